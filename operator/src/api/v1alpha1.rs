@@ -1,0 +1,168 @@
+//! `echo-operator.dev/v1alpha1`: the `EchoCluster` and everything a user may write in it.
+//!
+//! Bounds, defaults and cross-field rules live here, in the schema, so that the API server refuses a bad
+//! object before it is stored. The doc comments of the fields are what `kubectl explain` prints.
+#![expect(
+    unreachable_pub,
+    reason = "the KubeSchema derive repeats each struct, with its `pub`, inside a function"
+)]
+
+pub mod crd;
+pub mod listener;
+pub mod resources;
+mod rules;
+pub mod service;
+pub mod status;
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+pub use self::listener::{Listener, Protocol};
+pub use self::resources::{ResourceQuantity, Resources};
+pub use self::service::{ServiceSpec, ServiceType};
+pub use self::status::EchoClusterStatus;
+
+/// The image of the echo servers that this release is made for.
+pub const DEFAULT_ECHO_SERVER_IMAGE: &str =
+    concat!("echo-operator.dev/echo-server:", env!("CARGO_PKG_VERSION"));
+
+/// The port of the admin endpoint in every echo server pod: health and metrics. No listener may take it.
+pub const ADMIN_PORT: i32 = 9090;
+
+/// What an EchoCluster should look like: how many echo servers, which image, and what they listen on.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "echo-operator.dev",
+    version = "v1alpha1",
+    kind = "EchoCluster",
+    plural = "echoclusters",
+    shortname = "ec",
+    category = "all",
+    namespaced,
+    status = "EchoClusterStatus",
+    derive = "PartialEq",
+    doc = "An EchoCluster is a fleet of identical TCP echo servers behind one stable Service address.",
+    scale(
+        spec_replicas_path = ".spec.replicas",
+        status_replicas_path = ".status.replicas",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Desired", type_ = "integer", json_path = ".spec.replicas",
+        description = "Echo servers that are asked for."),
+    printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas",
+        description = "Echo servers that answer."),
+    printcolumn(name = "Status", type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why the EchoCluster is ready, or why it is not."),
+    printcolumn(name = "Address", type_ = "string", json_path = ".status.address",
+        description = "Where clients in the cluster connect to."),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp",
+        description = "Time since the EchoCluster was created."),
+    printcolumn(name = "Image", type_ = "string", json_path = ".status.image", priority = 1,
+        description = "The image that the echo servers run."),
+    printcolumn(name = "Updated", type_ = "integer", json_path = ".status.updatedReplicas", priority = 1,
+        description = "Echo servers that run the newest pod template."),
+    validation = rules::cluster_name(),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct EchoClusterSpec {
+    /// How many echo servers run. Default 1, from 0 to 1000. A change adds or removes pods and restarts none.
+    /// `kubectl scale` and a HorizontalPodAutoscaler write this field; the operator never does.
+    #[serde(default = "defaults::replicas")]
+    #[schemars(range(min = 0, max = 1000))]
+    pub replicas: i32,
+
+    /// The echo server image, by tag or digest. The default is the image of the release whose CRD was installed
+    /// when this EchoCluster was created. A change rolls the pods without going below `replicas`.
+    #[serde(default = "defaults::image")]
+    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^\s]+$"))]
+    pub image: String,
+
+    /// When the kubelet pulls the image: `IfNotPresent` (default), `Always` or `Never`. A change rolls the pods.
+    #[serde(default)]
+    pub image_pull_policy: ImagePullPolicy,
+
+    /// What the echo servers listen on, 1 to 16 listeners with unique names and ports.
+    /// Default: one listener named `echo`, protocol `Line`, port 12345. A change rolls the pods.
+    #[serde(default = "defaults::listeners")]
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(
+        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        validation = rules::unique_ports(),
+        validation = rules::unique_service_ports(),
+    )]
+    pub listeners: Vec<Listener>,
+
+    /// Worker threads of each echo server, 1 to 256. Default: as many as the CPU limit allows, or as the node
+    /// has CPUs where there is no limit. A change rolls the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub threads: Option<i32>,
+
+    /// Seconds that a stopping echo server has to finish what its clients sent, 0 to 3600. Default 10.
+    /// The pod's termination grace period is this plus 5 seconds. A change rolls the pods.
+    #[serde(default = "defaults::drain_seconds")]
+    #[schemars(range(min = 0, max = 3600))]
+    pub drain_seconds: i32,
+
+    /// CPU and memory of each echo server. Default: requests of 10m CPU and 16Mi memory, a memory limit of 64Mi.
+    /// A change rolls the pods.
+    #[serde(default)]
+    pub resources: Resources,
+
+    /// The Service in front of the echo servers.
+    #[serde(default)]
+    pub service: ServiceSpec,
+}
+
+/// When the kubelet pulls the image: `IfNotPresent`, `Always` or `Never`.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum ImagePullPolicy {
+    /// Pulls only an image that the node does not have.
+    #[default]
+    IfNotPresent,
+    /// Asks the registry at each start of a container.
+    Always,
+    /// Uses only an image that the node has.
+    Never,
+}
+
+impl ImagePullPolicy {
+    /// Returns the name that Kubernetes uses for the policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::IfNotPresent => "IfNotPresent",
+            Self::Always => "Always",
+            Self::Never => "Never",
+        }
+    }
+}
+
+/// The values of fields that a user left out. They go into the schema, so that the API server fills them in
+/// and `kubectl get -o yaml` shows what runs.
+mod defaults {
+    use super::{DEFAULT_ECHO_SERVER_IMAGE, Listener, Protocol};
+
+    pub(super) fn replicas() -> i32 {
+        1
+    }
+
+    pub(super) fn image() -> String {
+        DEFAULT_ECHO_SERVER_IMAGE.to_owned()
+    }
+
+    pub(super) fn listeners() -> Vec<Listener> {
+        vec![Listener {
+            name: "echo".to_owned(),
+            protocol: Protocol::Line,
+            port: 12345,
+            service_port: None,
+        }]
+    }
+
+    pub(super) fn drain_seconds() -> i32 {
+        10
+    }
+}

@@ -1,0 +1,52 @@
+//! One port of the echo servers and the protocol spoken on it.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rules;
+
+/// A port that every echo server of the cluster listens on.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Listener {
+    /// Names the listener, and its port in the pods and in the Service: at most 15 characters of a-z, 0-9 and
+    /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint.
+    #[schemars(length(min = 1, max = 15))]
+    #[x_kube(validation = rules::listener_name(), validation = rules::not_the_admin_name())]
+    pub name: String,
+
+    /// What is spoken on the port. `Line` (default): each line is answered by `Server received: ` and the line;
+    /// the line `exit` is answered and then the connection is closed.
+    #[serde(default)]
+    pub protocol: Protocol,
+
+    /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the
+    /// admin endpoint's.
+    #[schemars(range(min = 1024, max = 65535))]
+    #[x_kube(validation = rules::not_the_admin_port())]
+    pub port: i32,
+
+    /// The port of the Service, 1 to 65535. Default: the same as `port`. A change restarts no pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 65535))]
+    pub service_port: Option<i32>,
+}
+
+/// The protocol of a listener.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum Protocol {
+    /// Answers each line with a prefix and the line.
+    #[default]
+    Line,
+}
+
+impl Protocol {
+    /// Returns the echo server's own name of the protocol, as its `--listen` flag takes it.
+    pub fn as_flag(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+        }
+    }
+}

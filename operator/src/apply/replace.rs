@@ -1,0 +1,106 @@
+//! The writes themselves: server-side apply, and the replacement for what apply cannot mend.
+//!
+//! Apply merges, and cannot bring back an object whose list elements or alternatives somebody has swapped: a renamed
+//! container stays beside ours, a probe gets two handlers and is refused. Then the whole spec is replaced, by an update,
+//! and applied once more. An update leaves a second entry of ours in `managedFields`, which would hold fields for ever
+//! that a later apply drops; so that entry is removed in the end.
+#![expect(
+    clippy::disallowed_types,
+    reason = "apply is one of the two steps that do I/O"
+)]
+
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
+use serde_json::json;
+
+use super::child::Child;
+use super::request::{Error, request};
+use super::{Applier, Verb};
+use crate::labels::FIELD_MANAGER;
+use crate::verdict::{cut_short_replacement, is_replacement_entry};
+
+impl Applier {
+    /// Applies `desired`. A child that exists is taken over by force, but only at the version that was judged; one that
+    /// does not is created, and not by force, so that an object that somebody creates at the same moment stays his.
+    pub(super) async fn server_side_apply<K: Child>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        live: Option<&K>,
+    ) -> Result<K, Error> {
+        let mut desired = desired.clone();
+        let mut parameters = PatchParams::apply(FIELD_MANAGER);
+        if let Some(live) = live {
+            desired
+                .meta_mut()
+                .resource_version
+                .clone_from(&live.meta().resource_version);
+            parameters = parameters.force();
+        }
+        let (name, body) = (desired.name_any(), Patch::Apply(&desired));
+        let sent = api.patch(&name, &parameters, &body);
+        let written = request(Verb::Apply, &desired, sent).await?;
+        self.metrics.count_write::<K>(Verb::Apply);
+        Ok(written)
+    }
+
+    /// Replaces the spec of a child as a whole, and makes apply its owner again.
+    pub(super) async fn replace<K: Child>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        live: K,
+    ) -> Result<K, Error> {
+        let mut replacement = serde_json::to_value(&live)?;
+        if let (Some(object), Some(spec)) = (
+            replacement.as_object_mut(),
+            serde_json::to_value(desired)?.get_mut("spec"),
+        ) {
+            object.insert("spec".to_owned(), spec.take());
+        }
+        let replacement: K = serde_json::from_value(replacement)?;
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let name = desired.name_any();
+        let sent = api.replace(&name, &parameters, &replacement);
+        let replaced = request(Verb::Update, desired, sent).await?;
+        self.metrics.count_write::<K>(Verb::Update);
+        let applied = self
+            .server_side_apply(api, desired, Some(&replaced))
+            .await?;
+        self.drop_update_entry(api, applied).await
+    }
+
+    /// Removes the entry that a replacement has left in `managedFields`, if there is one.
+    pub(super) async fn drop_update_entry<K: Child>(
+        &self,
+        api: &Api<K>,
+        live: K,
+    ) -> Result<K, Error> {
+        if cut_short_replacement(&live).is_none() {
+            return Ok(live);
+        }
+        let kept: Vec<_> = live
+            .meta()
+            .managed_fields
+            .iter()
+            .flatten()
+            .filter(|entry| !is_replacement_entry(entry))
+            .collect();
+        let body = json!({ "metadata": {
+            "resourceVersion": live.meta().resource_version,
+            "managedFields": kept,
+        }});
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let (name, body) = (live.name_any(), Patch::Merge(&body));
+        let sent = api.patch(&name, &parameters, &body);
+        let written = request(Verb::Patch, &live, sent).await?;
+        self.metrics.count_write::<K>(Verb::Patch);
+        Ok(written)
+    }
+}

@@ -1,0 +1,164 @@
+//! One request to the API server, with its deadline and its errors.
+
+use std::time::Duration;
+
+use kube::core::Status;
+use kube::{Resource, ResourceExt};
+
+/// How long one request may take. The API server ends a request that is not a watch after 60 s itself; a tenth and a bit
+/// of that leaves a pass time for several.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Reads one object.
+    Get,
+    /// Server-side apply.
+    Apply,
+    /// Replaces an object.
+    Update,
+    /// Changes a part of an object.
+    Patch,
+}
+
+impl std::fmt::Display for Verb {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Get => "get",
+            Self::Apply => "apply",
+            Self::Update => "update",
+            Self::Patch => "patch",
+        })
+    }
+}
+
+/// Why a child or the status could not be brought to its desired form in this pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server answered with an error, or not at all. A retry may help.
+    #[error("failed to {verb} {object}")]
+    Request {
+        /// What was asked for.
+        verb: Verb,
+        /// The object, as `Deployment hello`.
+        object: String,
+        /// What the client says.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time. A retry may help.
+    #[error("failed to {verb} {object} within {} s", REQUEST_TIMEOUT.as_secs())]
+    TimedOut {
+        /// What was asked for.
+        verb: Verb,
+        /// The object, as `Deployment hello`.
+        object: String,
+    },
+    /// The EchoCluster at hand is older than the child. The watch will bring the newer one; a retry helps then.
+    #[error(
+        "failed to judge {child}, which was written for a newer EchoCluster than the one at hand"
+    )]
+    StaleCluster {
+        /// The child, as `Deployment hello`.
+        child: String,
+    },
+    /// An object cannot be written as JSON. No retry helps.
+    #[error("failed to write an object as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// Whether somebody else has written the object in the meantime, so that a new look at it is all that is needed.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::StaleCluster { .. })
+            || self.status().is_some_and(|status| status.code == 409)
+    }
+
+    /// Whether the object does not exist, or no longer.
+    pub fn is_not_found(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// Whether the API server found the object invalid.
+    pub(super) fn is_invalid(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 422)
+    }
+
+    /// Returns the API server's words where it understood the request and will refuse it again: bad, forbidden or invalid.
+    pub(super) fn refusal(&self) -> Option<String> {
+        self.status()
+            .filter(|status| matches!(status.code, 400 | 403 | 422))
+            .map(|status| status.message.clone())
+    }
+
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Request { source, .. } if let kube::Error::Api(status) = &**source => {
+                Some(status)
+            }
+            Self::Request { .. }
+            | Self::TimedOut { .. }
+            | Self::StaleCluster { .. }
+            | Self::Json(_) => None,
+        }
+    }
+}
+
+/// Sends a request about `object` and waits for the answer, up to the deadline.
+///
+/// # Errors
+/// [`Error::Request`] and [`Error::TimedOut`].
+pub(crate) async fn request<K, T>(
+    verb: Verb,
+    object: &K,
+    sent: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let object = || format!("{} {}", K::kind(&()), object.name_any());
+    match tokio::time::timeout(REQUEST_TIMEOUT, sent).await {
+        Ok(answer) => answer.map_err(|source| Error::Request {
+            verb,
+            object: object(),
+            source: Box::new(source),
+        }),
+        Err(_) => Err(Error::TimedOut {
+            verb,
+            object: object(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+
+    use super::*;
+
+    async fn ask(answer: Status) -> Error {
+        let sent = async { Err::<(), _>(kube::Error::Api(Box::new(answer))) };
+        request(Verb::Get, &Service::default(), sent)
+            .await
+            .unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_ends_at_its_deadline() {
+        let sent = std::future::pending::<kube::Result<()>>();
+        let error = request(Verb::Apply, &Service::default(), sent)
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "failed to apply Service  within 10 s");
+    }
+
+    #[tokio::test]
+    async fn a_refusal_is_told_from_what_a_retry_may_mend() {
+        let forbidden = ask(Status::failure("no", "Forbidden").with_code(403)).await;
+        assert_eq!(forbidden.refusal().as_deref(), Some("no"));
+        let busy = ask(Status::failure("later", "TooManyRequests").with_code(429)).await;
+        assert_eq!(busy.refusal(), None);
+        let conflict = ask(Status::failure("changed", "Conflict").with_code(409)).await;
+        assert!(conflict.is_conflict() && !conflict.is_not_found());
+    }
+}

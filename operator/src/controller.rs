@@ -1,0 +1,118 @@
+//! Wires the watches to the passes and runs them until told to stop.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the shell hands the client to the edges"
+)]
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::{self, Action};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Api, Client, Resource};
+use tracing::{error, info, warn};
+
+use crate::admin::Readiness;
+use crate::api::v1alpha1::EchoCluster;
+use crate::apply::Applier;
+use crate::attempt::{self, Attempts, attempt, retry};
+use crate::backoff::Backoff;
+use crate::cache::{self, Caches, concerned, watch_children};
+use crate::events::Events;
+use crate::metrics::Metrics;
+use crate::reconcile::Context;
+use crate::report::Reporter;
+
+/// Passes that run at the same time. A pass is mostly waiting for the API server; more would only queue there.
+const CONCURRENCY: u16 = 16;
+
+/// Reconciles all EchoClusters until `stop` resolves, then finishes the passes under way.
+pub async fn run(
+    client: Client,
+    metrics: Metrics,
+    readiness: Readiness,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    let (deployments, touched_deployments) = watch_children::<Deployment>(client.clone());
+    let (services, touched_services) = watch_children::<Service>(client.clone());
+    let (clusters, writer) = reflector::store();
+    let touched_clusters = watcher(
+        Api::<DeserializeGuard<EchoCluster>>::all(client.clone()),
+        cache::config(),
+    )
+    .default_backoff()
+    .modify(|cluster| cluster.meta_mut().managed_fields = None)
+    .reflect(writer)
+    .applied_objects()
+    .inspect(log_watch::<EchoCluster, _>);
+    let caches = Caches {
+        deployments,
+        services,
+    };
+    readiness.follow(clusters.clone(), caches.clone());
+    let passes = Controller::for_stream(touched_clusters, clusters)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .watches_stream(
+            touched_deployments.inspect(log_watch::<Deployment, _>),
+            |child| concerned(&child),
+        )
+        .watches_stream(touched_services.inspect(log_watch::<Service, _>), |child| {
+            concerned(&child)
+        })
+        .graceful_shutdown_on(stop)
+        .run(attempt, retry, Arc::new(attempts(&client, metrics, caches)));
+    passes.for_each(log_pass).await;
+    info!("all passes have ended");
+}
+
+fn attempts(client: &Client, metrics: Metrics, caches: Caches) -> Attempts {
+    Attempts {
+        context: Context {
+            applier: Applier {
+                client: client.clone(),
+                caches,
+                metrics: metrics.clone(),
+            },
+            reporter: Reporter {
+                client: client.clone(),
+                events: Events::new(client.clone()),
+                metrics: metrics.clone(),
+            },
+        },
+        backoff: Backoff::default(),
+        metrics,
+    }
+}
+
+/// Names the kind whose watch fails, which the runtime's own messages do not.
+fn log_watch<K: Resource<DynamicType = ()>, T>(touched: &watcher::Result<T>) {
+    if let Err(error) = touched {
+        warn!(kind = %K::kind(&()), %error, "failed to watch, will try again");
+    }
+}
+
+type Pass = Result<
+    (ObjectRef<DeserializeGuard<EchoCluster>>, Action),
+    controller::Error<attempt::Error, watcher::Error>,
+>;
+
+async fn log_pass(pass: Pass) {
+    match pass {
+        // A conflict is how two writers find out about each other; the next pass knows more.
+        Err(controller::Error::ReconcilerFailed(attempt::Error::Apply(error), cluster))
+            if error.is_conflict() =>
+        {
+            info!(%cluster, %error, "looking again");
+        }
+        Err(controller::Error::ReconcilerFailed(error, cluster)) => {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            error!(%cluster, %error, cause, "failed to reconcile, will try again");
+        }
+        // An EchoCluster that is gone, and a watch that fails, which is logged where it happens.
+        Ok(_) | Err(_) => (),
+    }
+}

@@ -1,0 +1,120 @@
+//! `Plan → Desired`: every child of an EchoCluster as it should be.
+//!
+//! Depends on the plan alone: no client, clock, randomness or environment, so that the same EchoCluster gives the
+//! same children in every release and an upgrade of the operator restarts no pod.
+
+pub mod deployment;
+pub mod headless_service;
+pub mod pod_template;
+pub mod service;
+
+use std::hash::Hasher;
+
+use fnv::FnvHasher;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::Resource;
+use serde::Serialize;
+
+use crate::labels::{DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
+use crate::plan::{Owner, Plan};
+
+/// All children of one EchoCluster. Who consumes it names every field, so that a new kind cannot be forgotten.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Runs the echo servers.
+    pub deployment: Deployment,
+    /// The stable address in front of them.
+    pub service: Service,
+    /// An address for each of them.
+    pub headless_service: Service,
+}
+
+/// Builds the children of a plan.
+///
+/// # Errors
+/// A child that cannot be written as JSON. It cannot happen with the types used, and no retry would help.
+pub fn desired(plan: &Plan) -> Result<Desired, serde_json::Error> {
+    Ok(Desired {
+        deployment: stamped(deployment::deployment(plan), &plan.owner)?,
+        service: stamped(service::service(plan), &plan.owner)?,
+        headless_service: stamped(headless_service::headless_service(plan), &plan.owner)?,
+    })
+}
+
+/// Marks a child with whom it was made for, and from what.
+fn stamped<K>(mut child: K, owner: &Owner) -> Result<K, serde_json::Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let hash = hash(&child)?;
+    child
+        .meta_mut()
+        .annotations
+        .get_or_insert_default()
+        .extend([
+            (OWNER_UID_ANNOTATION.to_owned(), owner.uid.clone()),
+            (
+                GENERATION_ANNOTATION.to_owned(),
+                owner.generation.to_string(),
+            ),
+            (DESIRED_HASH_ANNOTATION.to_owned(), hash),
+        ]);
+    Ok(child)
+}
+
+/// Hashes a child's JSON with FNV-1a, which is the same in every build, unlike the standard library's hasher.
+fn hash(child: &impl Serialize) -> Result<String, serde_json::Error> {
+    let mut hasher = FnvHasher::default();
+    hasher.write(serde_json::to_value(child)?.to_string().as_bytes());
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::plan::plan;
+
+    #[test]
+    fn the_same_plan_gives_the_same_children() {
+        let plan = plan(&echo_cluster()).unwrap();
+        assert_eq!(desired(&plan).unwrap(), desired(&plan).unwrap());
+    }
+
+    #[test]
+    fn a_new_generation_of_the_same_spec_changes_only_its_own_stamp() {
+        let mut cluster = echo_cluster();
+        let before = desired(&plan(&cluster).unwrap()).unwrap();
+        cluster.metadata.generation = Some(2);
+        let after = desired(&plan(&cluster).unwrap()).unwrap();
+        let annotations =
+            |desired: &Desired| desired.deployment.metadata.annotations.clone().unwrap();
+        assert_eq!(
+            annotations(&before)[DESIRED_HASH_ANNOTATION],
+            annotations(&after)[DESIRED_HASH_ANNOTATION]
+        );
+        assert_eq!(annotations(&after)[GENERATION_ANNOTATION], "2");
+        assert_eq!(before.deployment.spec, after.deployment.spec);
+    }
+
+    #[test]
+    fn every_child_is_owned_by_its_echo_cluster() {
+        let Desired {
+            deployment,
+            service,
+            headless_service,
+        } = desired(&plan(&echo_cluster()).unwrap()).unwrap();
+        for metadata in [
+            deployment.metadata,
+            service.metadata,
+            headless_service.metadata,
+        ] {
+            let owner = &metadata.owner_references.unwrap()[0];
+            assert_eq!(
+                (owner.uid.as_str(), owner.controller),
+                ("uid-of-hello", Some(true))
+            );
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The Deployment that runs the echo servers.
+
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::pod_template;
+use crate::labels;
+use crate::plan::Plan;
+
+/// Builds the Deployment. A rollout starts new pods before it stops old ones, so that the count never falls below
+/// `replicas`.
+pub fn deployment(plan: &Plan) -> Deployment {
+    Deployment {
+        metadata: labels::child_metadata(&plan.owner, plan.owner.name.clone()),
+        spec: Some(DeploymentSpec {
+            replicas: Some(plan.replicas),
+            selector: labels::label_selector(&plan.owner.name),
+            template: pod_template::pod_template(plan),
+            strategy: Some(DeploymentStrategy {
+                type_: Some("RollingUpdate".to_owned()),
+                rolling_update: Some(RollingUpdateDeployment {
+                    max_surge: Some(IntOrString::String("25%".to_owned())),
+                    max_unavailable: Some(IntOrString::Int(0)),
+                }),
+            }),
+            min_ready_seconds: None,
+            progress_deadline_seconds: Some(600),
+            revision_history_limit: Some(3),
+            paused: None,
+        }),
+        status: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::plan::plan;
+
+    #[test]
+    fn replicas_are_those_of_the_echo_cluster() {
+        let mut cluster = echo_cluster();
+        cluster.spec.replicas = 0;
+        let deployment = deployment(&plan(&cluster).unwrap());
+        assert_eq!(deployment.spec.unwrap().replicas, Some(0));
+    }
+
+    #[test]
+    fn the_selector_selects_the_pods_of_the_template() {
+        let spec = deployment(&plan(&echo_cluster()).unwrap()).spec.unwrap();
+        let pod_labels = spec.template.metadata.unwrap().labels.unwrap();
+        assert_eq!(spec.selector.match_labels.unwrap(), pod_labels);
+    }
+}

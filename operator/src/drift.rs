@@ -1,0 +1,192 @@
+//! Finds the first owned field in which a live object differs from the desired one. Never does I/O.
+//!
+//! Owned is what the desired object declares. A map may hold more than that: other people's labels, annotations
+//! and fields stay. A list that is declared is owned as a whole, with one exception: `metadata.ownerReferences`.
+
+use serde_json::{Map, Value};
+
+use crate::labels::GENERATION_ANNOTATION;
+
+/// The fields that identify an element of a list, by the list's name, as the Kubernetes API declares them
+/// (`x-kubernetes-list-map-keys`). Elements of other lists are told apart by their place.
+const LIST_MAP_KEYS: [(&str, &[&str]); 4] = [
+    ("containers", &["name"]),
+    ("ownerReferences", &["uid"]),
+    ("ports", &["containerPort", "port", "protocol"]),
+    (
+        "topologySpreadConstraints",
+        &["topologyKey", "whenUnsatisfiable"],
+    ),
+];
+
+/// Returns the path of the first owned field that differs, as `spec.replicas`, and what it is instead.
+pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
+    difference("", desired, live)
+}
+
+fn difference(path: &str, desired: &Value, live: &Value) -> Option<String> {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => map_difference(path, desired, live),
+        (Value::Array(desired), Value::Array(live)) => list_difference(path, desired, live),
+        _ if desired == live => None,
+        _ => Some(format!("{path} was {live}")),
+    }
+}
+
+fn map_difference(
+    path: &str,
+    desired: &Map<String, Value>,
+    live: &Map<String, Value>,
+) -> Option<String> {
+    desired
+        .iter()
+        .filter(|(name, _)| *name != GENERATION_ANNOTATION)
+        .find_map(|(name, value)| {
+            let path = if path.is_empty() {
+                name.clone()
+            } else {
+                format!("{path}.{name}")
+            };
+            match live.get(name) {
+                Some(found) => difference(&path, value, found),
+                None if is_empty(value) => None,
+                None => Some(format!("{path} was missing")),
+            }
+        })
+}
+
+fn list_difference(path: &str, desired: &[Value], live: &[Value]) -> Option<String> {
+    let list = path.rsplit('.').next().unwrap_or(path);
+    let keys = LIST_MAP_KEYS
+        .iter()
+        .find(|(name, _)| *name == list)
+        .map(|(_, keys)| *keys);
+    let found_for = |index: usize, element: &Value| match keys {
+        Some(keys) => live
+            .iter()
+            .find(|found| has_same_keys(keys, element, found)),
+        None => live.get(index),
+    };
+    let differing = desired.iter().enumerate().find_map(|(index, element)| {
+        let path = format!("{path}[{index}]");
+        match found_for(index, element) {
+            Some(found) => difference(&path, element, found),
+            None => Some(format!("{path} was missing")),
+        }
+    });
+    differing.or_else(|| {
+        let has_more = live.len() > desired.len() && list != "ownerReferences";
+        has_more.then(|| {
+            format!(
+                "{path} had {} elements too many",
+                live.len() - desired.len()
+            )
+        })
+    })
+}
+
+fn has_same_keys(keys: &[&str], desired: &Value, live: &Value) -> bool {
+    keys.iter().all(|key| desired.get(key) == live.get(key))
+}
+
+/// Whether the API server would leave out a field of this value.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn assert_difference(desired: &Value, live: &Value, expected: Option<&str>) {
+        assert_eq!(first_difference(desired, live).as_deref(), expected);
+    }
+
+    #[test]
+    fn fields_that_are_not_declared_do_not_matter() {
+        let live = json!({"spec": {"replicas": 1, "paused": true}, "status": {}});
+        assert_difference(&json!({"spec": {"replicas": 1}}), &live, None);
+    }
+
+    #[test]
+    fn a_changed_leaf_is_named_with_its_value() {
+        let live = json!({"spec": {"replicas": 7}});
+        assert_difference(
+            &json!({"spec": {"replicas": 1}}),
+            &live,
+            Some("spec.replicas was 7"),
+        );
+    }
+
+    #[test]
+    fn a_removed_leaf_is_named() {
+        assert_difference(
+            &json!({"spec": {"replicas": 1}}),
+            &json!({"spec": {}}),
+            Some("spec.replicas was missing"),
+        );
+    }
+
+    #[test]
+    fn the_order_of_a_keyed_list_does_not_matter() {
+        let one = json!({"port": 1, "protocol": "TCP"});
+        let two = json!({"port": 2, "protocol": "TCP"});
+        assert_difference(
+            &json!({"ports": [one, two]}),
+            &json!({"ports": [two, one]}),
+            None,
+        );
+    }
+
+    #[test]
+    fn the_order_of_arguments_matters() {
+        assert_difference(
+            &json!({"args": ["a", "b"]}),
+            &json!({"args": ["b", "a"]}),
+            Some("args[0] was \"b\""),
+        );
+    }
+
+    #[test]
+    fn an_added_list_element_is_a_difference() {
+        let live = json!({"containers": [{"name": "a"}, {"name": "b"}]});
+        assert_difference(
+            &json!({"containers": [{"name": "a"}]}),
+            &live,
+            Some("containers had 1 elements too many"),
+        );
+    }
+
+    #[test]
+    fn a_renamed_list_element_is_a_difference() {
+        let live = json!({"containers": [{"name": "b"}]});
+        assert_difference(
+            &json!({"containers": [{"name": "a"}]}),
+            &live,
+            Some("containers[0] was missing"),
+        );
+    }
+
+    #[test]
+    fn a_second_owner_reference_is_none_of_our_business() {
+        let live = json!({"ownerReferences": [{"uid": "other"}, {"uid": "ours"}]});
+        assert_difference(&json!({"ownerReferences": [{"uid": "ours"}]}), &live, None);
+    }
+
+    #[test]
+    fn the_generation_stamp_alone_is_no_difference() {
+        let desired = json!({"annotations": {GENERATION_ANNOTATION: "2"}});
+        assert_difference(
+            &desired,
+            &json!({"annotations": {GENERATION_ANNOTATION: "1"}}),
+            None,
+        );
+    }
+}

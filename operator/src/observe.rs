@@ -1,0 +1,139 @@
+//! `Applied → Observed`: what is known of the children, as plain numbers and words.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+
+use crate::apply::child::{Change, Obstacle};
+use crate::apply::{Applied, Outcome};
+
+/// What a pass found, without Kubernetes' types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The Deployment, unless it could not be brought to its desired form.
+    pub deployment: Option<ObservedDeployment>,
+    /// Children whose name somebody else's object has.
+    pub names_taken: Vec<Obstacle>,
+    /// Children that the API server refuses.
+    pub refused: Vec<Obstacle>,
+    /// Children that wait for an older object of their name to go.
+    pub awaiting_deletion: Vec<Obstacle>,
+    /// What this pass has changed.
+    pub changes: Vec<Change>,
+}
+
+/// How far the Deployment is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObservedDeployment {
+    /// The Deployment controller has looked at it at least once.
+    pub is_known: bool,
+    /// The Deployment controller has looked at its newest generation.
+    pub is_up_to_date: bool,
+    /// The last rollout has ended well.
+    pub is_complete: bool,
+    /// Why the rollout is stuck, in the Deployment controller's words.
+    pub stuck: Option<String>,
+    /// Why pods cannot be created, in the API server's words.
+    pub pods_refused: Option<String>,
+    /// Pods that exist.
+    pub replicas: i32,
+    /// Pods that answer.
+    pub ready_replicas: i32,
+    /// Pods of the newest template.
+    pub updated_replicas: i32,
+    /// Pods that have answered long enough.
+    pub available_replicas: i32,
+}
+
+/// Reads what the children say. What a pass needs is in the answers of `apply` and in the watched copies, so that
+/// nothing is asked for here.
+pub fn observe(applied: Applied) -> Observed {
+    let Applied {
+        deployment,
+        service,
+        headless_service,
+    } = applied;
+    let mut observed = Observed::default();
+    observed.deployment = observed
+        .note(deployment)
+        .map(|deployment| observe_deployment(&deployment));
+    observed.note(service);
+    observed.note(headless_service);
+    observed
+}
+
+impl Observed {
+    /// Whether everything is as desired as far as the operator can make it so.
+    pub fn is_applied(&self) -> bool {
+        self.names_taken.is_empty() && self.refused.is_empty() && self.awaiting_deletion.is_empty()
+    }
+
+    fn note<K>(&mut self, outcome: Outcome<K>) -> Option<K> {
+        match outcome {
+            Outcome::Settled(child, change) => {
+                self.changes.extend(change);
+                return Some(*child);
+            }
+            Outcome::NameTaken(obstacle) => self.names_taken.push(obstacle),
+            Outcome::Refused(obstacle) => self.refused.push(obstacle),
+            Outcome::AwaitingDeletion(obstacle) => self.awaiting_deletion.push(obstacle),
+        }
+        None
+    }
+}
+
+fn observe_deployment(deployment: &Deployment) -> ObservedDeployment {
+    let status = deployment.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let find = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_);
+    let reason = |condition: &DeploymentCondition| condition.reason.clone().unwrap_or_default();
+    let message = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
+    let progressing = find("Progressing");
+    ObservedDeployment {
+        is_known: status.observed_generation.is_some(),
+        is_up_to_date: status.observed_generation >= deployment.metadata.generation,
+        is_complete: progressing.is_some_and(|found| reason(found) == "NewReplicaSetAvailable"),
+        stuck: progressing
+            .filter(|found| found.status == "False")
+            .map(message),
+        pods_refused: find("ReplicaFailure")
+            .filter(|found| found.status == "True")
+            .map(message),
+        replicas: status.replicas.unwrap_or_default(),
+        ready_replicas: status.ready_replicas.unwrap_or_default(),
+        updated_replicas: status.updated_replicas.unwrap_or_default(),
+        available_replicas: status.available_replicas.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn deployment(status: &serde_json::Value) -> ObservedDeployment {
+        let object = json!({"metadata": {"name": "hello", "generation": 2}, "spec": {"selector": {}, "template": {}}, "status": status});
+        observe_deployment(&serde_json::from_value(object).unwrap())
+    }
+
+    #[test]
+    fn a_deployment_that_nobody_looked_at_is_not_known() {
+        let observed = deployment(&json!({}));
+        assert!(!observed.is_known && !observed.is_up_to_date);
+    }
+
+    #[test]
+    fn a_deployment_seen_at_an_older_generation_is_not_up_to_date() {
+        let observed = deployment(&json!({"observedGeneration": 1}));
+        assert!(observed.is_known && !observed.is_up_to_date);
+    }
+
+    #[test]
+    fn refused_pods_and_a_passed_deadline_are_told_apart() {
+        let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"},
+            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too late"},
+        ]}));
+        assert_eq!(observed.pods_refused.as_deref(), Some("exceeded quota"));
+        assert_eq!(observed.stuck.as_deref(), Some("too late"));
+    }
+}

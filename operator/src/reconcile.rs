@@ -1,0 +1,91 @@
+//! One pass over one EchoCluster: the straight line from what is asked for to what is told.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the pass hands the time to the pure steps"
+)]
+
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DeserializeGuard;
+
+use crate::api::v1alpha1::EchoCluster;
+use crate::apply::{Applier, Error};
+use crate::desired::desired;
+use crate::observe::observe;
+use crate::plan::{InvalidSpec, Owner, owner, plan};
+use crate::report::{Report, Reporter};
+use crate::status::{first_status, invalid, status};
+
+/// What a pass works with.
+pub struct Context {
+    /// Reads and writes children.
+    pub applier: Applier,
+    /// Writes status and events.
+    pub reporter: Reporter,
+}
+
+/// How a pass has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The children are as desired. A watch tells when that ends.
+    Applied,
+    /// Something that no watch tells of stands in the way, so it has to be looked at again.
+    Blocked,
+}
+
+/// Brings an EchoCluster's children to their desired form and tells how it stands.
+///
+/// # Errors
+/// [`Error`] for the first request that failed in a way that a later pass may mend.
+pub async fn reconcile(
+    cluster: &DeserializeGuard<EchoCluster>,
+    context: &Context,
+) -> Result<Outcome, Error> {
+    let cluster = match &cluster.0 {
+        Ok(cluster) => cluster,
+        Err(undecodable) => {
+            let report = context.reporter.report(cluster, None);
+            return refuse(report, &owner(cluster), &unreadable(&undecodable.error)).await;
+        }
+    };
+    if cluster.metadata.deletion_timestamp.is_some() {
+        return Ok(Outcome::Applied); // Kubernetes deletes the children, by their owner references
+    }
+    let mut report = context.reporter.report(cluster, cluster.status.clone());
+    let plan = match plan(cluster) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(report, &owner(cluster), &error).await,
+    };
+    if report.told().observed_generation.is_none() {
+        report.tell(first_status(&plan, Timestamp::now())).await?;
+    }
+    let desired = desired(&plan)?;
+    let applied = context.applier.apply(&plan.owner, desired).await?;
+    let observed = observe(applied);
+    let status = status(&plan, &observed, report.told(), Timestamp::now());
+    report.tell_changes(&observed.changes).await;
+    report.tell(status).await?;
+    Ok(if observed.is_applied() {
+        Outcome::Applied
+    } else {
+        Outcome::Blocked
+    })
+}
+
+/// Tells that a spec cannot be carried out. Only a change of the EchoCluster helps, which the watch tells of.
+async fn refuse(
+    mut report: Report<'_>,
+    owner: &Owner,
+    error: &InvalidSpec,
+) -> Result<Outcome, Error> {
+    let status = invalid(owner, error, report.told(), Timestamp::now());
+    report.tell(status).await?;
+    Ok(Outcome::Applied)
+}
+
+fn unreadable(error: &str) -> InvalidSpec {
+    InvalidSpec {
+        field: "spec".to_owned(),
+        value: "unreadable".to_owned(),
+        remedy: format!("{error}; compare it with `kubectl explain echocluster.spec`"),
+    }
+}

@@ -1,0 +1,107 @@
+//! Writes the status of an EchoCluster, when it differs from what is there, and the events that go with it.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the status is the last of the operator's writes"
+)]
+
+use kube::api::{Api, Patch, PatchParams};
+use kube::core::{PartialObjectMeta, PartialObjectMetaExt};
+use kube::{Client, Resource};
+use serde_json::json;
+
+use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
+use crate::apply::child::Change;
+use crate::apply::{Error, Verb};
+use crate::events::{Event, Events};
+use crate::labels::FIELD_MANAGER;
+use crate::metrics::Metrics;
+
+/// What reporting works with.
+#[derive(Clone)]
+pub struct Reporter {
+    /// Where the status is written.
+    pub client: Client,
+    /// Where events are written.
+    pub events: Events,
+    /// Counts the writes.
+    pub metrics: Metrics,
+}
+
+/// What has been told of one EchoCluster so far, in this pass and before.
+pub struct Report<'a> {
+    reporter: &'a Reporter,
+    cluster: PartialObjectMeta<EchoCluster>,
+    told: EchoClusterStatus,
+}
+
+impl Reporter {
+    /// Starts the report of a pass, from the EchoCluster's metadata and the status that it has.
+    pub fn report(
+        &self,
+        cluster: &impl Resource<DynamicType = ()>,
+        told: Option<EchoClusterStatus>,
+    ) -> Report<'_> {
+        let cluster = cluster.meta().clone().into_response_partial();
+        Report {
+            reporter: self,
+            cluster,
+            told: told.unwrap_or_default(),
+        }
+    }
+}
+
+impl Report<'_> {
+    /// Returns the status as it was last told.
+    pub fn told(&self) -> &EchoClusterStatus {
+        &self.told
+    }
+
+    /// Writes `status` if it is news, at the version of the EchoCluster that it was computed from, and an event if the
+    /// reason of `Ready` has become one that a person wants to know.
+    ///
+    /// # Errors
+    /// [`Error`]; a conflict means that the EchoCluster has changed, and a look at the newer one is all that is needed.
+    pub async fn tell(&mut self, status: EchoClusterStatus) -> Result<(), Error> {
+        if status == self.told {
+            return Ok(());
+        }
+        let metadata = &self.cluster.metadata;
+        let body = json!({
+            "apiVersion": EchoCluster::api_version(&()),
+            "kind": EchoCluster::kind(&()),
+            "metadata": { "resourceVersion": metadata.resource_version, "uid": metadata.uid },
+            "status": status,
+        });
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let api = Api::<PartialObjectMeta<EchoCluster>>::namespaced(
+            self.reporter.client.clone(),
+            &namespace,
+        );
+        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let name = metadata.name.clone().unwrap_or_default();
+        let body = Patch::Apply(&body);
+        let sent = api.patch_status(&name, &parameters, &body);
+        let written = crate::apply::request(Verb::Apply, &self.cluster, sent).await?;
+        self.reporter
+            .metrics
+            .count_write::<EchoCluster>(Verb::Apply);
+        let event = Event::of_transition(&self.told, &status);
+        self.cluster = written;
+        self.told = status;
+        self.publish(event).await;
+        Ok(())
+    }
+
+    /// Publishes an event for each change that the pass has made to a child.
+    pub async fn tell_changes(&self, changes: &[Change]) {
+        for change in changes {
+            self.publish(Some(Event::of_change(change))).await;
+        }
+    }
+
+    async fn publish(&self, event: Option<Event>) {
+        if let Some(event) = event {
+            self.reporter.events.publish(&self.cluster, event).await;
+        }
+    }
+}

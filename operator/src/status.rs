@@ -1,0 +1,140 @@
+//! `Observed → EchoClusterStatus`: what is told about an EchoCluster. Never does I/O; time comes as an argument.
+
+pub mod findings;
+
+use k8s_openapi::jiff::Timestamp;
+
+use crate::api::v1alpha1::EchoClusterStatus;
+use crate::conditions;
+use crate::labels;
+use crate::observe::{Observed, ObservedDeployment};
+use crate::plan::{InvalidSpec, Owner, Plan};
+
+/// Tells how it stands after a pass.
+pub fn status(
+    plan: &Plan,
+    observed: &Observed,
+    previous: &EchoClusterStatus,
+    now: Timestamp,
+) -> EchoClusterStatus {
+    let deployment = observed
+        .deployment
+        .clone()
+        .unwrap_or_else(|| last_known(previous));
+    let findings = findings::findings(plan, observed);
+    EchoClusterStatus {
+        observed_generation: Some(plan.owner.generation),
+        replicas: deployment.replicas,
+        ready_replicas: deployment.ready_replicas,
+        updated_replicas: deployment.updated_replicas,
+        available_replicas: deployment.available_replicas,
+        selector: Some(labels::selector_text(&plan.owner.name)),
+        address: address(plan),
+        image: Some(plan.image.clone()),
+        conditions: conditions::merge(&previous.conditions, findings, plan.owner.generation, now),
+    }
+}
+
+/// Tells that an EchoCluster has been seen, before any child exists, so that nobody takes a missing status for a good
+/// one (kstatus, and with it Flux and Argo CD, would).
+pub fn first_status(plan: &Plan, now: Timestamp) -> EchoClusterStatus {
+    let nothing_yet = Observed {
+        deployment: Some(ObservedDeployment::default()),
+        ..Observed::default()
+    };
+    status(plan, &nothing_yet, &EchoClusterStatus::default(), now)
+}
+
+/// Tells that the spec cannot be carried out. What runs goes on running, so the numbers stay.
+pub fn invalid(
+    owner: &Owner,
+    error: &InvalidSpec,
+    previous: &EchoClusterStatus,
+    now: Timestamp,
+) -> EchoClusterStatus {
+    let findings = findings::invalid(error);
+    EchoClusterStatus {
+        observed_generation: Some(owner.generation),
+        conditions: conditions::merge(&previous.conditions, findings, owner.generation, now),
+        ..previous.clone()
+    }
+}
+
+/// Returns the address of the first listener's Service port.
+fn address(plan: &Plan) -> Option<String> {
+    let port = plan.listeners.first()?.service_port;
+    Some(format!(
+        "{}.{}.svc:{port}",
+        plan.owner.name, plan.owner.namespace
+    ))
+}
+
+/// Returns the numbers last told, for a pass that learned no new ones.
+fn last_known(previous: &EchoClusterStatus) -> ObservedDeployment {
+    ObservedDeployment {
+        replicas: previous.replicas,
+        ready_replicas: previous.ready_replicas,
+        updated_replicas: previous.updated_replicas,
+        available_replicas: previous.available_replicas,
+        ..ObservedDeployment::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::plan::plan;
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
+
+    #[test]
+    fn the_first_status_claims_nothing() {
+        let status = first_status(&plan(&echo_cluster()).unwrap(), now());
+        let ready = &status.conditions[0];
+        assert_eq!(status.observed_generation, Some(1));
+        assert_eq!(
+            (ready.type_.as_str(), ready.status.as_str()),
+            ("Ready", "Unknown")
+        );
+    }
+
+    #[test]
+    fn a_deployment_that_was_only_just_written_changes_nothing_in_the_first_status() {
+        let plan = plan(&echo_cluster()).unwrap();
+        let first = first_status(&plan, now());
+        let written = Observed {
+            deployment: Some(ObservedDeployment::default()),
+            ..Observed::default()
+        };
+        assert_eq!(status(&plan, &written, &first, Timestamp::MAX), first);
+    }
+
+    #[test]
+    fn the_address_is_the_service_port_of_the_first_listener() {
+        let mut cluster = echo_cluster();
+        cluster.spec.listeners[0].service_port = Some(7);
+        let status = first_status(&plan(&cluster).unwrap(), now());
+        assert_eq!(status.address.as_deref(), Some("hello.default.svc:7"));
+    }
+
+    #[test]
+    fn an_invalid_spec_keeps_the_numbers_of_what_still_runs() {
+        let mut cluster = echo_cluster();
+        cluster.spec.replicas = -1;
+        let error = plan(&cluster).unwrap_err();
+        let previous = EchoClusterStatus {
+            ready_replicas: 3,
+            ..EchoClusterStatus::default()
+        };
+        let owner = crate::plan::owner(&cluster);
+        let status = invalid(&owner, &error, &previous, now());
+        assert_eq!(
+            (status.ready_replicas, status.observed_generation),
+            (3, Some(1))
+        );
+        assert_eq!(status.conditions[0].reason, "InvalidSpec");
+    }
+}

@@ -1,0 +1,217 @@
+//! `(desired, live) → Verdict`: what to do about one child. Never does I/O.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+
+use crate::drift;
+use crate::labels::{
+    DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
+};
+use crate::plan::Owner;
+
+/// What to do about a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is as desired.
+    Keep,
+    /// There is none.
+    Create,
+    /// The EchoCluster or the operator's idea of it has changed.
+    Update,
+    /// It was applied as desired and somebody changed it since; the text names the field.
+    Repair(String),
+    /// It is on its way out, so a new one must wait for its name.
+    AwaitDeletion,
+    /// It was written for a newer generation than the one at hand: what is known of the EchoCluster is stale.
+    Stale,
+    /// It is somebody else's, as the text tells, and is never touched.
+    Foreign(String),
+}
+
+/// Decides about a child of `owner`, from what is desired and what is there.
+///
+/// # Errors
+/// An object that cannot be written as JSON; no retry helps.
+pub fn verdict<K>(
+    owner: &Owner,
+    desired: &K,
+    live: Option<&K>,
+) -> Result<Verdict, serde_json::Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let Some(live) = live else {
+        return Ok(Verdict::Create);
+    };
+    if let Some(other) = other_owner(owner, live) {
+        return Ok(other);
+    }
+    if live.meta().deletion_timestamp.is_some() {
+        return Ok(Verdict::AwaitDeletion);
+    }
+    if generation(live) > Some(owner.generation) {
+        return Ok(Verdict::Stale);
+    }
+    let difference = drift::first_difference(
+        &serde_json::to_value(desired)?,
+        &serde_json::to_value(live)?,
+    )
+    .or_else(|| cut_short_replacement(live));
+    let hash = |object: &K| object.annotations().get(DESIRED_HASH_ANNOTATION).cloned();
+    Ok(match difference {
+        None => Verdict::Keep,
+        Some(field) if hash(desired) == hash(live) => Verdict::Repair(field),
+        Some(_) => Verdict::Update,
+    })
+}
+
+/// Tells a stranger's object by its controller, or where it has none, by the lack of our stamp. A child whose owner
+/// reference was removed still carries the stamp and is taken back.
+fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Verdict> {
+    match live
+        .owner_references()
+        .iter()
+        .find(|reference| reference.controller == Some(true))
+    {
+        Some(controller) if controller.uid == owner.uid => None,
+        Some(controller) if is_predecessor(owner, controller) => Some(Verdict::AwaitDeletion),
+        Some(controller) => Some(Verdict::Foreign(format!(
+            "belongs to {} {}",
+            controller.kind, controller.name
+        ))),
+        None if live.annotations().get(OWNER_UID_ANNOTATION) == Some(&owner.uid) => None,
+        None => Some(Verdict::Foreign("was not made by the operator".to_owned())),
+    }
+}
+
+/// Whether the controller is an earlier EchoCluster of the same name, whose children Kubernetes is about to delete.
+fn is_predecessor(owner: &Owner, controller: &OwnerReference) -> bool {
+    controller.kind == "EchoCluster" && controller.name == owner.name
+}
+
+fn generation<K: Resource>(live: &K) -> Option<i64> {
+    live.annotations().get(GENERATION_ANNOTATION)?.parse().ok()
+}
+
+/// Finds what a replacement (see `apply`) has left behind that was cut short: fields held by an update of ours, which no
+/// later apply could remove.
+pub fn cut_short_replacement<K: Resource>(live: &K) -> Option<String> {
+    let found = live.managed_fields().iter().any(is_replacement_entry);
+    found.then(|| "metadata.managedFields had an entry of a replacement cut short".to_owned())
+}
+
+/// Whether an entry of `managedFields` stems from a replacement.
+pub fn is_replacement_entry(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Update")
+        && entry.subresource.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::desired::desired;
+    use crate::fixtures::echo_cluster;
+    use crate::plan::plan;
+
+    fn judge(change: impl FnOnce(&mut Service)) -> Verdict {
+        let plan = plan(&echo_cluster()).unwrap();
+        let desired = desired(&plan).unwrap().service;
+        let mut live = desired.clone();
+        change(&mut live);
+        verdict(&plan.owner, &desired, Some(&live)).unwrap()
+    }
+
+    fn annotate(service: &mut Service, key: &str, value: &str) {
+        service
+            .annotations_mut()
+            .insert(key.to_owned(), value.to_owned());
+    }
+
+    #[test]
+    fn a_child_as_desired_is_kept() {
+        assert_eq!(judge(|_| ()), Verdict::Keep);
+    }
+
+    #[test]
+    fn a_missing_child_is_created() {
+        let plan = plan(&echo_cluster()).unwrap();
+        let desired = desired(&plan).unwrap().service;
+        assert_eq!(
+            verdict(&plan.owner, &desired, None).unwrap(),
+            Verdict::Create
+        );
+    }
+
+    #[test]
+    fn an_edited_field_is_repaired() {
+        let verdict =
+            judge(|service| service.spec.as_mut().unwrap().type_ = Some("NodePort".into()));
+        assert_eq!(
+            verdict,
+            Verdict::Repair("spec.type was \"NodePort\"".into())
+        );
+    }
+
+    #[test]
+    fn a_child_made_from_something_else_is_updated() {
+        assert_eq!(
+            judge(|service| annotate(service, DESIRED_HASH_ANNOTATION, "0")),
+            Verdict::Update
+        );
+    }
+
+    #[test]
+    fn a_child_of_a_newer_generation_is_left_alone() {
+        assert_eq!(
+            judge(|service| annotate(service, GENERATION_ANNOTATION, "2")),
+            Verdict::Stale
+        );
+    }
+
+    #[test]
+    fn a_child_that_is_being_deleted_is_waited_for() {
+        let verdict = judge(|service| {
+            service.meta_mut().deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        });
+        assert_eq!(verdict, Verdict::AwaitDeletion);
+    }
+
+    #[test]
+    fn an_object_of_another_controller_is_foreign() {
+        let verdict = judge(|service| {
+            let reference = &mut service.owner_references_mut()[0];
+            (reference.kind, reference.uid) = ("Other".into(), "other".into());
+        });
+        assert_eq!(verdict, Verdict::Foreign("belongs to Other hello".into()));
+    }
+
+    #[test]
+    fn a_child_of_a_deleted_echo_cluster_of_the_same_name_is_waited_for() {
+        let verdict = judge(|service| service.owner_references_mut()[0].uid = "older".into());
+        assert_eq!(verdict, Verdict::AwaitDeletion);
+    }
+
+    #[test]
+    fn an_object_without_owner_and_stamp_is_foreign() {
+        let verdict = judge(|service| {
+            service.owner_references_mut().clear();
+            service.annotations_mut().clear();
+        });
+        assert!(matches!(verdict, Verdict::Foreign(_)));
+    }
+
+    #[test]
+    fn a_child_whose_owner_reference_was_removed_is_taken_back() {
+        let verdict = judge(|service| service.meta_mut().owner_references = None);
+        assert_eq!(
+            verdict,
+            Verdict::Repair("metadata.ownerReferences was missing".into())
+        );
+    }
+}
