@@ -12,6 +12,8 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 
+use tracing::warn;
+
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::child::Child;
 use crate::labels::{INSTANCE_LABEL, MANAGED_BY_SELECTOR};
@@ -58,7 +60,23 @@ pub fn watch_children<K: Child>(
         .flat_map(move |event| futures::stream::iter(relist.complete(event)))
         .reflect(writer)
         .touched_objects();
-    (reader, touched)
+    (reader, log_errors::<K, _>(touched))
+}
+
+/// Logs the errors of a watch, with the kind that the runtime's own messages lack, and drops them. The watch tries again by
+/// itself; an error that reached the controller would make it wait with the triggers of all other kinds too.
+pub fn log_errors<K: Resource<DynamicType = ()>, T>(
+    touched: impl Stream<Item = watcher::Result<T>> + Send + 'static,
+) -> impl Stream<Item = watcher::Result<T>> + Send + 'static
+where
+    T: Send + 'static,
+{
+    touched.filter(|item| {
+        if let Err(error) = item {
+            warn!(kind = %K::kind(&()), %error, "failed to watch, will try again");
+        }
+        std::future::ready(item.is_ok())
+    })
 }
 
 /// Returns how every watch of the operator is made.

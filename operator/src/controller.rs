@@ -14,7 +14,7 @@ use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::admin::Readiness;
 use crate::api::v1alpha1::EchoCluster;
@@ -47,8 +47,8 @@ pub async fn run(
     .default_backoff()
     .modify(|cluster| cluster.meta_mut().managed_fields = None)
     .reflect(writer)
-    .applied_objects()
-    .inspect(log_watch::<EchoCluster, _>);
+    .applied_objects();
+    let touched_clusters = cache::log_errors::<EchoCluster, _>(touched_clusters);
     let caches = Caches {
         deployments,
         services,
@@ -56,13 +56,8 @@ pub async fn run(
     readiness.follow(clusters.clone(), caches.clone());
     let passes = Controller::for_stream(touched_clusters, clusters)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .watches_stream(
-            touched_deployments.inspect(log_watch::<Deployment, _>),
-            |child| concerned(&child),
-        )
-        .watches_stream(touched_services.inspect(log_watch::<Service, _>), |child| {
-            concerned(&child)
-        })
+        .watches_stream(touched_deployments, |child| concerned(&child))
+        .watches_stream(touched_services, |child| concerned(&child))
         .graceful_shutdown_on(stop)
         .run(attempt, retry, Arc::new(attempts(&client, metrics, caches)));
     passes.for_each(log_pass).await;
@@ -85,13 +80,6 @@ fn attempts(client: &Client, metrics: Metrics, caches: Caches) -> Attempts {
         },
         backoff: Backoff::default(),
         metrics,
-    }
-}
-
-/// Names the kind whose watch fails, which the runtime's own messages do not.
-fn log_watch<K: Resource<DynamicType = ()>, T>(touched: &watcher::Result<T>) {
-    if let Err(error) = touched {
-        warn!(kind = %K::kind(&()), %error, "failed to watch, will try again");
     }
 }
 

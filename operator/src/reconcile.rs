@@ -43,7 +43,7 @@ pub async fn reconcile(
     let cluster = match &cluster.0 {
         Ok(cluster) => cluster,
         Err(undecodable) => {
-            let report = context.reporter.report(cluster, None);
+            let report = context.reporter.report_unreadable(undecodable).await?;
             return refuse(report, &owner(cluster), &unreadable(&undecodable.error)).await;
         }
     };

@@ -5,13 +5,14 @@
 )]
 
 use kube::api::{Api, Patch, PatchParams};
-use kube::core::{PartialObjectMeta, PartialObjectMetaExt};
+use kube::core::error_boundary::InvalidObject;
+use kube::core::{ApiResource, Object, PartialObjectMeta, PartialObjectMetaExt};
 use kube::{Client, Resource};
 use serde_json::json;
 
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::apply::child::Change;
-use crate::apply::{Error, Verb};
+use crate::apply::{Error, Verb, request};
 use crate::events::{Event, Events};
 use crate::labels::FIELD_MANAGER;
 use crate::metrics::Metrics;
@@ -50,6 +51,32 @@ impl Reporter {
     }
 }
 
+impl Reporter {
+    /// Starts the report of an EchoCluster whose spec cannot be read, so that the status that it has must be asked for.
+    ///
+    /// # Errors
+    /// [`Error`] when it cannot be had. A retry may help.
+    pub async fn report_unreadable(&self, cluster: &InvalidObject) -> Result<Report<'_>, Error> {
+        let metadata = cluster.metadata.clone();
+        let (name, namespace) = (
+            metadata.name.clone().unwrap_or_default(),
+            metadata.namespace.clone().unwrap_or_default(),
+        );
+        let kind = ApiResource::erase::<EchoCluster>(&());
+        let api = Api::<Unread>::namespaced_with(self.client.clone(), &namespace, &kind);
+        let cluster = metadata.into_response_partial();
+        let found = request(Verb::Get, &cluster, api.get(&name)).await?;
+        Ok(Report {
+            reporter: self,
+            cluster,
+            told: found.status.unwrap_or_default(),
+        })
+    }
+}
+
+/// An EchoCluster as far as it can be read in any case.
+type Unread = Object<serde_json::Value, EchoClusterStatus>;
+
 impl Report<'_> {
     /// Returns the status as it was last told.
     pub fn told(&self) -> &EchoClusterStatus {
@@ -81,7 +108,7 @@ impl Report<'_> {
         let name = metadata.name.clone().unwrap_or_default();
         let body = Patch::Apply(&body);
         let sent = api.patch_status(&name, &parameters, &body);
-        let written = crate::apply::request(Verb::Apply, &self.cluster, sent).await?;
+        let written = request(Verb::Apply, &self.cluster, sent).await?;
         self.reporter
             .metrics
             .count_write::<EchoCluster>(Verb::Apply);
