@@ -1,0 +1,41 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/echo-operator/echo-operator/hack/cluster/internal/component"
+	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
+)
+
+const (
+	// patience is longer than any step takes on a busy machine.
+	patience = 2 * time.Minute
+	// pause lies between two looks.
+	pause = 50 * time.Millisecond
+)
+
+// until looks again and again until look returns nil, or gives up when the context ends, and tells why.
+func until(ctx context.Context, what string, look func(context.Context) error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := look(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("wait until %s: %w", what, context.Cause(ctx))
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("waited %s until %s; `cluster logs COMPONENT` shows more: %w", patience, what, err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+// untilContainerd waits until a node's containerd answers. A kubelet that starts earlier ends at once.
+func untilContainerd(ctx context.Context, n layout.Node) error {
+	answers := func(context.Context) error { return component.Answers(layout.ContainerdSocket(n)) }
+	return until(ctx, "containerd of "+n.Name()+" answers", answers)
+}

@@ -1,0 +1,80 @@
+package component
+
+import (
+	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
+)
+
+// Etcd stores the cluster. It never waits for the disk, since nothing in this cluster is worth keeping.
+func Etcd(l layout.Layout) Component {
+	return Component{Name: "etcd", Arguments: []string{
+		l.Bin("kube"), "etcd",
+		"--data-dir=" + l.State("etcd"),
+		"--listen-client-urls=http://127.0.0.1:2379",
+		"--advertise-client-urls=http://127.0.0.1:2379",
+		"--listen-peer-urls=http://127.0.0.1:2380",
+		"--unsafe-no-fsync",
+	}}
+}
+
+// APIServer serves the API on the control plane's address, and records every request in the audit log before it answers.
+func APIServer(l layout.Layout) Component {
+	return Component{Name: "apiserver", Arguments: []string{
+		l.Bin("kube"), "kube-apiserver",
+		"--etcd-servers=http://127.0.0.1:2379",
+		"--advertise-address=" + layout.ControlPlaneAddress.String(),
+		"--secure-port=6443",
+		"--tls-cert-file=" + l.Certificate("apiserver"),
+		"--tls-private-key-file=" + l.Key("apiserver"),
+		"--client-ca-file=" + l.Certificate("ca"),
+		"--service-account-key-file=" + l.State("pki", "service-account.pub"),
+		"--service-account-signing-key-file=" + l.Key("service-account"),
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-cluster-ip-range=" + layout.ServiceRange.String(),
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--allow-privileged=true",
+		"--kubelet-client-certificate=" + l.Certificate("apiserver-to-kubelet"),
+		"--kubelet-client-key=" + l.Key("apiserver-to-kubelet"),
+		"--kubelet-certificate-authority=" + l.Certificate("ca"),
+		"--kubelet-preferred-address-types=InternalIP", // node names are in no DNS that the API server asks
+		"--audit-policy-file=" + l.Config("audit.yaml"),
+		"--audit-log-path=" + l.AuditLog(),
+		"--audit-log-mode=blocking", // an answered request is in the file already
+		"--audit-log-maxsize=4096",  // megabytes: tests read one file, so it is not rotated
+	}}
+}
+
+// ControllerManager runs Kubernetes' controllers. Its default of 20 requests a second would make tests wait for
+// the garbage collector, and its default grace of 50 s would make them wait for a lost node.
+func ControllerManager(l layout.Layout) Component {
+	return Component{Name: "controller-manager", Arguments: []string{
+		l.Bin("kube"), "kube-controller-manager",
+		"--kubeconfig=" + l.Kubeconfig("controller-manager"),
+		"--service-account-private-key-file=" + l.Key("service-account"),
+		"--root-ca-file=" + l.Certificate("ca"),
+		"--use-service-account-credentials=true",
+		"--allocate-node-cidrs=false",
+		"--leader-elect=false",
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
+		"--concurrent-deployment-syncs=20",
+		"--node-monitor-period=1s",
+		"--node-monitor-grace-period=10s",
+	}}
+}
+
+// Scheduler places pods on nodes.
+func Scheduler(l layout.Layout) Component {
+	return Component{Name: "scheduler", Arguments: []string{
+		l.Bin("kube"), "kube-scheduler",
+		"--kubeconfig=" + l.Kubeconfig("scheduler"),
+		"--leader-elect=false",
+		"--kube-api-qps=500",
+		"--kube-api-burst=1000",
+	}}
+}
+
+// DNS answers for the names of Services and pods.
+func DNS(l layout.Layout) Component {
+	return Component{Name: "dns", Arguments: []string{l.Bin("coredns"), "-conf=" + l.Config("Corefile")}}
+}
