@@ -14,7 +14,7 @@ use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 
 use crate::admin::Readiness;
 use crate::api::v1alpha1::EchoCluster;
@@ -94,7 +94,7 @@ async fn log_pass(pass: Pass) {
         Err(controller::Error::ReconcilerFailed(attempt::Error::Apply(error), cluster))
             if error.is_conflict() =>
         {
-            info!(%cluster, %error, "looking again");
+            debug!(%cluster, %error, "somebody else wrote at the same time, looking again");
         }
         Err(controller::Error::ReconcilerFailed(error, cluster)) => {
             let cause = std::error::Error::source(&error).map(ToString::to_string);

@@ -1,11 +1,13 @@
 //! The pods: one echo server each, fit for the Pod Security Standard "restricted".
 //!
 //! A change of what this file gives for an unchanged EchoCluster restarts every user's pods.
+//!
+//! Nothing is said of spreading: the scheduler's own default prefers to spread the pods of a Service over nodes and zones.
+//! (A constraint over zones would keep nodes without a zone label, as kind's, from being spread over at all.)
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, HTTPGetAction, PodSecurityContext, PodSpec,
     PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
-    TopologySpreadConstraint,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -48,11 +50,6 @@ pub fn pod_template(plan: &Plan) -> PodTemplateSpec {
                 plan.drain.as_secs() + GRACE_AFTER_DRAIN_SECONDS,
             )
             .ok(),
-            topology_spread_constraints: Some(
-                ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
-                    .map(|topology_key| spread_over(topology_key, &plan.owner.name))
-                    .into(),
-            ),
             ..PodSpec::default()
         }),
     }
@@ -127,18 +124,6 @@ fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
         timeout_seconds: Some(2),
         failure_threshold: Some(failure_threshold),
         ..Probe::default()
-    }
-}
-
-/// Prefers to spread the pods of one revision evenly, but runs them anyway where that is impossible.
-fn spread_over(topology_key: &str, cluster_name: &str) -> TopologySpreadConstraint {
-    TopologySpreadConstraint {
-        max_skew: 1,
-        topology_key: topology_key.to_owned(),
-        when_unsatisfiable: "ScheduleAnyway".to_owned(),
-        label_selector: Some(labels::label_selector(cluster_name)),
-        match_label_keys: Some(vec!["pod-template-hash".to_owned()]),
-        ..TopologySpreadConstraint::default()
     }
 }
 
