@@ -1,0 +1,143 @@
+//! The metrics as OpenMetrics text, each summed over the workers when it is asked for.
+//!
+//! Labels are the listener's protocol and port, and the reason of a failed accept: closed sets all.
+
+use std::fmt;
+
+use hyper::header::HeaderValue;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use super::health::Health;
+use crate::counters::{self, Counters, count};
+
+/// What the text is, for the scraper.
+pub(super) const CONTENT_TYPE: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Finds a number in a worker's set.
+type Pick = fn(&Counters) -> &counters::Counter;
+
+/// The counters' names, what they count, and where they are. The text adds `_total` to each name.
+const TOTALS: [(&str, &str, Pick); 5] = [
+    ("echo_connections_accepted", "Connections accepted", |set| {
+        &set.accepted
+    }),
+    ("echo_connections_closed", "Connections ended", |set| {
+        &set.closed
+    }),
+    ("echo_lines", "Lines answered", |set| &set.lines),
+    (
+        "echo_received_bytes",
+        "Bytes received from clients",
+        |set| &set.received_bytes,
+    ),
+    ("echo_sent_bytes", "Bytes sent to clients", |set| {
+        &set.sent_bytes
+    }),
+];
+
+/// The reasons of a failed accept: descriptors or memory ran out, or anything else.
+const ACCEPT_ERRORS: [(&str, Pick); 2] = [
+    ("exhausted", |set| &set.accept_exhausted),
+    ("other", |set| &set.accept_failed),
+];
+
+/// The labels of a number.
+type Labels = Vec<(&'static str, String)>;
+
+/// Renders all metrics.
+///
+/// # Errors
+/// None in practice: writing to a string does not fail.
+pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    for (name, help, pick) in TOTALS {
+        let family = Family::<Labels, Counter>::default();
+        for (index, labels) in labels(health) {
+            family
+                .get_or_create(&labels)
+                .inc_by(sum(health, index, pick));
+        }
+        registry.register(name, help, family);
+    }
+    registry.register(
+        "echo_connections_active",
+        "Connections open now",
+        active(health),
+    );
+    registry.register(
+        "echo_accept_errors",
+        "Failed accepts, by reason",
+        accept_errors(health),
+    );
+    let threads = Gauge::<i64>::default();
+    threads.set(gauge(count(health.workers.len())));
+    registry.register("echo_threads", "Worker threads", threads);
+    let mut rendered = String::new();
+    text::encode(&mut rendered, &registry)?;
+    Ok(rendered)
+}
+
+/// Counts open connections: accepted, and not ended.
+fn active(health: &Health) -> Family<Labels, Gauge> {
+    let family = Family::<Labels, Gauge>::default();
+    for (index, labels) in labels(health) {
+        let closed = sum(health, index, |set| &set.closed); // first, so that the difference is never negative
+        let accepted = sum(health, index, |set| &set.accepted);
+        family
+            .get_or_create(&labels)
+            .set(gauge(accepted.saturating_sub(closed)));
+    }
+    family
+}
+
+/// Counts failed accepts.
+fn accept_errors(health: &Health) -> Family<Labels, Counter> {
+    let family = Family::<Labels, Counter>::default();
+    for (index, labels) in labels(health) {
+        for (reason, pick) in ACCEPT_ERRORS {
+            let mut labels = labels.clone();
+            labels.push(("reason", reason.to_owned()));
+            family
+                .get_or_create(&labels)
+                .inc_by(sum(health, index, pick));
+        }
+    }
+    family
+}
+
+/// Lists the listeners' places and labels.
+fn labels(health: &Health) -> impl Iterator<Item = (usize, Labels)> {
+    health
+        .listeners
+        .iter()
+        .enumerate()
+        .map(|(index, listener)| {
+            let port = listener.address.port().to_string();
+            (
+                index,
+                vec![
+                    ("protocol", listener.protocol.name().to_owned()),
+                    ("port", port),
+                ],
+            )
+        })
+}
+
+/// Adds up one number of one listener over the workers.
+fn sum(health: &Health, listener: usize, pick: Pick) -> u64 {
+    let sets = health
+        .workers
+        .iter()
+        .filter_map(|worker| worker.counters(listener));
+    sets.map(|set| pick(set).get()).sum()
+}
+
+/// Turns a count into what a gauge holds.
+fn gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,195 @@
+//! What the server is told to do, as types that hold only what is allowed.
+//!
+//! Nothing here reads flags, the environment or a clock; `cli` fills it in.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::protocol::{Protocol, UnknownProtocol};
+
+/// How many listeners one process may have: as many as an EchoCluster may declare.
+pub const MAX_LISTENERS: usize = 16;
+
+/// Everything that [`Server::bind`](crate::server::Server::bind) and its threads need to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What to serve, and where; 1 to [`MAX_LISTENERS`].
+    pub listeners: Vec<Listen>,
+    /// Where health and metrics are served.
+    pub admin: Endpoint,
+    /// How many worker threads answer connections.
+    pub threads: NonZeroUsize,
+    /// From the signal to stop until the last connection is cut: the whole of a drain.
+    pub drain: Duration,
+}
+
+/// A protocol and where it is served, written `protocol:[address:]port`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Where.
+    pub endpoint: Endpoint,
+}
+
+/// A port, on one address or on all, written `[address:]port`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The one address to listen on. None: all of them, IPv6 and IPv4 where the machine has both.
+    pub address: Option<IpAddr>,
+    /// The port; 0 lets the system choose a free one.
+    pub port: u16,
+}
+
+impl Endpoint {
+    /// Lists the socket addresses to try, first the preferred one.
+    ///
+    /// All addresses are one dual-stack IPv6 socket. A machine without IPv6 refuses that, so IPv4
+    /// alone comes second.
+    pub fn candidates(self) -> Vec<SocketAddr> {
+        let any = [
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        ];
+        let addresses = self
+            .address
+            .map_or_else(|| any.to_vec(), |address| vec![address]);
+        addresses
+            .into_iter()
+            .map(|address| SocketAddr::new(address, self.port))
+            .collect()
+    }
+}
+
+/// Says what is wrong with a [`Listen`] or an [`Endpoint`], and what is allowed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// There is no colon between protocol and port.
+    #[error("must be protocol:[address:]port, such as line:12345 or line:[::1]:12345")]
+    Shape,
+    /// The protocol is none that is served.
+    #[error(transparent)]
+    Protocol(#[from] UnknownProtocol),
+    /// The port is no number, or too large.
+    #[error("port must be 1 to 65535, or 0 for a free one that the system chooses")]
+    Port,
+    /// The address is no IP address.
+    #[error("address must be an IPv4 address, or an IPv6 address in brackets")]
+    Address,
+}
+
+impl FromStr for Listen {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (protocol, endpoint) = text.split_once(':').ok_or(ParseError::Shape)?;
+        Ok(Self {
+            protocol: protocol.parse()?,
+            endpoint: endpoint.parse()?,
+        })
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let (address, port) = match text.rsplit_once(':') {
+            Some((address, port)) => (Some(parse_address(address)?), port),
+            None => (None, text),
+        };
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        let port = port
+            .parse()
+            .ok()
+            .filter(|_| digits)
+            .ok_or(ParseError::Port)?;
+        Ok(Self { address, port })
+    }
+}
+
+/// Reads an IPv4 address, or an IPv6 address in brackets.
+fn parse_address(text: &str) -> Result<IpAddr, ParseError> {
+    let bracketed = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match bracketed {
+        Some(v6) => v6.parse().map(IpAddr::V6),
+        None => text.parse().map(IpAddr::V4),
+    }
+    .map_err(|_| ParseError::Address)
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.protocol, self.endpoint)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(address) => SocketAddr::new(address, self.port).fmt(formatter),
+            None => self.port.fmt(formatter),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_read_is_printed_back() {
+        for text in [
+            "line:12345",
+            "line:127.0.0.1:12345",
+            "line:[::1]:12345",
+            "line:[::]:0",
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, expected) in [
+            ("12345", ParseError::Shape),
+            ("", ParseError::Shape),
+            ("line:", ParseError::Port),
+            ("line:65536", ParseError::Port),
+            ("line:-1", ParseError::Port),
+            ("line:+1", ParseError::Port),
+            ("line:http", ParseError::Port),
+            ("line:::1:12345", ParseError::Address),
+            ("line:localhost:12345", ParseError::Address),
+            ("line:[127.0.0.1]:12345", ParseError::Address),
+            ("line::12345", ParseError::Address),
+            (
+                "raw:7",
+                ParseError::Protocol(UnknownProtocol {
+                    found: "raw".to_owned(),
+                }),
+            ),
+        ] {
+            assert_eq!(text.parse::<Listen>(), Err(expected), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn without_an_address_both_families_are_tried_and_with_one_only_that() {
+        let any = "9090".parse::<Endpoint>().unwrap().candidates();
+        assert_eq!(
+            any,
+            [
+                "[::]:9090".parse().unwrap(),
+                "0.0.0.0:9090".parse().unwrap()
+            ]
+        );
+        let one = "127.0.0.1:9090".parse::<Endpoint>().unwrap().candidates();
+        assert_eq!(one, ["127.0.0.1:9090".parse().unwrap()]);
+    }
+}

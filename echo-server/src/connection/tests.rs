@@ -1,0 +1,216 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::protocol::line::PREFIX;
+
+/// A socket that plays a script: gives these pieces, one a read, and takes as many bytes as it has
+/// room for.
+#[derive(Debug, Default)]
+struct Script {
+    /// What reads give; the end of input is an empty piece. After the last one they would block.
+    pieces: VecDeque<Vec<u8>>,
+    /// How many bytes writes may still take before they would block.
+    room: usize,
+    /// What writes took.
+    taken: Vec<u8>,
+    /// Writes fail, as after a reset.
+    is_broken: bool,
+}
+
+impl Read for Script {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = self.pieces.pop_front().ok_or(ErrorKind::WouldBlock)?;
+        let length = piece.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&piece[..length]);
+        if length < piece.len() {
+            self.pieces.push_front(piece[length..].to_vec());
+        }
+        Ok(length)
+    }
+}
+
+impl Write for Script {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.is_broken {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        if self.room == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let length = bytes.len().min(self.room);
+        self.room -= length;
+        self.taken.extend_from_slice(&bytes[..length]);
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A connection over a script, with the worker's share.
+struct Scene {
+    connection: Connection<Script>,
+    buffers: Buffers,
+    counters: Counters,
+}
+
+impl Scene {
+    fn new(room: usize, pieces: &[&[u8]]) -> Self {
+        let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
+        let script = Script {
+            pieces,
+            room,
+            ..Script::default()
+        };
+        let connection = Connection::new(script);
+        Self {
+            connection,
+            buffers: Buffers::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    fn turn(&mut self, draining: bool) -> Next {
+        self.connection
+            .turn(&mut self.buffers, &self.counters, draining)
+    }
+
+    fn script(&mut self) -> &mut Script {
+        self.connection.stream()
+    }
+
+    fn owed_bytes(&self) -> usize {
+        self.connection
+            .owed
+            .as_ref()
+            .map_or(0, |owed| owed.answer.len() + owed.question.len())
+    }
+}
+
+/// The answers to lines.
+fn answers(lines: &[&[u8]]) -> Vec<u8> {
+    lines
+        .iter()
+        .flat_map(|line| [PREFIX, line, b"\n"].concat())
+        .collect()
+}
+
+#[test]
+fn a_short_read_has_drained_the_socket_so_there_is_no_second_one() {
+    let mut scene = Scene::new(usize::MAX, &[b"a\n", b"b\n"]);
+    assert_eq!(scene.turn(false), Next::Wait);
+    assert_eq!(scene.script().taken, answers(&[b"a"]));
+    assert_eq!(scene.turn(false), Next::Wait);
+    assert_eq!(scene.script().taken, answers(&[b"a", b"b"]));
+}
+
+#[test]
+fn once_the_client_has_closed_its_side_the_end_is_read_in_the_same_turn() {
+    let mut scene = Scene::new(usize::MAX, &[b"a\nlast", b""]);
+    scene.connection.note_peer_closed();
+    assert_eq!(scene.turn(false), Next::Close);
+    assert_eq!(scene.script().taken, answers(&[b"a", b"last"]));
+}
+
+#[test]
+fn a_streaming_client_gives_way_sooner_the_more_work_its_lines_are() {
+    for (byte, reads) in [(b'x', 4), (b'\n', 1)] {
+        let question = vec![byte; 10 * BUFFER_BYTES];
+        let mut scene = Scene::new(usize::MAX, &[&question]);
+        assert_eq!(scene.turn(false), Next::Again);
+        let received = scene.counters.received_bytes.get();
+        assert_eq!(received, count(reads * BUFFER_BYTES));
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_not_read_and_costs_at_most_64_kib() {
+    let question = vec![b'\n'; 10 * BUFFER_BYTES];
+    let mut scene = Scene::new(0, &[&question]);
+    for _ in 0..3 {
+        assert_eq!(scene.turn(false), Next::Wait);
+        assert_eq!(scene.counters.received_bytes.get(), count(BUFFER_BYTES));
+        assert!(
+            scene.owed_bytes() <= 64 * 1024,
+            "{} bytes owed",
+            scene.owed_bytes()
+        );
+    }
+}
+
+#[test]
+fn whatever_the_socket_takes_at_a_time_the_answer_is_whole() {
+    for room in [1, 16, 17, 1_000, 50_000] {
+        let question = b"\n\nabc\r\n".repeat(200);
+        let mut scene = Scene::new(room, &[&question, b"tail", b""]);
+        scene.connection.note_peer_closed();
+        loop {
+            match scene.turn(false) {
+                Next::Wait | Next::Again => scene.script().room = room,
+                Next::Close => break,
+                Next::HalfClose => panic!("half-closed with room for {room} bytes"),
+            }
+        }
+        let expected: Vec<_> = answers(&[b"", b"", b"abc"]).repeat(200);
+        let expected = [expected, answers(&[b"tail"])].concat();
+        assert!(
+            scene.script().taken == expected,
+            "with room for {room} bytes"
+        );
+        assert_eq!(scene.counters.lines.get(), 601);
+        assert_eq!(scene.counters.sent_bytes.get(), count(expected.len()));
+    }
+}
+
+#[test]
+fn exit_is_half_closed_only_after_its_answer_was_taken() {
+    let mut scene = Scene::new(5, &[b"exit\nmore\n"]);
+    assert_eq!(scene.turn(false), Next::Wait);
+    scene.script().room = usize::MAX;
+    assert_eq!(scene.turn(false), Next::HalfClose);
+    assert_eq!(scene.script().taken, answers(&[b"exit"]));
+}
+
+#[test]
+fn the_last_line_is_closed_only_after_its_answer_was_taken() {
+    let mut scene = Scene::new(17, &[b"last", b""]);
+    assert_eq!(scene.turn(false), Next::Wait);
+    scene.script().room = usize::MAX;
+    assert_eq!(scene.turn(false), Next::Close);
+    assert_eq!(scene.script().taken, answers(&[b"last"]));
+}
+
+#[test]
+fn what_comes_after_the_end_is_thrown_away_until_the_client_closes() {
+    let mut scene = Scene::new(0, &[b"more\n", b"and more\n"]);
+    assert_eq!(scene.connection.discard(&mut scene.buffers), Next::Wait);
+    scene.script().pieces.push_back(Vec::new());
+    assert_eq!(scene.connection.discard(&mut scene.buffers), Next::Close);
+    assert_eq!(scene.script().taken, b"");
+}
+
+#[test]
+fn a_reset_closes() {
+    let mut scene = Scene::new(0, &[b"a\n"]);
+    scene.script().is_broken = true;
+    assert_eq!(scene.turn(false), Next::Close);
+}
+
+#[test]
+fn a_drain_half_closes_between_lines_and_waits_for_an_open_one() {
+    let mut scene = Scene::new(usize::MAX, &[b"a\nhel"]);
+    assert_eq!(scene.turn(true), Next::Wait);
+    scene.script().pieces.push_back(b"lo\n".to_vec());
+    assert_eq!(scene.turn(true), Next::HalfClose);
+    assert_eq!(scene.script().taken, answers(&[b"a", b"hello"]));
+}
+
+#[test]
+fn a_drain_waits_for_a_client_that_is_owed() {
+    let mut scene = Scene::new(3, &[b"a\n"]);
+    assert_eq!(scene.turn(true), Next::Wait);
+    scene.script().room = usize::MAX;
+    assert_eq!(scene.turn(true), Next::HalfClose);
+    assert_eq!(scene.script().taken, answers(&[b"a"]));
+}

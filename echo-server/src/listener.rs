@@ -1,0 +1,136 @@
+//! Listening sockets: one per worker and listener, all on one port, and one for the admin endpoint.
+//!
+//! Each worker has a socket of its own with `SO_REUSEPORT`, so that the kernel spreads connections
+//! and workers share no queue and no lock. Accepts nothing.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::config::Endpoint;
+use crate::protocol::Protocol;
+
+/// Connections that may wait for `accept`; the kernel's own limit (`net.core.somaxconn`, 4096 by
+/// default) caps it.
+const BACKLOG: i32 = 4096;
+
+/// Errors that mean "this machine has no IPv6", by their Linux numbers: EPROTONOSUPPORT,
+/// EAFNOSUPPORT, EADDRNOTAVAIL.
+const NO_SUCH_FAMILY: [i32; 3] = [93, 97, 99];
+
+/// What is served where, once that is certain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoundListener {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// The address and port that the system gave.
+    pub address: SocketAddr,
+}
+
+impl fmt::Display for BoundListener {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.protocol, self.address)
+    }
+}
+
+/// Opens `count` sockets on one endpoint, in a state in which clients are already queued.
+///
+/// `SO_REUSEPORT` would also let a second server of the same user share the port unnoticed, so a
+/// socket without it holds the address first: that fails when anyone listens there.
+///
+/// # Errors
+/// The system's, most often that the address is in use or, below port 1024, not permitted.
+pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListener>> {
+    let (_held, address) = hold(endpoint)?;
+    let open_one = |_| {
+        let socket = new_socket(address)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?; // inherited by accepted connections, so that none pays a system call for it
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        Ok(socket.into())
+    };
+    (0..count).map(open_one).collect()
+}
+
+/// Binds an exclusive socket that does not listen, and tells which address and port it got.
+fn hold(endpoint: Endpoint) -> io::Result<(Socket, SocketAddr)> {
+    let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in endpoint.candidates() {
+        match bind_exclusively(address) {
+            Err(error)
+                if error
+                    .raw_os_error()
+                    .is_some_and(|e| NO_SUCH_FAMILY.contains(&e)) =>
+            {
+                refused = error;
+            }
+            done => return done,
+        }
+    }
+    Err(refused)
+}
+
+/// Binds one address without `SO_REUSEPORT`.
+fn bind_exclusively(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
+    let socket = new_socket(address)?;
+    socket.bind(&address.into())?;
+    let bound = socket.local_addr()?.as_socket().unwrap_or(address);
+    Ok((socket, bound))
+}
+
+/// Makes a socket that takes IPv4 as well when its address is `[::]`, and a port with old
+/// connections in TIME_WAIT.
+fn new_socket(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    )?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn every_worker_gets_a_socket_on_the_same_port() {
+        let sockets = open("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let ports: Vec<_> = sockets
+            .iter()
+            .map(|socket| socket.local_addr().unwrap())
+            .collect();
+        assert_eq!(ports, [ports[0]; 3]);
+    }
+
+    #[test]
+    fn a_port_that_another_server_shares_out_is_in_use() {
+        let first = open("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = first[0].local_addr().unwrap();
+        let endpoint = Endpoint {
+            address: Some(address.ip()),
+            port: address.port(),
+        };
+        assert_eq!(
+            open(endpoint, 1).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+    }
+
+    #[test]
+    fn without_an_address_ipv4_is_always_served() {
+        let sockets = open("0".parse().unwrap(), 1).unwrap();
+        let port = sockets[0].local_addr().unwrap().port();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+}

@@ -1,0 +1,36 @@
+//! The echo server's program, and under the name `echo-client` the client's.
+//!
+//! One file for both, since most of a static binary is the C and Rust libraries that both need: in
+//! the image `echo-client` is a symbolic link to it.
+
+use std::env::args_os;
+use std::error::Error;
+use std::process::ExitCode;
+
+use echo_server::server::{Ended, Server};
+use echo_server::{cli, client, config::Config, exit, signals, telemetry};
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    if client::is_meant(args_os().next()) {
+        return client::main(args_os());
+    }
+    telemetry::install();
+    match cli::parse(args_os()) {
+        Err(refusal) => exit::refuse("echo-server", &refusal),
+        Ok(config) => match run(&config) {
+            Err(error) => exit::fail("echo-server", error.as_ref()),
+            Ok(ended) => exit::code(ended),
+        },
+    }
+}
+
+/// Binds, then serves on this thread's runtime until the signals have their way.
+fn run(config: &Config) -> Result<Ended, Box<dyn Error>> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stops = signals::stops()?;
+        let server = Server::bind(config)?;
+        Ok(server.serve(stops).await?)
+    })
+}

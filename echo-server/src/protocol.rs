@@ -1,0 +1,67 @@
+//! The protocols that a listener can speak, by name.
+//!
+//! Each protocol's rules are a state machine over bytes in a module of its own. Nothing here knows
+//! sockets, clocks or threads.
+
+pub mod line;
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Names what a listener speaks.
+///
+/// A closed enum, so that a metric's label can take no other value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// Answers each line with a prefix and the line: [`line::Line`].
+    Line,
+}
+
+impl Protocol {
+    /// Lists every protocol served, in the order in which an error message names them.
+    pub const ALL: &[Self] = &[Self::Line];
+
+    /// Names the protocol as `--listen` and the metrics spell it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Says that a name is no protocol, and which names are.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("protocol {found:?} is not served; served: {}", served())]
+pub struct UnknownProtocol {
+    /// The name as it was written.
+    pub found: String,
+}
+
+/// Joins the names of all protocols for a message.
+fn served() -> String {
+    let names: Vec<_> = Protocol::ALL
+        .iter()
+        .map(|protocol| protocol.name())
+        .collect();
+    names.join(", ")
+}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|protocol| protocol.name() == text)
+            .ok_or_else(|| UnknownProtocol {
+                found: text.to_owned(),
+            })
+    }
+}

@@ -1,0 +1,175 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the worker's loop reads the clock once a pass and hands it on"
+)]
+//! A worker thread's loop: waits for its sockets, accepts, gives connections their turns, and obeys
+//! commands.
+//!
+//! Owns everything that it touches except counters, so it takes no lock on the data path. It wakes
+//! for events, commands and due deadlines only: an idle worker sleeps without a timeout.
+
+mod acceptor;
+mod connections;
+mod handle;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::{Events, Poll, Token, Waker};
+
+use crate::config::MAX_LISTENERS;
+use crate::counters::Counters;
+use crate::probes::Probes;
+use acceptor::Acceptor;
+use connections::Connections;
+pub(crate) use handle::{Command, WorkerHandle};
+
+/// The token of commands.
+const COMMANDS: Token = Token(0);
+
+/// The first listener's token.
+const FIRST_LISTENER: usize = 1;
+
+/// The first connection's token.
+const FIRST_CONNECTION: usize = FIRST_LISTENER + MAX_LISTENERS;
+
+/// Events taken from the kernel at once.
+const EVENTS: usize = 512;
+
+/// Commands that may wait. A worker that has left as many unread is stuck.
+const WAITING_COMMANDS: usize = 64;
+
+/// Says why a worker could not begin or go on. Trying again in the same process does not help.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// The poll, its waker or a listener's registration was refused.
+    #[error("failed to set up a worker's poll")]
+    SetUp(#[source] io::Error),
+    /// Waiting for events failed.
+    #[error("failed to wait for events")]
+    Poll(#[source] io::Error),
+}
+
+/// One worker thread's belongings.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    /// Where its events come from.
+    poll: Poll,
+    /// What the rest of the process wants of it.
+    commands: Receiver<Command>,
+    /// Its listening sockets.
+    acceptor: Acceptor,
+    /// Its connections.
+    connections: Connections,
+    /// When a drain ends, once it has begun.
+    deadline: Option<Instant>,
+    /// It shall end at once.
+    is_stopped: bool,
+}
+
+impl Worker {
+    /// Makes a worker with one socket per listener, in the listeners' order, and the handle that
+    /// commands it.
+    ///
+    /// # Errors
+    /// [`WorkerError::SetUp`], most often because descriptors have run out.
+    pub(crate) fn new(
+        sockets: Vec<TcpListener>,
+        probes: Arc<Probes>,
+    ) -> Result<(Self, WorkerHandle), WorkerError> {
+        let poll = Poll::new().map_err(WorkerError::SetUp)?;
+        let waker = Waker::new(poll.registry(), COMMANDS).map_err(WorkerError::SetUp)?;
+        let (sender, commands) = sync_channel(WAITING_COMMANDS);
+        let counters: Arc<[_]> = (0..=sockets.len()).map(|_| Counters::default()).collect();
+        let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
+        let acceptor = Acceptor::new(sockets, &registry, probes).map_err(WorkerError::SetUp)?;
+        let connections = Connections::new(registry, Arc::clone(&counters));
+        let handle = WorkerHandle::new(sender, waker, counters);
+        let worker = Self {
+            poll,
+            commands,
+            acceptor,
+            connections,
+            deadline: None,
+            is_stopped: false,
+        };
+        Ok((worker, handle))
+    }
+
+    /// Serves until it is stopped or drained, and tells how many conversations the deadline cut.
+    ///
+    /// # Errors
+    /// [`WorkerError::Poll`]; its connections are lost then.
+    pub(crate) fn run(mut self) -> Result<usize, WorkerError> {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let now = Instant::now();
+            self.connections.close_lingering(now);
+            if self.is_over(now) {
+                return Ok(self.connections.count_unfinished());
+            }
+            match self.poll.poll(&mut events, self.timeout(now)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                done => done.map_err(WorkerError::Poll)?,
+            }
+            let now = Instant::now();
+            for event in &events {
+                self.dispatch(event, now);
+            }
+            self.acceptor.accept(&mut self.connections, now);
+            self.connections.take_turns(now);
+        }
+    }
+
+    /// Tells whether there is nothing left to do.
+    fn is_over(&self, now: Instant) -> bool {
+        let is_drained = |deadline| self.connections.is_empty() || now >= deadline;
+        self.is_stopped || self.deadline.is_some_and(is_drained)
+    }
+
+    /// Tells how long to wait for events: not at all with work at hand, forever with no deadline
+    /// ahead.
+    fn timeout(&self, now: Instant) -> Option<Duration> {
+        if self.connections.has_turns() || self.acceptor.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let ahead = [
+            self.acceptor.resumes_at(),
+            self.connections.next_close(),
+            self.deadline,
+        ];
+        let next = ahead.into_iter().flatten().min()?;
+        Some(next.saturating_duration_since(now))
+    }
+
+    /// Hands an event to whom it concerns.
+    fn dispatch(&mut self, event: &Event, now: Instant) {
+        let Token(token) = event.token();
+        if event.token() == COMMANDS {
+            self.obey(now);
+        } else if let Some(key) = token.checked_sub(FIRST_CONNECTION) {
+            self.connections.turn(key, event.is_read_closed(), now);
+        } else {
+            self.acceptor.note_ready(token - FIRST_LISTENER);
+        }
+    }
+
+    /// Obeys the commands that have come.
+    fn obey(&mut self, now: Instant) {
+        while let Ok(command) = self.commands.try_recv() {
+            match command {
+                Command::Ping(pong) => drop(pong.send(())),
+                Command::Stop => self.is_stopped = true,
+                Command::Drain { deadline } => {
+                    self.acceptor.accept_rest_and_close(&mut self.connections);
+                    self.connections.drain(deadline, now);
+                    self.deadline = Some(deadline);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! A worker's listening sockets: accepts in batches, and pauses when descriptors run out.
+
+use std::io;
+use std::net;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpListener;
+use mio::{Interest, Registry, Token};
+use tracing::warn;
+
+use super::FIRST_LISTENER;
+use super::connections::Connections;
+use crate::probes::Probes;
+
+/// Connections accepted from one listener before the connections that there are come first again.
+const BATCH: usize = 64;
+
+/// How long to accept nothing after the system refused, most often for want of a descriptor. The
+/// connection stays queued meanwhile, so without a pause the worker would spin.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often at most to log such pauses.
+const WARNING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Errors of `accept` that pass only when something is freed, by their Linux numbers: ENFILE,
+/// EMFILE, ENOMEM, ENOBUFS.
+const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
+
+/// Errors of `accept` that concern one client only: it was gone already, or a signal came.
+const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
+
+/// The listening sockets.
+#[derive(Debug)]
+pub(super) struct Acceptor {
+    /// One for each listener, in the listeners' order; none any more once a drain has closed them.
+    sockets: Vec<Listening>,
+    /// The connections that the server makes to itself.
+    probes: Arc<Probes>,
+    /// Until when nothing is accepted.
+    paused_until: Option<Instant>,
+    /// When a pause was last logged.
+    warned_at: Option<Instant>,
+}
+
+/// A socket, and whether connections may be queued there.
+#[derive(Debug)]
+struct Listening {
+    /// The socket.
+    socket: TcpListener,
+    /// The kernel has reported it since it was last found empty.
+    is_ready: bool,
+}
+
+/// How a batch of accepting ended.
+#[derive(Debug)]
+enum Batch {
+    /// The queue is empty.
+    Empty,
+    /// There may be more.
+    Full,
+    /// The system refuses, and would again at once.
+    Refused(io::Error),
+}
+
+impl Acceptor {
+    /// Registers the sockets.
+    pub(super) fn new(
+        sockets: Vec<net::TcpListener>,
+        registry: &Registry,
+        probes: Arc<Probes>,
+    ) -> io::Result<Self> {
+        let register = |(index, socket)| {
+            let mut socket = TcpListener::from_std(socket);
+            registry.register(
+                &mut socket,
+                Token(FIRST_LISTENER + index),
+                Interest::READABLE,
+            )?;
+            Ok(Listening {
+                socket,
+                is_ready: false,
+            })
+        };
+        let sockets = sockets
+            .into_iter()
+            .enumerate()
+            .map(register)
+            .collect::<io::Result<_>>()?;
+        Ok(Self {
+            sockets,
+            probes,
+            paused_until: None,
+            warned_at: None,
+        })
+    }
+
+    /// Notes that connections are queued at a listener.
+    pub(super) fn note_ready(&mut self, listener: usize) {
+        if let Some(listening) = self.sockets.get_mut(listener) {
+            listening.is_ready = true;
+        }
+    }
+
+    /// Tells whether there is something to accept now.
+    pub(super) fn has_work(&self) -> bool {
+        self.paused_until.is_none() && self.sockets.iter().any(|listening| listening.is_ready)
+    }
+
+    /// Tells when a pause ends.
+    pub(super) fn resumes_at(&self) -> Option<Instant> {
+        self.paused_until
+    }
+
+    /// Accepts a batch from each listener that has connections queued, unless it is paused.
+    pub(super) fn accept(&mut self, connections: &mut Connections, now: Instant) {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.paused_until = None;
+        let mut refused = None;
+        for (index, listening) in self.sockets.iter_mut().enumerate() {
+            if !listening.is_ready {
+                continue;
+            }
+            match accept_batch(index, &listening.socket, &self.probes, connections) {
+                Batch::Empty => listening.is_ready = false,
+                Batch::Full => {}
+                Batch::Refused(error) => refused = Some(error),
+            }
+        }
+        if let Some(error) = refused {
+            self.paused_until = Some(now + PAUSE);
+            self.warn(&error, now);
+        }
+    }
+
+    /// Accepts all that is queued, so that closing resets nobody, and closes the listeners.
+    pub(super) fn accept_rest_and_close(&mut self, connections: &mut Connections) {
+        for (index, listening) in self.sockets.drain(..).enumerate() {
+            loop {
+                match accept_batch(index, &listening.socket, &self.probes, connections) {
+                    Batch::Full => {}
+                    Batch::Empty => break,
+                    Batch::Refused(error) => {
+                        warn!(%error, "failed to accept all that was queued before closing");
+                        break;
+                    }
+                }
+            }
+        }
+        self.paused_until = None;
+    }
+
+    /// Logs a pause, now and then.
+    fn warn(&mut self, error: &io::Error, now: Instant) {
+        let is_due = |at| now.saturating_duration_since(at) >= WARNING_INTERVAL;
+        if self.warned_at.is_none_or(is_due) {
+            self.warned_at = Some(now);
+            warn!(%error, "failed to accept: trying again every 100 ms");
+        }
+    }
+}
+
+/// Accepts until the queue is empty, the batch is full, or the system refuses.
+fn accept_batch(
+    listener: usize,
+    socket: &TcpListener,
+    probes: &Probes,
+    connections: &mut Connections,
+) -> Batch {
+    for _ in 0..BATCH {
+        let accepted = socket.accept().and_then(|(stream, client)| {
+            connections.admit(stream, listener, probes.contains(client))
+        });
+        let Err(error) = accepted else { continue };
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Batch::Empty;
+        }
+        let is_exhausted = error
+            .raw_os_error()
+            .is_some_and(|code| EXHAUSTED.contains(&code));
+        if let Some(counters) = connections.counters(listener) {
+            let count = if is_exhausted {
+                &counters.accept_exhausted
+            } else {
+                &counters.accept_failed
+            };
+            count.add(1);
+        }
+        if !HARMLESS.contains(&error.kind()) {
+            return Batch::Refused(error);
+        }
+    }
+    Batch::Full
+}

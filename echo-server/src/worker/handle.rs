@@ -1,0 +1,63 @@
+//! What the rest of the process holds of a worker: its commands and its counters.
+
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::time::Instant;
+
+use mio::Waker;
+use tokio::sync::oneshot;
+
+use crate::counters::Counters;
+
+/// What a worker can be told.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Answer, to show that the loop is alive.
+    Ping(oneshot::Sender<()>),
+    /// Stop accepting, answer what has come, half-close, and end when all clients are gone or the
+    /// deadline has come.
+    Drain {
+        /// When what is left is cut.
+        deadline: Instant,
+    },
+    /// End at once.
+    Stop,
+}
+
+/// Commands a worker and reads its counters, from any thread.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    /// Takes commands.
+    commands: SyncSender<Command>,
+    /// Ends the worker's wait, so that it sees them.
+    waker: Waker,
+    /// One set for each listener, and a last one for the server's own probes, which no metric
+    /// shows.
+    counters: Arc<[Counters]>,
+}
+
+impl WorkerHandle {
+    /// Puts a handle together.
+    pub(super) fn new(
+        commands: SyncSender<Command>,
+        waker: Waker,
+        counters: Arc<[Counters]>,
+    ) -> Self {
+        Self {
+            commands,
+            waker,
+            counters,
+        }
+    }
+
+    /// Sends a command and wakes the worker. Tells whether it can have got it: not when it is dead,
+    /// or stuck for so long that it has left many commands unread.
+    pub(crate) fn send(&self, command: Command) -> bool {
+        self.commands.try_send(command).is_ok() && self.waker.wake().is_ok()
+    }
+
+    /// Lends the counters of a listener, by its place among the listeners.
+    pub(crate) fn counters(&self, listener: usize) -> Option<&Counters> {
+        self.counters.get(listener)
+    }
+}

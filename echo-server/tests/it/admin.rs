@@ -1,0 +1,132 @@
+//! What the server tells about itself.
+
+use std::io::{ErrorKind, Read, Write};
+use std::time::Duration;
+
+use crate::running::{Program, Running, connect, exchange, ping, request, wait_until};
+
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Reads one number of a scrape; labels are those of a listener, in their order.
+fn number(server: &Running, name: &str, port: u16) -> u64 {
+    let (status, _, body) = server.admin("GET", "/metrics");
+    assert_eq!(status, 200);
+    let start = format!("{name}{{protocol=\"line\",port=\"{port}\"}} ");
+    let line = body.lines().find_map(|line| line.strip_prefix(&start));
+    line.unwrap_or_else(|| panic!("no {start} in:\n{body}"))
+        .parse()
+        .unwrap()
+}
+
+#[test]
+fn a_whole_server_is_alive_and_ready() {
+    let server = Running::start_with(&["line:127.0.0.1:0", "line:0"], DRAIN);
+    for path in ["/livez", "/readyz"] {
+        let (status, _, body) = server.admin("GET", path);
+        assert_eq!((status, body.as_str()), (200, "ok\n"), "{path}");
+    }
+}
+
+#[test]
+fn lines_connections_and_bytes_are_counted_by_listener_and_probes_are_not() {
+    let server = Running::start_with(&["line:127.0.0.1:0", "line:127.0.0.1:0"], DRAIN);
+    let (port, other) = (server.address.port(), server.others[0].port());
+    for _ in 0..5 {
+        assert_eq!(server.admin("GET", "/readyz").0, 200);
+    }
+    exchange(&server.connect(), b"ab\nc");
+    let open = server.connect();
+    ping(&open, "d");
+    wait_until("one connection is closed", || {
+        number(&server, "echo_connections_closed_total", port) == 1
+    });
+    for (name, expected) in [
+        ("echo_connections_accepted_total", 2),
+        ("echo_connections_active", 1),
+        ("echo_lines_total", 3),
+        ("echo_received_bytes_total", 6),
+        ("echo_sent_bytes_total", 3 * 18 + 4),
+    ] {
+        assert_eq!(number(&server, name, port), expected, "{name}");
+        assert_eq!(
+            number(&server, name, other),
+            0,
+            "{name} of the other listener"
+        );
+    }
+    ping(&connect(server.others[0]), "e");
+    assert_eq!(number(&server, "echo_lines_total", other), 1);
+    drop(open);
+    wait_until("none is open", || {
+        number(&server, "echo_connections_active", port) == 0
+    });
+}
+
+#[test]
+fn metrics_are_openmetrics_text_with_threads_and_failed_accepts() {
+    let server = Running::start(DRAIN);
+    let (_, head, body) = server.admin("GET", "/metrics");
+    assert!(
+        head.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"),
+        "{head}"
+    );
+    let port = server.address.port();
+    for line in [
+        "echo_threads 2".to_owned(),
+        "# TYPE echo_lines counter".to_owned(),
+        "# TYPE echo_connections_active gauge".to_owned(),
+        format!(
+            "echo_accept_errors_total{{protocol=\"line\",port=\"{port}\",reason=\"exhausted\"}} 0"
+        ),
+        format!("echo_accept_errors_total{{protocol=\"line\",port=\"{port}\",reason=\"other\"}} 0"),
+    ] {
+        assert!(
+            body.lines().any(|found| found == line),
+            "no {line} in:\n{body}"
+        );
+    }
+    assert!(body.ends_with("# EOF\n"), "{body}");
+}
+
+#[test]
+fn without_descriptors_left_accepting_pauses_and_goes_on_when_connections_close() {
+    let mut server = Program::start_with(1, 40);
+    let clients: Vec<_> = (0..60).map(|_| connect(server.address)).collect();
+    server.wait_for_log("failed to accept");
+    let mut waiting = clients.last().unwrap();
+    waiting.write_all(b"hello\n").unwrap();
+    waiting
+        .set_read_timeout(Some(Duration::from_millis(300)))
+        .unwrap();
+    assert_eq!(
+        waiting.read(&mut [0; 64]).unwrap_err().kind(),
+        ErrorKind::WouldBlock
+    );
+    drop(clients);
+    ping(&connect(server.address), "served again");
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let errors = body
+        .lines()
+        .find(|line| line.contains("reason=\"exhausted\""))
+        .unwrap();
+    let errors: u64 = errors.rsplit(' ').next().unwrap().parse().unwrap();
+    assert!((1..100).contains(&errors), "{errors} failed accepts"); // one each 100 ms
+}
+
+#[test]
+fn other_paths_and_methods_are_refused() {
+    let server = Running::start(DRAIN);
+    for (method, path, expected) in [
+        ("GET", "/", 404),
+        ("GET", "/livez/", 404),
+        ("POST", "/nothing", 404),
+        ("POST", "/livez", 405),
+        ("DELETE", "/metrics", 405),
+        ("HEAD", "/livez", 200),
+        ("GET", "/livez?verbose", 200),
+    ] {
+        let (status, head, _) = server.admin(method, path);
+        assert_eq!(status, expected, "{method} {path}");
+        assert_eq!(head.contains("allow: get, head"), expected == 405, "{head}");
+    }
+}

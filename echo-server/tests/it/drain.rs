@@ -1,0 +1,162 @@
+//! How the server ends: readiness first, no line lost, no reset, no longer than it must.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use echo_server::server::Ended;
+
+use crate::running::{Program, Running, exchange, expect, ping, read_to_end, wait_until};
+
+const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// Waits until new connections are refused.
+fn wait_until_closed(server: &Running) {
+    wait_until("listeners are closed", || {
+        TcpStream::connect(server.address).is_err()
+    });
+}
+
+#[test]
+fn readiness_fails_first_while_new_connections_are_still_served() {
+    let server = Running::start(Duration::from_secs(10));
+    let before = server.connect();
+    ping(&before, "before");
+    server.signal();
+    wait_until("the server is not ready", || {
+        server.admin("GET", "/readyz").0 == 503
+    });
+    let (_, _, body) = server.admin("GET", "/readyz");
+    assert_eq!(body, "draining: new connections should go elsewhere\n");
+    assert_eq!(server.admin("GET", "/livez").0, 200);
+    ping(&before, "old connection");
+    assert_eq!(
+        exchange(&server.connect(), b"new"),
+        b"Server received: new\n"
+    );
+    server.signal();
+    assert_eq!(server.ended(), Ended::Interrupted);
+}
+
+#[test]
+fn idle_clients_see_the_end_of_output_and_the_drain_ends_when_they_have_closed() {
+    let server = Running::start(Duration::from_secs(2));
+    let idle: Vec<_> = (0..10).map(|_| server.connect()).collect();
+    for stream in &idle {
+        ping(stream, "hello");
+    }
+    server.signal();
+    for stream in idle {
+        assert_eq!(read_to_end(&stream), b"");
+    }
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+#[test]
+fn a_line_that_is_open_can_be_finished_after_the_listeners_have_closed() {
+    let server = Running::start(Duration::from_secs(4));
+    let mut stream = server.connect();
+    stream.write_all(b"first\nhel").unwrap();
+    expect(&stream, b"Server received: first\nServer received: hel");
+    server.signal();
+    wait_until_closed(&server);
+    stream.write_all(b"lo\n").unwrap();
+    assert_eq!(read_to_end(&stream), b"lo\n");
+    drop(stream);
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+#[test]
+fn a_line_that_never_ends_is_cut_at_the_deadline() {
+    let server = Running::start(ONE_SECOND);
+    let mut stream = server.connect();
+    stream.write_all(b"never").unwrap();
+    expect(&stream, b"Server received: never");
+    server.signal();
+    assert_eq!(server.ended(), Ended::Drained { cut: 1 });
+}
+
+#[test]
+fn without_a_drain_period_what_has_come_is_answered_still() {
+    let server = Running::start(Duration::ZERO);
+    let mut stream = server.connect();
+    ping(&stream, "before");
+    stream.write_all(b"last\n").unwrap();
+    server.signal();
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+    assert_eq!(read_to_end(&stream), b"Server received: last\n");
+}
+
+#[test]
+fn a_second_signal_ends_the_drain_at_once() {
+    let server = Running::start(Duration::from_hours(1));
+    let stream = server.connect();
+    ping(&stream, "hello");
+    server.signal();
+    server.signal();
+    assert_eq!(server.ended(), Ended::Interrupted);
+}
+
+#[test]
+fn under_load_every_answer_is_whole_and_in_order_and_no_connection_is_reset() {
+    const BATCH: usize = 20;
+    let server = Running::start(ONE_SECOND);
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| converse_until_the_end(&server, BATCH, &answered)))
+            .collect();
+        wait_until("load is under way", || {
+            answered.load(Ordering::Relaxed) > 2_000
+        });
+        server.signal();
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+/// Sends numbered lines in batches, checking every answer, until the server says that it is over.
+/// That must be an end of output between two answers: not a reset, not half an answer, and not with
+/// an answer missing before a later one.
+fn converse_until_the_end(server: &Running, batch: usize, answered: &AtomicUsize) {
+    let stream = server.connect();
+    let mut answers = BufReader::new(&stream);
+    for first in (0..).step_by(batch) {
+        let lines: Vec<_> = (first..first + batch)
+            .map(|number| format!("{number}\n"))
+            .collect();
+        if (&stream).write_all(lines.concat().as_bytes()).is_err() {
+            break; // the server has closed and gone
+        }
+        for number in first..first + batch {
+            let mut answer = String::new();
+            if answers.read_line(&mut answer).expect("no reset") == 0 {
+                return;
+            }
+            assert_eq!(answer, format!("Server received: {number}\n"));
+            answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let mut rest = Vec::new();
+    answers.read_to_end(&mut rest).expect("no reset");
+    assert_eq!(rest, b"");
+}
+
+#[test]
+fn the_program_ends_with_0_after_a_drain_and_with_130_after_a_second_signal() {
+    let mut drained = Program::start(0);
+    drained.signal("TERM");
+    drained.wait_for_log("drained");
+    assert_eq!(drained.child.wait().unwrap().code(), Some(0));
+
+    let mut interrupted = Program::start(3600);
+    interrupted.signal("INT");
+    interrupted.wait_for_log("no longer ready");
+    interrupted.signal("TERM");
+    interrupted.wait_for_log("second signal");
+    assert_eq!(interrupted.child.wait().unwrap().code(), Some(130));
+}

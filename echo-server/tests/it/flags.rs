@@ -1,0 +1,165 @@
+//! Bad flags of the program: one line that names the flag, the value and what is allowed.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+/// Runs the program with arguments and variables, which must make it end.
+fn run(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_echo-server"))
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+/// Runs the program, which must refuse with code 2 and one line, and gives the line without its
+/// beginning.
+fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let output = run(arguments, variables);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text.strip_prefix("echo-server: ")
+        .unwrap()
+        .trim_end()
+        .to_owned()
+}
+
+const LISTEN: &str = "for '--listen <PROTOCOL:[ADDRESS:]PORT>'";
+const THREADS: &str = "for '--threads <COUNT>': must be a whole number from 1 to 256";
+const DRAIN: &str = "for '--drain-seconds <SECONDS>': must be a whole number from 0 to 3600";
+
+#[test]
+fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
+    let port = "port must be 1 to 65535, or 0 for a free one that the system chooses";
+    let address = "address must be an IPv4 address, or an IPv6 address in brackets";
+    for (flag, value, expected) in [
+        (
+            "--listen",
+            "12345",
+            format!(
+                "{LISTEN}: must be protocol:[address:]port, such as line:12345 or line:[::1]:12345"
+            ),
+        ),
+        (
+            "--listen",
+            "udp:7",
+            format!("{LISTEN}: protocol \"udp\" is not served; served: line"),
+        ),
+        ("--listen", "line:99999", format!("{LISTEN}: {port}")),
+        ("--listen", "line:::1:7", format!("{LISTEN}: {address}")),
+        ("--threads", "0", THREADS.to_owned()),
+        ("--threads", "257", THREADS.to_owned()),
+        ("--threads", "two", THREADS.to_owned()),
+        ("--drain-seconds", "3601", DRAIN.to_owned()),
+        ("--drain-seconds", "1.5", DRAIN.to_owned()),
+        (
+            "--admin",
+            "x:1",
+            format!("for '--admin <[ADDRESS:]PORT>': {address}"),
+        ),
+        (
+            "--admin",
+            "",
+            format!("for '--admin <[ADDRESS:]PORT>': {port}"),
+        ),
+    ] {
+        let expected = format!("invalid value '{value}' {expected}");
+        assert_eq!(
+            refusal(&[&format!("{flag}={value}")], &[]),
+            expected,
+            "{flag} {value}"
+        );
+    }
+}
+
+#[test]
+fn variables_are_checked_like_the_flags_that_they_stand_for() {
+    for (variable, value, expected) in [
+        ("ECHO_LISTEN", "line:1,raw:2", format!("invalid value 'raw:2' {LISTEN}: protocol \"raw\" is not served; served: line")),
+        ("ECHO_THREADS", "none", format!("invalid value 'none' {THREADS}")),
+        ("ECHO_DRAIN_SECONDS", "-1", format!("invalid value '-1' {DRAIN}")),
+        ("ECHO_ADMIN", "12345", "invalid value 'line:12345' for '--listen': port 12345 is taken by '--admin'; each needs its own port".to_owned()),
+    ] {
+        assert_eq!(refusal(&[], &[(variable, value)]), expected, "{variable}={value}");
+    }
+}
+
+#[test]
+fn two_listeners_cannot_have_one_port_nor_the_admin_port() {
+    assert_eq!(
+        refusal(
+            &["--listen", "line:7000", "--listen", "line:127.0.0.1:7000"],
+            &[]
+        ),
+        "invalid value 'line:127.0.0.1:7000' for '--listen': port 7000 is taken by another '--listen'; each needs its own port"
+    );
+    assert_eq!(
+        refusal(&["--listen", "line:9090"], &[]),
+        "invalid value 'line:9090' for '--listen': port 9090 is taken by '--admin'; each needs its own port"
+    );
+    let seventeen: Vec<_> = (7000..7017)
+        .map(|port| format!("--listen=line:{port}"))
+        .collect();
+    let seventeen: Vec<_> = seventeen.iter().map(String::as_str).collect();
+    assert_eq!(
+        refusal(&seventeen, &[]),
+        "invalid value of 17 listeners for '--listen': at most 16 are allowed"
+    );
+}
+
+#[test]
+fn unknown_flags_and_missing_values_take_one_line_too() {
+    assert_eq!(
+        refusal(&["--port", "1"], &[]),
+        "unexpected argument '--port' found; --help lists what is allowed"
+    );
+    assert_eq!(
+        refusal(&["--threads"], &[]),
+        "a value is required for '--threads <COUNT>' but none was supplied; --help lists what is allowed"
+    );
+}
+
+#[test]
+fn a_port_in_use_is_one_clear_line_and_code_1() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    for (flags, start) in [
+        (
+            [format!("--listen=line:{address}"), "--admin=0".to_owned()],
+            format!("line:{address} (--listen)"),
+        ),
+        (
+            [
+                "--listen=line:127.0.0.1:0".to_owned(),
+                format!("--admin={address}"),
+            ],
+            format!("{address} (--admin)"),
+        ),
+    ] {
+        let output = run(&flags.each_ref().map(String::as_str), &[]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert_eq!(
+            text,
+            format!(
+                "echo-server: failed to listen on {start}: Address already in use (os error 98)\n"
+            )
+        );
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output_with_code_0() {
+    for (flag, expected) in [
+        ("--help", "ECHO_LISTEN"),
+        ("--version", env!("CARGO_PKG_VERSION")),
+    ] {
+        let output = run(&[flag], &[]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(
+            String::from_utf8(output.stdout).unwrap().contains(expected),
+            "{flag}"
+        );
+    }
+}

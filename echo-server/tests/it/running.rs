@@ -1,0 +1,253 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "waiting for a condition needs a clock"
+)]
+//! Servers that a test has for itself: in the test's process, or as the built program.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::num::NonZeroUsize;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use echo_server::config::Config;
+use echo_server::server::{Ended, ServeError, Server};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// Far beyond what anything here takes; a test that waits as long has failed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server in this process.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) others: Vec<SocketAddr>,
+    pub(crate) admin: SocketAddr,
+    stops: Option<UnboundedSender<()>>,
+    thread: Option<JoinHandle<Result<Ended, ServeError>>>,
+}
+
+impl Running {
+    /// Starts a server of two threads with one listener.
+    pub(crate) fn start(drain: Duration) -> Self {
+        Self::start_with(&["line:127.0.0.1:0"], drain)
+    }
+
+    pub(crate) fn start_with(listeners: &[&str], drain: Duration) -> Self {
+        Self::start_late(listeners, drain, |_| ()).0
+    }
+
+    /// Starts a server of two threads after `meanwhile` has done something with its address, such
+    /// as connecting.
+    pub(crate) fn start_late<T>(
+        listeners: &[&str],
+        drain: Duration,
+        meanwhile: impl FnOnce(SocketAddr) -> T,
+    ) -> (Self, T) {
+        let config = Config {
+            listeners: listeners.iter().map(|text| text.parse().unwrap()).collect(),
+            admin: "127.0.0.1:0".parse().unwrap(),
+            threads: NonZeroUsize::new(2).unwrap(),
+            drain,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = Server::bind(&config).unwrap();
+        let mut addresses = server.listeners().iter().map(|listener| listener.address);
+        let address = addresses.next().unwrap();
+        let (others, admin) = (addresses.collect(), server.admin());
+        let done_meanwhile = meanwhile(address);
+        let (sender, stops) = unbounded_channel();
+        let thread = thread::spawn(move || runtime.block_on(server.serve(stops)));
+        let (stops, thread) = (Some(sender), Some(thread));
+        let running = Self {
+            address,
+            others,
+            admin,
+            stops,
+            thread,
+        };
+        (running, done_meanwhile)
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect(self.address)
+    }
+
+    /// Does what a signal does.
+    pub(crate) fn signal(&self) {
+        self.stops.as_ref().unwrap().send(()).unwrap();
+    }
+
+    /// Waits for the end.
+    pub(crate) fn ended(mut self) -> Ended {
+        self.thread.take().unwrap().join().unwrap().unwrap()
+    }
+
+    /// Sends a request to the admin endpoint; gives the status, the head and the body.
+    pub(crate) fn admin(&self, method: &str, path: &str) -> (u16, String, String) {
+        request(self.admin, method, path)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let (Some(stops), Some(thread)) = (self.stops.take(), self.thread.take()) {
+            let _ = stops.send(()).and_then(|()| stops.send(()));
+            drop(thread.join());
+        }
+    }
+}
+
+/// The built program, as a process with one worker thread.
+pub(crate) struct Program {
+    pub(crate) child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Program {
+    /// Starts it, and reads from its first log line where it listens.
+    pub(crate) fn start(drain_seconds: u64) -> Self {
+        Self::start_with(drain_seconds, 1024)
+    }
+
+    /// Starts it with a limit on its descriptors.
+    pub(crate) fn start_with(drain_seconds: u64, descriptors: u32) -> Self {
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""),
+            ])
+            .arg(env!("CARGO_BIN_EXE_echo-server"))
+            .args([
+                "--listen",
+                "line:127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+                "--threads",
+                "1",
+            ])
+            .args(["--drain-seconds", &drain_seconds.to_string()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        stderr.read_line(&mut line).unwrap();
+        let address_after = |words: &str| {
+            let (_, after) = line.split_once(words).expect(&line);
+            after.split(['"', ' ']).next().unwrap().parse().unwrap()
+        };
+        let (address, admin) = (address_after("listeners=\"line:"), address_after("admin="));
+        Self {
+            child,
+            address,
+            admin,
+            stderr,
+        }
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id();
+        assert!(
+            Command::new("kill")
+                .args([format!("-{name}"), pid.to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    /// Waits for a log line that holds these words.
+    pub(crate) fn wait_for_log(&mut self, words: &str) {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert!(
+                self.stderr.read_line(&mut line).unwrap() > 0,
+                "the log ended without {words:?}"
+            );
+        }
+    }
+
+    /// The most memory that the process ever had resident, in KiB.
+    pub(crate) fn peak_kib(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmHWM:"))
+            .unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Connects, with a time limit on whatever is done with the stream.
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// Sends everything and the end of input, and reads until the end of output.
+pub(crate) fn exchange(mut stream: &TcpStream, question: &[u8]) -> Vec<u8> {
+    stream.write_all(question).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    read_to_end(stream)
+}
+
+/// Reads until the end of output.
+pub(crate) fn read_to_end(mut stream: &TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    answer
+}
+
+/// Reads exactly as much as is expected, and compares.
+pub(crate) fn expect(mut stream: &TcpStream, expected: &[u8]) {
+    let mut answer = vec![0; expected.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(
+        answer.escape_ascii().to_string(),
+        expected.escape_ascii().to_string()
+    );
+}
+
+/// Sends one line and checks its answer.
+pub(crate) fn ping(mut stream: &TcpStream, line: &str) {
+    stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+    expect(stream, format!("Server received: {line}\n").as_bytes());
+}
+
+/// Asks over and over until the answer is yes.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let begin = Instant::now();
+    while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        thread::yield_now();
+    }
+}
+
+/// Sends an HTTP request; gives the status, the head and the body.
+pub(crate) fn request(admin: SocketAddr, method: &str, path: &str) -> (u16, String, String) {
+    let head = format!("{method} {path} HTTP/1.1\r\nHost: echo\r\nConnection: close\r\n\r\n");
+    let mut stream = connect(admin);
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = String::from_utf8(read_to_end(&stream)).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
