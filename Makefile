@@ -1,0 +1,74 @@
+# The project's verbs. `make` alone lists them.
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Where the images belong: their names are $(IMAGE_REGISTRY)/operator and $(IMAGE_REGISTRY)/echo-server.
+export IMAGE_REGISTRY ?= echo-operator.dev
+# The Kubernetes that the local cluster runs, such as 1.33.13. Empty: the newest that is supported.
+export KUBERNETES ?=
+# The nodes of the local cluster.
+NODES ?= 2
+
+.PHONY: help setup fmt lint verify test unit-test cluster-test crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
+
+help: ## List the verbs
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
+
+setup: ## Install the Debian packages that are missing (as root or by sudo)
+	@hack/setup.sh
+
+demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
+	@hack/demo.sh
+
+test: setup ## Run all tests; the last line counts them
+	@hack/test.sh unit cluster
+
+unit-test: ## Run the tests that need no cluster
+	@hack/test.sh unit
+
+cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBECONFIG_FOR_TESTS
+	@hack/test.sh cluster
+
+lint: ## Check formats, lints, documents, tiers, generated files and scripts
+	@hack/lint.sh
+
+verify: ## Fail if a generated or repeated fact is stale: the CRD, versions
+	@hack/verify.sh
+
+fmt: ## Format Rust and Go sources
+	@cargo fmt --all
+	@gofmt -w hack/cluster
+
+crds: ## Write crds/ from the Rust types
+	@cargo build --quiet --package operator
+	@target/debug/operator crd > crds/echoclusters.yaml
+
+images: ## Build both images into target/images, and print their sizes
+	@hack/images.sh build
+
+push: ## Push both images to IMAGE_REGISTRY
+	@hack/images.sh push
+
+cluster: setup ## Start a local Kubernetes (NODES=2 KUBERNETES=1.33.13)
+	@hack/cluster/cluster up --nodes $(NODES)
+
+cluster-down: ## Remove every trace of the local Kubernetes
+	@hack/cluster/cluster down
+
+deploy: ## Install the operator into the cluster of kubectl's current context
+	@hack/deploy.sh apply
+
+undeploy: ## Remove the operator, its CRD and all EchoClusters from that cluster
+	@hack/deploy.sh delete
+
+kind-up: ## Start a kind cluster with both images in it
+	@hack/kind.sh up
+
+kind-down: ## Delete the kind cluster
+	@hack/kind.sh down
+
+clean: ## Remove the local cluster and everything built, Kubernetes' binaries too
+	@if [ -x target/cluster/bin/cluster ]; then hack/cluster/cluster down; fi
+	@rm -rf target

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Checks everything that can be checked without running the programs. Changes no file.
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+say "Rust: format, lints, documents"
+cargo fmt --all --check
+cargo clippy --locked --workspace --all-targets -- --deny warnings
+RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --quiet
+
+say "Tiers: pure modules use nothing of the outer ones"
+pure=()
+for module in api labels plan quantity desired drift verdict conditions observe status relist; do
+  pure+=("operator/src/$module.rs")
+  [ ! -d "operator/src/$module" ] || pure+=("operator/src/$module")
+done
+outer='use (tokio|tracing|fastrand|std::(env|net|fs))|crate::(reconcile|controller|cli|attempt|report|events|cache|admin|telemetry|metrics)|\bContext\b'
+if grep --recursive --line-number --extended-regexp "$outer" "${pure[@]}"; then
+  fail "a pure module imports what does I/O, keeps time or logs (docs/architecture.md, Tiers)"
+fi
+if grep --recursive --line-number --extended-regexp 'use (mio|tokio|tracing|std::(net|io|time|thread|env))' echo-server/src/protocol*; then
+  fail "a protocol of the echo server knows more than bytes (docs/architecture.md, Tiers)"
+fi
+
+say "Generated files"
+hack/verify.sh
+
+say "Go: format, vet"
+unformatted=$(gofmt -l hack/cluster)
+[ -z "$unformatted" ] || fail "run make fmt, for these are not formatted: $unformatted"
+(cd hack/cluster && GOWORK=off go vet ./...)
+
+say "Scripts"
+if command -v shellcheck > /dev/null; then
+  shellcheck hack/*.sh hack/cluster/cluster .ci/run
+else
+  echo "skipped: shellcheck is not installed (make setup installs it)"
+fi
+
+say "Manifests"
+for bin in target/cluster/*/bin; do PATH=$PATH:$PWD/$bin; done
+if command -v kubectl > /dev/null; then
+  kubectl kustomize config/default > /dev/null
+else
+  echo "skipped: there is no kubectl yet (the cluster tests apply the manifests anyway)"
+fi
+
+say "Dependencies: licences, advisories, sources"
+if command -v cargo-deny > /dev/null; then
+  cargo deny --locked check
+else
+  echo "skipped: cargo-deny is not installed (the checks on GitHub run it)"
+fi

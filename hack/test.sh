@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# Runs the tests named, `unit` and `cluster`, and ends with one line that counts them: `12 passed, 0 failed`.
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+results=target/test-results.log
+mkdir -p target
+: > "$results"
+
+# Prints the count, as the last line, however the script ends. A step that fails is a failure too, if no test is.
+count() {
+  local code=$?
+  awk -v code="$code" '
+    /^test result: / { passed += $4; failed += $6; skipped += $8 } # cargo test
+    /^--- PASS: / { passed++ }                                     # go test
+    /^--- FAIL: / { failed++ }
+    /^--- SKIP: / { skipped++ }
+    END {
+      if (code != 0 && failed == 0) failed = 1
+      printf "%d passed, %d failed%s\n", passed, failed, skipped ? ", " skipped " skipped" : ""
+    }' "$results"
+}
+trap count EXIT
+
+# Runs tests, and keeps what they print. A process that a test leaves behind would hold the pipe open for ever.
+tests() {
+  local code=0 tee
+  "$@" > >(tee -a "$results") 2>&1 || code=$?
+  tee=$!
+  timeout 5 tail --follow --sleep-interval 0.1 --pid "$tee" /dev/null || { echo "a test has left a process behind" >&2 && kill "$tee"; }
+  return "$code"
+}
+
+unit() {
+  say "Unit tests"
+  tests cargo test --locked --workspace
+  tests env GOWORK=off go -C hack/cluster test -v ./...
+}
+
+# Sets up what the cluster tests expect: kubectl and KUBECONFIG for a cluster that the operator runs in.
+prepare_cluster() {
+  if [ -n "${KUBECONFIG_FOR_TESTS:-}" ]; then
+    export KUBECONFIG=$KUBECONFIG_FOR_TESTS
+    return
+  fi
+  hack/images.sh build
+  say "A local cluster of three nodes"
+  use_local_cluster 3
+  load_images
+  ECHO_OPERATOR_TEST_AUDIT_LOG=$(hack/cluster/cluster audit-log)
+  ECHO_OPERATOR_TEST_CLUSTER=$PWD/hack/cluster/cluster
+  export ECHO_OPERATOR_TEST_AUDIT_LOG ECHO_OPERATOR_TEST_CLUSTER
+}
+
+cluster() {
+  prepare_cluster
+  hack/deploy.sh apply
+  say "Cluster tests"
+  tests cargo test --locked --package operator --test cluster
+}
+
+for kind in "${@:-unit}"; do
+  case $kind in
+    unit | cluster) "$kind" ;;
+    *) fail "there are unit and cluster tests, not $kind" ;;
+  esac
+done

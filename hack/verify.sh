@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Fails if a file that repeats a fact from elsewhere has fallen behind it.
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+cargo build --quiet --package operator
+target/debug/operator crd | diff --unified crds/echoclusters.yaml - ||
+  fail "crds/echoclusters.yaml is stale: run make crds"
+
+for name in operator echo-server; do
+  stale=$(grep --recursive --line-number --only-matching "echo-operator.dev/$name:[0-9.]*[0-9]" config Dockerfile README.md |
+    grep --invert-match ":$version\$") || continue
+  fail "another version than $version of Cargo.toml: $stale"
+done
+
+rust=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
+grep --quiet "^ARG RUST_VERSION=$rust\$" Dockerfile || fail "Dockerfile has another RUST_VERSION than rust-toolchain.toml, which says $rust"
