@@ -1,0 +1,175 @@
+//! An EchoCluster comes to life.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::{Resource, ResourceExt};
+use operator::api::v1alpha1::{DEFAULT_ECHO_SERVER_IMAGE, EchoCluster};
+use operator::labels::selector_text;
+use serde_json::json;
+
+use crate::audit::{self, AuditLog};
+use crate::echo_clusters::tell;
+use crate::namespace::Namespace;
+use crate::wait;
+
+#[tokio::test]
+async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
+    let namespace = Namespace::shared("status").await;
+    let cluster = namespace.apply_ready("hello", json!({"replicas": 2})).await;
+    namespace.ready_pods("hello", 2).await;
+    let status = cluster.status.clone().unwrap();
+    assert_eq!(status.observed_generation, cluster.metadata.generation);
+    let counts = [
+        status.replicas,
+        status.ready_replicas,
+        status.updated_replicas,
+        status.available_replicas,
+    ];
+    assert_eq!(counts, [2; 4]);
+    assert_eq!(status.selector, Some(selector_text("hello")));
+    assert_eq!(
+        status.address,
+        Some(format!("hello.{}.svc:12345", namespace.name))
+    );
+    assert_eq!(status.image.as_deref(), Some(cluster.spec.image.as_str()));
+    assert_eq!(tell(&cluster, "Ready"), "True/Ready");
+    assert_eq!(tell(&cluster, "Progressing"), "False/Settled");
+    assert_eq!(tell(&cluster, "Degraded"), "False/AsExpected");
+    for condition in &status.conditions {
+        assert_eq!(condition.observed_generation, cluster.metadata.generation);
+        assert!(condition.message.ends_with('.'), "{}", condition.message);
+    }
+}
+
+#[tokio::test]
+async fn kubectl_get_shows_what_a_person_wants_to_know() {
+    let namespace = Namespace::shared("columns").await;
+    namespace.apply_ready("hello", json!({})).await;
+    let shown = namespace
+        .kubectl(&["get", "ec", "hello", "--output=wide"], "")
+        .await
+        .unwrap();
+    let mut lines = shown
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let header = lines.next().unwrap();
+    assert_eq!(
+        header,
+        [
+            "NAME", "DESIRED", "READY", "STATUS", "ADDRESS", "AGE", "IMAGE", "UPDATED"
+        ]
+    );
+    let row = lines.next().unwrap();
+    let address = format!("hello.{}.svc:12345", namespace.name);
+    assert_eq!(row[..5], ["hello", "1", "1", "Ready", &address]);
+    assert_eq!(row[7], "1");
+    assert!(
+        row[6].contains("/echo-server:"),
+        "{shown} (the default is {DEFAULT_ECHO_SERVER_IMAGE})"
+    );
+}
+
+#[tokio::test]
+async fn a_pod_elsewhere_gets_its_line_echoed_by_the_service_name() {
+    let namespace = Namespace::shared("echo").await;
+    tokio::join!(
+        namespace.apply_ready("hello", json!({"replicas": 2})),
+        namespace.apply_ready("caller", json!({})),
+    );
+    let caller = &namespace.ready_pods("caller", 1).await[0];
+    let cluster: EchoCluster = namespace.api().get("hello").await.unwrap();
+    for address in [
+        cluster.status.unwrap().address.unwrap(),
+        format!("hello.{}.svc.cluster.local:12345", namespace.name),
+        "hello:12345".to_owned(),
+        "hello-pods:12345".to_owned(),
+    ] {
+        // Rules of the Service may reach the caller's node a moment after the EchoCluster is ready.
+        let call = async || namespace.echo(caller, &address, "good day").await;
+        let answer = wait::until_ok(&format!("an echo from {address}"), call).await;
+        assert_eq!(answer, "Server response: Server received: good day\n");
+    }
+}
+
+#[tokio::test]
+async fn listeners_are_served_at_their_own_service_ports() {
+    let namespace = Namespace::shared("listeners").await;
+    let listeners = json!([
+        {"name": "first", "port": 2001, "servicePort": 7},
+        {"name": "second", "port": 2002},
+    ]);
+    let cluster = namespace
+        .apply_ready("hello", json!({"listeners": listeners}))
+        .await;
+    assert_eq!(
+        cluster.status.unwrap().address,
+        Some(format!("hello.{}.svc:7", namespace.name))
+    );
+    let pod = &namespace.ready_pods("hello", 1).await[0];
+    for address in ["hello:7", "hello:2002"] {
+        let call = async || namespace.echo(pod, address, "good day").await;
+        wait::until_ok(&format!("an echo from {address}"), call).await;
+    }
+    assert!(namespace.echo(pod, "hello:2001", "good day").await.is_err());
+}
+
+#[tokio::test]
+async fn the_status_is_written_before_any_child_exists() {
+    let namespace = Namespace::shared("first-status").await;
+    let start = namespace.resource_version().await;
+    namespace.apply("hello", json!({})).await;
+    let has_status = |cluster: &EchoCluster| cluster.status.is_some();
+    let (clusters, deployments, services) = (
+        namespace.api(),
+        namespace.api::<Deployment>(),
+        namespace.api::<Service>(),
+    );
+    let (told, deployment, service) = tokio::join!(
+        wait::first(&clusters, &start, "a status", has_status),
+        wait::first(&deployments, &start, "a Deployment", |_| true),
+        wait::first(&services, &start, "a Service", |_| true),
+    );
+    let status = told.status.clone().unwrap();
+    assert_eq!(status.observed_generation, told.metadata.generation);
+    assert_eq!(tell(&told, "Ready"), "Unknown/Reconciling");
+    assert!(
+        version(&told) < version(&deployment),
+        "the Deployment was there first"
+    );
+    assert!(
+        version(&told) < version(&service),
+        "a Service was there first"
+    );
+}
+
+#[tokio::test]
+async fn an_echo_cluster_of_default_shape_takes_six_writes() {
+    let namespace = Namespace::shared("six-writes").await;
+    let Some(log) = AuditLog::from_now(&namespace).await else {
+        return;
+    };
+    namespace.apply_ready("hello", json!({})).await;
+    let (events, writes): (Vec<_>, _) = log
+        .writes()
+        .into_iter()
+        .partition(|write| write.resource == "events");
+    println!(
+        "{} events and these writes:{}",
+        events.len(),
+        audit::list(&writes)
+    );
+    assert!(
+        writes.len() >= 5,
+        "a status, three children and a last status are needed"
+    );
+    assert!(
+        writes.len() <= 6,
+        "more than six writes:{}",
+        audit::list(&writes)
+    );
+}
+
+/// Returns the moment in the API server's store at which an object got its form.
+fn version(object: &impl Resource) -> u64 {
+    object.resource_version().unwrap().parse().unwrap()
+}

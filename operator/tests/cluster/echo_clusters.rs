@@ -1,0 +1,100 @@
+//! EchoClusters and their pods, as tests make and see them.
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Patch, PatchParams};
+use kube::{Resource, ResourceExt};
+use operator::api::v1alpha1::EchoCluster;
+use operator::labels::selector_text;
+use serde_json::{Value, json};
+
+use crate::namespace::Namespace;
+use crate::wait;
+
+/// Who the tests are to server-side apply.
+pub(crate) const TESTER: &str = "somebody-else";
+
+impl Namespace {
+    /// Applies an EchoCluster, with nothing in it but what the test says; the API server fills in the rest.
+    pub(crate) async fn apply(&self, name: &str, spec: Value) -> EchoCluster {
+        let cluster = json!({
+            "apiVersion": EchoCluster::api_version(&()),
+            "kind": EchoCluster::kind(&()),
+            "metadata": {"name": name},
+            "spec": spec,
+        });
+        let parameters = PatchParams::apply(TESTER).force();
+        let applied = self
+            .api()
+            .patch(name, &parameters, &Patch::Apply(&cluster))
+            .await;
+        applied.expect("failed to apply the EchoCluster")
+    }
+
+    /// Waits until an EchoCluster is ready and nothing is on its way.
+    pub(crate) async fn ready(&self, name: &str) -> EchoCluster {
+        wait::until(&self.api(), name, "ready and settled", is_settled).await
+    }
+
+    /// Applies an EchoCluster and waits until it is ready.
+    pub(crate) async fn apply_ready(&self, name: &str, spec: Value) -> EchoCluster {
+        self.apply(name, spec).await;
+        self.ready(name).await
+    }
+
+    /// Waits until exactly `count` pods of an EchoCluster exist and answer, and returns them.
+    pub(crate) async fn ready_pods(&self, name: &str, count: usize) -> Vec<Pod> {
+        let what = format!("{count} pods, all ready");
+        let all_ready = |pods: &[&Pod]| pods.len() == count && pods.iter().all(|pod| is_ready(pod));
+        wait::until_all(&self.api(), &selector_text(name), &what, all_ready).await
+    }
+}
+
+/// Whether the operator says of an EchoCluster's newest form that it is ready and that nothing is on its way.
+pub(crate) fn is_settled(cluster: &EchoCluster) -> bool {
+    cluster.status.as_ref().is_some_and(|status| {
+        status.observed_generation == cluster.metadata.generation
+            && condition(cluster, "Ready").is_some_and(|ready| ready.status == "True")
+            && condition(cluster, "Progressing").is_some_and(|found| found.status == "False")
+    })
+}
+
+/// Finds a condition of an EchoCluster.
+pub(crate) fn condition<'a>(cluster: &'a EchoCluster, type_: &str) -> Option<&'a Condition> {
+    let status = cluster.status.as_ref()?;
+    status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+}
+
+/// Returns a condition in one line, as `True/Ready`.
+pub(crate) fn tell(cluster: &EchoCluster, type_: &str) -> String {
+    condition(cluster, type_).map_or_else(
+        || "none".to_owned(),
+        |condition| format!("{}/{}", condition.status, condition.reason),
+    )
+}
+
+/// Whether a pod answers and is not on its way out.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let mut conditions = status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten();
+    pod.metadata.deletion_timestamp.is_none()
+        && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
+}
+
+/// Returns the node that a pod runs on.
+pub(crate) fn node_of(pod: &Pod) -> String {
+    pod.spec.clone().unwrap().node_name.unwrap_or_default()
+}
+
+/// Returns the UIDs of objects, in order.
+pub(crate) fn uids<K: Resource>(objects: &[K]) -> Vec<String> {
+    let mut uids: Vec<String> = objects.iter().filter_map(ResourceExt::uid).collect();
+    uids.sort();
+    uids
+}

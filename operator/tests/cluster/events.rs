@@ -1,0 +1,92 @@
+//! What `kubectl describe echocluster` tells of what happened.
+
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::DeleteParams;
+use serde_json::json;
+
+use crate::namespace::Namespace;
+use crate::stranger::objects;
+use crate::wait;
+
+impl Namespace {
+    /// Waits for an event of a reason whose note begins so.
+    pub(crate) async fn event(&self, reason: &str, note: &str) -> Event {
+        let is_it = |event: &&&Event| {
+            event.reason.as_deref() == Some(reason)
+                && event
+                    .note
+                    .as_ref()
+                    .is_some_and(|found| found.starts_with(note))
+        };
+        let what = format!("an event {reason}: {note}");
+        let has_it = |events: &[&Event]| events.iter().any(|event| is_it(&event));
+        let events = wait::until_all(&self.api::<Event>(), "", &what, has_it).await;
+        events.iter().find(|event| is_it(&event)).unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn events_tell_of_creation_repair_update_and_return() {
+    let namespace = Namespace::shared("events").await;
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    for child in ["Deployment hello", "Service hello", "Service hello-pods"] {
+        namespace
+            .event("Created", &format!("Created {child}."))
+            .await;
+    }
+    let ready = namespace
+        .event("Ready", "1 of 1 echo servers answer.")
+        .await;
+    let regarding = ready.regarding.clone().unwrap();
+    assert_eq!(
+        (regarding.kind.as_deref(), regarding.name.as_deref()),
+        (Some("EchoCluster"), Some("hello"))
+    );
+    assert_eq!(ready.reporting_controller.as_deref(), Some("echo-operator"));
+
+    let services = objects::<Service>(&namespace);
+    services
+        .edit("hello", |service| {
+            service["spec"]["type"] = json!("NodePort");
+        })
+        .await
+        .unwrap();
+    namespace
+        .event(
+            "Repaired",
+            "Repaired Service hello: spec.type was \"NodePort\".",
+        )
+        .await;
+
+    namespace.apply_ready("hello", json!({"replicas": 2})).await;
+    namespace.event("Updated", "Updated Deployment hello").await;
+
+    namespace
+        .api::<Service>()
+        .delete("hello-pods", &DeleteParams::default())
+        .await
+        .unwrap();
+    let both = |events: &[&Event]| {
+        let notes = events.iter().filter_map(|event| event.note.as_deref());
+        notes
+            .filter(|note| *note == "Created Service hello-pods.")
+            .count()
+            == 2
+    };
+    wait::until_all(
+        &namespace.api::<Event>(),
+        "",
+        "a second creation told",
+        both,
+    )
+    .await;
+    let described = namespace
+        .kubectl(&["describe", "echocluster", "hello"], "")
+        .await
+        .unwrap();
+    assert!(
+        described.contains("Repaired Service hello: spec.type"),
+        "{described}"
+    );
+}

@@ -1,0 +1,201 @@
+//! The operator dies, and a node is lost.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::{DeleteParams, ListParams};
+use kube::{Api, Client};
+use operator::api::v1alpha1::EchoCluster;
+use serde_json::json;
+
+use crate::echo_clusters::{condition, is_ready, node_of, tell};
+use crate::kubectl;
+use crate::namespace::{Namespace, OPERATOR};
+use crate::node::{LostNode, killer};
+use crate::wait;
+
+/// How long an operator that starts may take to catch up: much less than the 45 s after which it gives up a pass that
+/// hangs, so that passes that do so show here.
+const CATCH_UP: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn an_operator_that_dies_while_it_creates_finishes_the_work_when_it_is_back() {
+    let namespace = Namespace::alone("operator-killed").await;
+    let names: Vec<String> = (0..6).map(|index| format!("hello-{index}")).collect();
+    let apply = |name: &String| {
+        let name = name.clone();
+        let namespace = &namespace;
+        async move { namespace.apply(&name, json!({})).await }
+    };
+    let start = namespace.resource_version().await;
+    let services = namespace.api::<Service>();
+    let first_child = async {
+        wait::first(&services, &start, "a first child", |_| true).await;
+        kill_operator(&namespace.client).await;
+    };
+    tokio::join!(join_all(names.iter().map(apply)), first_child);
+    let all_ready = join_all(names.iter().map(|name| namespace.ready(name)));
+    soon("all ready", all_ready).await;
+    operator_is_back(&namespace.client).await;
+}
+
+#[tokio::test]
+async fn what_happens_while_the_operator_is_away_is_made_up_for() {
+    let namespace = Namespace::alone("operator-away").await;
+    let (services, deployments) = (namespace.api::<Service>(), namespace.api::<Deployment>());
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    namespace.apply_ready("gone", json!({"replicas": 1})).await;
+    let away = StoppedOperator::stop(&namespace.client).await;
+    services
+        .delete("hello", &DeleteParams::default())
+        .await
+        .unwrap();
+    namespace
+        .kubectl(&["scale", "deployment/hello", "--replicas=5"], "")
+        .await
+        .unwrap();
+    namespace
+        .kubectl(&["delete", "echocluster", "gone"], "")
+        .await
+        .unwrap();
+    let changed = namespace.apply("hello", json!({"replicas": 2})).await;
+    let is_unread = changed.status.unwrap().observed_generation < changed.metadata.generation;
+    assert!(is_unread, "the operator was not away");
+
+    drop(away);
+    operator_is_back(&namespace.client).await;
+    soon("ready", namespace.ready("hello")).await;
+    namespace.ready_pods("hello", 2).await;
+    services.get("hello").await.unwrap();
+    wait::until_gone(&deployments, "gone").await;
+}
+
+#[tokio::test]
+async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
+    let namespace = Namespace::alone("node-lost").await;
+    let Some(program) = killer() else {
+        return;
+    };
+    let spec = json!({"replicas": 3});
+    namespace.apply_ready("hello", spec).await;
+    let pods = namespace.ready_pods("hello", 3).await;
+    let of_operator = node_of(&operator_pod(&namespace.client).await);
+    let on_others: Vec<&Pod> = pods
+        .iter()
+        .filter(|pod| node_of(pod) != of_operator)
+        .collect();
+    let victim = node_of(
+        on_others
+            .first()
+            .expect("no echo server away from the operator's node"),
+    );
+    let survivor = pods.iter().find(|pod| node_of(pod) != victim);
+    let survivor = survivor.expect("all echo servers are on one node");
+
+    let lost = LostNode::kill(&program, &victim);
+    let noticed = |cluster: &EchoCluster| {
+        let status = cluster.status.clone().unwrap_or_default();
+        status.ready_replicas < 3
+            && condition(cluster, "Ready").is_some_and(|ready| ready.status == "False")
+    };
+    let cluster = wait::until(&namespace.api(), "hello", "fewer than 3 ready", noticed).await;
+    println!("{victim} lost: Ready={}", tell(&cluster, "Ready"));
+    let call = async || namespace.echo(survivor, "hello:12345", "good day").await;
+    let answer = wait::until_ok("an echo from the nodes that are left", call).await;
+    assert_eq!(answer, "Server response: Server received: good day\n");
+    for _ in 0..5 {
+        call()
+            .await
+            .expect("the Service still leads to the lost node");
+    }
+
+    lost.restart(&namespace.client).await;
+    namespace.ready("hello").await;
+    namespace.ready_pods("hello", 3).await;
+}
+
+async fn operator_pod(client: &Client) -> Pod {
+    let (pods, labels) = operator_pods(client).await;
+    let running = pods
+        .list(&ListParams::default().labels(&labels))
+        .await
+        .unwrap();
+    running
+        .into_iter()
+        .find(is_ready)
+        .expect("no pod of the operator is ready")
+}
+
+async fn operator_pods(client: &Client) -> (Api<Pod>, String) {
+    let (namespace, name) = OPERATOR;
+    let deployment = Api::<Deployment>::namespaced(client.clone(), namespace)
+        .get(name)
+        .await
+        .unwrap();
+    let labels = deployment.spec.unwrap().selector.match_labels.unwrap();
+    let pairs: Vec<String> = labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    (Api::namespaced(client.clone(), namespace), pairs.join(","))
+}
+
+async fn kill_operator(client: &Client) {
+    let (pods, labels) = operator_pods(client).await;
+    let at_once = DeleteParams::default().grace_period(0);
+    pods.delete_collection(&at_once, &ListParams::default().labels(&labels))
+        .await
+        .unwrap();
+}
+
+/// The operator, told to stop. It starts again when this is dropped.
+struct StoppedOperator;
+
+impl StoppedOperator {
+    /// Stops the operator and waits until its last process is gone.
+    async fn stop(client: &Client) -> Self {
+        let (pods, labels) = operator_pods(client).await;
+        let stopped = Self;
+        Self::scale(0).unwrap();
+        wait::until_none(&pods, &labels).await;
+        stopped
+    }
+
+    fn scale(replicas: usize) -> Result<String, String> {
+        let (namespace, name) = OPERATOR;
+        let deployment = format!("deployment/{name}");
+        let replicas = format!("--replicas={replicas}");
+        kubectl::run(
+            &["--namespace", namespace, "scale", &deployment, &replicas],
+            "",
+        )
+    }
+}
+
+impl Drop for StoppedOperator {
+    fn drop(&mut self) {
+        if let Err(error) = Self::scale(1) {
+            println!("failed to start the operator again: {error}");
+        }
+    }
+}
+
+/// Waits for what an operator that has just started should bring about.
+async fn soon<T>(what: &str, outcome: impl Future<Output = T>) -> T {
+    let in_time = tokio::time::timeout(CATCH_UP, outcome).await;
+    in_time.unwrap_or_else(|_| {
+        panic!(
+            "not within {} s of the operator's start: {what}",
+            CATCH_UP.as_secs()
+        )
+    })
+}
+
+/// Leaves the operator to the other tests as they expect it.
+async fn operator_is_back(client: &Client) {
+    let (pods, labels) = operator_pods(client).await;
+    let one_ready = |pods: &[&Pod]| pods.len() == 1 && pods.iter().all(|pod| is_ready(pod));
+    wait::until_all(&pods, &labels, "one, ready", one_ready).await;
+}

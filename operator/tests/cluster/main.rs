@@ -1,0 +1,55 @@
+//! The operator as its Deployment runs it, on a real Kubernetes: what a person does with kubectl, what goes wrong on a
+//! node, and what the operator is seen to do about it. Never looks at the operator's own log.
+//!
+//! `make test` starts a cluster and runs these. By hand they need:
+//!
+//! | variable | meaning |
+//! |---|---|
+//! | `KUBECONFIG` | a cluster with the operator in it (`make deploy`); `kubectl` must be on the PATH |
+//! | `ECHO_OPERATOR_TEST_AUDIT_LOG` | the API server's audit log; without it, writes are not counted |
+//! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, no node is lost |
+//!
+//! Each test has a namespace of its own, and they run side by side: `--test-threads` may be as high as their number.
+//! They wait for what they want to see by watching it, up to [`wait::DEADLINE`].
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests talk to a real API server, and learn from the environment which one"
+)]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, and tells by printing"
+)]
+#![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![allow(
+    missing_docs,
+    clippy::missing_docs_in_private_items,
+    clippy::missing_panics_doc,
+    reason = "a test's name is its documentation"
+)]
+
+// What the tests stand on.
+mod audit;
+mod echo_clusters;
+mod kubectl;
+mod namespace;
+mod node;
+mod owned_fields;
+mod stranger;
+mod wait;
+
+// The tests, from the ordinary to the rare.
+mod creation;
+mod deletion;
+mod drift;
+mod events;
+mod faults;
+mod name_conflict;
+mod quiescence;
+mod refusal;
+mod replacement;
+mod rollout;
+mod scale;

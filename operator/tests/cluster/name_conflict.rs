@@ -1,0 +1,146 @@
+//! An object of somebody else that has a child's name.
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::Resource;
+use kube::api::{DeleteParams, PostParams};
+use operator::api::v1alpha1::EchoCluster;
+use serde_json::{Value, json};
+
+use crate::echo_clusters::{condition, tell};
+use crate::namespace::Namespace;
+use crate::wait::{self, Watched};
+
+#[tokio::test]
+async fn a_service_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+    let service = json!({"metadata": {"name": "hello"}, "spec": {"ports": [{"port": 1}]}});
+    is_left_alone::<Service>("foreign-service", service).await;
+}
+
+#[tokio::test]
+async fn a_headless_service_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+    let labels = json!({"app.kubernetes.io/managed-by": "echo-operator"}); // labels make nothing ours
+    let metadata = json!({"name": "hello-pods", "labels": labels});
+    is_left_alone::<Service>(
+        "foreign-headless",
+        json!({"metadata": metadata, "spec": {"ports": [{"port": 1}]}}),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_deployment_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+    let labels = json!({"app": "foreign"});
+    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
+    let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
+    is_left_alone::<Deployment>(
+        "foreign-deployment",
+        json!({"metadata": {"name": "hello"}, "spec": spec}),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn one_blocked_echo_cluster_does_not_slow_another() {
+    let namespace = Namespace::shared("blocked").await;
+    for index in 0..4 {
+        let name = format!("blocked-{index}");
+        create::<Service>(
+            &namespace,
+            json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 1}]}}),
+        )
+        .await;
+        namespace.apply(&name, json!({"replicas": 0})).await;
+        wait::until(&namespace.api(), &name, "in conflict", is_in_conflict).await;
+    }
+    namespace.apply_ready("hello", json!({})).await;
+    let services = namespace.api::<Service>();
+    for _ in 0..10 {
+        let start = namespace.resource_version().await;
+        services
+            .delete("hello", &DeleteParams::default())
+            .await
+            .unwrap();
+        let is_hello = |service: &Service| service.metadata.name.as_deref() == Some("hello");
+        let back = wait::first(&services, &start, "the Service is back", is_hello);
+        let in_time = tokio::time::timeout(std::time::Duration::from_secs(2), back).await;
+        in_time.expect("a blocked EchoCluster waits 4 s or more for its next look; this one had to wait as well");
+    }
+}
+
+/// Sees an EchoCluster in conflict with `object`, and well once it is deleted.
+async fn is_left_alone<K>(test: &str, object: Value)
+where
+    K: Watched + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let namespace = Namespace::shared(test).await;
+    let name = object["metadata"]["name"].as_str().unwrap().to_owned();
+    let kind = K::kind(&()).into_owned();
+    create::<K>(&namespace, object).await;
+    let objects = namespace.api::<K>();
+    // What other controllers of Kubernetes add to it comes first; what the operator would, later.
+    let before = objects.get(&name).await.unwrap();
+    namespace.apply("hello", json!({})).await;
+    let cluster = wait::until(&namespace.api(), "hello", "in conflict", is_in_conflict).await;
+    assert_eq!(tell(&cluster, "Ready"), "False/NameConflict");
+    assert_eq!(tell(&cluster, "Progressing"), "False/NameConflict");
+    let message = condition(&cluster, "Degraded").unwrap().message.clone();
+    assert!(
+        message.starts_with(&format!("{kind} {name} exists and ")),
+        "{message}"
+    );
+    assert!(message.contains("Delete or rename it"), "{message}");
+    let event = namespace.event("NameConflict", &message).await;
+    assert_eq!(event.type_.as_deref(), Some("Warning"));
+    let (after, before) = (
+        undisturbed(&objects.get(&name).await.unwrap()),
+        undisturbed(&before),
+    );
+    assert_eq!(after, before, "{kind} {name} was touched");
+
+    objects
+        .delete(&name, &DeleteParams::default())
+        .await
+        .unwrap();
+    let healed = namespace.ready("hello").await;
+    assert_eq!(tell(&healed, "Degraded"), "False/AsExpected");
+    wait::until_none(&namespace.api::<Pod>(), "app=foreign").await;
+}
+
+/// What nobody may touch of a foreign object: all of it, except for what Kubernetes itself says of its status.
+fn undisturbed(object: &impl serde::Serialize) -> Value {
+    let mut object = serde_json::to_value(object).unwrap();
+    let metadata = object["metadata"].clone();
+    let entries = metadata["managedFields"].as_array().unwrap();
+    assert!(
+        entries
+            .iter()
+            .all(|entry| entry["manager"] != "echo-operator"),
+        "{metadata}"
+    );
+    object["status"] = Value::Null;
+    let mut kept = vec!["uid", "labels", "generation", "ownerReferences"];
+    if object["kind"] == "Service" {
+        kept.push("resourceVersion"); // nobody at all has written it
+    }
+    let metadata: Vec<Value> = kept.iter().map(|field| metadata[field].clone()).collect();
+    object["metadata"] = json!(metadata);
+    object
+}
+
+fn is_in_conflict(cluster: &EchoCluster) -> bool {
+    tell(cluster, "Degraded") == "True/NameConflict"
+}
+
+async fn create<K>(namespace: &Namespace, object: Value)
+where
+    K: Watched + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let object: K = serde_json::from_value(object).unwrap();
+    namespace
+        .api::<K>()
+        .create(&PostParams::default(), &object)
+        .await
+        .unwrap();
+}

@@ -1,0 +1,112 @@
+//! Changes that server-side apply alone cannot mend: elements and alternatives that were swapped.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+
+use crate::namespace::Namespace;
+use crate::stranger::{Objects, json as to_json, objects};
+use crate::wait;
+
+/// What somebody does to an object.
+type Swap = (&'static str, fn(&mut Value));
+
+const DEPLOYMENT_SWAPS: [Swap; 5] = [
+    ("a second container", |object| {
+        let containers = &mut object["spec"]["template"]["spec"]["containers"];
+        containers
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "second", "image": "second"}));
+    }),
+    ("a probe of another kind", |object| {
+        let container = &mut object["spec"]["template"]["spec"]["containers"][0];
+        container["livenessProbe"] = json!({"tcpSocket": {"port": 1}});
+    }),
+    ("the strategy Recreate", |object| {
+        object["spec"]["strategy"] = json!({"type": "Recreate"});
+    }),
+    ("two ports with each other's names", |object| {
+        let ports = &mut object["spec"]["template"]["spec"]["containers"][0]["ports"];
+        ports[0]["name"] = json!("admin");
+        ports[1]["name"] = json!("echo");
+    }),
+    ("everything at once", |object| {
+        let container = json!([{"name": "other", "image": "other"}]);
+        object["spec"]["template"]["spec"]["containers"] = container;
+        object["spec"]["replicas"] = json!(0);
+        object["metadata"]["ownerReferences"] = json!([]);
+    }),
+];
+
+const SERVICE_SWAPS: [Swap; 4] = [
+    ("a second port", |object| {
+        let ports = object["spec"]["ports"].as_array_mut().unwrap();
+        ports.push(json!({"name": "second", "port": 2, "protocol": "TCP"}));
+    }),
+    ("the port's name at another port", |object| {
+        object["spec"]["ports"] = json!([{"name": "echo", "port": 7, "protocol": "TCP"}]);
+    }),
+    ("no selector", |object| {
+        drop(object["spec"].as_object_mut().unwrap().remove("selector"));
+    }),
+    ("a name elsewhere", |object| {
+        object["spec"] = json!({"type": "ExternalName", "externalName": "example.com"});
+    }),
+];
+
+#[tokio::test]
+async fn what_apply_cannot_mend_is_replaced() {
+    let namespace = Namespace::shared("replacement").await;
+    namespace.apply_ready("hello", json!({"replicas": 0})).await;
+    let (deployments, services) = (
+        objects::<Deployment>(&namespace),
+        objects::<Service>(&namespace),
+    );
+    tokio::join!(
+        disturb(&deployments, "hello", &DEPLOYMENT_SWAPS),
+        disturb(&services, "hello", &SERVICE_SWAPS),
+        disturb(&services, "hello-pods", &SERVICE_SWAPS),
+    );
+}
+
+/// Makes each swap and waits until the object's spec is what it was, and owned by one apply as it was.
+async fn disturb(objects: &Objects, name: &str, swaps: &[Swap]) {
+    let original = objects.get(name).await;
+    for (what, swap) in swaps {
+        println!("{} {name}: {what}", objects.kind);
+        let swapped = objects.edit(name, swap).await.unwrap();
+        assert_ne!(
+            settled(&swapped),
+            settled(&original),
+            "{what}: the API server did not take it"
+        );
+        let is_mended = |object: &_| settled(&to_json(object)) == settled(&original);
+        wait::until(&objects.api, name, &format!("as before {what}"), is_mended).await;
+    }
+    assert_eq!(
+        objects.get(name).await["metadata"]["uid"],
+        original["metadata"]["uid"],
+        "it was made anew"
+    );
+}
+
+/// What must be as it was: the spec, the owner, and that every field of ours is held by one apply.
+fn settled(object: &Value) -> Value {
+    let mut spec = object["spec"].clone();
+    spec.as_object_mut().unwrap().remove("externalName"); // not the operator's, so it may stay
+    // The API server may give a Service another address when it has been without one.
+    for address in ["clusterIP", "clusterIPs"] {
+        if spec[address] != "None" && spec[address] != json!(["None"]) {
+            spec[address] = Value::Null;
+        }
+    }
+    let entries = object["metadata"]["managedFields"].as_array().unwrap();
+    let is_ours =
+        |entry: &&Value| entry["manager"] == "echo-operator" && entry["subresource"].is_null();
+    json!([
+        spec,
+        object["metadata"]["ownerReferences"],
+        entries.iter().filter(is_ours).count()
+    ])
+}

@@ -1,0 +1,172 @@
+//! Waiting for what should come to pass, by watching; what does not come in time is told with what was seen last.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::api::{WatchEvent, WatchParams};
+use kube::runtime::watcher::{self, Event, watch_object};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// How long anything may take. All of it takes a few seconds on an idle machine; the rest is for a busy one.
+pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Between two looks at something that nobody can watch, such as a file.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// What can be watched.
+pub(crate) trait Watched:
+    Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static
+{
+}
+
+impl<K> Watched for K where
+    K: Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static
+{
+}
+
+/// Waits until an object is as it should be, and returns it.
+pub(crate) async fn until<K: Watched>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    condition: impl FnMut(&K) -> bool,
+) -> K {
+    let mut condition = condition;
+    let found = until_some_or_none(api, name, what, |object| object.is_some_and(&mut condition));
+    found.await.unwrap()
+}
+
+/// Waits until there is no such object.
+pub(crate) async fn until_gone<K: Watched>(api: &Api<K>, name: &str) {
+    until_some_or_none(api, name, "gone", |object| object.is_none()).await;
+}
+
+async fn until_some_or_none<K: Watched>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    mut condition: impl FnMut(Option<&K>) -> bool,
+) -> Option<K> {
+    let mut last = None;
+    let seen = async {
+        let mut objects = pin!(watch_object(api.clone(), name).default_backoff());
+        loop {
+            // A watch that fails is taken up again, and what it missed is seen then.
+            if let Some(Ok(object)) = objects.next().await {
+                last = object;
+                if condition(last.as_ref()) {
+                    return last.clone();
+                }
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(DEADLINE, seen).await;
+    in_time.unwrap_or_else(|_| late(&format!("{name} should be: {what}"), &last))
+}
+
+/// Waits until the objects that carry `labels` are as they should be, all together, and returns them. The condition is
+/// asked about every moment that the watch shows, in order.
+pub(crate) async fn until_all<K: Watched>(
+    api: &Api<K>,
+    labels: &str,
+    what: &str,
+    mut condition: impl FnMut(&[&K]) -> bool,
+) -> Vec<K> {
+    let mut objects = BTreeMap::new();
+    let seen = async {
+        let config = watcher::Config::default().labels(labels);
+        let mut events = pin!(watch(api.clone(), config).default_backoff());
+        let mut is_listed = false;
+        loop {
+            match events.next().await {
+                Some(Ok(Event::Init)) => {
+                    is_listed = false;
+                    objects.clear();
+                }
+                Some(Ok(Event::InitDone)) => is_listed = true,
+                Some(Ok(Event::InitApply(object) | Event::Apply(object))) => {
+                    objects.insert(object.name_any(), object);
+                }
+                Some(Ok(Event::Delete(object))) => {
+                    objects.remove(&object.name_any());
+                }
+                Some(Err(_)) | None => continue,
+            }
+            if is_listed && condition(&objects.values().collect::<Vec<_>>()) {
+                return;
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(DEADLINE, seen).await;
+    let objects: Vec<K> = objects.into_values().collect();
+    match in_time {
+        Ok(()) => objects,
+        Err(_) => late(
+            &format!("objects with {labels} should be: {what}"),
+            &objects,
+        ),
+    }
+}
+
+/// Waits until no object carries `labels`.
+pub(crate) async fn until_none<K: Watched>(api: &Api<K>, labels: &str) {
+    until_all(api, labels, "none", |objects: &[&K]| objects.is_empty()).await;
+}
+
+/// Returns the first form of any object of a kind, since `resource_version`, that fulfils `condition`. Nothing that
+/// happened since is missed.
+pub(crate) async fn first<K: Watched>(
+    api: &Api<K>,
+    resource_version: &str,
+    what: &str,
+    mut condition: impl FnMut(&K) -> bool,
+) -> K {
+    let seen = async {
+        let everything = WatchParams::default();
+        let mut history = pin!(api.watch(&everything, resource_version).await.unwrap());
+        while let Some(event) = history.next().await {
+            if let WatchEvent::Added(object) | WatchEvent::Modified(object) = event.unwrap()
+                && condition(&object)
+            {
+                return object;
+            }
+        }
+        panic!("{what}: the watch has ended")
+    };
+    let in_time = tokio::time::timeout(DEADLINE, seen).await;
+    in_time.unwrap_or_else(|_| panic!("not within {} s: {what}", DEADLINE.as_secs()))
+}
+
+/// Tries again and again until something that cannot be watched comes out well.
+pub(crate) async fn until_ok<T>(
+    what: &str,
+    mut attempt: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    let mut last = None;
+    let tried = async {
+        let mut moments = tokio::time::interval(LOOK_AGAIN);
+        loop {
+            moments.tick().await;
+            match attempt().await {
+                Ok(outcome) => return outcome,
+                Err(error) => last = Some(error),
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(DEADLINE, tried).await;
+    in_time.unwrap_or_else(|_| late(what, &last))
+}
+
+fn late<T>(what: &str, last: &impl Serialize) -> T {
+    let last = serde_json::to_string(last).unwrap();
+    panic!(
+        "not within {} s: {what}; seen last: {last}",
+        DEADLINE.as_secs()
+    )
+}
