@@ -25,7 +25,7 @@ const DRAIN_SECONDS: std::ops::RangeInclusive<u64> = 0..=3600;
 #[command(name = "echo-server", version)]
 struct Args {
     /// What to serve, and where; may be repeated. The protocol is line; without an address it is
-    /// served on all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: line:[::1]:12345
+    /// served on all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
     #[arg(
         long,
         value_name = "PROTOCOL:[ADDRESS:]PORT",
@@ -143,7 +143,8 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), Refusal> {
             continue;
         };
         return Err(Refusal::bad_usage(format!(
-            "invalid value '{listen}' for '--listen': port {port} is taken by {owner}; each needs its own port"
+            "invalid value '{listen}' for '--listen': \
+             port {port} is taken by {owner}; each needs its own port"
         )));
     }
     Ok(())

@@ -33,7 +33,7 @@ const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
 #[command(name = NAME, version)]
 struct Args {
     /// The server, such as an EchoCluster's address; the port is 12345 if there is none. IPv6
-    /// addresses with a port stand in brackets: [::1]:12345
+    /// addresses with a port stand in brackets: `[::1]:12345`
     #[arg(value_name = "HOST[:PORT]")]
     server: Target,
 

@@ -48,7 +48,8 @@ pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListen
         let socket = new_socket(address)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?; // inherited by accepted connections, so that none pays a system call for it
+        // Accepted connections inherit it, so that none pays a system call for it.
+        socket.set_tcp_nodelay(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())

@@ -167,7 +167,7 @@ impl Server {
         self.admin.1
     }
 
-    /// Serves until told to stop, then drains as [`drain`](crate::drain) describes.
+    /// Serves until told to stop, then drains as [`drain`] describes.
     ///
     /// The first message begins the drain, a second one ends it at once.
     ///

@@ -117,7 +117,8 @@ impl Health {
         } else {
             TcpSocket::new_v6()
         }?;
-        socket.bind(SocketAddr::new(target.ip(), 0))?; // now it has the address by which the worker knows it
+        // Bound before it connects, so that its address can be announced first.
+        socket.bind(SocketAddr::new(target.ip(), 0))?;
         let _probe = self.probes.announce(socket.local_addr()?);
         let mut stream = socket.connect(target).await?;
         stream.write_all(&[QUESTION, b"\n"].concat()).await?;

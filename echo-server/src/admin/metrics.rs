@@ -86,7 +86,8 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
 fn active(health: &Health) -> Family<Labels, Gauge> {
     let family = Family::<Labels, Gauge>::default();
     for (index, labels) in labels(health) {
-        let closed = sum(health, index, |set| &set.closed); // first, so that the difference is never negative
+        // Read first, so that the difference is never negative.
+        let closed = sum(health, index, |set| &set.closed);
         let accepted = sum(health, index, |set| &set.accepted);
         family
             .get_or_create(&labels)

@@ -26,63 +26,60 @@ fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 }
 
 const LISTEN: &str = "for '--listen <PROTOCOL:[ADDRESS:]PORT>'";
+const SHAPE: &str = "must be protocol:[address:]port, such as line:12345 or line:[::1]:12345";
+const PORT: &str = "port must be 1 to 65535, or 0 for a free one that the system chooses";
+const ADDRESS: &str = "address must be an IPv4 address, or an IPv6 address in brackets";
 const THREADS: &str = "for '--threads <COUNT>': must be a whole number from 1 to 256";
 const DRAIN: &str = "for '--drain-seconds <SECONDS>': must be a whole number from 0 to 3600";
+const ADMIN: &str = "for '--admin <[ADDRESS:]PORT>'";
 
 #[test]
 fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
-    let port = "port must be 1 to 65535, or 0 for a free one that the system chooses";
-    let address = "address must be an IPv4 address, or an IPv6 address in brackets";
+    let not_served = "protocol \"udp\" is not served; served: line";
     for (flag, value, expected) in [
-        (
-            "--listen",
-            "12345",
-            format!(
-                "{LISTEN}: must be protocol:[address:]port, such as line:12345 or line:[::1]:12345"
-            ),
-        ),
-        (
-            "--listen",
-            "udp:7",
-            format!("{LISTEN}: protocol \"udp\" is not served; served: line"),
-        ),
-        ("--listen", "line:99999", format!("{LISTEN}: {port}")),
-        ("--listen", "line:::1:7", format!("{LISTEN}: {address}")),
+        ("--listen", "12345", format!("{LISTEN}: {SHAPE}")),
+        ("--listen", "udp:7", format!("{LISTEN}: {not_served}")),
+        ("--listen", "line:99999", format!("{LISTEN}: {PORT}")),
+        ("--listen", "line:::1:7", format!("{LISTEN}: {ADDRESS}")),
         ("--threads", "0", THREADS.to_owned()),
         ("--threads", "257", THREADS.to_owned()),
         ("--threads", "two", THREADS.to_owned()),
         ("--drain-seconds", "3601", DRAIN.to_owned()),
         ("--drain-seconds", "1.5", DRAIN.to_owned()),
-        (
-            "--admin",
-            "x:1",
-            format!("for '--admin <[ADDRESS:]PORT>': {address}"),
-        ),
-        (
-            "--admin",
-            "",
-            format!("for '--admin <[ADDRESS:]PORT>': {port}"),
-        ),
+        ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
+        ("--admin", "", format!("{ADMIN}: {PORT}")),
     ] {
         let expected = format!("invalid value '{value}' {expected}");
-        assert_eq!(
-            refusal(&[&format!("{flag}={value}")], &[]),
-            expected,
-            "{flag} {value}"
-        );
+        assert_eq!(refusal(&[&format!("{flag}={value}")], &[]), expected);
     }
 }
 
 #[test]
 fn variables_are_checked_like_the_flags_that_they_stand_for() {
+    let not_served = "protocol \"raw\" is not served; served: line";
     for (variable, value, expected) in [
-        ("ECHO_LISTEN", "line:1,raw:2", format!("invalid value 'raw:2' {LISTEN}: protocol \"raw\" is not served; served: line")),
-        ("ECHO_THREADS", "none", format!("invalid value 'none' {THREADS}")),
-        ("ECHO_DRAIN_SECONDS", "-1", format!("invalid value '-1' {DRAIN}")),
-        ("ECHO_ADMIN", "12345", "invalid value 'line:12345' for '--listen': port 12345 is taken by '--admin'; each needs its own port".to_owned()),
+        (
+            "ECHO_LISTEN",
+            "line:1,raw:2",
+            format!("'raw:2' {LISTEN}: {not_served}"),
+        ),
+        ("ECHO_THREADS", "none", format!("'none' {THREADS}")),
+        ("ECHO_DRAIN_SECONDS", "-1", format!("'-1' {DRAIN}")),
+        (
+            "ECHO_ADMIN",
+            "12345",
+            taken("line:12345", 12345, "'--admin'"),
+        ),
     ] {
-        assert_eq!(refusal(&[], &[(variable, value)]), expected, "{variable}={value}");
+        let expected = format!("invalid value {expected}");
+        assert_eq!(refusal(&[], &[(variable, value)]), expected, "{variable}");
     }
+}
+
+/// How a port that has an owner already is refused, from the value on.
+fn taken(value: &str, port: u16, owner: &str) -> String {
+    let rule = "each needs its own port";
+    format!("'{value}' for '--listen': port {port} is taken by {owner}; {rule}")
 }
 
 #[test]
@@ -92,11 +89,14 @@ fn two_listeners_cannot_have_one_port_nor_the_admin_port() {
             &["--listen", "line:7000", "--listen", "line:127.0.0.1:7000"],
             &[]
         ),
-        "invalid value 'line:127.0.0.1:7000' for '--listen': port 7000 is taken by another '--listen'; each needs its own port"
+        format!(
+            "invalid value {}",
+            taken("line:127.0.0.1:7000", 7000, "another '--listen'")
+        )
     );
     assert_eq!(
         refusal(&["--listen", "line:9090"], &[]),
-        "invalid value 'line:9090' for '--listen': port 9090 is taken by '--admin'; each needs its own port"
+        format!("invalid value {}", taken("line:9090", 9090, "'--admin'"))
     );
     let seventeen: Vec<_> = (7000..7017)
         .map(|port| format!("--listen=line:{port}"))
@@ -116,7 +116,8 @@ fn unknown_flags_and_missing_values_take_one_line_too() {
     );
     assert_eq!(
         refusal(&["--threads"], &[]),
-        "a value is required for '--threads <COUNT>' but none was supplied; --help lists what is allowed"
+        "a value is required for '--threads <COUNT>' but none was supplied; \
+         --help lists what is allowed"
     );
 }
 

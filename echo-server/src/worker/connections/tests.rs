@@ -53,7 +53,8 @@ fn after_exit_a_connection_lingers_two_seconds() {
 #[test]
 fn what_came_with_exit_is_read_so_that_closing_does_not_reset() {
     let (_poll, mut connections) = connections();
-    let more = [b"exit\n".to_vec(), vec![b'x'; 60_000]].concat(); // more than one read, less than a window
+    // More than one read, less than a window.
+    let more = [b"exit\n".to_vec(), vec![b'x'; 60_000]].concat();
     let mut client = admit(&mut connections, &more);
     let now = Instant::now();
     connections.turn(0, false, now);
