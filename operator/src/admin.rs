@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http_body_util::Full;
@@ -12,15 +12,11 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector::Store;
-use std::sync::OnceLock;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::api::v1alpha1::EchoCluster;
-use crate::cache::Caches;
+use crate::cache::Listed;
 use crate::metrics::Metrics;
 
 /// How long a client may take to send its request: a probe needs milliseconds.
@@ -35,40 +31,24 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// Whether the operator has seen the whole cluster once. Clones speak of the same operator.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    followed: Arc<OnceLock<(Store<DeserializeGuard<EchoCluster>>, Caches)>>,
+    kinds: Arc<OnceLock<Vec<(&'static str, Listed)>>>,
 }
 
 impl Readiness {
-    /// Makes readiness that of the watches.
-    pub fn follow(&self, clusters: Store<DeserializeGuard<EchoCluster>>, caches: Caches) {
+    /// Makes readiness that of the watches, each with the name of its kind.
+    pub fn follow(&self, kinds: Vec<(&'static str, Listed)>) {
         // A second call would speak of a second controller, of which there is none.
-        let _ = self.followed.set((clusters, caches));
+        let _ = self.kinds.set(kinds);
     }
 
     /// Returns the kinds that have not been listed yet; a missing permission shows here.
     fn missing(&self) -> Vec<&'static str> {
-        let Some((clusters, caches)) = self.followed.get() else {
-            return vec!["EchoCluster", "Deployment", "Service"];
+        let Some(kinds) = self.kinds.get() else {
+            return vec!["anything"];
         };
-        let listed = [
-            ("EchoCluster", is_ready(clusters.wait_until_ready())),
-            (
-                "Deployment",
-                is_ready(caches.deployments.wait_until_ready()),
-            ),
-            ("Service", is_ready(caches.services.wait_until_ready())),
-        ];
-        listed
-            .iter()
-            .filter(|(_, is_ready)| !is_ready)
-            .map(|(kind, _)| *kind)
-            .collect()
+        let unlisted = kinds.iter().filter(|(_, listed)| !listed.is_done());
+        unlisted.map(|(kind, _)| *kind).collect()
     }
-}
-
-fn is_ready<T, E>(waiting: impl Future<Output = Result<T, E>>) -> bool {
-    use futures::FutureExt;
-    matches!(waiting.now_or_never(), Some(Ok(_)))
 }
 
 /// Binds the admin endpoint.

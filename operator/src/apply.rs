@@ -12,8 +12,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 
 pub use self::child::Outcome;
-pub(crate) use self::request::request;
 pub use self::request::{Error, Verb};
+pub(crate) use self::request::{request, words};
 use crate::cache::Caches;
 use crate::desired::Desired;
 use crate::metrics::Metrics;

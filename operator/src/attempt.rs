@@ -16,6 +16,7 @@ use tracing::debug;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply;
 use crate::backoff::Backoff;
+use crate::cache::WatchEnded;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::reconcile::{Context, Outcome, reconcile};
 
@@ -47,13 +48,23 @@ pub enum Error {
     Apply(#[from] apply::Error),
     /// The watches have ended, which they do when the operator stops.
     #[error("failed to wait for the watches of the children")]
-    Watches(#[from] kube::runtime::reflector::store::WriterDropped),
+    Watches(#[from] WatchEnded),
     /// The pass took too long. It is tried again.
     #[error("failed to reconcile within {} s", PASS_TIMEOUT.as_secs())]
     TimedOut,
     /// The pass panicked, which is a bug in the operator. It is tried again, ever more rarely.
     #[error("failed to reconcile: {0}")]
     Panicked(String),
+}
+
+impl Error {
+    /// Returns what was behind the error, for the log.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Apply(error) => error.cause(),
+            Self::Watches(_) | Self::TimedOut | Self::Panicked(_) => None,
+        }
+    }
 }
 
 /// Makes one attempt to reconcile `cluster`.
@@ -66,7 +77,7 @@ pub async fn attempt(
 ) -> Result<Action, Error> {
     let started = Instant::now();
     let pass = Box::pin(async {
-        attempts.context.applier.caches.wait_until_ready().await?;
+        attempts.context.applier.caches.wait_until_listed().await?;
         Ok(reconcile(&cluster, &attempts.context).await?)
     });
     let result = match guarded(pass).await {

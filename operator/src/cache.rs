@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-
+use tokio::sync::watch;
 use tracing::warn;
 
 use crate::api::v1alpha1::EchoCluster;
@@ -28,19 +28,58 @@ const WATCH_TIMEOUT_SECONDS: u32 = 60;
 #[derive(Clone)]
 pub struct Caches {
     /// All Deployments.
-    pub deployments: Store<Deployment>,
+    pub deployments: Cache<Deployment>,
     /// All Services, headless ones too.
-    pub services: Store<Service>,
+    pub services: Cache<Service>,
+}
+
+/// The watched objects of one kind.
+#[derive(Clone)]
+pub struct Cache<K: Resource<DynamicType = ()> + 'static> {
+    /// The objects.
+    pub store: Store<K>,
+    /// Whether they are all there.
+    pub listed: Listed,
+}
+
+/// Whether a watch has listed once what there is. Any number of tasks may wait for that; the runtime's own
+/// `Store::wait_until_ready` wakes only the one that has asked last, and the others sleep on.
+#[derive(Clone)]
+pub struct Listed(watch::Receiver<bool>);
+
+/// A watch has ended before it listed anything, as it does when the operator stops. No retry helps.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to wait for a watch, which has ended")]
+pub struct WatchEnded;
+
+impl Listed {
+    /// Waits for the list.
+    ///
+    /// # Errors
+    /// [`WatchEnded`].
+    pub async fn wait(&self) -> Result<(), WatchEnded> {
+        let mut listed = self.0.clone();
+        listed
+            .wait_for(|is_listed| *is_listed)
+            .await
+            .map_err(|_| WatchEnded)?;
+        Ok(())
+    }
+
+    /// Tells whether there is a list.
+    pub fn is_done(&self) -> bool {
+        *self.0.borrow()
+    }
 }
 
 impl Caches {
     /// Waits until every kind has been listed once.
     ///
     /// # Errors
-    /// When a watch has ended, which it does only when the operator stops.
-    pub async fn wait_until_ready(&self) -> Result<(), reflector::store::WriterDropped> {
-        self.deployments.wait_until_ready().await?;
-        self.services.wait_until_ready().await
+    /// [`WatchEnded`].
+    pub async fn wait_until_listed(&self) -> Result<(), WatchEnded> {
+        self.deployments.listed.wait().await?;
+        self.services.listed.wait().await
     }
 }
 
@@ -49,18 +88,37 @@ impl Caches {
 pub fn watch_children<K: Child>(
     client: Client,
 ) -> (
-    Store<K>,
+    Cache<K>,
     impl Stream<Item = watcher::Result<K>> + Send + 'static,
 ) {
-    let (reader, writer) = reflector::store();
     let mut relist = Relist::default();
-    let touched = watcher(Api::<K>::all(client), config().labels(MANAGED_BY_SELECTOR))
+    let events = watcher(Api::<K>::all(client), config().labels(MANAGED_BY_SELECTOR))
         .default_backoff()
         .modify(reduce)
-        .flat_map(move |event| futures::stream::iter(relist.complete(event)))
-        .reflect(writer)
-        .touched_objects();
-    (reader, log_errors::<K, _>(touched))
+        .flat_map(move |event| futures::stream::iter(relist.complete(event)));
+    let (cache, events) = keep(events);
+    (cache, log_errors::<K, _>(events.touched_objects()))
+}
+
+/// Keeps what a watch tells of in a cache, and passes it on.
+pub fn keep<K>(
+    events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+) -> (
+    Cache<K>,
+    impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
+)
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let (list, listed) = watch::channel(false);
+    let kept = events.reflect(writer).inspect(move |event| {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            list.send_replace(true);
+        }
+    });
+    let listed = Listed(listed);
+    (Cache { store, listed }, kept)
 }
 
 /// Logs the errors of a watch, with the kind that the runtime's own messages lack, and drops them. The watch tries again by
@@ -120,6 +178,8 @@ fn reduce<K: Child>(child: &mut K) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::desired::desired;
     use crate::fixtures::echo_cluster;
@@ -138,5 +198,27 @@ mod tests {
         service.owner_references_mut().clear();
         let concerned: Vec<ObjectRef<EchoCluster>> = concerned(&service);
         assert_eq!(concerned.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn everyone_who_waits_for_a_list_is_woken_by_it() {
+        let (send, events) = futures::channel::mpsc::unbounded();
+        let (cache, kept) = keep::<Service>(events);
+        let waiting = [
+            cache.listed.clone(),
+            cache.listed.clone(),
+            cache.listed.clone(),
+        ]
+        .map(|listed| tokio::spawn(async move { listed.wait().await }));
+        tokio::spawn(kept.for_each(|_| std::future::ready(())));
+        tokio::task::yield_now().await;
+        assert!(!cache.listed.is_done());
+        for event in [watcher::Event::Init, watcher::Event::InitDone] {
+            send.unbounded_send(Ok(event)).unwrap();
+        }
+        for waiter in waiting {
+            let woken = tokio::time::timeout(Duration::from_secs(10), waiter).await;
+            woken.expect("a waiter sleeps on").unwrap().unwrap();
+        }
     }
 }

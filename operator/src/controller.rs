@@ -11,7 +11,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{Controller, WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use tracing::{debug, error, info};
@@ -39,22 +39,22 @@ pub async fn run(
 ) {
     let (deployments, touched_deployments) = watch_children::<Deployment>(client.clone());
     let (services, touched_services) = watch_children::<Service>(client.clone());
-    let (clusters, writer) = reflector::store();
-    let touched_clusters = watcher(
-        Api::<DeserializeGuard<EchoCluster>>::all(client.clone()),
-        cache::config(),
-    )
-    .default_backoff()
-    .modify(|cluster| cluster.meta_mut().managed_fields = None)
-    .reflect(writer)
-    .applied_objects();
-    let touched_clusters = cache::log_errors::<EchoCluster, _>(touched_clusters);
+    let clusters = Api::<DeserializeGuard<EchoCluster>>::all(client.clone());
+    let events = watcher(clusters, cache::config())
+        .default_backoff()
+        .modify(|cluster| cluster.meta_mut().managed_fields = None);
+    let (clusters, events) = cache::keep(events);
+    let touched_clusters = cache::log_errors::<EchoCluster, _>(events.applied_objects());
+    readiness.follow(vec![
+        ("EchoClusters", clusters.listed),
+        ("Deployments", deployments.listed.clone()),
+        ("Services", services.listed.clone()),
+    ]);
     let caches = Caches {
         deployments,
         services,
     };
-    readiness.follow(clusters.clone(), caches.clone());
-    let passes = Controller::for_stream(touched_clusters, clusters)
+    let passes = Controller::for_stream(touched_clusters, clusters.store)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(touched_deployments, |child| concerned(&child))
         .watches_stream(touched_services, |child| concerned(&child))
@@ -97,7 +97,7 @@ async fn log_pass(pass: Pass) {
             debug!(%cluster, %error, "somebody else wrote at the same time, looking again");
         }
         Err(controller::Error::ReconcilerFailed(error, cluster)) => {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            let cause = error.cause();
             error!(%cluster, %error, cause, "failed to reconcile, will try again");
         }
         // An EchoCluster that is gone, and a watch that fails, which is logged where it happens.

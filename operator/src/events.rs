@@ -13,6 +13,7 @@ use tracing::warn;
 
 use crate::api::v1alpha1::EchoClusterStatus;
 use crate::apply::child::{Change, ChangeAction};
+use crate::apply::words;
 use crate::labels::FIELD_MANAGER;
 
 /// How long writing an event may take. Events are the least of a pass's duties.
@@ -120,7 +121,13 @@ impl Events {
         let sent = tokio::time::timeout(PUBLISH_TIMEOUT, recorder.publish(&event, &reference));
         match sent.await {
             Ok(Ok(())) => (),
-            Ok(Err(error)) => warn!(reason = event.reason, %error, "failed to publish an event"),
+            Ok(Err(error)) => {
+                warn!(
+                    reason = event.reason,
+                    error = words(&error),
+                    "failed to publish an event"
+                );
+            }
             Err(_) => warn!(reason = event.reason, "failed to publish an event in time"),
         }
     }

@@ -5,13 +5,14 @@
 )]
 
 use k8s_openapi::NamespaceResourceScope;
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::request::{Error, request};
 use super::{Applier, Verb};
+use crate::cache::Cache;
 use crate::drift::first_difference;
 use crate::plan::Owner;
 use crate::verdict::{Verdict, verdict};
@@ -25,7 +26,7 @@ pub enum Outcome<K> {
     NameTaken(Obstacle),
     /// The API server refuses it.
     Refused(Obstacle),
-    /// An older object of its name is on its way out.
+    /// An older object of its name is on its way out, or the namespace is.
     AwaitingDeletion(Obstacle),
 }
 
@@ -87,12 +88,12 @@ impl Applier {
     /// [`Error`] for a request that failed in a way that a later pass may mend.
     pub(super) async fn child<K: Child>(
         &self,
-        cache: &Store<K>,
+        cache: &Cache<K>,
         owner: &Owner,
         desired: K,
     ) -> Result<Outcome<K>, Error> {
         let key = ObjectRef::from_obj(&desired);
-        if let Some(cached) = cache.get(&key)
+        if let Some(cached) = cache.store.get(&key)
             && verdict(owner, &desired, Some(&*cached))? == Verdict::Keep
         {
             return Ok(Outcome::Settled(Box::new(K::clone(&cached)), None));
@@ -119,6 +120,10 @@ impl Applier {
         };
         match self.write(&api, &desired, live.as_ref()).await {
             Ok(written) => Ok(settled(written, Some(Change { child, action }))),
+            Err(error) if error.is_namespace_terminating() => {
+                let message = "the namespace is being deleted".to_owned();
+                Ok(Outcome::AwaitingDeletion(Obstacle { child, message }))
+            }
             Err(error) => match error.refusal() {
                 Some(message) => Ok(Outcome::Refused(Obstacle { child, message })),
                 None => Err(error),

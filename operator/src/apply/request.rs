@@ -74,6 +74,15 @@ impl Error {
             || self.status().is_some_and(|status| status.code == 409)
     }
 
+    /// Returns what was behind the error, for the log.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Request { source, .. } => Some(words(source)),
+            Self::Json(source) => Some(source.to_string()),
+            Self::TimedOut { .. } | Self::StaleCluster { .. } => None,
+        }
+    }
+
     /// Whether the object does not exist, or no longer.
     pub fn is_not_found(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
@@ -91,6 +100,19 @@ impl Error {
             .map(|status| status.message.clone())
     }
 
+    /// Whether the namespace is on its way out, in which nothing can be created.
+    pub(super) fn is_namespace_terminating(&self) -> bool {
+        let causes = self
+            .status()
+            .and_then(|status| status.details.as_ref())
+            .map(|details| &details.causes);
+        causes.is_some_and(|causes| {
+            causes
+                .iter()
+                .any(|cause| cause.reason == "NamespaceTerminating")
+        })
+    }
+
     fn status(&self) -> Option<&Status> {
         match self {
             Self::Request { source, .. } if let kube::Error::Api(status) = &**source => {
@@ -102,6 +124,14 @@ impl Error {
             | Self::Json(_) => None,
         }
     }
+}
+
+/// Returns what an error says in one line: of an API server's answer its message, without the object around it.
+pub(crate) fn words(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    error.to_string()
 }
 
 /// Sends a request about `object` and waits for the answer, up to the deadline.

@@ -21,7 +21,7 @@ pub fn findings(plan: &Plan, observed: &Observed) -> Vec<Finding> {
         return wrong(refusal_reason(&obstacle.message), &message);
     }
     if let Some(obstacle) = observed.awaiting_deletion.first() {
-        let message = format!("{} is waited for: {}.", obstacle.child, obstacle.message);
+        let message = format!("{} has to wait: {}.", obstacle.child, obstacle.message);
         return vec![
             finding(Ready, False, Reason::Reconciling, message.clone()),
             finding(Progressing, True, Reason::Reconciling, message),
