@@ -6,8 +6,9 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 images=target/images
 declare -A most_bytes=([operator]=8000000 [echo-server]=1000000)
 
+# Runs buildah with a storage for the image at hand alone, so that it can be emptied: buildah keeps the parts of old builds.
 buildah() {
-  command buildah --root "$PWD/$images/storage" --runroot "$PWD/$images/run" --storage-driver vfs "$@"
+  command buildah --root "$PWD/$images/storage/$name" --runroot "$PWD/$images/run/$name" --storage-driver vfs "$@"
 }
 
 # Builds both programs without shared libraries. A named target keeps the flags away from procedural macros.
@@ -31,7 +32,7 @@ build_image() {
   contents=$(echo "$reference $revision" | cat - Dockerfile "$images/bin/$name/$name" | sha256sum)
   [ -f "$images/$name.tar" ] && [ "$contents" = "$(cat "$images/$name.contents" 2> /dev/null)" ] && return
   say "Building $reference"
-  rm -f "$images/$name.tar"
+  rm -rf "$images/$name.tar" "$images/storage/$name" "$images/run/$name"
   buildah bud --quiet --isolation chroot --timestamp 0 --target "$name" --tag "$reference" \
     --build-arg BINARIES=host --build-arg VERSION="$version" --build-arg REVISION="$revision" . > /dev/null
   buildah push --quiet "$reference" "oci-archive:$images/$name.tar:$reference"

@@ -23,10 +23,13 @@ trap count EXIT
 
 # Runs tests, and keeps what they print. A process that a test leaves behind would hold the pipe open for ever.
 tests() {
-  local code=0 tee
-  "$@" > >(tee -a "$results") 2>&1 || code=$?
+  local code=0 pipe tee
+  exec {pipe}> >(tee -a "$results")
   tee=$!
-  timeout 5 tail --follow --sleep-interval 0.1 --pid "$tee" /dev/null || { echo "a test has left a process behind" >&2 && kill "$tee"; }
+  "$@" >&"$pipe" 2>&1 || code=$?
+  exec {pipe}>&-
+  timeout 5 tail --follow --sleep-interval 0.1 --pid "$tee" /dev/null ||
+    { echo "a test has left a process behind" >&2 && kill "$tee"; }
   return "$code"
 }
 
