@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 pub fn install() {
     let log = tracing_subscriber::fmt()
         .with_writer(io::stderr)
+        .with_ansi(false)
         .with_max_level(LevelFilter::INFO)
         .with_target(false);
     drop(log.try_init());

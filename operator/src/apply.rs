@@ -5,6 +5,7 @@
 //! has it now, and carries its resourceVersion, so that it fails if somebody was faster.
 
 pub mod child;
+pub mod contention;
 mod replace;
 mod request;
 
@@ -12,6 +13,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 
 pub use self::child::Outcome;
+use self::contention::Contention;
 pub use self::request::{Error, Verb};
 pub(crate) use self::request::{request, words};
 use crate::cache::Caches;
@@ -20,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::plan::Owner;
 
 /// All children of one EchoCluster after they were applied.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Applied {
     /// Runs the echo servers.
     pub deployment: Outcome<Deployment>,
@@ -41,17 +43,15 @@ pub struct Applier {
     pub client: kube::Client,
     /// The watched children.
     pub caches: Caches,
+    /// The children that somebody else changes back.
+    pub contention: Contention,
     /// Counts the writes.
     pub metrics: Metrics,
 }
 
 impl Applier {
-    /// Brings all children of `owner` to their desired form.
-    ///
-    /// # Errors
-    /// [`Error`] for the first request that failed in a way that a later pass may mend. What will fail again in the same
-    /// way, as a refusal or a name taken by somebody else, is an [`Outcome`] instead.
-    pub async fn apply(&self, owner: &Owner, desired: Desired) -> Result<Applied, Error> {
+    /// Brings all children of `owner` to their desired form. One that fails keeps no other from its turn.
+    pub async fn apply(&self, owner: &Owner, desired: Desired) -> Applied {
         let Desired {
             deployment,
             service,
@@ -62,10 +62,10 @@ impl Applier {
             services,
         } = &self.caches;
         // Boxed, since each of these futures holds several objects of some kilobytes.
-        Ok(Applied {
-            service: Box::pin(self.child(services, owner, service)).await?,
-            headless_service: Box::pin(self.child(services, owner, headless_service)).await?,
-            deployment: Box::pin(self.child(deployments, owner, deployment)).await?,
-        })
+        Applied {
+            service: Box::pin(self.child(services, owner, service)).await,
+            headless_service: Box::pin(self.child(services, owner, headless_service)).await,
+            deployment: Box::pin(self.child(deployments, owner, deployment)).await,
+        }
     }
 }

@@ -88,12 +88,16 @@ pub async fn attempt(
         .metrics
         .observe_pass(classify(&result), started.elapsed());
     let outcome = result?;
-    attempts.backoff.forget(&ObjectRef::from_obj(&*cluster));
+    let key = ObjectRef::from_obj(&*cluster);
+    if outcome != Outcome::Refused {
+        attempts.backoff.forget(&key);
+    }
     debug!(?outcome, "reconciled");
-    Ok(Action::requeue(Backoff::jittered(match outcome {
-        Outcome::Applied => FULL_PASS_INTERVAL,
-        Outcome::Blocked => BLOCKED_INTERVAL,
-    })))
+    Ok(Action::requeue(match outcome {
+        Outcome::Applied => Backoff::jittered(FULL_PASS_INTERVAL),
+        Outcome::Blocked => Backoff::jittered(BLOCKED_INTERVAL),
+        Outcome::Refused => attempts.backoff.next(key),
+    }))
 }
 
 /// Runs a pass with a deadline, and turns a panic into an error.
@@ -121,7 +125,7 @@ pub fn retry(
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
     match result {
         Ok(Outcome::Applied) => ReconcileResult::Applied,
-        Ok(Outcome::Blocked) => ReconcileResult::Blocked,
+        Ok(Outcome::Blocked | Outcome::Refused) => ReconcileResult::Blocked,
         Err(Error::Apply(error)) if error.is_conflict() => ReconcileResult::Conflict,
         Err(Error::Apply(_) | Error::Watches(_)) => ReconcileResult::Error,
         Err(Error::TimedOut) => ReconcileResult::Timeout,

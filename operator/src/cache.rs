@@ -142,8 +142,8 @@ pub fn config() -> watcher::Config {
     watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS)
 }
 
-/// Finds the EchoClusters that a touched child concerns: by its owner reference, and by its label, since either may be
-/// what somebody has removed.
+/// Finds the EchoClusters that a touched child concerns: by its owner reference, its label and its own name, since any of
+/// them may be what somebody has removed. One that does not exist costs nothing.
 pub fn concerned<K, C>(child: &K) -> Vec<ObjectRef<C>>
 where
     K: Resource,
@@ -154,8 +154,12 @@ where
         .iter()
         .filter(|reference| reference.kind == EchoCluster::kind(&()))
         .map(|reference| reference.name.clone());
+    let own_name = child.name_any();
+    let by_name = [Some(own_name.as_str()), own_name.strip_suffix("-pods")];
+    let by_name = by_name.into_iter().flatten().map(ToOwned::to_owned);
     let mut names: Vec<String> = owners
         .chain(child.labels().get(INSTANCE_LABEL).cloned())
+        .chain(by_name)
         .collect();
     names.sort();
     names.dedup();
@@ -193,11 +197,14 @@ mod tests {
     }
 
     #[test]
-    fn a_child_without_owner_reference_concerns_the_cluster_of_its_label() {
-        let mut service = desired(&plan(&echo_cluster()).unwrap()).unwrap().service;
+    fn a_child_stripped_of_owner_and_labels_still_concerns_its_cluster() {
+        let mut service = desired(&plan(&echo_cluster()).unwrap())
+            .unwrap()
+            .headless_service;
         service.owner_references_mut().clear();
+        service.labels_mut().clear();
         let concerned: Vec<ObjectRef<EchoCluster>> = concerned(&service);
-        assert_eq!(concerned.len(), 1);
+        assert!(concerned.contains(&ObjectRef::new("hello").within("default")));
     }
 
     #[tokio::test]

@@ -88,7 +88,7 @@ impl Run {
             log,
             log_format,
         } = self;
-        telemetry::init(&log, log_format).with_context(|| format!("--log {log} is no filter"))?;
+        telemetry::init(&log, log_format).with_context(|| format!("--log {log} is no filter; write a level (info) or a list such as info,operator=debug"))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (metrics, readiness) = (Metrics::default(), Readiness::default());

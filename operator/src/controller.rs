@@ -19,6 +19,7 @@ use tracing::{debug, error, info};
 use crate::admin::Readiness;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::Applier;
+use crate::apply::contention::Contention;
 use crate::attempt::{self, Attempts, attempt, retry};
 use crate::backoff::Backoff;
 use crate::cache::{self, Caches, concerned, watch_children};
@@ -54,13 +55,19 @@ pub async fn run(
         deployments,
         services,
     };
+    let attempts = Arc::new(attempts(&client, metrics, caches));
     let passes = Controller::for_stream(touched_clusters, clusters.store)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(touched_deployments, |child| concerned(&child))
         .watches_stream(touched_services, |child| concerned(&child))
         .graceful_shutdown_on(stop)
-        .run(attempt, retry, Arc::new(attempts(&client, metrics, caches)));
-    passes.for_each(log_pass).await;
+        .run(attempt, retry, Arc::clone(&attempts));
+    passes
+        .for_each(|pass| {
+            note_pass(pass, &attempts);
+            std::future::ready(())
+        })
+        .await;
     info!("all passes have ended");
 }
 
@@ -70,6 +77,7 @@ fn attempts(client: &Client, metrics: Metrics, caches: Caches) -> Attempts {
             applier: Applier {
                 client: client.clone(),
                 caches,
+                contention: Contention::default(),
                 metrics: metrics.clone(),
             },
             reporter: Reporter {
@@ -88,7 +96,7 @@ type Pass = Result<
     controller::Error<attempt::Error, watcher::Error>,
 >;
 
-async fn log_pass(pass: Pass) {
+fn note_pass(pass: Pass, attempts: &Attempts) {
     match pass {
         // A conflict is how two writers find out about each other; the next pass knows more.
         Err(controller::Error::ReconcilerFailed(attempt::Error::Apply(error), cluster))
@@ -100,7 +108,14 @@ async fn log_pass(pass: Pass) {
             let cause = error.cause();
             error!(%cluster, %error, cause, "failed to reconcile, will try again");
         }
-        // An EchoCluster that is gone, and a watch that fails, which is logged where it happens.
+        // It is gone, and may come back under its name with other luck.
+        Err(controller::Error::ObjectNotFound(gone)) => {
+            let namespace = gone.namespace.unwrap_or_default();
+            attempts
+                .backoff
+                .forget(&ObjectRef::new(&gone.name).within(&namespace));
+        }
+        // A watch that fails is logged where it happens.
         Ok(_) | Err(_) => (),
     }
 }

@@ -57,15 +57,15 @@ impl Event {
     /// Tells that `Ready` has come, or has gone for a reason that a person must mend. Everything else is told by the
     /// conditions.
     pub fn of_transition(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Option<Self> {
-        let ready = find(after, "Ready")?;
-        let before = find(before, "Ready");
-        let is_news = |value: fn(&Condition) -> &str| before.map(value) != Some(value(ready));
-        if find(after, "Degraded").is_some_and(|degraded| degraded.status == "True") {
-            return is_news(|condition| &condition.reason)
-                .then(|| Self::of(EventType::Warning, ready));
+        let degraded = find(after, "Degraded").filter(|condition| condition.status == "True");
+        if let Some(degraded) = degraded {
+            let before = find(before, "Degraded").map(|condition| &condition.reason);
+            return (before != Some(&degraded.reason))
+                .then(|| Self::of(EventType::Warning, degraded));
         }
-        let has_come = ready.status == "True" && is_news(|condition| &condition.status);
-        has_come.then(|| Self::of(EventType::Normal, ready))
+        let ready = find(after, "Ready").filter(|condition| condition.status == "True")?;
+        let before = find(before, "Ready").map(|condition| &condition.status);
+        (before != Some(&ready.status)).then(|| Self::of(EventType::Normal, ready))
     }
 
     fn of(type_: EventType, condition: &Condition) -> Self {
@@ -140,14 +140,20 @@ mod tests {
     use super::*;
 
     fn status(ready: &str, reason: &str, degraded: &str) -> EchoClusterStatus {
-        let condition = |type_: &str, status: &str| {
+        let condition = |type_: &str, status: &str, reason: &str| {
             json!({"type": type_, "status": status, "reason": reason, "message": "m",
                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
         };
-        serde_json::from_value(
-            json!({"conditions": [condition("Ready", ready), condition("Degraded", degraded)]}),
-        )
-        .unwrap()
+        let wrong = if degraded == "True" {
+            reason
+        } else {
+            "AsExpected"
+        };
+        let conditions = [
+            condition("Ready", ready, "RollingOut"),
+            condition("Degraded", degraded, wrong),
+        ];
+        serde_json::from_value(json!({ "conditions": conditions })).unwrap()
     }
 
     #[test]
@@ -156,9 +162,10 @@ mod tests {
             status("False", "RollingOut", "False"),
             status("True", "Ready", "False"),
         );
+        let event = Event::of_transition(&before, &after).unwrap();
         assert_eq!(
-            Event::of_transition(&before, &after).unwrap().reason,
-            "Ready"
+            (event.type_, event.reason.as_str()),
+            (EventType::Normal, "RollingOut")
         );
         assert_eq!(Event::of_transition(&after, &after), None);
     }
@@ -167,11 +174,12 @@ mod tests {
     fn a_new_trouble_is_told_once() {
         let (before, after) = (
             status("True", "Ready", "False"),
-            status("False", "NameConflict", "True"),
+            status("True", "ReplicasUnavailable", "True"),
         );
+        let event = Event::of_transition(&before, &after).unwrap();
         assert_eq!(
-            Event::of_transition(&before, &after).unwrap().type_,
-            EventType::Warning
+            (event.type_, event.reason.as_str()),
+            (EventType::Warning, "ReplicasUnavailable")
         );
         assert_eq!(Event::of_transition(&after, &after), None);
     }

@@ -3,10 +3,10 @@
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
 use crate::apply::child::{Change, Obstacle};
-use crate::apply::{Applied, Outcome};
+use crate::apply::{Applied, Error, Outcome};
 
 /// What a pass found, without Kubernetes' types.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Observed {
     /// The Deployment, unless it could not be brought to its desired form.
     pub deployment: Option<ObservedDeployment>,
@@ -16,6 +16,10 @@ pub struct Observed {
     pub refused: Vec<Obstacle>,
     /// Children that wait for an older object of their name to go.
     pub awaiting_deletion: Vec<Obstacle>,
+    /// Children that somebody changes as soon as they are written.
+    pub contended: Vec<Obstacle>,
+    /// The first request that failed in a way that a later pass may mend.
+    pub failure: Option<Error>,
     /// What this pass has changed.
     pub changes: Vec<Change>,
 }
@@ -61,11 +65,6 @@ pub fn observe(applied: Applied) -> Observed {
 }
 
 impl Observed {
-    /// Whether everything is as desired as far as the operator can make it so.
-    pub fn is_applied(&self) -> bool {
-        self.names_taken.is_empty() && self.refused.is_empty() && self.awaiting_deletion.is_empty()
-    }
-
     fn note<K>(&mut self, outcome: Outcome<K>) -> Option<K> {
         match outcome {
             Outcome::Settled(child, change) => {
@@ -75,6 +74,11 @@ impl Observed {
             Outcome::NameTaken(obstacle) => self.names_taken.push(obstacle),
             Outcome::Refused(obstacle) => self.refused.push(obstacle),
             Outcome::AwaitingDeletion(obstacle) => self.awaiting_deletion.push(obstacle),
+            Outcome::Contended(child, obstacle) => {
+                self.contended.push(obstacle);
+                return Some(*child);
+            }
+            Outcome::Failed(error) => self.failure = self.failure.take().or(Some(error)),
         }
         None
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
+use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
 
 use crate::api::v1alpha1::{
     ADMIN_PORT, EchoCluster, ImagePullPolicy, Listener, Protocol, ResourceQuantity, ServiceType,
@@ -52,6 +53,18 @@ pub struct Owner {
     pub uid: String,
     /// `metadata.generation`, which counts the changes of its spec.
     pub generation: i64,
+}
+
+impl Owner {
+    /// Returns the EchoCluster as a request names it.
+    pub fn reference(&self) -> PartialObjectMeta<EchoCluster> {
+        let metadata = ObjectMeta {
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            ..ObjectMeta::default()
+        };
+        metadata.into_response_partial()
+    }
 }
 
 /// A listener with its Service port filled in.
@@ -200,7 +213,7 @@ fn within(field: &str, value: i32, allowed: RangeInclusive<i32>) -> Result<i32, 
 fn invalid(field: &str, value: impl Display, remedy: &str) -> InvalidSpec {
     InvalidSpec {
         field: field.to_owned(),
-        value: format!("{value:}"),
+        value: value.to_string(),
         remedy: remedy.to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 //! The server rewrites `1000m` to `1` and `65536Ki` to `64Mi` (the canonical form of `resource.Quantity`); an
 //! operator that wrote the user's notation would find its own write changed and write it again.
 
-/// Suffixes by the power of ten that they stand for, largest first, down to the server's precision of nano.
+/// Suffixes by the power of ten that they stand for, largest first, down to nano, the finest that can be written.
 const DECIMAL: [(&str, i32); 10] = [
     ("E", 18),
     ("P", 15),
@@ -27,15 +27,19 @@ const BINARY: [(&str, u32); 6] = [
     ("Ki", 10),
 ];
 
-/// The precision of a quantity: parts of one.
+/// What amounts are counted in here: parts of one.
 const NANO: i128 = 1_000_000_000;
+
+/// What the server rounds the resources of a container up to, in the same parts: a thousandth.
+const MILLI: i128 = 1_000_000;
 
 /// An amount that is no quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a number from 0 to 9E with an optional suffix, as in 250m, 0.5, 64Mi or 1e3")]
 pub struct NotAQuantity;
 
-/// Brings a quantity to canonical form: no fraction, the largest suffix that leaves a whole number.
+/// Brings a quantity to canonical form: no fraction, nothing finer than a thousandth, the largest suffix that leaves a whole
+/// number.
 ///
 /// # Errors
 /// [`NotAQuantity`] for text of another form, a negative amount, or one beyond the server's range.
@@ -88,6 +92,7 @@ fn print(nanos: i128, binary: bool) -> Result<String, NotAQuantity> {
     if nanos > i128::from(i64::MAX) * NANO {
         return Err(NotAQuantity);
     }
+    let nanos = (nanos + MILLI - 1) / MILLI * MILLI;
     if nanos == 0 {
         return Ok("0".to_owned());
     }
@@ -122,7 +127,8 @@ mod tests {
             ("+2", "2"),
             ("1e3", "1k"),
             ("1E3", "1k"),
-            ("1.5e-3", "1500u"),
+            ("1.5e-3", "2m"),
+            ("1500u", "2m"),
             ("64Mi", "64Mi"),
             ("65536Ki", "64Mi"),
             ("1024Mi", "1Gi"),
@@ -133,7 +139,7 @@ mod tests {
             ("3E", "3E"),
             ("0", "0"),
             ("0Mi", "0"),
-            ("0.0000000001", "1n"),
+            ("0.0000000001", "1m"),
         ] {
             assert_eq!(canonical(written).as_deref(), Ok(kept), "{written}");
         }
@@ -141,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_canonical_form_is_its_own_canonical_form() {
-        for text in ["1", "100m", "64Mi", "1k", "1536", "1n", "3E", "7Ei"] {
+        for text in ["1", "100m", "64Mi", "1k", "1536", "1m", "3E", "7Ei"] {
             assert_eq!(canonical(text).as_deref(), Ok(text));
         }
     }

@@ -10,7 +10,7 @@ use kube::core::DeserializeGuard;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::{Applier, Error};
 use crate::desired::desired;
-use crate::observe::observe;
+use crate::observe::{Observed, observe};
 use crate::plan::{InvalidSpec, Owner, owner, plan};
 use crate::report::{Report, Reporter};
 use crate::status::{first_status, invalid, status};
@@ -28,8 +28,10 @@ pub struct Context {
 pub enum Outcome {
     /// The children are as desired. A watch tells when that ends.
     Applied,
-    /// Something that no watch tells of stands in the way, so it has to be looked at again.
+    /// Something whose end no watch tells of stands in the way, so it has to be looked at again.
     Blocked,
+    /// The API server refuses a child, or somebody changes it back, so writing it again must wait ever longer.
+    Refused,
 }
 
 /// Brings an EchoCluster's children to their desired form and tells how it stands.
@@ -59,16 +61,25 @@ pub async fn reconcile(
         report.tell(first_status(&plan, Timestamp::now())).await?;
     }
     let desired = desired(&plan)?;
-    let applied = context.applier.apply(&plan.owner, desired).await?;
-    let observed = observe(applied);
-    let status = status(&plan, &observed, report.told(), Timestamp::now());
+    let applied = context.applier.apply(&plan.owner, desired).await;
+    let mut observed = observe(applied);
     report.tell_changes(&observed.changes).await;
+    if let Some(error) = observed.failure.take() {
+        return Err(error);
+    }
+    let status = status(&plan, &observed, report.told(), Timestamp::now());
     report.tell(status).await?;
-    Ok(if observed.is_applied() {
-        Outcome::Applied
-    } else {
+    Ok(outcome(&observed))
+}
+
+fn outcome(observed: &Observed) -> Outcome {
+    if !observed.refused.is_empty() || !observed.contended.is_empty() {
+        Outcome::Refused
+    } else if !observed.names_taken.is_empty() || !observed.awaiting_deletion.is_empty() {
         Outcome::Blocked
-    })
+    } else {
+        Outcome::Applied
+    }
 }
 
 /// Tells that a spec cannot be carried out. Only a change of the EchoCluster helps, which the watch tells of.

@@ -13,6 +13,7 @@ use serde_json::json;
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::apply::child::Change;
 use crate::apply::{Error, Verb, request};
+use crate::conditions::ConditionType;
 use crate::events::{Event, Events};
 use crate::labels::FIELD_MANAGER;
 use crate::metrics::Metrics;
@@ -46,7 +47,7 @@ impl Reporter {
         Report {
             reporter: self,
             cluster,
-            told: told.unwrap_or_default(),
+            told: ours(told),
         }
     }
 }
@@ -69,13 +70,24 @@ impl Reporter {
         Ok(Report {
             reporter: self,
             cluster,
-            told: found.status.unwrap_or_default(),
+            told: ours(found.status),
         })
     }
 }
 
 /// An EchoCluster as far as it can be read in any case.
 type Unread = Object<serde_json::Value, EchoClusterStatus>;
+
+/// Leaves out the conditions of other controllers: server-side apply keeps them as long as we do not speak of them.
+fn ours(told: Option<EchoClusterStatus>) -> EchoClusterStatus {
+    let mut told = told.unwrap_or_default();
+    told.conditions.retain(|condition| {
+        ConditionType::ALL
+            .iter()
+            .any(|type_| type_.is_of(condition))
+    });
+    told
+}
 
 impl Report<'_> {
     /// Returns the status as it was last told.

@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerRe
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
 
+use crate::api::v1alpha1::EchoCluster;
 use crate::drift;
 use crate::labels::{
     DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
@@ -23,8 +24,9 @@ pub enum Verdict {
     Repair(String),
     /// It is on its way out, so a new one must wait for its name.
     AwaitDeletion,
-    /// It was written for a newer generation than the one at hand: what is known of the EchoCluster is stale.
-    Stale,
+    /// It was written for a newer generation than the one at hand, as the text tells: either what is known of the
+    /// EchoCluster is stale, or somebody has changed the stamp.
+    Stale(String),
     /// It is somebody else's, as the text tells, and is never touched.
     Foreign(String),
 }
@@ -50,14 +52,16 @@ where
     if live.meta().deletion_timestamp.is_some() {
         return Ok(Verdict::AwaitDeletion);
     }
-    if generation(live) > Some(owner.generation) {
-        return Ok(Verdict::Stale);
+    if let Some(newer) = generation(live).filter(|generation| *generation > owner.generation) {
+        let field = format!("metadata.annotations.{GENERATION_ANNOTATION} was {newer}");
+        return Ok(Verdict::Stale(field));
     }
     let difference = drift::first_difference(
         &serde_json::to_value(desired)?,
         &serde_json::to_value(live)?,
     )
     .or_else(|| cut_short_replacement(live));
+    let difference = difference.or_else(|| unreadable_generation(live));
     let hash = |object: &K| object.annotations().get(DESIRED_HASH_ANNOTATION).cloned();
     Ok(match difference {
         None => Verdict::Keep,
@@ -80,18 +84,31 @@ fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Verdict> {
             "belongs to {} {}",
             controller.kind, controller.name
         ))),
-        None if live.annotations().get(OWNER_UID_ANNOTATION) == Some(&owner.uid) => None,
-        None => Some(Verdict::Foreign("was not made by the operator".to_owned())),
+        None => match live.annotations().get(OWNER_UID_ANNOTATION) {
+            Some(uid) if *uid == owner.uid => None,
+            Some(_) => Some(Verdict::Foreign(
+                "was made for an earlier EchoCluster".to_owned(),
+            )),
+            None => Some(Verdict::Foreign("was not made by the operator".to_owned())),
+        },
     }
 }
 
 /// Whether the controller is an earlier EchoCluster of the same name, whose children Kubernetes is about to delete.
 fn is_predecessor(owner: &Owner, controller: &OwnerReference) -> bool {
-    controller.kind == "EchoCluster" && controller.name == owner.name
+    controller.api_version == EchoCluster::api_version(&())
+        && controller.kind == EchoCluster::kind(&())
+        && controller.name == owner.name
 }
 
 fn generation<K: Resource>(live: &K) -> Option<i64> {
     live.annotations().get(GENERATION_ANNOTATION)?.parse().ok()
+}
+
+/// Finds a generation that somebody has removed or spoilt, without which a newer child could not be told from an older.
+fn unreadable_generation<K: Resource>(live: &K) -> Option<String> {
+    let spoilt = generation(live).is_none();
+    spoilt.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was no number"))
 }
 
 /// Finds what a replacement (see `apply`) has left behind that was cut short: fields held by an update of ours, which no
@@ -167,11 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn a_spoilt_generation_is_repaired() {
+        let verdict = judge(|service| annotate(service, GENERATION_ANNOTATION, "many"));
+        assert!(matches!(verdict, Verdict::Repair(_)), "{verdict:?}");
+    }
+
+    #[test]
     fn a_child_of_a_newer_generation_is_left_alone() {
-        assert_eq!(
-            judge(|service| annotate(service, GENERATION_ANNOTATION, "2")),
-            Verdict::Stale
-        );
+        let verdict = judge(|service| annotate(service, GENERATION_ANNOTATION, "2"));
+        assert!(matches!(verdict, Verdict::Stale(_)), "{verdict:?}");
     }
 
     #[test]

@@ -12,13 +12,14 @@ use serde::de::DeserializeOwned;
 
 use super::request::{Error, request};
 use super::{Applier, Verb};
+use crate::api::v1alpha1::EchoCluster;
 use crate::cache::Cache;
 use crate::drift::first_difference;
 use crate::plan::Owner;
 use crate::verdict::{Verdict, verdict};
 
 /// How it stands with one child after a pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Outcome<K> {
     /// It is as desired; the change, if any, that it took.
     Settled(Box<K>, Option<Change>),
@@ -26,6 +27,10 @@ pub enum Outcome<K> {
     NameTaken(Obstacle),
     /// The API server refuses it.
     Refused(Obstacle),
+    /// Somebody changes it as soon as it is written; as it is now.
+    Contended(Box<K>, Obstacle),
+    /// A request failed in a way that a later pass may mend.
+    Failed(Error),
     /// An older object of its name is on its way out, or the namespace is.
     AwaitingDeletion(Obstacle),
 }
@@ -83,10 +88,27 @@ pub fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
 
 impl Applier {
     /// Brings one child to its desired form.
-    ///
-    /// # Errors
-    /// [`Error`] for a request that failed in a way that a later pass may mend.
     pub(super) async fn child<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        owner: &Owner,
+        desired: K,
+    ) -> Outcome<K> {
+        let child = describe(&desired);
+        match self.settle(cache, owner, desired).await {
+            Ok(outcome) => outcome,
+            Err(error) if error.is_namespace_terminating() => {
+                let message = "the namespace is being deleted".to_owned();
+                Outcome::AwaitingDeletion(Obstacle { child, message })
+            }
+            Err(error) => match error.refusal() {
+                Some(message) => Outcome::Refused(Obstacle { child, message }),
+                None => Outcome::Failed(error),
+            },
+        }
+    }
+
+    async fn settle<K: Child>(
         &self,
         cache: &Cache<K>,
         owner: &Owner,
@@ -96,39 +118,48 @@ impl Applier {
         if let Some(cached) = cache.store.get(&key)
             && verdict(owner, &desired, Some(&*cached))? == Verdict::Keep
         {
-            return Ok(Outcome::Settled(Box::new(K::clone(&cached)), None));
+            return Ok(settled(K::clone(&cached), None));
         }
         let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
         let live = request(Verb::Get, &desired, api.get_opt(&desired.name_any())).await?;
         let child = describe(&desired);
         let action = match verdict(owner, &desired, live.as_ref())? {
             Verdict::Keep => return Ok(settled(live.unwrap_or(desired), None)),
-            Verdict::Foreign(whose) => {
-                return Ok(Outcome::NameTaken(Obstacle {
-                    child,
-                    message: whose,
-                }));
+            Verdict::Foreign(message) => {
+                return Ok(Outcome::NameTaken(Obstacle { child, message }));
             }
             Verdict::AwaitDeletion => {
                 let message = "an older object of that name is being deleted".to_owned();
                 return Ok(Outcome::AwaitingDeletion(Obstacle { child, message }));
             }
-            Verdict::Stale => return Err(Error::StaleCluster { child }),
+            Verdict::Stale(newer) => {
+                self.check_that_it_is_stale(owner, &child).await?;
+                ChangeAction::Repaired(newer)
+            }
             Verdict::Create => ChangeAction::Created,
             Verdict::Update => ChangeAction::Updated,
             Verdict::Repair(field) => ChangeAction::Repaired(field),
         };
-        match self.write(&api, &desired, live.as_ref()).await {
-            Ok(written) => Ok(settled(written, Some(Change { child, action }))),
-            Err(error) if error.is_namespace_terminating() => {
-                let message = "the namespace is being deleted".to_owned();
-                Ok(Outcome::AwaitingDeletion(Obstacle { child, message }))
-            }
-            Err(error) => match error.refusal() {
-                Some(message) => Ok(Outcome::Refused(Obstacle { child, message })),
-                None => Err(error),
-            },
+        if let Some(live) = live.clone()
+            && let Some(message) = self.contention.keeps_from_writing(&owner.uid, &child)
+        {
+            return Ok(Outcome::Contended(
+                Box::new(live),
+                Obstacle { child, message },
+            ));
         }
+        let written = self.write(&api, &desired, live.as_ref()).await?;
+        if live.is_none() && self.has_met_a_stranger(&api, &written).await? {
+            let message = "was made by somebody else at the same moment".to_owned();
+            return Ok(Outcome::NameTaken(Obstacle { child, message }));
+        }
+        let difference = first_difference(&json(&desired)?, &json(&written)?);
+        self.contention
+            .note(&owner.uid, &child, difference.as_deref());
+        Ok(match difference {
+            None => settled(written, Some(Change { child, action })),
+            Some(message) => Outcome::Contended(Box::new(written), Obstacle { child, message }),
+        })
     }
 
     /// Applies a child; where that cannot bring it to its desired form, replaces it.
@@ -150,6 +181,20 @@ impl Applier {
             Err(error) if error.is_invalid() => self.replace(api, desired, live.clone()).await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks whether the EchoCluster at hand is really older than the child says, or the child's stamp was forged.
+    async fn check_that_it_is_stale(&self, owner: &Owner, child: &str) -> Result<(), Error> {
+        let api = Api::<EchoCluster>::namespaced(self.client.clone(), &owner.namespace);
+        let cluster = owner.reference();
+        let newest = request(Verb::Get, &cluster, api.get_metadata(&owner.name)).await?;
+        let is_newest = newest.metadata.generation <= Some(owner.generation)
+            && newest.metadata.uid.as_deref() == Some(owner.uid.as_str());
+        if is_newest {
+            return Ok(());
+        }
+        let child = child.to_owned();
+        Err(Error::StaleCluster { child })
     }
 }
 

@@ -9,6 +9,7 @@
     reason = "apply is one of the two steps that do I/O"
 )]
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -42,6 +43,29 @@ impl Applier {
         let written = request(Verb::Apply, &desired, sent).await?;
         self.metrics.count_write::<K>(Verb::Apply);
         Ok(written)
+    }
+
+    /// Tells whether a child that was to be created existed already, made by somebody else since it was looked for. What was
+    /// applied to it is given back then: an apply of nothing drops all fields of ours, the owner reference too.
+    pub(super) async fn has_met_a_stranger<K: Child>(
+        &self,
+        api: &Api<K>,
+        written: &K,
+    ) -> Result<bool, Error> {
+        let is_ours = |entry: &ManagedFieldsEntry| entry.manager.as_deref() == Some(FIELD_MANAGER);
+        if written.managed_fields().iter().all(is_ours) {
+            return Ok(false);
+        }
+        let nothing = Patch::Apply(json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "metadata": { "resourceVersion": written.meta().resource_version },
+        }));
+        let (name, parameters) = (written.name_any(), PatchParams::apply(FIELD_MANAGER));
+        let sent = api.patch(&name, &parameters, &nothing);
+        request(Verb::Apply, written, sent).await?;
+        self.metrics.count_write::<K>(Verb::Apply);
+        Ok(true)
     }
 
     /// Replaces the spec of a child as a whole, and makes apply its owner again.

@@ -29,10 +29,14 @@ pub fn findings(plan: &Plan, observed: &Observed) -> Vec<Finding> {
         ];
     }
     let deployment = observed.deployment.clone().unwrap_or_default();
+    let degraded = match observed.contended.first() {
+        Some(obstacle) => finding(Degraded, True, Reason::Contended, contended(obstacle)),
+        None => degraded(name, &deployment),
+    };
     vec![
         ready(plan, &deployment),
         progressing(plan, &deployment),
-        degraded(name, &deployment),
+        degraded,
     ]
 }
 
@@ -91,6 +95,10 @@ fn progressing(plan: &Plan, deployment: &ObservedDeployment) -> Finding {
         let message = format!("Deployment {} has no pods yet.", plan.owner.name);
         return finding(Progressing, True, Reason::Reconciling, message);
     }
+    if let Some(message) = &deployment.stuck {
+        let message = format!("Deployment {} is stuck: {message}", plan.owner.name);
+        return finding(Progressing, False, Reason::ReplicasUnavailable, message);
+    }
     if is_settled(plan, deployment) {
         return finding(
             Progressing,
@@ -143,6 +151,13 @@ fn is_settled(plan: &Plan, deployment: &ObservedDeployment) -> bool {
         ]
         .iter()
         .all(|count| *count == plan.replicas)
+}
+
+fn contended(obstacle: &Obstacle) -> String {
+    format!(
+        "{} does not stay as it is written: {}. Find who changes it, such as a webhook or a policy; `kubectl get --show-managed-fields` helps.",
+        obstacle.child, obstacle.message
+    )
 }
 
 fn name_conflict(name: &str, obstacle: &Obstacle) -> String {
@@ -337,7 +352,7 @@ mod tests {
         };
         assert_eq!(
             told(3, stuck),
-            "Ready=False/ReplicasUnavailable Progressing=True/RollingOut Degraded=True/ReplicasUnavailable"
+            "Ready=False/ReplicasUnavailable Progressing=False/ReplicasUnavailable Degraded=True/ReplicasUnavailable"
         );
     }
 
