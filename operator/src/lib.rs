@@ -8,32 +8,39 @@
 //!              pure         pure            I/O             pure               pure
 //! ```
 //!
-//! The modules below are in reading order. Those before [`apply`] and `observe`, `status`, `conditions` hold no client,
-//! clock, randomness or environment; `.clippy.toml` enforces it.
+//! Read [`reconcile`] first, then along the line. The modules stand below by tier; those of the first hold no client, clock,
+//! randomness or environment, and `.clippy.toml` and `make lint` see to it.
 
-pub mod admin;
+// What is asked for and told, and the plain steps between.
 pub mod api;
-pub mod apply;
-pub mod attempt;
-pub mod backoff;
-pub mod cache;
-pub mod cli;
 pub mod conditions;
-pub mod controller;
 pub mod desired;
 pub mod drift;
-pub mod events;
 pub mod labels;
-pub mod metrics;
 pub mod observe;
 pub mod plan;
 pub mod quantity;
-pub mod reconcile;
 pub mod relist;
-pub mod report;
 pub mod status;
-pub mod telemetry;
 pub mod verdict;
+
+// The edges: reads and writes, metrics and logs.
+pub mod admin;
+pub mod apply;
+pub mod cache;
+pub mod events;
+pub mod metrics;
+pub mod report;
+pub mod telemetry;
+
+// The flow: one pass, and one attempt at it.
+pub mod attempt;
+pub mod backoff;
+pub mod reconcile;
+
+// The shell.
+pub mod cli;
+pub mod controller;
 
 #[cfg(test)]
 mod fixtures;

@@ -10,7 +10,8 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::Value;
 
-use crate::namespace::{Namespace, OPERATOR};
+use crate::deployed_operator::OPERATOR;
+use crate::namespace::Namespace;
 
 /// The environment variable with the path of the audit log.
 const AUDIT_LOG: &str = "ECHO_OPERATOR_TEST_AUDIT_LOG";

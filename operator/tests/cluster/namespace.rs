@@ -11,10 +11,8 @@ use kube::{Api, Client, Resource};
 use serde_json::json;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use crate::deployed_operator::OPERATOR;
 use crate::kubectl;
-
-/// Where the operator is installed, and what its Deployment is called there.
-pub(crate) const OPERATOR: (&str, &str) = ("echo-system", "echo-operator");
 
 /// Tests that disturb the whole cluster run while no other does.
 static CLUSTER: RwLock<()> = RwLock::const_new(());

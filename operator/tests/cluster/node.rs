@@ -1,7 +1,9 @@
 //! Taking a node away, and giving it back.
 
 use std::env;
-use std::process::Command;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, Client};
@@ -33,7 +35,8 @@ impl LostNode {
             program: program.to_owned(),
             name: name.to_owned(),
         };
-        assert!(lost.call("kill"), "failed to kill {name} by {program}");
+        lost.call("kill")
+            .unwrap_or_else(|error| panic!("failed to kill {name}: {error}"));
         lost
     }
 
@@ -44,18 +47,32 @@ impl LostNode {
         wait::until(&Api::all(client.clone()), &name, "Ready again", is_ready).await;
     }
 
-    fn call(&self, verb: &str) -> bool {
-        let called = Command::new(&self.program)
-            .args([verb, &self.name])
-            .status();
-        called.is_ok_and(|status| status.success())
+    /// Calls the program. What it starts lives on, so it gets a file to print to, and not a pipe of ours to hold open.
+    fn call(&self, verb: &str) -> Result<(), String> {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{verb}-node.log"));
+        let print = File::create(&path).map_err(|error| error.to_string())?;
+        let mut command = Command::new(&self.program);
+        command.args([verb, &self.name]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(print);
+        let called = command
+            .status()
+            .map_err(|error| format!("{}: {error}", self.program))?;
+        let printed = fs::read_to_string(&path).unwrap_or_default();
+        if called.success() {
+            Ok(())
+        } else {
+            Err(format!("{} {verb} {}: {printed}", self.program, self.name))
+        }
     }
 }
 
 impl Drop for LostNode {
     fn drop(&mut self) {
-        if !self.call("restart") {
-            println!("failed to restart {} by {}", self.name, self.program);
+        if let Err(error) = self.call("restart") {
+            println!("failed to restart {}: {error}", self.name);
         }
     }
 }

@@ -12,6 +12,7 @@ use kube::runtime::{WatchStreamExt, watcher as watch};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 /// How long anything may take. All of it takes a few seconds on an idle machine; the rest is for a busy one.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
@@ -164,7 +165,10 @@ pub(crate) async fn until_ok<T>(
 }
 
 fn late<T>(what: &str, last: &impl Serialize) -> T {
-    let last = serde_json::to_string(last).unwrap();
+    let mut last = json!(last);
+    if let Some(metadata) = last.get_mut("metadata") {
+        metadata["managedFields"] = json!("left out");
+    }
     panic!(
         "not within {} s: {what}; seen last: {last}",
         DEADLINE.as_secs()

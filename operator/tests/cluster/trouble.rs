@@ -5,14 +5,13 @@ use std::time::Duration;
 use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::api::{DeleteParams, ListParams};
-use kube::{Api, Client};
+use kube::api::DeleteParams;
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::json;
 
-use crate::echo_clusters::{condition, is_ready, node_of, tell};
-use crate::kubectl;
-use crate::namespace::{Namespace, OPERATOR};
+use crate::deployed_operator::{self, StoppedOperator};
+use crate::echo_clusters::{condition, node_of, tell};
+use crate::namespace::Namespace;
 use crate::node::{LostNode, killer};
 use crate::wait;
 
@@ -33,12 +32,12 @@ async fn an_operator_that_dies_while_it_creates_finishes_the_work_when_it_is_bac
     let services = namespace.api::<Service>();
     let first_child = async {
         wait::first(&services, &start, "a first child", |_| true).await;
-        kill_operator(&namespace.client).await;
+        deployed_operator::kill(&namespace.client).await;
     };
     tokio::join!(join_all(names.iter().map(apply)), first_child);
     let all_ready = join_all(names.iter().map(|name| namespace.ready(name)));
     soon("all ready", all_ready).await;
-    operator_is_back(&namespace.client).await;
+    deployed_operator::until_back(&namespace.client).await;
 }
 
 #[tokio::test]
@@ -65,7 +64,7 @@ async fn what_happens_while_the_operator_is_away_is_made_up_for() {
     assert!(is_unread, "the operator was not away");
 
     drop(away);
-    operator_is_back(&namespace.client).await;
+    deployed_operator::until_back(&namespace.client).await;
     soon("ready", namespace.ready("hello")).await;
     namespace.ready_pods("hello", 2).await;
     services.get("hello").await.unwrap();
@@ -81,7 +80,7 @@ async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
     let spec = json!({"replicas": 3});
     namespace.apply_ready("hello", spec).await;
     let pods = namespace.ready_pods("hello", 3).await;
-    let of_operator = node_of(&operator_pod(&namespace.client).await);
+    let of_operator = node_of(&deployed_operator::pod(&namespace.client).await);
     let on_others: Vec<&Pod> = pods
         .iter()
         .filter(|pod| node_of(pod) != of_operator)
@@ -102,84 +101,22 @@ async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
     };
     let cluster = wait::until(&namespace.api(), "hello", "fewer than 3 ready", noticed).await;
     println!("{victim} lost: Ready={}", tell(&cluster, "Ready"));
-    let call = async || namespace.echo(survivor, "hello:12345", "good day").await;
-    let answer = wait::until_ok("an echo from the nodes that are left", call).await;
+    let five_calls = async || {
+        for _ in 0..4 {
+            namespace.echo(survivor, "hello:12345", "good day").await?;
+        }
+        namespace.echo(survivor, "hello:12345", "good day").await
+    };
+    let answer = wait::until_ok(
+        "five echoes in a row from the nodes that are left",
+        five_calls,
+    )
+    .await;
     assert_eq!(answer, "Server response: Server received: good day\n");
-    for _ in 0..5 {
-        call()
-            .await
-            .expect("the Service still leads to the lost node");
-    }
 
     lost.restart(&namespace.client).await;
     namespace.ready("hello").await;
     namespace.ready_pods("hello", 3).await;
-}
-
-async fn operator_pod(client: &Client) -> Pod {
-    let (pods, labels) = operator_pods(client).await;
-    let running = pods
-        .list(&ListParams::default().labels(&labels))
-        .await
-        .unwrap();
-    running
-        .into_iter()
-        .find(is_ready)
-        .expect("no pod of the operator is ready")
-}
-
-async fn operator_pods(client: &Client) -> (Api<Pod>, String) {
-    let (namespace, name) = OPERATOR;
-    let deployment = Api::<Deployment>::namespaced(client.clone(), namespace)
-        .get(name)
-        .await
-        .unwrap();
-    let labels = deployment.spec.unwrap().selector.match_labels.unwrap();
-    let pairs: Vec<String> = labels
-        .iter()
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect();
-    (Api::namespaced(client.clone(), namespace), pairs.join(","))
-}
-
-async fn kill_operator(client: &Client) {
-    let (pods, labels) = operator_pods(client).await;
-    let at_once = DeleteParams::default().grace_period(0);
-    pods.delete_collection(&at_once, &ListParams::default().labels(&labels))
-        .await
-        .unwrap();
-}
-
-/// The operator, told to stop. It starts again when this is dropped.
-struct StoppedOperator;
-
-impl StoppedOperator {
-    /// Stops the operator and waits until its last process is gone.
-    async fn stop(client: &Client) -> Self {
-        let (pods, labels) = operator_pods(client).await;
-        let stopped = Self;
-        Self::scale(0).unwrap();
-        wait::until_none(&pods, &labels).await;
-        stopped
-    }
-
-    fn scale(replicas: usize) -> Result<String, String> {
-        let (namespace, name) = OPERATOR;
-        let deployment = format!("deployment/{name}");
-        let replicas = format!("--replicas={replicas}");
-        kubectl::run(
-            &["--namespace", namespace, "scale", &deployment, &replicas],
-            "",
-        )
-    }
-}
-
-impl Drop for StoppedOperator {
-    fn drop(&mut self) {
-        if let Err(error) = Self::scale(1) {
-            println!("failed to start the operator again: {error}");
-        }
-    }
 }
 
 /// Waits for what an operator that has just started should bring about.
@@ -191,11 +128,4 @@ async fn soon<T>(what: &str, outcome: impl Future<Output = T>) -> T {
             CATCH_UP.as_secs()
         )
     })
-}
-
-/// Leaves the operator to the other tests as they expect it.
-async fn operator_is_back(client: &Client) {
-    let (pods, labels) = operator_pods(client).await;
-    let one_ready = |pods: &[&Pod]| pods.len() == 1 && pods.iter().all(|pod| is_ready(pod));
-    wait::until_all(&pods, &labels, "one, ready", one_ready).await;
 }
