@@ -72,7 +72,7 @@ async fn echo_servers_spread_over_the_nodes() {
     let is_open = |node: &&Node| {
         let spec = node.spec.clone().unwrap_or_default();
         let taints = spec.taints.unwrap_or_default();
-        !spec.unschedulable.unwrap_or_default() && taints.is_empty() && is_ready(*node)
+        !spec.unschedulable.unwrap_or_default() && taints.is_empty() && is_ready(node)
     };
     let nodes = nodes.iter().filter(is_open).count();
     namespace
