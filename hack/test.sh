@@ -58,7 +58,7 @@ cluster() {
   prepare_cluster
   hack/deploy.sh apply
   say "Cluster tests"
-  tests cargo test --locked --package operator --test cluster
+  tests cargo test --locked --workspace --test cluster
 }
 
 for kind in "${@:-unit}"; do

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::labels;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedListener};
 
 /// Builds the Service, with a port for each listener.
 pub fn service(plan: &Plan) -> Service {
@@ -13,21 +13,24 @@ pub fn service(plan: &Plan) -> Service {
         spec: Some(ServiceSpec {
             type_: Some(plan.service_type.as_str().to_owned()),
             selector: Some(labels::selector_labels(&plan.owner.name)),
-            ports: Some(service_ports(plan)),
+            ports: Some(service_ports(plan, |listener| listener.service_port)),
             ..ServiceSpec::default()
         }),
         status: None,
     }
 }
 
-/// Returns a Service port for each listener. They target the pods' ports by name, so that a rollout to another
+/// Returns a Service port for each listener, numbered by `port`. They target the pods' ports by name, so that a rollout to another
 /// port number serves old and new pods alike.
-pub(super) fn service_ports(plan: &Plan) -> Vec<ServicePort> {
+pub(super) fn service_ports(
+    plan: &Plan,
+    port: impl Fn(&PlannedListener) -> i32,
+) -> Vec<ServicePort> {
     plan.listeners
         .iter()
         .map(|listener| ServicePort {
             name: Some(listener.name.clone()),
-            port: listener.service_port,
+            port: port(listener),
             protocol: Some("TCP".to_owned()),
             target_port: Some(IntOrString::String(listener.name.clone())),
             ..ServicePort::default()
