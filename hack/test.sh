@@ -58,7 +58,8 @@ cluster() {
   prepare_cluster
   hack/deploy.sh apply
   say "Cluster tests"
-  tests cargo test --locked --workspace --test cluster
+  # They wait far more than they compute, so there are more threads than cores.
+  tests cargo test --locked --workspace --test cluster -- --test-threads=8
 }
 
 for kind in "${@:-unit}"; do
