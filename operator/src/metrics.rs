@@ -37,15 +37,7 @@ struct ResultLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WriteLabels {
     kind: String,
-    verb: VerbLabel,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum VerbLabel {
-    Get,
-    Apply,
-    Update,
-    Patch,
+    verb: Verb,
 }
 
 /// The operator's counters. Clones count together.
@@ -96,12 +88,6 @@ impl Metrics {
 
     /// Counts a write to an object of kind `K`.
     pub fn count_write<K: Resource<DynamicType = ()>>(&self, verb: Verb) {
-        let verb = match verb {
-            Verb::Get => VerbLabel::Get,
-            Verb::Apply => VerbLabel::Apply,
-            Verb::Update => VerbLabel::Update,
-            Verb::Patch => VerbLabel::Patch,
-        };
         let labels = WriteLabels {
             kind: K::kind(&()).into_owned(),
             verb,

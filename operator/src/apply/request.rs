@@ -2,15 +2,18 @@
 
 use std::time::Duration;
 
+use kube::Resource;
 use kube::core::Status;
-use kube::{Resource, ResourceExt};
+use prometheus_client::encoding::EncodeLabelValue;
+
+use super::child::describe;
 
 /// How long one request may take. The API server ends a request that is not a watch after 60 s itself; a tenth and a bit
 /// of that leaves a pass time for several.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a request does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Verb {
     /// Reads one object.
     Get,
@@ -146,7 +149,7 @@ pub(crate) async fn request<K, T>(
 where
     K: Resource<DynamicType = ()>,
 {
-    let object = || format!("{} {}", K::kind(&()), object.name_any());
+    let object = || describe(object);
     match tokio::time::timeout(REQUEST_TIMEOUT, sent).await {
         Ok(answer) => answer.map_err(|source| Error::Request {
             verb,
