@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::cache::Listed;
+use crate::cache::Listing;
 use crate::metrics::Metrics;
 
 /// How long a client may take to send its request: a probe needs milliseconds.
@@ -31,12 +31,12 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 /// Whether the operator has seen the whole cluster once. Clones speak of the same operator.
 #[derive(Clone, Default)]
 pub struct Readiness {
-    kinds: Arc<OnceLock<Vec<(&'static str, Listed)>>>,
+    kinds: Arc<OnceLock<Vec<(&'static str, Listing)>>>,
 }
 
 impl Readiness {
     /// Makes readiness that of the watches, each with the name of its kind.
-    pub fn follow(&self, kinds: Vec<(&'static str, Listed)>) {
+    pub fn follow(&self, kinds: Vec<(&'static str, Listing)>) {
         // A second call would speak of a second controller, of which there is none.
         let _ = self.kinds.set(kinds);
     }
@@ -46,7 +46,7 @@ impl Readiness {
         let Some(kinds) = self.kinds.get() else {
             return vec!["anything"];
         };
-        let unlisted = kinds.iter().filter(|(_, listed)| !listed.is_done());
+        let unlisted = kinds.iter().filter(|(_, listing)| !listing.is_done());
         unlisted.map(|(kind, _)| *kind).collect()
     }
 }

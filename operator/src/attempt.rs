@@ -19,6 +19,7 @@ use crate::backoff::Backoff;
 use crate::cache::WatchEnded;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::reconcile::{Context, Outcome, reconcile};
+use crate::status::EARLY;
 
 /// How long a pass may take: enough for a handful of requests at their own deadline of 10 s.
 const PASS_TIMEOUT: Duration = Duration::from_secs(45);
@@ -95,6 +96,7 @@ pub async fn attempt(
     debug!(?outcome, "reconciled");
     Ok(Action::requeue(match outcome {
         Outcome::Applied => Backoff::jittered(FULL_PASS_INTERVAL),
+        Outcome::Early => EARLY,
         Outcome::Blocked => Backoff::jittered(BLOCKED_INTERVAL),
         Outcome::Refused => attempts.backoff.next(key),
     }))
@@ -124,7 +126,7 @@ pub fn retry(
 
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
     match result {
-        Ok(Outcome::Applied) => ReconcileResult::Applied,
+        Ok(Outcome::Applied | Outcome::Early) => ReconcileResult::Applied,
         Ok(Outcome::Blocked | Outcome::Refused) => ReconcileResult::Blocked,
         Err(Error::Apply(error)) if error.is_conflict() => ReconcileResult::Conflict,
         Err(Error::Apply(_) | Error::Watches(_)) => ReconcileResult::Error,

@@ -5,18 +5,26 @@
     reason = "the watches are where the operator reads from"
 )]
 
+pub mod listing;
+pub mod pods;
+
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
-use tokio::sync::watch;
-use tracing::warn;
 
+pub use self::listing::{Listing, WatchEnded};
+pub use self::pods::Pods;
 use crate::api::v1alpha1::EchoCluster;
-use crate::apply::child::Child;
-use crate::labels::{INSTANCE_LABEL, MANAGED_BY_SELECTOR};
+use crate::apply::outcome::Child;
+use crate::desired::pod_monitor::PodMonitor;
+use crate::labels::INSTANCE_LABEL;
+use crate::plan::Owner;
 use crate::relist::Relist;
 use crate::verdict::is_replacement_entry;
 
@@ -31,6 +39,16 @@ pub struct Caches {
     pub deployments: Cache<Deployment>,
     /// All Services, headless ones too.
     pub services: Cache<Service>,
+    /// All PodDisruptionBudgets.
+    pub pod_disruption_budgets: Cache<PodDisruptionBudget>,
+    /// All NetworkPolicies.
+    pub network_policies: Cache<NetworkPolicy>,
+    /// All HorizontalPodAutoscalers of the cluster, since somebody else's may scale our Deployment.
+    pub horizontal_pod_autoscalers: Cache<HorizontalPodAutoscaler>,
+    /// All PodMonitors, where the cluster knows such.
+    pub pod_monitors: Cache<PodMonitor>,
+    /// What hinders the pods.
+    pub pods: Pods,
 }
 
 /// The watched objects of one kind.
@@ -39,65 +57,74 @@ pub struct Cache<K: Resource<DynamicType = ()> + 'static> {
     /// The objects.
     pub store: Store<K>,
     /// Whether they are all there.
-    pub listed: Listed,
-}
-
-/// Whether a watch has listed once what there is. Any number of tasks may wait for that; the runtime's own
-/// `Store::wait_until_ready` wakes only the one that has asked last, and the others sleep on.
-#[derive(Clone)]
-pub struct Listed(watch::Receiver<bool>);
-
-/// A watch has ended before it listed anything, as it does when the operator stops. No retry helps.
-#[derive(Debug, thiserror::Error)]
-#[error("failed to wait for a watch, which has ended")]
-pub struct WatchEnded;
-
-impl Listed {
-    /// Waits for the list.
-    ///
-    /// # Errors
-    /// [`WatchEnded`].
-    pub async fn wait(&self) -> Result<(), WatchEnded> {
-        let mut listed = self.0.clone();
-        listed
-            .wait_for(|is_listed| *is_listed)
-            .await
-            .map_err(|_| WatchEnded)?;
-        Ok(())
-    }
-
-    /// Tells whether there is a list.
-    pub fn is_done(&self) -> bool {
-        *self.0.borrow()
-    }
+    pub listing: Listing,
 }
 
 impl Caches {
-    /// Waits until every kind has been listed once.
+    /// Waits until every kind has been listed once, or is known not to be served.
     ///
     /// # Errors
     /// [`WatchEnded`].
     pub async fn wait_until_listed(&self) -> Result<(), WatchEnded> {
-        self.deployments.listed.wait().await?;
-        self.services.listed.wait().await
+        for listing in self.listings().map(|(_, listing)| listing) {
+            listing.wait().await?;
+        }
+        Ok(())
+    }
+
+    /// Returns how far each watch is, by what it watches.
+    pub fn listings(&self) -> [(&'static str, &Listing); 7] {
+        [
+            ("Deployments", &self.deployments.listing),
+            ("Services", &self.services.listing),
+            ("PodDisruptionBudgets", &self.pod_disruption_budgets.listing),
+            ("NetworkPolicies", &self.network_policies.listing),
+            (
+                "HorizontalPodAutoscalers",
+                &self.horizontal_pod_autoscalers.listing,
+            ),
+            ("PodMonitors", &self.pod_monitors.listing),
+            ("Pods", &self.pods.listing),
+        ]
+    }
+
+    /// Finds somebody else's HorizontalPodAutoscaler that scales the Deployment of `owner`.
+    pub fn rival_autoscaler(&self, owner: &Owner) -> Option<String> {
+        let all = self.horizontal_pod_autoscalers.store.state();
+        let rival = all.iter().find(|autoscaler| {
+            autoscaler.metadata.namespace.as_deref() == Some(&owner.namespace)
+                && scaled_deployment(autoscaler) == Some(&owner.name)
+        });
+        rival.map(|rival| rival.name_any())
     }
 }
 
-/// Watches a child kind in all namespaces. Returns the cache, and the stream of children that were touched, which must be
-/// polled for the cache to follow.
+/// Returns the Deployment that an autoscaler scales, if it is one.
+pub fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<&String> {
+    let target = &autoscaler.spec.as_ref()?.scale_target_ref;
+    (target.kind == "Deployment").then_some(&target.name)
+}
+
+/// Watches a kind in all namespaces: what `selector` selects, or everything. Returns the cache, and the stream of objects that were touched,
+/// which must be polled for the cache to follow.
 pub fn watch_children<K: Child>(
     client: Client,
+    selector: Option<&str>,
 ) -> (
     Cache<K>,
     impl Stream<Item = watcher::Result<K>> + Send + 'static,
 ) {
     let mut relist = Relist::default();
-    let events = watcher(Api::<K>::all(client), config().labels(MANAGED_BY_SELECTOR))
+    let config = watcher::Config {
+        label_selector: selector.map(ToOwned::to_owned),
+        ..config()
+    };
+    let events = watcher(Api::<K>::all(client), config)
         .default_backoff()
         .modify(reduce)
         .flat_map(move |event| futures::stream::iter(relist.complete(event)));
     let (cache, events) = keep(events);
-    (cache, log_errors::<K, _>(events.touched_objects()))
+    (cache, drop_errors(events.touched_objects()))
 }
 
 /// Keeps what a watch tells of in a cache, and passes it on.
@@ -111,30 +138,17 @@ where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let (list, listed) = watch::channel(false);
-    let kept = events.reflect(writer).inspect(move |event| {
-        if matches!(event, Ok(watcher::Event::InitDone)) {
-            list.send_replace(true);
-        }
-    });
-    let listed = Listed(listed);
-    (Cache { store, listed }, kept)
+    let (listing, note) = Listing::of::<K>();
+    let kept = events.reflect(writer).inspect(note);
+    (Cache { store, listing }, kept)
 }
 
-/// Logs the errors of a watch, with the kind that the runtime's own messages lack, and drops them. The watch tries again by
-/// itself; an error that reached the controller would make it wait with the triggers of all other kinds too.
-pub fn log_errors<K: Resource<DynamicType = ()>, T>(
+/// Drops the errors of a watch, which its [`Listing`] has logged. The watch tries again by itself; an error that reached the controller
+/// would make it wait with the triggers of all other kinds too.
+pub fn drop_errors<T: Send + 'static>(
     touched: impl Stream<Item = watcher::Result<T>> + Send + 'static,
-) -> impl Stream<Item = watcher::Result<T>> + Send + 'static
-where
-    T: Send + 'static,
-{
-    touched.filter(|item| {
-        if let Err(error) = item {
-            warn!(kind = %K::kind(&()), %error, "failed to watch, will try again");
-        }
-        std::future::ready(item.is_ok())
-    })
+) -> impl Stream<Item = watcher::Result<T>> + Send + 'static {
+    touched.filter(|item| std::future::ready(item.is_ok()))
 }
 
 /// Returns how every watch of the operator is made.
@@ -182,8 +196,6 @@ fn reduce<K: Child>(child: &mut K) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::desired::desired;
     use crate::fixtures::echo_cluster;
@@ -205,27 +217,5 @@ mod tests {
         service.labels_mut().clear();
         let concerned: Vec<ObjectRef<EchoCluster>> = concerned(&service);
         assert!(concerned.contains(&ObjectRef::new("hello").within("default")));
-    }
-
-    #[tokio::test]
-    async fn everyone_who_waits_for_a_list_is_woken_by_it() {
-        let (send, events) = futures::channel::mpsc::unbounded();
-        let (cache, kept) = keep::<Service>(events);
-        let waiting = [
-            cache.listed.clone(),
-            cache.listed.clone(),
-            cache.listed.clone(),
-        ]
-        .map(|listed| tokio::spawn(async move { listed.wait().await }));
-        tokio::spawn(kept.for_each(|_| std::future::ready(())));
-        tokio::task::yield_now().await;
-        assert!(!cache.listed.is_done());
-        for event in [watcher::Event::Init, watcher::Event::InitDone] {
-            send.unbounded_send(Ok(event)).unwrap();
-        }
-        for waiter in waiting {
-            let woken = tokio::time::timeout(Duration::from_secs(10), waiter).await;
-            woken.expect("a waiter sleeps on").unwrap().unwrap();
-        }
     }
 }

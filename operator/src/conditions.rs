@@ -29,14 +29,22 @@ impl ConditionType {
 pub enum Reason {
     /// Nothing is wrong (Degraded=False).
     AsExpected,
-    /// Somebody changes a child as soon as it is written.
+    /// An echo server ends by itself, again and again.
+    CrashLoop,
+    /// Somebody changes a child back again and again.
     Contended,
     /// The API server refuses a child or a pod.
     Forbidden,
+    /// The echo server image cannot be had.
+    ImagePull,
     /// A field cannot be carried out.
     InvalidSpec,
     /// An object of somebody else has the name of a child.
     NameConflict,
+    /// The cluster does not know a kind of child.
+    NotServed,
+    /// The children are left alone.
+    Paused,
     /// A resource quota is used up.
     QuotaExceeded,
     /// All echo servers answer.
@@ -45,10 +53,12 @@ pub enum Reason {
     Reconciling,
     /// Fewer echo servers answer than are asked for.
     ReplicasUnavailable,
-    /// Pods are being replaced or added.
+    /// Pods are being replaced.
     RollingOut,
     /// No echo servers are asked for.
     ScaledToZero,
+    /// Pods are being added or removed.
+    Scaling,
     /// Nothing is on its way (Progressing=False).
     Settled,
 }

@@ -6,9 +6,12 @@
 
 use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
@@ -22,8 +25,11 @@ use crate::apply::Applier;
 use crate::apply::contention::Contention;
 use crate::attempt::{self, Attempts, attempt, retry};
 use crate::backoff::Backoff;
-use crate::cache::{self, Caches, concerned, watch_children};
+use crate::cache::pods::watch_pods;
+use crate::cache::{self, Cache, Caches, concerned, scaled_deployment, watch_children};
+use crate::desired::pod_monitor::PodMonitor;
 use crate::events::Events;
+use crate::labels::MANAGED_BY_SELECTOR;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
 use crate::report::Reporter;
@@ -38,28 +44,48 @@ pub async fn run(
     readiness: Readiness,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) {
-    let (deployments, touched_deployments) = watch_children::<Deployment>(client.clone());
-    let (services, touched_services) = watch_children::<Service>(client.clone());
-    let clusters = Api::<DeserializeGuard<EchoCluster>>::all(client.clone());
-    let events = watcher(clusters, cache::config())
-        .default_backoff()
-        .modify(|cluster| cluster.meta_mut().managed_fields = None);
-    let (clusters, events) = cache::keep(events);
-    let touched_clusters = cache::log_errors::<EchoCluster, _>(events.applied_objects());
-    readiness.follow(vec![
-        ("EchoClusters", clusters.listed),
-        ("Deployments", deployments.listed.clone()),
-        ("Services", services.listed.clone()),
-    ]);
+    let ours = Some(MANAGED_BY_SELECTOR);
+    let (deployments, touched_deployments) = watch_children::<Deployment>(client.clone(), ours);
+    let (services, touched_services) = watch_children::<Service>(client.clone(), ours);
+    let (pod_disruption_budgets, touched_pod_disruption_budgets) =
+        watch_children::<PodDisruptionBudget>(client.clone(), ours);
+    let (network_policies, touched_network_policies) =
+        watch_children::<NetworkPolicy>(client.clone(), ours);
+    let (horizontal_pod_autoscalers, touched_horizontal_pod_autoscalers) =
+        watch_children::<HorizontalPodAutoscaler>(client.clone(), None);
+    let (pod_monitors, touched_pod_monitors) = watch_children::<PodMonitor>(client.clone(), ours);
+    let (pods, hindered_clusters) = watch_pods(client.clone());
+    let (clusters, touched_clusters) = watch_clusters(client.clone());
     let caches = Caches {
         deployments,
         services,
+        pod_disruption_budgets,
+        network_policies,
+        horizontal_pod_autoscalers,
+        pod_monitors,
+        pods,
     };
+    let listings = caches
+        .listings()
+        .into_iter()
+        .map(|(kind, listing)| (kind, listing.clone()));
+    readiness.follow(
+        listings
+            .chain([("EchoClusters", clusters.listing)])
+            .collect(),
+    );
+    let served_kinds = caches.pod_monitors.listing.changes();
     let attempts = Arc::new(attempts(&client, metrics, caches));
     let passes = Controller::for_stream(touched_clusters, clusters.store)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
         .watches_stream(touched_deployments, |child| concerned(&child))
         .watches_stream(touched_services, |child| concerned(&child))
+        .watches_stream(touched_pod_disruption_budgets, |child| concerned(&child))
+        .watches_stream(touched_network_policies, |child| concerned(&child))
+        .watches_stream(touched_horizontal_pod_autoscalers, |child| scaled(&child))
+        .watches_stream(touched_pod_monitors, |child| concerned(&child))
+        .reconcile_on(hindered_clusters)
+        .reconcile_all_on(served_kinds)
         .graceful_shutdown_on(stop)
         .run(attempt, retry, Arc::clone(&attempts));
     passes
@@ -69,6 +95,34 @@ pub async fn run(
         })
         .await;
     info!("all passes have ended");
+}
+
+/// Watches the EchoClusters themselves.
+fn watch_clusters(
+    client: Client,
+) -> (
+    Cache<DeserializeGuard<EchoCluster>>,
+    impl Stream<Item = watcher::Result<DeserializeGuard<EchoCluster>>> + Send + 'static,
+) {
+    let clusters = Api::<DeserializeGuard<EchoCluster>>::all(client);
+    let events = watcher(clusters, cache::config())
+        .default_backoff()
+        .modify(|cluster| cluster.meta_mut().managed_fields = None);
+    let (cache, events) = cache::keep(events);
+    (cache, cache::drop_errors(events.applied_objects()))
+}
+
+/// Finds the EchoClusters that an autoscaler concerns: as their child, and as somebody else's that scales their Deployment.
+fn scaled<C: Resource<DynamicType = ()>>(
+    autoscaler: &HorizontalPodAutoscaler,
+) -> Vec<ObjectRef<C>> {
+    let namespace = autoscaler.metadata.namespace.clone().unwrap_or_default();
+    let deployment =
+        scaled_deployment(autoscaler).map(|name| ObjectRef::new(name).within(&namespace));
+    concerned(autoscaler)
+        .into_iter()
+        .chain(deployment)
+        .collect()
 }
 
 fn attempts(client: &Client, metrics: Metrics, caches: Caches) -> Attempts {

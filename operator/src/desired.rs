@@ -3,23 +3,37 @@
 //! Depends on the plan alone: no client, clock, randomness or environment, so that the same EchoCluster gives the
 //! same children in every release and an upgrade of the operator restarts no pod.
 
+mod container;
 pub mod deployment;
 pub mod headless_service;
+pub mod horizontal_pod_autoscaler;
+pub mod network_policy;
+pub mod pod_disruption_budget;
+pub mod pod_monitor;
 pub mod pod_template;
 pub mod service;
+mod topology_spread;
+
+#[cfg(test)]
+mod golden;
 
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use serde::Serialize;
 
+use self::pod_monitor::PodMonitor;
 use crate::labels::{DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
 use crate::plan::{Owner, Plan};
 
-/// All children of one EchoCluster. Who consumes it names every field, so that a new kind cannot be forgotten.
+/// All children of one EchoCluster; those that are `None` must not exist. Who consumes it names every field, so that a new kind cannot
+/// be forgotten.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     /// Runs the echo servers.
@@ -28,6 +42,14 @@ pub struct Desired {
     pub service: Service,
     /// An address for each of them.
     pub headless_service: Service,
+    /// How many of them evictions may take.
+    pub pod_disruption_budget: Option<PodDisruptionBudget>,
+    /// Who reaches them.
+    pub network_policy: Option<NetworkPolicy>,
+    /// Scales the EchoCluster.
+    pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
+    /// Tells the Prometheus operator of them.
+    pub pod_monitor: Option<PodMonitor>,
 }
 
 /// Builds the children of a plan.
@@ -35,10 +57,23 @@ pub struct Desired {
 /// # Errors
 /// A child that cannot be written as JSON. It cannot happen with the types used, and no retry would help.
 pub fn desired(plan: &Plan) -> Result<Desired, serde_json::Error> {
+    let owner = &plan.owner;
     Ok(Desired {
-        deployment: stamped(deployment::deployment(plan), &plan.owner)?,
-        service: stamped(service::service(plan), &plan.owner)?,
-        headless_service: stamped(headless_service::headless_service(plan), &plan.owner)?,
+        deployment: stamped(deployment::deployment(plan), owner)?,
+        service: stamped(service::service(plan), owner)?,
+        headless_service: stamped(headless_service::headless_service(plan), owner)?,
+        pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(plan)
+            .map(|child| stamped(child, owner))
+            .transpose()?,
+        network_policy: network_policy::network_policy(plan)
+            .map(|child| stamped(child, owner))
+            .transpose()?,
+        horizontal_pod_autoscaler: horizontal_pod_autoscaler::horizontal_pod_autoscaler(plan)
+            .map(|child| stamped(child, owner))
+            .transpose()?,
+        pod_monitor: pod_monitor::pod_monitor(plan)
+            .map(|child| stamped(child, owner))
+            .transpose()?,
     })
 }
 
@@ -73,7 +108,7 @@ fn hash(child: &impl Serialize) -> Result<String, serde_json::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::echo_cluster;
+    use crate::fixtures::{echo_cluster, full_echo_cluster};
     use crate::plan::plan;
 
     #[test]
@@ -104,16 +139,24 @@ mod tests {
             deployment,
             service,
             headless_service,
-        } = desired(&plan(&echo_cluster()).unwrap()).unwrap();
+            pod_disruption_budget,
+            network_policy,
+            horizontal_pod_autoscaler,
+            pod_monitor,
+        } = desired(&plan(&full_echo_cluster()).unwrap()).unwrap();
         for metadata in [
             deployment.metadata,
             service.metadata,
             headless_service.metadata,
+            pod_disruption_budget.unwrap().metadata,
+            network_policy.unwrap().metadata,
+            horizontal_pod_autoscaler.unwrap().metadata,
+            pod_monitor.unwrap().metadata,
         ] {
             let owner = &metadata.owner_references.unwrap()[0];
             assert_eq!(
                 (owner.uid.as_str(), owner.controller),
-                ("uid-of-hello", Some(true))
+                ("uid-of-full", Some(true))
             );
         }
     }

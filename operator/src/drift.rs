@@ -9,10 +9,15 @@ use crate::labels::GENERATION_ANNOTATION;
 
 /// The fields that identify an element of a list, by the list's name, as the Kubernetes API declares them
 /// (`x-kubernetes-list-map-keys`). Elements of other lists are told apart by their place.
-const LIST_MAP_KEYS: [(&str, &[&str]); 3] = [
+const LIST_MAP_KEYS: [(&str, &[&str]); 5] = [
     ("containers", &["name"]),
+    ("imagePullSecrets", &["name"]),
     ("ownerReferences", &["uid"]),
     ("ports", &["containerPort", "port", "protocol"]),
+    (
+        "topologySpreadConstraints",
+        &["topologyKey", "whenUnsatisfiable"],
+    ),
 ];
 
 /// Returns the path of the first owned field that differs, as `spec.replicas`, and what it is instead.

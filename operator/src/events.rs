@@ -12,7 +12,7 @@ use kube::{Client, Resource};
 use tracing::warn;
 
 use crate::api::v1alpha1::EchoClusterStatus;
-use crate::apply::child::{Change, ChangeAction};
+use crate::apply::outcome::{Change, ChangeAction};
 use crate::apply::words;
 use crate::labels::FIELD_MANAGER;
 
@@ -37,14 +37,22 @@ impl Event {
         let child = &change.child;
         let (reason, action, note) = match &change.action {
             ChangeAction::Created => ("Created", "Create", format!("Created {child}.")),
-            ChangeAction::Updated => (
-                "Updated",
-                "Update",
-                format!("Updated {child} to the EchoCluster's newest form."),
+            ChangeAction::Updated(field) => {
+                ("Updated", "Update", format!("Updated {child}: {field}."))
+            }
+            ChangeAction::Scaled { from, to } => (
+                "Scaled",
+                "Scale",
+                format!("Scaled {child} from {from} to {to}."),
             ),
             ChangeAction::Repaired(field) => {
                 ("Repaired", "Repair", format!("Repaired {child}: {field}."))
             }
+            ChangeAction::Deleted => (
+                "Deleted",
+                "Delete",
+                format!("Deleted {child}, which is no longer wanted."),
+            ),
         };
         Self {
             type_: EventType::Normal,
@@ -54,18 +62,31 @@ impl Event {
         }
     }
 
-    /// Tells that `Ready` has come, or has gone for a reason that a person must mend. Everything else is told by the
-    /// conditions.
+    /// Tells that `Ready` has come, that it has gone for a reason that a person must mend, or that a rollout has ended. Everything
+    /// else is told by the conditions.
     pub fn of_transition(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Option<Self> {
+        let reason = |status, type_| find(status, type_).map(|condition| condition.reason.as_str());
         let degraded = find(after, "Degraded").filter(|condition| condition.status == "True");
         if let Some(degraded) = degraded {
-            let before = find(before, "Degraded").map(|condition| &condition.reason);
-            return (before != Some(&degraded.reason))
+            return (reason(before, "Degraded") != Some(&degraded.reason))
                 .then(|| Self::of(EventType::Warning, degraded));
         }
         let ready = find(after, "Ready").filter(|condition| condition.status == "True")?;
-        let before = find(before, "Ready").map(|condition| &condition.status);
-        (before != Some(&ready.status)).then(|| Self::of(EventType::Normal, ready))
+        let was_ready = find(before, "Ready").is_some_and(|before| before.status == ready.status);
+        if !was_ready {
+            return Some(Self::of(EventType::Normal, ready));
+        }
+        let has_rolled_out = reason(before, "Progressing") == Some("RollingOut")
+            && reason(after, "Progressing") == Some("Settled");
+        has_rolled_out.then(|| Self {
+            type_: EventType::Normal,
+            reason: "RolledOut".to_owned(),
+            action: "Observe",
+            note: format!(
+                "All {} echo servers are of the newest form.",
+                after.replicas
+            ),
+        })
     }
 
     fn of(type_: EventType, condition: &Condition) -> Self {

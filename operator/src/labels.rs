@@ -28,6 +28,16 @@ pub const GENERATION_ANNOTATION: &str = "echo-operator.dev/generation";
 /// The annotation of a child with the hash of what was applied, which shows fields that are no longer wanted.
 pub const DESIRED_HASH_ANNOTATION: &str = "echo-operator.dev/desired-hash";
 
+/// The annotations that a child gets beside the user's.
+pub const STAMPS: [&str; 3] = [
+    OWNER_UID_ANNOTATION,
+    GENERATION_ANNOTATION,
+    DESIRED_HASH_ANNOTATION,
+];
+
+/// The annotation of an EchoCluster that restarts its pods when it changes; it is handed on to them.
+pub const RESTARTED_AT_ANNOTATION: &str = "echo-operator.dev/restarted-at";
+
 /// Returns the labels that select the pods of `cluster_name`. They never change, since selectors cannot.
 pub fn selector_labels(cluster_name: &str) -> BTreeMap<String, String> {
     [

@@ -19,6 +19,7 @@ pub mod drift;
 pub mod labels;
 pub mod observe;
 pub mod plan;
+pub mod pod_trouble;
 pub mod quantity;
 pub mod relist;
 pub mod status;

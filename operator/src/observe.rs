@@ -2,8 +2,9 @@
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
-use crate::apply::child::{Change, Obstacle};
+use crate::apply::outcome::{Change, Obstacle};
 use crate::apply::{Applied, Error, Outcome};
+use crate::pod_trouble::PodTrouble;
 
 /// What a pass found, without Kubernetes' types.
 #[derive(Debug, Default)]
@@ -16,8 +17,16 @@ pub struct Observed {
     pub refused: Vec<Obstacle>,
     /// Children that wait for an older object of their name to go.
     pub awaiting_deletion: Vec<Obstacle>,
-    /// Children that somebody changes as soon as they are written.
+    /// Children that somebody changes back again and again.
     pub contended: Vec<Obstacle>,
+    /// Children of kinds that the cluster does not know.
+    pub not_served: Vec<Obstacle>,
+    /// What waits for the end of a pause.
+    pub left_alone: Vec<Obstacle>,
+    /// What hinders the pods most.
+    pub pod_trouble: Option<PodTrouble>,
+    /// Somebody else's HorizontalPodAutoscaler that scales the Deployment.
+    pub rival_autoscaler: Option<String>,
     /// The first request that failed in a way that a later pass may mend.
     pub failure: Option<Error>,
     /// What this pass has changed.
@@ -47,20 +56,41 @@ pub struct ObservedDeployment {
     pub available_replicas: i32,
 }
 
-/// Reads what the children say. What a pass needs is in the answers of `apply` and in the watched copies, so that
+/// What goes on around the children.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// What hinders the pods most.
+    pub pod_trouble: Option<PodTrouble>,
+    /// Somebody else's HorizontalPodAutoscaler that scales the Deployment.
+    pub rival_autoscaler: Option<String>,
+}
+
+/// Reads what the children and their surroundings say. What a pass needs is in the answers of `apply` and in the watched copies, so that
 /// nothing is asked for here.
-pub fn observe(applied: Applied) -> Observed {
+pub fn observe(applied: Applied, surroundings: Surroundings) -> Observed {
     let Applied {
         deployment,
         service,
         headless_service,
+        pod_disruption_budget,
+        network_policy,
+        horizontal_pod_autoscaler,
+        pod_monitor,
     } = applied;
-    let mut observed = Observed::default();
+    let mut observed = Observed {
+        pod_trouble: surroundings.pod_trouble,
+        rival_autoscaler: surroundings.rival_autoscaler,
+        ..Observed::default()
+    };
+    observed.note(network_policy);
+    observed.note(service);
+    observed.note(headless_service);
+    observed.note(pod_disruption_budget);
+    observed.note(horizontal_pod_autoscaler);
+    observed.note(pod_monitor);
     observed.deployment = observed
         .note(deployment)
         .map(|deployment| observe_deployment(&deployment));
-    observed.note(service);
-    observed.note(headless_service);
     observed
 }
 
@@ -71,11 +101,18 @@ impl Observed {
                 self.changes.extend(change);
                 return Some(*child);
             }
+            Outcome::Absent(change) => self.changes.extend(change),
+            Outcome::LeftAlone(child, waiting) => {
+                self.left_alone.extend(waiting);
+                return child.map(|child| *child);
+            }
+            Outcome::NotServed(obstacle) => self.not_served.push(obstacle),
             Outcome::NameTaken(obstacle) => self.names_taken.push(obstacle),
             Outcome::Refused(obstacle) => self.refused.push(obstacle),
             Outcome::AwaitingDeletion(obstacle) => self.awaiting_deletion.push(obstacle),
-            Outcome::Contended(child, obstacle) => {
+            Outcome::Contended(child, obstacle, change) => {
                 self.contended.push(obstacle);
+                self.changes.extend(change);
                 return Some(*child);
             }
             Outcome::Failed(error) => self.failure = self.failure.take().or(Some(error)),

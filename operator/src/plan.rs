@@ -3,7 +3,9 @@
 //! The schema has refused most bad input before it was stored. What is checked again here are objects that were
 //! stored under an older schema. After this step nobody reads the spec again. Never does I/O.
 
-use std::collections::{BTreeMap, BTreeSet};
+pub mod listeners;
+
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,9 +14,12 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt;
 use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
 
+pub use self::listeners::PlannedListener;
 use crate::api::v1alpha1::{
-    ADMIN_PORT, EchoCluster, ImagePullPolicy, Listener, Protocol, ResourceQuantity, ServiceType,
+    Autoscaling, Disruption, EchoCluster, ImagePullPolicy, Limits, NetworkPolicyMode, PodSpec,
+    ResourceQuantity, Rollout, ServiceSpec, TopologySpread,
 };
+use crate::labels::RESTARTED_AT_ANNOTATION;
 use crate::quantity;
 
 /// An EchoCluster that can be carried out.
@@ -28,18 +33,42 @@ pub struct Plan {
     pub image: String,
     /// When the kubelet pulls it.
     pub image_pull_policy: ImagePullPolicy,
+    /// The names of the Secrets that it is pulled with.
+    pub image_pull_secrets: Vec<String>,
     /// At least one listener; names, ports and Service ports are unique.
     pub listeners: Vec<PlannedListener>,
+    /// What an answer of protocol `Line` begins with.
+    pub line_prefix: String,
     /// Worker threads; the echo server decides where none are given.
     pub threads: Option<i32>,
+    /// What an echo server puts up with; each within its bounds.
+    pub limits: Limits,
     /// How long a stopping echo server may take.
     pub drain: Duration,
     /// Resource requests in canonical notation.
-    pub requests: BTreeMap<String, Quantity>,
+    pub resource_requests: BTreeMap<String, Quantity>,
     /// Resource limits in canonical notation.
-    pub limits: BTreeMap<String, Quantity>,
-    /// How the Service is reached.
-    pub service_type: ServiceType,
+    pub resource_limits: BTreeMap<String, Quantity>,
+    /// How the Service is reached, and what it is marked with.
+    pub service: ServiceSpec,
+    /// Where the pods run, and what they are marked with.
+    pub pod: PodSpec,
+    /// How the pods are spread.
+    pub topology_spread: TopologySpread,
+    /// When somebody asked for new pods, in his words; another word restarts them.
+    pub restarted_at: Option<String>,
+    /// How a change reaches the pods.
+    pub rollout: Rollout,
+    /// What evictions may take.
+    pub disruption: Disruption,
+    /// How the EchoCluster is scaled by itself, if it is.
+    pub autoscaling: Option<Autoscaling>,
+    /// Who reaches the pods.
+    pub network: NetworkPolicyMode,
+    /// Whether the Prometheus operator is told of the pods.
+    pub pod_monitor: bool,
+    /// Whether the children are left alone.
+    pub paused: bool,
 }
 
 /// The EchoCluster as its children know it.
@@ -67,19 +96,6 @@ impl Owner {
     }
 }
 
-/// A listener with its Service port filled in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedListener {
-    /// The name of the port in the pods and in the Service.
-    pub name: String,
-    /// What is spoken on it.
-    pub protocol: Protocol,
-    /// The port in the pods.
-    pub port: i32,
-    /// The port of the Service.
-    pub service_port: i32,
-}
-
 /// A field whose value cannot be carried out.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}: {remedy}")]
@@ -98,22 +114,35 @@ pub struct InvalidSpec {
 /// [`InvalidSpec`] for the first field that cannot be carried out; only a change of the EchoCluster helps.
 pub fn plan(cluster: &EchoCluster) -> Result<Plan, InvalidSpec> {
     let spec = &cluster.spec;
+    let secrets = spec.image_pull_secrets.iter();
     Ok(Plan {
         owner: owner(cluster),
         replicas: within("spec.replicas", spec.replicas, 0..=1000)?,
         image: spec.image.clone(),
         image_pull_policy: spec.image_pull_policy,
-        listeners: listeners(&spec.listeners)?,
+        image_pull_secrets: secrets.map(|secret| secret.name.clone()).collect(),
+        listeners: listeners::listeners(&spec.listeners, &spec.service.node_ports)?,
+        line_prefix: spec.line.prefix.clone(),
         threads: spec
             .threads
             .map(|threads| within("spec.threads", threads, 1..=256))
             .transpose()?,
+        limits: limits(&spec.limits)?,
         drain: Duration::from_secs(u64::from(
             within("spec.drainSeconds", spec.drain_seconds, 0..=3600)?.unsigned_abs(),
         )),
-        requests: canonical("spec.resources.requests", &spec.resources.requests)?,
-        limits: canonical("spec.resources.limits", &spec.resources.limits)?,
-        service_type: spec.service.type_,
+        resource_requests: canonical("spec.resources.requests", &spec.resources.requests)?,
+        resource_limits: canonical("spec.resources.limits", &spec.resources.limits)?,
+        service: spec.service.clone(),
+        pod: spec.pod.clone(),
+        topology_spread: spec.topology_spread,
+        restarted_at: cluster.annotations().get(RESTARTED_AT_ANNOTATION).cloned(),
+        rollout: spec.rollout.clone(),
+        disruption: spec.disruption.clone(),
+        autoscaling: spec.autoscaling.clone(),
+        network: spec.network.policy,
+        pod_monitor: spec.monitoring.pod_monitor,
+        paused: spec.paused,
     })
 }
 
@@ -127,56 +156,27 @@ pub fn owner(cluster: &impl kube::Resource) -> Owner {
     }
 }
 
-fn listeners(listeners: &[Listener]) -> Result<Vec<PlannedListener>, InvalidSpec> {
-    if listeners.is_empty() || listeners.len() > 16 {
-        return Err(invalid(
-            "spec.listeners",
-            listeners.len(),
-            "from 1 to 16 listeners are possible",
-        ));
+/// Checks the limits, which become flags that the echo server would refuse.
+fn limits(limits: &Limits) -> Result<Limits, InvalidSpec> {
+    let bounds = [
+        ("maxConnections", limits.max_connections, 1..=1_000_000),
+        (
+            "maxConnectionsPerClient",
+            limits.max_connections_per_client,
+            0..=1_000_000,
+        ),
+        ("idleTimeoutSeconds", limits.idle_timeout_seconds, 0..=86400),
+        (
+            "writeTimeoutSeconds",
+            limits.write_timeout_seconds,
+            0..=3600,
+        ),
+        ("maxLineBytes", limits.max_line_bytes, 0..=1_073_741_824),
+    ];
+    for (name, value, allowed) in bounds {
+        within(&format!("spec.limits.{name}"), value, allowed)?;
     }
-    let (mut names, mut ports, mut service_ports) = (
-        BTreeSet::new(),
-        BTreeSet::from([ADMIN_PORT]),
-        BTreeSet::new(),
-    );
-    listeners
-        .iter()
-        .enumerate()
-        .map(|(index, listener)| {
-            let field = |name| format!("spec.listeners[{index}].{name}");
-            let service_port = listener.service_port.unwrap_or(listener.port);
-            within(&field("port"), listener.port, 1024..=65535)?;
-            within(&field("servicePort"), service_port, 1..=65535)?;
-            if listener.name == "admin" || !names.insert(&listener.name) {
-                return Err(invalid(
-                    &field("name"),
-                    &listener.name,
-                    "the name is taken; choose another one",
-                ));
-            }
-            if !ports.insert(listener.port) {
-                return Err(invalid(
-                    &field("port"),
-                    listener.port,
-                    "the port is taken; choose another one",
-                ));
-            }
-            if !service_ports.insert(service_port) {
-                return Err(invalid(
-                    &field("servicePort"),
-                    service_port,
-                    "the port is taken; choose another one",
-                ));
-            }
-            Ok(PlannedListener {
-                name: listener.name.clone(),
-                protocol: listener.protocol,
-                port: listener.port,
-                service_port,
-            })
-        })
-        .collect()
+    Ok(limits.clone())
 }
 
 fn canonical(
@@ -219,66 +219,4 @@ fn invalid(field: &str, value: impl Display, remedy: &str) -> InvalidSpec {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixtures::echo_cluster;
-
-    #[test]
-    fn a_listener_without_a_service_port_gets_its_own_port() {
-        let plan = plan(&echo_cluster()).unwrap();
-        assert_eq!(plan.listeners[0].service_port, 12345);
-    }
-
-    #[test]
-    fn a_number_out_of_bounds_is_refused_with_field_value_and_remedy() {
-        let mut cluster = echo_cluster();
-        cluster.spec.replicas = 1001;
-        assert_eq!(
-            plan(&cluster).unwrap_err().to_string(),
-            "spec.replicas is 1001: choose a number from 0 to 1000"
-        );
-    }
-
-    #[test]
-    fn two_listeners_on_one_port_are_refused() {
-        let mut cluster = echo_cluster();
-        let mut second = cluster.spec.listeners[0].clone();
-        second.name = "second".into();
-        second.service_port = Some(80);
-        cluster.spec.listeners.push(second);
-        assert_eq!(
-            plan(&cluster).unwrap_err().to_string(),
-            "spec.listeners[1].port is 12345: the port is taken; choose another one"
-        );
-    }
-
-    #[test]
-    fn a_listener_on_the_admin_port_is_refused() {
-        let mut cluster = echo_cluster();
-        cluster.spec.listeners[0].port = ADMIN_PORT;
-        assert_eq!(plan(&cluster).unwrap_err().field, "spec.listeners[0].port");
-    }
-
-    #[test]
-    fn quantities_of_equal_amount_give_equal_plans() {
-        let mut cluster = echo_cluster();
-        cluster.spec.resources.limits = [(
-            "memory".to_owned(),
-            ResourceQuantity::Text("65536Ki".into()),
-        )]
-        .into();
-        assert_eq!(plan(&cluster).unwrap(), plan(&echo_cluster()).unwrap());
-    }
-
-    #[test]
-    fn a_quantity_that_cannot_be_read_is_refused() {
-        let mut cluster = echo_cluster();
-        cluster.spec.resources.requests =
-            [("cpu".to_owned(), ResourceQuantity::Text("much".into()))].into();
-        let error = plan(&cluster).unwrap_err();
-        assert_eq!(
-            (error.field.as_str(), error.value.as_str()),
-            ("spec.resources.requests.cpu", "much")
-        );
-    }
-}
+mod tests;

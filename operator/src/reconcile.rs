@@ -4,16 +4,18 @@
     reason = "the pass hands the time to the pure steps"
 )]
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::{Applier, Error};
 use crate::desired::desired;
-use crate::observe::{Observed, observe};
-use crate::plan::{InvalidSpec, Owner, owner, plan};
+use crate::observe::{Observed, Surroundings, observe};
+use crate::plan::{InvalidSpec, Owner, Plan, owner, plan};
 use crate::report::{Report, Reporter};
-use crate::status::{first_status, invalid, status};
+use crate::status::{first_status, invalid, is_too_early_to_tell, status};
 
 /// What a pass works with.
 pub struct Context {
@@ -28,6 +30,8 @@ pub struct Context {
 pub enum Outcome {
     /// The children are as desired. A watch tells when that ends.
     Applied,
+    /// The children are as desired, and nothing can be told of their pods yet.
+    Early,
     /// Something whose end no watch tells of stands in the way, so it has to be looked at again.
     Blocked,
     /// The API server refuses a child, or somebody changes it back, so writing it again must wait ever longer.
@@ -61,15 +65,34 @@ pub async fn reconcile(
         report.tell(first_status(&plan, Timestamp::now())).await?;
     }
     let desired = desired(&plan)?;
-    let applied = context.applier.apply(&plan.owner, desired).await;
-    let mut observed = observe(applied);
+    let applied = context.applier.apply(&plan, desired).await;
+    let mut observed = observe(applied, surroundings(&plan, context));
     report.tell_changes(&observed.changes).await;
     if let Some(error) = observed.failure.take() {
         return Err(error);
     }
-    let status = status(&plan, &observed, report.told(), Timestamp::now());
+    let now = Timestamp::now();
+    let status = status(&plan, &observed, report.told(), now);
+    if is_too_early_to_tell(report.told(), &status, age(cluster, now)) {
+        return Ok(Outcome::Early);
+    }
     report.tell(status).await?;
     Ok(outcome(&observed))
+}
+
+fn surroundings(plan: &Plan, context: &Context) -> Surroundings {
+    let caches = &context.applier.caches;
+    Surroundings {
+        pod_trouble: caches.pods.trouble(&plan.owner),
+        rival_autoscaler: caches.rival_autoscaler(&plan.owner),
+    }
+}
+
+/// Returns how old an EchoCluster is; one whose clock is ahead of ours is new.
+fn age(cluster: &EchoCluster, now: Timestamp) -> Duration {
+    let created = cluster.metadata.creation_timestamp.as_ref();
+    let age = created.map(|created| now.duration_since(created.0));
+    age.and_then(|age| age.try_into().ok()).unwrap_or_default()
 }
 
 fn outcome(observed: &Observed) -> Outcome {

@@ -11,7 +11,7 @@ use kube::{Client, Resource};
 use serde_json::json;
 
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
-use crate::apply::child::Change;
+use crate::apply::outcome::Change;
 use crate::apply::{Error, Verb, request};
 use crate::conditions::ConditionType;
 use crate::events::{Event, Events};

@@ -2,10 +2,12 @@
 
 pub mod findings;
 
+use std::time::Duration;
+
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::v1alpha1::EchoClusterStatus;
-use crate::conditions;
+use crate::conditions::{self, ConditionType};
 use crate::labels;
 use crate::observe::{Observed, ObservedDeployment};
 use crate::plan::{InvalidSpec, Owner, Plan};
@@ -43,6 +45,30 @@ pub fn first_status(plan: &Plan, now: Timestamp) -> EchoClusterStatus {
         ..Observed::default()
     };
     status(plan, &nothing_yet, &EchoClusterStatus::default(), now)
+}
+
+/// How long only an end of the first rollout is told, good or bad: most need less, and each step told would be a write.
+pub const EARLY: Duration = Duration::from_secs(10);
+
+/// Whether `next` says nothing but that the first rollout of an EchoCluster of this age is on its way, which `told` says too.
+pub fn is_too_early_to_tell(
+    told: &EchoClusterStatus,
+    next: &EchoClusterStatus,
+    age: Duration,
+) -> bool {
+    let has = |status: &EchoClusterStatus, type_: ConditionType, is: &str| {
+        let found = status
+            .conditions
+            .iter()
+            .find(|condition| type_.is_of(condition));
+        found.is_some_and(|condition| condition.status == is)
+    };
+    age < EARLY
+        && told.observed_generation == next.observed_generation
+        && has(told, ConditionType::Ready, "Unknown")
+        && !has(next, ConditionType::Ready, "True")
+        && has(next, ConditionType::Progressing, "True")
+        && has(next, ConditionType::Degraded, "False")
 }
 
 /// Tells that the spec cannot be carried out. What runs goes on running, so the numbers stay.
@@ -110,6 +136,46 @@ mod tests {
             ..Observed::default()
         };
         assert_eq!(status(&plan, &written, &first, Timestamp::MAX), first);
+    }
+
+    #[test]
+    fn steps_of_the_first_rollout_are_told_only_when_it_takes_long() {
+        let plan = plan(&echo_cluster()).unwrap();
+        let first = first_status(&plan, now());
+        let mut deployment = ObservedDeployment {
+            is_known: true,
+            is_up_to_date: true,
+            replicas: 1,
+            updated_replicas: 1,
+            ..ObservedDeployment::default()
+        };
+        let next = |deployment: &ObservedDeployment| {
+            let observed = Observed {
+                deployment: Some(deployment.clone()),
+                ..Observed::default()
+            };
+            status(&plan, &observed, &first, now())
+        };
+        let starting = next(&deployment);
+        assert!(is_too_early_to_tell(
+            &first,
+            &starting,
+            Duration::from_secs(9)
+        ));
+        assert!(!is_too_early_to_tell(&first, &starting, EARLY));
+        deployment.pods_refused = Some("exceeded quota".to_owned());
+        assert!(!is_too_early_to_tell(
+            &first,
+            &next(&deployment),
+            Duration::ZERO
+        ));
+        deployment.pods_refused = None;
+        (deployment.ready_replicas, deployment.available_replicas) = (1, 1);
+        assert!(!is_too_early_to_tell(
+            &first,
+            &next(&deployment),
+            Duration::ZERO
+        ));
     }
 
     #[test]

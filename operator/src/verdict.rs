@@ -3,11 +3,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference};
 use kube::{Resource, ResourceExt};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::drift;
 use crate::labels::{
-    DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
+    DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION, STAMPS,
 };
 use crate::plan::Owner;
 
@@ -18,8 +19,15 @@ pub enum Verdict {
     Keep,
     /// There is none.
     Create,
-    /// The EchoCluster or the operator's idea of it has changed.
-    Update,
+    /// The EchoCluster or the operator's idea of it has changed; the text names the first field that differs.
+    Update(String),
+    /// The same, and only the number of replicas differs.
+    Scale {
+        /// As many as there are.
+        from: i64,
+        /// As many as are asked for.
+        to: i64,
+    },
     /// It was applied as desired and somebody changed it since; the text names the field.
     Repair(String),
     /// It is on its way out, so a new one must wait for its name.
@@ -56,18 +64,47 @@ where
         let field = format!("metadata.annotations.{GENERATION_ANNOTATION} was {newer}");
         return Ok(Verdict::Stale(field));
     }
-    let difference = drift::first_difference(
-        &serde_json::to_value(desired)?,
-        &serde_json::to_value(live)?,
-    )
-    .or_else(|| cut_short_replacement(live));
-    let difference = difference.or_else(|| unreadable_generation(live));
+    let (desired_json, live_json) = (serde_json::to_value(desired)?, serde_json::to_value(live)?);
+    let difference = drift::first_difference(&desired_json, &live_json)
+        .or_else(|| cut_short_replacement(live))
+        .or_else(|| unreadable_generation(live));
     let hash = |object: &K| object.annotations().get(DESIRED_HASH_ANNOTATION).cloned();
     Ok(match difference {
         None => Verdict::Keep,
         Some(field) if hash(desired) == hash(live) => Verdict::Repair(field),
-        Some(_) => Verdict::Update,
+        Some(_) => change(&desired_json, &live_json),
     })
+}
+
+/// Tells what an update is about, which the stamps that always differ then do not say.
+fn change(desired: &Value, live: &Value) -> Verdict {
+    let mut desired = desired.clone();
+    if let Some(annotations) = desired.pointer_mut("/metadata/annotations")
+        && let Some(annotations) = annotations.as_object_mut()
+    {
+        annotations.retain(|key, _| !STAMPS.contains(&key.as_str()));
+    }
+    let Some(field) = drift::first_difference(&desired, live) else {
+        return Verdict::Update("it had fields that are no longer wanted".to_owned());
+    };
+    let replicas = |object: &Value| object.pointer("/spec/replicas").and_then(Value::as_i64);
+    if let (Some(from), Some(to)) = (replicas(live), replicas(&desired))
+        && from != to
+    {
+        let mut scaled = live.clone();
+        if let Some(replicas) = scaled.pointer_mut("/spec/replicas") {
+            *replicas = to.into();
+        }
+        if drift::first_difference(&desired, &scaled).is_none() {
+            return Verdict::Scale { from, to };
+        }
+    }
+    Verdict::Update(field)
+}
+
+/// Whether an object belongs to `owner`, so that it may be deleted.
+pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
+    other_owner(owner, live).is_none()
 }
 
 /// Tells a stranger's object by its controller, or where it has none, by the lack of our stamp. A child whose owner
@@ -177,9 +214,13 @@ mod tests {
 
     #[test]
     fn a_child_made_from_something_else_is_updated() {
+        let verdict = judge(|service| {
+            annotate(service, DESIRED_HASH_ANNOTATION, "0");
+            service.spec.as_mut().unwrap().type_ = Some("NodePort".into());
+        });
         assert_eq!(
-            judge(|service| annotate(service, DESIRED_HASH_ANNOTATION, "0")),
-            Verdict::Update
+            verdict,
+            Verdict::Update("spec.type was \"NodePort\"".into())
         );
     }
 

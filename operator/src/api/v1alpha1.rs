@@ -7,9 +7,16 @@
     reason = "the KubeSchema derive repeats each struct, with its `pub`, inside a function"
 )]
 
+pub mod autoscaling;
 pub mod crd;
+pub mod image;
+pub mod limits;
+pub mod line;
 pub mod listener;
+pub mod network;
+pub mod pod;
 pub mod resources;
+pub mod rollout;
 mod rules;
 pub mod service;
 pub mod status;
@@ -17,8 +24,15 @@ pub mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use self::autoscaling::Autoscaling;
+pub use self::image::{ImagePullPolicy, ImagePullSecret};
+pub use self::limits::Limits;
+pub use self::line::LineSpec;
 pub use self::listener::{Listener, Protocol};
+pub use self::network::{Monitoring, Network, NetworkPolicyMode, TopologySpread};
+pub use self::pod::PodSpec;
 pub use self::resources::{ResourceQuantity, Resources};
+pub use self::rollout::{Disruption, DisruptionPolicy, IntOrPercent, Rollout};
 pub use self::service::{ServiceSpec, ServiceType};
 pub use self::status::EchoClusterStatus;
 
@@ -30,7 +44,7 @@ pub const DEFAULT_ECHO_SERVER_IMAGE: &str =
 pub const ADMIN_PORT: i32 = 9090;
 
 /// What an EchoCluster should look like: how many echo servers, which image, and what they listen on.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "echo-operator.dev",
     version = "v1alpha1",
@@ -65,6 +79,10 @@ pub const ADMIN_PORT: i32 = 9090;
     validation = rules::cluster_name(),
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = rules::node_ports_name_listeners(),
+    validation = rules::autoscaling_has_a_cpu_request(),
+)]
 pub struct EchoClusterSpec {
     /// How many echo servers run. Default 1, from 0 to 1000. A change adds or removes pods and restarts none.
     /// `kubectl scale` and a HorizontalPodAutoscaler write this field; the operator never does.
@@ -75,12 +93,19 @@ pub struct EchoClusterSpec {
     /// The echo server image, by tag or digest. The default is the image of the release whose CRD was installed
     /// when this EchoCluster was created. A change rolls the pods without going below `replicas`.
     #[serde(default = "defaults::image")]
-    #[schemars(length(min = 1, max = 500), regex(pattern = r"^[^\s]+$"))]
+    #[schemars(length(min = 1, max = 500))]
+    #[x_kube(validation = rules::image_reference())]
     pub image: String,
 
     /// When the kubelet pulls the image: `IfNotPresent` (default), `Always` or `Never`. A change rolls the pods.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
+
+    /// Secrets with which the kubelet logs in to the image's registry, at most 8. Default: none. A change rolls the pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub image_pull_secrets: Vec<ImagePullSecret>,
 
     /// What the echo servers listen on, 1 to 16 listeners with unique names and ports.
     /// Default: one listener named `echo`, protocol `Line`, port 12345. A change rolls the pods.
@@ -93,11 +118,19 @@ pub struct EchoClusterSpec {
     )]
     pub listeners: Vec<Listener>,
 
+    /// How listeners of protocol `Line` answer.
+    #[serde(default)]
+    pub line: LineSpec,
+
     /// Worker threads of each echo server, 1 to 256. Default: as many as the CPU limit allows, or as the node
     /// has CPUs where there is no limit. A change rolls the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<i32>,
+
+    /// What each echo server puts up with from its clients.
+    #[serde(default)]
+    pub limits: Limits,
 
     /// Seconds that a stopping echo server has to finish what its clients sent, 0 to 3600. Default 10.
     /// The pod's termination grace period is this plus 5 seconds. A change rolls the pods.
@@ -113,31 +146,41 @@ pub struct EchoClusterSpec {
     /// The Service in front of the echo servers.
     #[serde(default)]
     pub service: ServiceSpec,
-}
 
-/// When the kubelet pulls the image: `IfNotPresent`, `Always` or `Never`.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
-)]
-pub enum ImagePullPolicy {
-    /// Pulls only an image that the node does not have.
-    #[default]
-    IfNotPresent,
-    /// Asks the registry at each start of a container.
-    Always,
-    /// Uses only an image that the node has.
-    Never,
-}
+    /// Where the echo servers run, and what they are marked with.
+    #[serde(default)]
+    pub pod: PodSpec,
 
-impl ImagePullPolicy {
-    /// Returns the name that Kubernetes uses for the policy.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::IfNotPresent => "IfNotPresent",
-            Self::Always => "Always",
-            Self::Never => "Never",
-        }
-    }
+    /// How the pods are spread over nodes and zones: `Soft` (default) evenly where that is possible, `Hard` evenly or they wait, which
+    /// needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes, `Off` as the scheduler does it by itself. A
+    /// change rolls the pods.
+    #[serde(default)]
+    pub topology_spread: TopologySpread,
+
+    /// How a change reaches the pods.
+    #[serde(default)]
+    pub rollout: Rollout,
+
+    /// How many pods evictions may take, as when nodes are drained.
+    #[serde(default)]
+    pub disruption: Disruption,
+
+    /// A HorizontalPodAutoscaler for the EchoCluster. Default: none; one of your own that targets the EchoCluster works as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+
+    /// Who reaches the echo servers.
+    #[serde(default)]
+    pub network: Network,
+
+    /// What watches the echo servers.
+    #[serde(default)]
+    pub monitoring: Monitoring,
+
+    /// Whether the operator leaves the children alone, for somebody to try something on them. Default false. The status
+    /// goes on telling the truth; setting it back to false undoes what was tried.
+    #[serde(default)]
+    pub paused: bool,
 }
 
 /// The values of fields that a user left out. They go into the schema, so that the API server fills them in

@@ -4,98 +4,40 @@
     reason = "apply is one of the two steps that do I/O"
 )]
 
-use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Api, ResourceExt};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
+use super::outcome::{Change, ChangeAction, Child, Obstacle, Outcome, describe};
 use super::request::{Error, request};
 use super::{Applier, Verb};
 use crate::api::v1alpha1::EchoCluster;
 use crate::cache::Cache;
 use crate::drift::first_difference;
-use crate::plan::Owner;
-use crate::verdict::{Verdict, verdict};
-
-/// How it stands with one child after a pass.
-#[derive(Debug)]
-pub enum Outcome<K> {
-    /// It is as desired; the change, if any, that it took.
-    Settled(Box<K>, Option<Change>),
-    /// An object that belongs to somebody else has its name.
-    NameTaken(Obstacle),
-    /// The API server refuses it.
-    Refused(Obstacle),
-    /// Somebody changes it as soon as it is written; as it is now.
-    Contended(Box<K>, Obstacle),
-    /// A request failed in a way that a later pass may mend.
-    Failed(Error),
-    /// An older object of its name is on its way out, or the namespace is.
-    AwaitingDeletion(Obstacle),
-}
-
-/// What a pass did to a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// The child, as `Deployment hello`.
-    pub child: String,
-    /// What was done.
-    pub action: ChangeAction,
-}
-
-/// What was done to a child.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeAction {
-    /// It did not exist.
-    Created,
-    /// The EchoCluster or the operator had changed.
-    Updated,
-    /// Somebody had changed it; the text names the field.
-    Repaired(String),
-}
-
-/// Why a child is not as desired.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// The child, as `Service hello`.
-    pub child: String,
-    /// What stands in the way, in words for a person.
-    pub message: String,
-}
-
-/// A kind of object that an EchoCluster owns.
-pub trait Child:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + std::fmt::Debug
-    + Default
-    + Serialize
-    + DeserializeOwned
-    + Send
-    + Sync
-    + 'static
-{
-}
-
-impl Child for k8s_openapi::api::apps::v1::Deployment {}
-impl Child for k8s_openapi::api::core::v1::Service {}
-
-/// Returns how messages name an object: `Deployment hello`.
-pub fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
-    format!("{} {}", K::kind(&()), object.name_any())
-}
+use crate::plan::{Owner, Plan};
+use crate::verdict::{Verdict, is_ours, verdict};
 
 impl Applier {
-    /// Brings one child to its desired form.
+    /// Brings one child to its desired form, or removes one that is not wanted.
     pub(super) async fn child<K: Child>(
         &self,
         cache: &Cache<K>,
-        owner: &Owner,
-        desired: K,
+        plan: &Plan,
+        desired: Option<K>,
     ) -> Outcome<K> {
-        let child = describe(&desired);
-        match self.settle(cache, owner, desired).await {
+        let owner = &plan.owner;
+        let name = desired
+            .as_ref()
+            .map_or_else(|| owner.name.clone(), ResourceExt::name_any);
+        let child = format!("{} {name}", K::kind(&()));
+        let done = match desired {
+            desired if plan.paused => left_alone(cache, owner, &name, desired.as_ref()),
+            Some(_) if cache.listing.is_not_served() => Ok(not_served::<K>(child.clone())),
+            Some(desired) => self.settle(cache, owner, desired).await,
+            None => self.remove(cache, owner, &name).await,
+        };
+        match done {
             Ok(outcome) => outcome,
             Err(error) if error.is_namespace_terminating() => {
                 let message = "the namespace is being deleted".to_owned();
@@ -118,13 +60,13 @@ impl Applier {
         if let Some(cached) = cache.store.get(&key)
             && verdict(owner, &desired, Some(&*cached))? == Verdict::Keep
         {
-            return Ok(settled(K::clone(&cached), None));
+            return Ok(self.kept(owner, K::clone(&cached)));
         }
         let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
         let live = request(Verb::Get, &desired, api.get_opt(&desired.name_any())).await?;
         let child = describe(&desired);
         let action = match verdict(owner, &desired, live.as_ref())? {
-            Verdict::Keep => return Ok(settled(live.unwrap_or(desired), None)),
+            Verdict::Keep => return Ok(self.kept(owner, live.unwrap_or(desired))),
             Verdict::Foreign(message) => {
                 return Ok(Outcome::NameTaken(Obstacle { child, message }));
             }
@@ -137,16 +79,15 @@ impl Applier {
                 ChangeAction::Repaired(newer)
             }
             Verdict::Create => ChangeAction::Created,
-            Verdict::Update => ChangeAction::Updated,
+            Verdict::Update(field) => ChangeAction::Updated(field),
+            Verdict::Scale { from, to } => ChangeAction::Scaled { from, to },
             Verdict::Repair(field) => ChangeAction::Repaired(field),
         };
         if let Some(live) = live.clone()
             && let Some(message) = self.contention.keeps_from_writing(&owner.uid, &child)
         {
-            return Ok(Outcome::Contended(
-                Box::new(live),
-                Obstacle { child, message },
-            ));
+            let obstacle = Obstacle { child, message };
+            return Ok(Outcome::Contended(Box::new(live), obstacle, None));
         }
         let written = self.write(&api, &desired, live.as_ref()).await?;
         if live.is_none() && self.has_met_a_stranger(&api, &written).await? {
@@ -154,12 +95,62 @@ impl Applier {
             return Ok(Outcome::NameTaken(Obstacle { child, message }));
         }
         let difference = first_difference(&json(&desired)?, &json(&written)?);
-        self.contention
-            .note(&owner.uid, &child, difference.as_deref());
-        Ok(match difference {
-            None => settled(written, Some(Change { child, action })),
-            Some(message) => Outcome::Contended(Box::new(written), Obstacle { child, message }),
+        let fought = self
+            .contention
+            .note(&owner.uid, &child, &action, difference);
+        let change = Some(Change {
+            child: child.clone(),
+            action,
+        });
+        Ok(match fought {
+            None => Outcome::Settled(Box::new(written), change),
+            Some(message) => {
+                Outcome::Contended(Box::new(written), Obstacle { child, message }, change)
+            }
         })
+    }
+
+    /// Tells of a child that is as desired, and whether somebody has fought over it lately.
+    fn kept<K: Child>(&self, owner: &Owner, live: K) -> Outcome<K> {
+        let child = describe(&live);
+        match self.contention.fought_lately(&owner.uid, &child) {
+            None => Outcome::Settled(Box::new(live), None),
+            Some(message) => Outcome::Contended(Box::new(live), Obstacle { child, message }, None),
+        }
+    }
+
+    /// Deletes a child that is no longer wanted, if it is ours, and only as it was when that was found out.
+    async fn remove<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        owner: &Owner,
+        name: &str,
+    ) -> Result<Outcome<K>, Error> {
+        let key = ObjectRef::new(name).within(&owner.namespace);
+        let Some(live) = cache.store.get(&key) else {
+            return Ok(Outcome::Absent(None));
+        };
+        if !is_ours(owner, &*live) || live.meta().deletion_timestamp.is_some() {
+            return Ok(Outcome::Absent(None));
+        }
+        let parameters = DeleteParams {
+            propagation_policy: Some(PropagationPolicy::Background),
+            preconditions: Some(Preconditions {
+                uid: live.uid(),
+                resource_version: live.resource_version(),
+            }),
+            ..DeleteParams::default()
+        };
+        let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
+        match request(Verb::Delete, &*live, api.delete(name, &parameters)).await {
+            Err(error) if error.is_not_found() => return Ok(Outcome::Absent(None)),
+            deleted => drop(deleted?),
+        }
+        self.metrics.count_write::<K>(Verb::Delete);
+        Ok(Outcome::Absent(Some(Change {
+            child: describe(&*live),
+            action: ChangeAction::Deleted,
+        })))
     }
 
     /// Applies a child; where that cannot bring it to its desired form, replaces it.
@@ -198,8 +189,45 @@ impl Applier {
     }
 }
 
-fn settled<K>(object: K, change: Option<Change>) -> Outcome<K> {
-    Outcome::Settled(Box::new(object), change)
+/// Looks at a child of a paused EchoCluster, and finds what waits for the end of the pause.
+fn left_alone<K: Child>(
+    cache: &Cache<K>,
+    owner: &Owner,
+    name: &str,
+    desired: Option<&K>,
+) -> Result<Outcome<K>, Error> {
+    let live = cache
+        .store
+        .get(&ObjectRef::new(name).within(&owner.namespace));
+    let child = format!("{} {name}", K::kind(&()));
+    let message = match (desired, live.as_deref()) {
+        (None, None) => None,
+        (None, Some(live)) => is_ours(owner, live).then(|| "is no longer wanted".to_owned()),
+        (Some(desired), live) => match verdict(owner, desired, live)? {
+            Verdict::Keep => None,
+            Verdict::Create => Some("does not exist".to_owned()),
+            Verdict::Update(field) | Verdict::Repair(field) | Verdict::Stale(field) => Some(field),
+            Verdict::Scale { from, .. } => Some(format!("spec.replicas was {from}")),
+            Verdict::AwaitDeletion => Some("is being deleted".to_owned()),
+            Verdict::Foreign(message) => {
+                return Ok(Outcome::NameTaken(Obstacle { child, message }));
+            }
+        },
+    };
+    let live = live.map(|live| Box::new(K::clone(&live)));
+    Ok(Outcome::LeftAlone(
+        live,
+        message.map(|message| Obstacle { child, message }),
+    ))
+}
+
+fn not_served<K: Child>(child: String) -> Outcome<K> {
+    let message = format!(
+        "the cluster does not serve {} {}",
+        K::api_version(&()),
+        K::plural(&())
+    );
+    Outcome::NotServed(Obstacle { child, message })
 }
 
 fn json(object: &impl Serialize) -> Result<serde_json::Value, Error> {

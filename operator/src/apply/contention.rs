@@ -1,15 +1,18 @@
-//! Remembers children that somebody changes as soon as they are written, such as a mutating webhook, and makes the operator
-//! wait ever longer before it writes them again. Without that, each write would be the cause of the next.
+//! Remembers children that somebody changes as soon as they are written, such as a mutating webhook, or again and again, such as
+//! an autoscaler of the Deployment, and makes the operator wait ever longer before it writes them again. Without that, each write
+//! would be the cause of the next.
 #![expect(
     clippy::disallowed_methods,
     reason = "measures how long ago a child was written"
 )]
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use super::outcome::ChangeAction;
 
 /// The first wait. It doubles each time, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(4);
@@ -17,57 +20,101 @@ const FIRST: Duration = Duration::from_secs(4);
 /// The longest wait: one write a minute, which no API server minds.
 const LONGEST: Duration = Duration::from_mins(1);
 
+/// So many repairs of one field are a fight. A person who tries something out gives up earlier; an autoscaler, which writes every 15 s,
+/// gets there in two and a half minutes.
+const MANY_REPAIRS: u32 = 10;
+
+/// After so long without a repair, a fight is over: twice the longest wait.
+const CALM: Duration = Duration::from_mins(2);
+
 /// The children that somebody else changes back. Clones speak of the same children.
 #[derive(Clone, Default)]
 pub struct Contention {
-    contended: Arc<Mutex<HashMap<Key, Contended>>>,
+    children: Arc<Mutex<HashMap<Key, Child>>>,
 }
 
 /// The UID of the EchoCluster and the child, as `Service hello`.
 type Key = (String, String);
 
-struct Contended {
-    field: String,
-    until: Instant,
+/// What is remembered of a child.
+struct Child {
+    /// How often each field was repaired.
+    repairs: HashMap<String, u32>,
+    /// What somebody fights over, and until when it is left to him.
+    fight: Option<(String, Instant)>,
     waits: ExponentialBackoff,
+    last: Instant,
 }
 
 impl Contention {
-    /// Returns the field that somebody else changes back, while the child is not to be written.
+    /// Returns what somebody fights over, while the child is not to be written.
     pub(super) fn keeps_from_writing(&self, owner_uid: &str, child: &str) -> Option<String> {
-        let contended = self
-            .contended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let found = contended.get(&key(owner_uid, child))?;
-        (Instant::now() < found.until).then(|| found.field.clone())
+        let children = self.lock();
+        let (field, until) = children.get(&key(owner_uid, child))?.fight.as_ref()?;
+        (Instant::now() < *until).then(|| field.clone())
     }
 
-    /// Notes what differed right after a write, or that nothing did.
-    pub(super) fn note(&self, owner_uid: &str, child: &str, difference: Option<&str>) {
-        let mut contended = self
-            .contended
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let key = key(owner_uid, child);
-        let Some(field) = difference else {
-            contended.remove(&key);
-            return;
+    /// Returns what somebody has fought over lately, although the child is as desired now.
+    pub(super) fn fought_lately(&self, owner_uid: &str, child: &str) -> Option<String> {
+        let children = self.lock();
+        let child = children.get(&key(owner_uid, child))?;
+        let (field, _) = child.fight.as_ref()?;
+        (child.last.elapsed() < CALM).then(|| field.clone())
+    }
+
+    /// Notes a write and what differed right after it. Returns what somebody fights over, if anybody does.
+    pub(super) fn note(
+        &self,
+        owner_uid: &str,
+        child: &str,
+        action: &ChangeAction,
+        difference: Option<String>,
+    ) -> Option<String> {
+        let mut children = self.lock();
+        let now = Instant::now();
+        children.retain(|_, child| child.last.elapsed() < CALM);
+        let repaired = match action {
+            ChangeAction::Repaired(field) => Some(field),
+            ChangeAction::Created
+            | ChangeAction::Updated(_)
+            | ChangeAction::Scaled { .. }
+            | ChangeAction::Deleted => None,
         };
-        let mut waits = contended
-            .remove(&key)
-            .map_or_else(waits, |found| found.waits);
-        let until = Instant::now() + waits.next().unwrap_or(LONGEST);
-        let field = field.to_owned();
-        contended.retain(|_, found| found.until + LONGEST > Instant::now());
-        contended.insert(
-            key,
-            Contended {
-                field,
-                until,
-                waits,
-            },
-        );
+        let key = key(owner_uid, child);
+        if difference.is_none() && repaired.is_none() {
+            children.remove(&key);
+            return None;
+        }
+        let child = children.entry(key).or_insert_with(|| Child::new(now));
+        child.last = now;
+        let again = repaired.and_then(|field| child.repair(field));
+        let field = difference.or(again)?;
+        let until = now + child.waits.next().unwrap_or(LONGEST);
+        child.fight = Some((field.clone(), until));
+        Some(field)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Child {
+    fn new(now: Instant) -> Self {
+        Self {
+            repairs: HashMap::new(),
+            fight: None,
+            waits: waits(),
+            last: now,
+        }
+    }
+
+    /// Counts a repair. Returns the field if it is repaired again and again.
+    fn repair(&mut self, field: &str) -> Option<String> {
+        let path = field.split_once(' ').map_or(field, |(path, _)| path);
+        let repairs = self.repairs.entry(path.to_owned()).or_default();
+        *repairs += 1;
+        (*repairs >= MANY_REPAIRS).then(|| field.to_owned())
     }
 }
 
@@ -87,20 +134,50 @@ fn waits() -> ExponentialBackoff {
 mod tests {
     use super::*;
 
+    const CHILD: &str = "Service hello";
+
+    fn repair(contention: &Contention, difference: Option<&str>) -> Option<String> {
+        let action = ChangeAction::Repaired("spec.type was \"NodePort\"".to_owned());
+        contention.note("uid", CHILD, &action, difference.map(ToOwned::to_owned))
+    }
+
     #[test]
     fn a_child_that_was_changed_back_is_not_written_again_at_once() {
         let contention = Contention::default();
-        contention.note("uid", "Service hello", Some("spec.type was \"NodePort\""));
-        let kept = |uid: &str| contention.keeps_from_writing(uid, "Service hello");
+        repair(&contention, Some("spec.type was \"NodePort\""));
+        let kept = |uid: &str| contention.keeps_from_writing(uid, CHILD);
         assert_eq!(kept("uid").as_deref(), Some("spec.type was \"NodePort\""));
         assert_eq!(kept("another"), None);
     }
 
     #[test]
-    fn a_write_that_lasts_ends_the_wait() {
+    fn a_repair_that_lasts_is_no_fight() {
         let contention = Contention::default();
-        contention.note("uid", "Service hello", Some("a field"));
-        contention.note("uid", "Service hello", None);
-        assert_eq!(contention.keeps_from_writing("uid", "Service hello"), None);
+        assert_eq!(repair(&contention, None), None);
+        assert_eq!(contention.keeps_from_writing("uid", CHILD), None);
+        assert_eq!(contention.fought_lately("uid", CHILD), None);
+    }
+
+    #[test]
+    fn a_field_that_is_repaired_again_and_again_is_fought_over() {
+        let contention = Contention::default();
+        let told: Vec<_> = (0..MANY_REPAIRS)
+            .map(|_| repair(&contention, None))
+            .collect();
+        assert_eq!(
+            told.iter().flatten().count(),
+            1,
+            "the last repair tells: {told:?}"
+        );
+        assert!(contention.keeps_from_writing("uid", CHILD).is_some());
+        assert!(contention.fought_lately("uid", CHILD).is_some());
+    }
+
+    #[test]
+    fn an_update_of_ours_begins_anew() {
+        let contention = Contention::default();
+        repair(&contention, Some("a field"));
+        contention.note("uid", CHILD, &ChangeAction::Updated(String::new()), None);
+        assert_eq!(contention.keeps_from_writing("uid", CHILD), None);
     }
 }

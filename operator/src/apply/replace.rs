@@ -14,7 +14,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 
-use super::child::Child;
+use super::outcome::Child;
 use super::request::{Error, request};
 use super::{Applier, Verb};
 use crate::labels::FIELD_MANAGER;

@@ -6,7 +6,7 @@ use kube::Resource;
 use kube::core::Status;
 use prometheus_client::encoding::EncodeLabelValue;
 
-use super::child::describe;
+use super::outcome::describe;
 
 /// How long one request may take. The API server ends a request that is not a watch after 60 s itself; a tenth and a bit
 /// of that leaves a pass time for several.
@@ -23,6 +23,8 @@ pub enum Verb {
     Update,
     /// Changes a part of an object.
     Patch,
+    /// Deletes an object.
+    Delete,
 }
 
 impl std::fmt::Display for Verb {
@@ -32,6 +34,7 @@ impl std::fmt::Display for Verb {
             Self::Apply => "apply",
             Self::Update => "update",
             Self::Patch => "patch",
+            Self::Delete => "delete",
         })
     }
 }

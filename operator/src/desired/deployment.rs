@@ -3,15 +3,15 @@
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
 };
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::pod_template;
 use crate::labels;
 use crate::plan::Plan;
 
-/// Builds the Deployment. A rollout starts new pods before it stops old ones, so that the count never falls below
+/// Builds the Deployment. By default, a rollout starts new pods before it stops old ones, so that the count never falls below
 /// `replicas`.
 pub fn deployment(plan: &Plan) -> Deployment {
+    let rollout = &plan.rollout;
     Deployment {
         metadata: labels::child_metadata(&plan.owner, plan.owner.name.clone()),
         spec: Some(DeploymentSpec {
@@ -21,13 +21,14 @@ pub fn deployment(plan: &Plan) -> Deployment {
             strategy: Some(DeploymentStrategy {
                 type_: Some("RollingUpdate".to_owned()),
                 rolling_update: Some(RollingUpdateDeployment {
-                    max_surge: Some(IntOrString::String("25%".to_owned())),
-                    max_unavailable: Some(IntOrString::Int(0)),
+                    max_surge: Some(rollout.max_surge.to_int_or_string()),
+                    max_unavailable: Some(rollout.max_unavailable.to_int_or_string()),
                 }),
             }),
-            min_ready_seconds: None,
-            progress_deadline_seconds: Some(600),
-            revision_history_limit: Some(3),
+            // The API server stores no 0 here.
+            min_ready_seconds: Some(rollout.min_ready_seconds).filter(|seconds| *seconds > 0),
+            progress_deadline_seconds: Some(rollout.progress_deadline_seconds),
+            revision_history_limit: Some(rollout.revision_history_limit),
             paused: None,
         }),
         status: None,

@@ -2,18 +2,16 @@
 //!
 //! A change of what this file gives for an unchanged EchoCluster restarts every user's pods.
 //!
-//! Nothing is said of spreading: the scheduler's own default prefers to spread the pods of a Service over nodes and zones.
-//! (A constraint over zones would keep nodes without a zone label, as kind's, from being spread over at all.)
+use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, HTTPGetAction, PodSecurityContext, PodSpec,
-    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
+    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, Toleration,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::v1alpha1::ADMIN_PORT;
-use crate::labels;
+use super::container::container;
+use super::topology_spread::{affinity, topology_spread_constraints};
+use crate::labels::{self, RESTARTED_AT_ANNOTATION};
 use crate::plan::Plan;
 
 /// The user that the images run as: the customary "nonroot" of minimal images.
@@ -22,19 +20,18 @@ const NONROOT: i64 = 65532;
 /// Seconds between the end of the drain and the kubelet's SIGKILL.
 const GRACE_AFTER_DRAIN_SECONDS: u64 = 5;
 
-/// The name of the admin port in the pods.
-const ADMIN_PORT_NAME: &str = "admin";
-
 /// Builds the pod template.
 pub fn pod_template(plan: &Plan) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels::selector_labels(&plan.owner.name)),
+            labels: Some(labels(plan)),
+            annotations: annotations(plan),
             ..ObjectMeta::default()
         }),
         spec: Some(PodSpec {
             automount_service_account_token: Some(false),
             enable_service_links: Some(false),
+            image_pull_secrets: image_pull_secrets(plan),
             containers: vec![container(plan)],
             security_context: Some(PodSecurityContext {
                 run_as_non_root: Some(true),
@@ -50,81 +47,48 @@ pub fn pod_template(plan: &Plan) -> PodTemplateSpec {
                 plan.drain.as_secs() + GRACE_AFTER_DRAIN_SECONDS,
             )
             .ok(),
+            node_selector: Some(plan.pod.node_selector.clone()).filter(|labels| !labels.is_empty()),
+            tolerations: tolerations(plan),
+            affinity: affinity(plan),
+            topology_spread_constraints: topology_spread_constraints(plan),
+            priority_class_name: plan.pod.priority_class_name.clone(),
+            runtime_class_name: plan.pod.runtime_class_name.clone(),
             ..PodSpec::default()
         }),
     }
 }
 
-fn container(plan: &Plan) -> Container {
-    Container {
-        name: "echo-server".to_owned(),
-        image: Some(plan.image.clone()),
-        image_pull_policy: Some(plan.image_pull_policy.as_str().to_owned()),
-        args: Some(arguments(plan)),
-        ports: Some(ports(plan)),
-        resources: Some(ResourceRequirements {
-            requests: Some(plan.requests.clone()).filter(|requests| !requests.is_empty()),
-            limits: Some(plan.limits.clone()).filter(|limits| !limits.is_empty()),
-            claims: None,
-        }),
-        security_context: Some(SecurityContext {
-            allow_privilege_escalation: Some(false),
-            read_only_root_filesystem: Some(true),
-            capabilities: Some(Capabilities {
-                drop: Some(vec!["ALL".to_owned()]),
-                add: None,
-            }),
-            ..SecurityContext::default()
-        }),
-        startup_probe: Some(probe("/readyz", 1, 30)),
-        readiness_probe: Some(probe("/readyz", 5, 2)),
-        liveness_probe: Some(probe("/livez", 10, 3)),
-        ..Container::default()
-    }
+/// Returns the user's labels and ours, which win: pods that the selector does not select would never end to be made.
+fn labels(plan: &Plan) -> BTreeMap<String, String> {
+    let mut labels = plan.pod.labels.clone();
+    labels.extend(labels::selector_labels(&plan.owner.name));
+    labels
 }
 
-fn arguments(plan: &Plan) -> Vec<String> {
-    let listeners = plan
-        .listeners
-        .iter()
-        .map(|listener| format!("--listen={}:{}", listener.protocol.as_flag(), listener.port));
-    let threads = plan.threads.map(|threads| format!("--threads={threads}"));
-    listeners
-        .chain(threads)
-        .chain([
-            format!("--admin={ADMIN_PORT}"),
-            format!("--drain-seconds={}", plan.drain.as_secs()),
-        ])
-        .collect()
+fn annotations(plan: &Plan) -> Option<BTreeMap<String, String>> {
+    let mut annotations = plan.pod.annotations.clone();
+    let restarted_at = plan.restarted_at.iter();
+    annotations.extend(restarted_at.map(|at| (RESTARTED_AT_ANNOTATION.to_owned(), at.clone())));
+    Some(annotations).filter(|annotations| !annotations.is_empty())
 }
 
-fn ports(plan: &Plan) -> Vec<ContainerPort> {
-    plan.listeners
-        .iter()
-        .map(|listener| (listener.name.as_str(), listener.port))
-        .chain([(ADMIN_PORT_NAME, ADMIN_PORT)])
-        .map(|(name, port)| ContainerPort {
-            name: Some(name.to_owned()),
-            container_port: port,
-            protocol: Some("TCP".to_owned()),
-            ..ContainerPort::default()
-        })
-        .collect()
+fn image_pull_secrets(plan: &Plan) -> Option<Vec<LocalObjectReference>> {
+    let secrets = plan.image_pull_secrets.iter().cloned();
+    let secrets: Vec<_> = secrets.map(|name| LocalObjectReference { name }).collect();
+    Some(secrets).filter(|secrets| !secrets.is_empty())
 }
 
-/// Asks the admin endpoint every `period_seconds`; `failure_threshold` failures in a row count.
-fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
-    Probe {
-        http_get: Some(HTTPGetAction {
-            path: Some(path.to_owned()),
-            port: IntOrString::String(ADMIN_PORT_NAME.to_owned()),
-            ..HTTPGetAction::default()
-        }),
-        period_seconds: Some(period_seconds),
-        timeout_seconds: Some(2),
-        failure_threshold: Some(failure_threshold),
-        ..Probe::default()
-    }
+/// Returns the tolerations as the API server stores them, which drops words that are empty.
+fn tolerations(plan: &Plan) -> Option<Vec<Toleration>> {
+    let said = |word: &Option<String>| word.clone().filter(|word| !word.is_empty());
+    let tolerations = plan.pod.tolerations.iter().map(|toleration| Toleration {
+        effect: said(&toleration.effect),
+        key: said(&toleration.key),
+        operator: said(&toleration.operator),
+        value: said(&toleration.value),
+        toleration_seconds: toleration.toleration_seconds,
+    });
+    Some(tolerations.collect::<Vec<_>>()).filter(|tolerations| !tolerations.is_empty())
 }
 
 #[cfg(test)]
@@ -132,22 +96,6 @@ mod tests {
     use super::*;
     use crate::fixtures::echo_cluster;
     use crate::plan::plan;
-
-    #[test]
-    fn arguments_follow_the_echo_cluster() {
-        let mut cluster = echo_cluster();
-        cluster.spec.threads = Some(4);
-        cluster.spec.drain_seconds = 0;
-        assert_eq!(
-            arguments(&plan(&cluster).unwrap()),
-            [
-                "--listen=line:12345",
-                "--threads=4",
-                "--admin=9090",
-                "--drain-seconds=0"
-            ]
-        );
-    }
 
     #[test]
     fn the_kubelet_waits_longer_than_the_drain() {

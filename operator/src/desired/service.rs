@@ -1,6 +1,7 @@
 //! The Service: the stable address of the EchoCluster.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::labels;
@@ -8,16 +9,58 @@ use crate::plan::{Plan, PlannedListener};
 
 /// Builds the Service, with a port for each listener.
 pub fn service(plan: &Plan) -> Service {
+    let wanted = &plan.service;
     Service {
-        metadata: labels::child_metadata(&plan.owner, plan.owner.name.clone()),
+        metadata: metadata(plan),
         spec: Some(ServiceSpec {
-            type_: Some(plan.service_type.as_str().to_owned()),
+            type_: Some(wanted.type_.as_str().to_owned()),
             selector: Some(labels::selector_labels(&plan.owner.name)),
-            ports: Some(service_ports(plan, |listener| listener.service_port)),
+            ports: Some(ports(plan)),
+            external_traffic_policy: wanted
+                .external_traffic_policy
+                .map(|policy| policy.as_str().to_owned()),
+            internal_traffic_policy: wanted
+                .internal_traffic_policy
+                .map(|policy| policy.as_str().to_owned()),
+            session_affinity: wanted
+                .session_affinity
+                .map(|affinity| affinity.as_str().to_owned()),
+            ip_family_policy: wanted
+                .ip_family_policy
+                .map(|policy| policy.as_str().to_owned()),
+            traffic_distribution: wanted
+                .traffic_distribution
+                .map(|preferred| preferred.as_str().to_owned()),
+            load_balancer_class: wanted.load_balancer_class.clone(),
+            load_balancer_source_ranges: Some(wanted.load_balancer_source_ranges.clone())
+                .filter(|ranges| !ranges.is_empty()),
             ..ServiceSpec::default()
         }),
         status: None,
     }
+}
+
+/// Returns the Service's metadata with the user's labels and annotations, and ours, which win.
+fn metadata(plan: &Plan) -> ObjectMeta {
+    let mut metadata = labels::child_metadata(&plan.owner, plan.owner.name.clone());
+    let mut labels = plan.service.labels.clone();
+    labels.extend(metadata.labels.take().unwrap_or_default());
+    metadata.labels = Some(labels);
+    metadata.annotations = Some(plan.service.annotations.clone());
+    metadata
+}
+
+fn ports(plan: &Plan) -> Vec<ServicePort> {
+    let ports = service_ports(plan, |listener| listener.service_port);
+    let with_node_port = |(port, listener): (ServicePort, &PlannedListener)| ServicePort {
+        node_port: listener.node_port,
+        ..port
+    };
+    ports
+        .into_iter()
+        .zip(&plan.listeners)
+        .map(with_node_port)
+        .collect()
 }
 
 /// Returns a Service port for each listener, numbered by `port`. They target the pods' ports by name, so that a rollout to another
@@ -31,7 +74,7 @@ pub(super) fn service_ports(
         .map(|listener| ServicePort {
             name: Some(listener.name.clone()),
             port: port(listener),
-            protocol: Some("TCP".to_owned()),
+            protocol: Some(listener.protocol.transport().to_owned()),
             target_port: Some(IntOrString::String(listener.name.clone())),
             ..ServicePort::default()
         })

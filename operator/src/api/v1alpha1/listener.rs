@@ -15,9 +15,12 @@ pub struct Listener {
     #[x_kube(validation = rules::listener_name(), validation = rules::not_the_admin_name())]
     pub name: String,
 
-    /// What is spoken on the port. `Line` (default): each line is answered by `Server received: ` and the line;
-    /// the line `exit` is answered and then the connection is closed.
+    /// What is spoken on the port. `Line` (default): each line is answered by `spec.line.prefix` and the line;
+    /// the line `exit` is answered and then the connection is closed. `Raw`: bytes come back as they came (RFC 862).
+    /// `Acknowledge`: what is sent first comes back behind `Acknowledged: `, and the connection is closed. `Udp`: datagrams come
+    /// back (RFC 862). `Http`: the answer tells the request. This release serves `Line` and refuses the others.
     #[serde(default)]
+    #[x_kube(validation = rules::served_protocol())]
     pub protocol: Protocol,
 
     /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the
@@ -40,6 +43,14 @@ pub enum Protocol {
     /// Answers each line with a prefix and the line.
     #[default]
     Line,
+    /// Answers bytes with the same bytes.
+    Raw,
+    /// Answers what is sent first, and closes.
+    Acknowledge,
+    /// Answers datagrams with the same datagrams.
+    Udp,
+    /// Answers requests with what they were.
+    Http,
 }
 
 impl Protocol {
@@ -47,6 +58,23 @@ impl Protocol {
     pub fn as_flag(self) -> &'static str {
         match self {
             Self::Line => "line",
+            Self::Raw => "raw",
+            Self::Acknowledge => "acknowledge",
+            Self::Udp => "udp",
+            Self::Http => "http",
+        }
+    }
+
+    /// Whether the echo server of this release speaks the protocol.
+    pub fn is_served(self) -> bool {
+        matches!(self, Self::Line)
+    }
+
+    /// Returns what carries the protocol, as a Service port and a NetworkPolicy name it.
+    pub fn transport(self) -> &'static str {
+        match self {
+            Self::Udp => "UDP",
+            Self::Line | Self::Raw | Self::Acknowledge | Self::Http => "TCP",
         }
     }
 }

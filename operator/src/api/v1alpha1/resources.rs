@@ -62,6 +62,7 @@ impl JsonSchema for ResourceQuantity {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
+            "minimum": 0,
             "maxLength": 64,
             "pattern": r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$",
             "description": "An amount, as in 250m, 64Mi or 2.",

@@ -1,7 +1,17 @@
 //! The rules of an EchoCluster that a schema cannot state, in the Common Expression Language, which the API server
-//! evaluates. Each message names the field, the value and the remedy.
+//! evaluates. Each message names the value and the remedy; the API server puts the field before it.
+
+mod marks;
+mod service;
 
 use kube::core::{Message, Rule};
+
+pub(super) use self::marks::{free_keys, label_keys, label_values};
+pub(super) use self::service::{
+    external_traffic_policy_fits_the_type, load_balancer_class_fits_the_type,
+    load_balancer_class_stays, load_balancer_source_ranges_fit_the_type, node_ports_fit_the_type,
+    node_ports_name_listeners, source_ranges, unique_node_ports,
+};
 
 /// The name must leave room for what Service names add to it.
 pub(super) fn cluster_name() -> Rule {
@@ -76,4 +86,64 @@ pub(super) fn requests_within_limits() -> Rule {
          + string(self.limits[k]) + '; lower the request or raise the limit')[0]"
             .to_owned(),
     ))
+}
+
+/// The grammar of image references, as far as it keeps typing errors out: registry, repository, tag and digest.
+pub(super) fn image_reference() -> Rule {
+    Rule::new(
+        "self.matches('^([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[0-9a-f:]+\\\\](:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*\
+         (:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$')",
+    )
+    .message(Message::Expression(
+        "'the image is ' + self + ', which is no image reference; write it as registry.example.com/name:tag or name@sha256:…'"
+            .to_owned(),
+    ))
+}
+
+/// A prefix with a line break would end the answer before the line.
+pub(super) fn line_prefix() -> Rule {
+    Rule::new("!self.contains('\\n') && !self.contains('\\r') && size(bytes(self)) <= 256")
+        .message("the prefix has a line break or more than 256 bytes; shorten it to one line of at most 256 bytes")
+}
+
+/// What the echo server of this release does not speak.
+pub(super) fn served_protocol() -> Rule {
+    Rule::new("self == 'Line'").message(Message::Expression(
+        "'the protocol is ' + self + ', which this release does not serve; choose Line'".to_owned(),
+    ))
+}
+
+/// A rolling update that may neither add nor take a pod cannot move.
+pub(super) fn rollout_can_move() -> Rule {
+    Rule::new(
+        "!(string(self.maxSurge) in ['0', '0%']) || !(string(self.maxUnavailable) in ['0', '0%'])",
+    )
+    .message("maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; raise one of them")
+}
+
+/// A pod would count as late before it can count as available.
+pub(super) fn deadline_after_min_ready() -> Rule {
+    Rule::new("self.progressDeadlineSeconds > self.minReadySeconds")
+        .message("progressDeadlineSeconds is not more than minReadySeconds; raise it, or lower minReadySeconds")
+}
+
+/// A budget of none would keep every node that runs an echo server from being drained.
+pub(super) fn disruption_allows_some() -> Rule {
+    Rule::new("!(string(self) in ['0', '0%'])")
+        .message("maxUnavailable is 0, which would keep nodes from being drained; choose 1 or more")
+}
+
+/// An autoscaler's bounds must leave room.
+pub(super) fn min_replicas_within_max() -> Rule {
+    Rule::new("self.minReplicas <= self.maxReplicas")
+        .message("minReplicas is more than maxReplicas; lower it, or raise maxReplicas")
+}
+
+/// A percentage of nothing cannot be aimed at.
+pub(super) fn autoscaling_has_a_cpu_request() -> Rule {
+    Rule::new(
+        "!has(self.autoscaling) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || \
+         (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+    )
+    .message("autoscaling needs a CPU request to measure against; set resources.requests.cpu")
 }

@@ -1,0 +1,31 @@
+//! How the protocol `Line` answers.
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use super::rules;
+
+/// What listeners of protocol `Line` answer with.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineSpec {
+    /// What each answer begins with, before the line itself: at most 256 bytes without line breaks, and may be empty.
+    /// Default: `Server received: `. A change rolls the pods.
+    #[serde(default = "default_prefix")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::line_prefix())]
+    pub prefix: String,
+}
+
+impl Default for LineSpec {
+    fn default() -> Self {
+        Self {
+            prefix: default_prefix(),
+        }
+    }
+}
+
+/// What the server of the distributed-systems course answers with.
+fn default_prefix() -> String {
+    "Server received: ".to_owned()
+}

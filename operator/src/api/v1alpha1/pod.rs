@@ -1,0 +1,77 @@
+//! What a user may add to the pods: where they run, and what they are marked with.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{Affinity, Toleration};
+use kube::KubeSchema;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::rules;
+
+/// Where the echo servers run, and what they are marked with. A change of any of its fields rolls the pods.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec {
+    /// Labels that the pods get beside the operator's own, at most 32; never part of the selector. Keys of
+    /// `app.kubernetes.io/`, `kubernetes.io/` and `echo-operator.dev/`, and `pod-template-hash`, are refused.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "labels_schema")]
+    #[x_kube(validation = rules::free_keys(), validation = rules::label_keys(), validation = rules::label_values())]
+    pub labels: BTreeMap<String, String>,
+
+    /// Annotations that the pods get, at most 32. The same keys are refused as for `labels`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "annotations_schema")]
+    #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
+    pub annotations: BTreeMap<String, String>,
+
+    /// Labels that a node must have to run echo servers, at most 32. Default: none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "labels_schema")]
+    #[x_kube(validation = rules::label_keys(), validation = rules::label_values())]
+    pub node_selector: BTreeMap<String, String>,
+
+    /// Taints of nodes that the pods put up with, at most 32, as in any pod. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub tolerations: Vec<Toleration>,
+
+    /// Rules of where the pods run or prefer to run, as in any pod. Default: none; `topologySpread` adds to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
+
+    /// The PriorityClass of the pods, which must exist. Default: the cluster's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub priority_class_name: Option<String>,
+
+    /// The RuntimeClass of the pods, such as one for gVisor, which must exist. Default: the node's own runtime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")
+    )]
+    pub runtime_class_name: Option<String>,
+}
+
+/// Labels: keys up to a prefix of 253 and a name of 63 characters, values up to 63 (the rules of Kubernetes' labels).
+pub(super) fn labels_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": { "type": "string", "maxLength": 63 },
+    })
+}
+
+/// Annotations: the same keys, and values up to 4 KiB each, which is enough for what load balancers and scrapers read.
+pub(super) fn annotations_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 32,
+        "additionalProperties": { "type": "string", "maxLength": 4096 },
+    })
+}

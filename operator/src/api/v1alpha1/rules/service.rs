@@ -1,0 +1,69 @@
+//! Rules of the Service.
+
+use kube::core::{Message, Rule};
+
+/// Only what has node ports can be told which.
+pub(in super::super) fn node_ports_fit_the_type() -> Rule {
+    Rule::new("!has(self.nodePorts) || size(self.nodePorts) == 0 || self.type != 'ClusterIP'").message(
+        "nodePorts are set, but type is ClusterIP, which has none; set type to NodePort or LoadBalancer, or remove nodePorts",
+    )
+}
+
+/// Only what is reached from outside has a policy for it.
+pub(in super::super) fn external_traffic_policy_fits_the_type() -> Rule {
+    Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'").message(
+        "externalTrafficPolicy is set, but type is ClusterIP, which is not reached from outside; set type to NodePort or \
+         LoadBalancer, or remove externalTrafficPolicy",
+    )
+}
+
+/// Only a load balancer has a class.
+pub(in super::super) fn load_balancer_class_fits_the_type() -> Rule {
+    Rule::new("!has(self.loadBalancerClass) || self.type == 'LoadBalancer'").message(Message::Expression(
+        "'loadBalancerClass is set, but type is ' + self.type + '; set type to LoadBalancer, or remove loadBalancerClass'".to_owned(),
+    ))
+}
+
+/// Only a load balancer filters clients.
+pub(in super::super) fn load_balancer_source_ranges_fit_the_type() -> Rule {
+    Rule::new(
+        "!has(self.loadBalancerSourceRanges) || size(self.loadBalancerSourceRanges) == 0 || self.type == 'LoadBalancer'",
+    )
+    .message(Message::Expression(
+        "'loadBalancerSourceRanges are set, but type is ' + self.type + '; set type to LoadBalancer, or remove \
+         loadBalancerSourceRanges'"
+            .to_owned(),
+    ))
+}
+
+/// The API server refuses a Service that changes its class.
+pub(in super::super) fn load_balancer_class_stays() -> Rule {
+    Rule::new(
+        "self.type != 'LoadBalancer' || oldSelf.type != 'LoadBalancer' || (has(self.loadBalancerClass) ? \
+         has(oldSelf.loadBalancerClass) && self.loadBalancerClass == oldSelf.loadBalancerClass : \
+         !has(oldSelf.loadBalancerClass))",
+    )
+    .message(
+        "loadBalancerClass cannot change while type is LoadBalancer; set type to ClusterIP first, or delete the EchoCluster",
+    )
+}
+
+/// A node port is given once.
+pub(in super::super) fn unique_node_ports() -> Rule {
+    Rule::new("self.all(a, self.exists_one(b, self[a] == self[b]))")
+        .message("two listeners have the same node port; give each listener a node port of its own")
+}
+
+/// A node port without a listener would be forgotten without a word.
+pub(in super::super) fn node_ports_name_listeners() -> Rule {
+    Rule::new("!has(self.service.nodePorts) || self.service.nodePorts.all(n, self.listeners.exists(l, l.name == n))")
+        .message("service.nodePorts names a listener that is not in listeners; remove it, or correct the name")
+}
+
+/// Addresses in the notation that Services take.
+pub(in super::super) fn source_ranges() -> Rule {
+    Rule::new("self.all(r, isCIDR(r))").message(Message::Expression(
+        "'the range ' + self.filter(r, !isCIDR(r))[0] + ' is not in CIDR notation; write it as 192.0.2.0/24 or 2001:db8::/32'"
+            .to_owned(),
+    ))
+}
