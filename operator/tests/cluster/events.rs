@@ -60,7 +60,9 @@ async fn events_tell_of_creation_repair_update_and_return() {
         .await;
 
     namespace.apply_ready("hello", json!({"replicas": 2})).await;
-    namespace.event("Updated", "Updated Deployment hello").await;
+    namespace
+        .event("Scaled", "Scaled Deployment hello from 1 to 2.")
+        .await;
 
     namespace
         .api::<Service>()

@@ -45,11 +45,16 @@ mod wait;
 // The tests. They run in the order of their names: first the one that takes longest, last those that need the cluster
 // for themselves.
 mod at_rest;
+mod autoscaling;
+mod causes;
 mod creation;
 mod deletion;
 mod drift;
 mod events;
 mod name_conflict;
+mod network_policy;
+mod optional_children;
+mod pause;
 mod refusal;
 mod replacement;
 mod rollout;

@@ -22,6 +22,8 @@ static CLUSTER: RwLock<()> = RwLock::const_new(());
 enum Turn {
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
+    /// That of another namespace of the same test. A second turn would wait for those who wait for the first to end.
+    OfAnother,
 }
 
 /// A namespace that holds its pods to the Pod Security Standard "restricted".
@@ -40,6 +42,11 @@ impl Namespace {
     /// Makes the namespace of a test that disturbs all others, and so runs alone.
     pub(crate) async fn alone(test: &str) -> Self {
         Self::create(test, Turn::Alone(CLUSTER.write().await)).await
+    }
+
+    /// Makes a second namespace of a test, which must go before the first does.
+    pub(crate) async fn another(&self, test: &str) -> Self {
+        Self::create(test, Turn::OfAnother).await
     }
 
     async fn create(test: &str, turn: Turn) -> Self {

@@ -38,17 +38,30 @@ pub(crate) async fn until<K: Watched>(
     what: &str,
     condition: impl FnMut(&K) -> bool,
 ) -> K {
+    until_within(DEADLINE, api, name, what, condition).await
+}
+
+/// Waits up to `deadline`, for what takes its time.
+pub(crate) async fn until_within<K: Watched>(
+    deadline: Duration,
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    condition: impl FnMut(&K) -> bool,
+) -> K {
     let mut condition = condition;
-    let found = until_some_or_none(api, name, what, |object| object.is_some_and(&mut condition));
+    let is_it = |object: Option<&K>| object.is_some_and(&mut condition);
+    let found = until_some_or_none(deadline, api, name, what, is_it);
     found.await.unwrap()
 }
 
 /// Waits until there is no such object.
 pub(crate) async fn until_gone<K: Watched>(api: &Api<K>, name: &str) {
-    until_some_or_none(api, name, "gone", |object| object.is_none()).await;
+    until_some_or_none(DEADLINE, api, name, "gone", |object| object.is_none()).await;
 }
 
 async fn until_some_or_none<K: Watched>(
+    deadline: Duration,
     api: &Api<K>,
     name: &str,
     what: &str,
@@ -67,7 +80,7 @@ async fn until_some_or_none<K: Watched>(
             }
         }
     };
-    let in_time = tokio::time::timeout(DEADLINE, seen).await;
+    let in_time = tokio::time::timeout(deadline, seen).await;
     in_time.unwrap_or_else(|_| late(&format!("{name} should be: {what}"), &last))
 }
 

@@ -160,9 +160,9 @@ fn told_of(change: impl FnOnce(&mut Observed)) -> (String, String) {
     (tell(&findings), findings[2].message.clone())
 }
 
-fn trouble(kind: PodTroubleKind) -> Option<PodTrouble> {
+fn trouble(kind: PodTroubleKind) -> PodTrouble {
     let message = "because".to_owned();
-    Some(PodTrouble { kind, message })
+    PodTrouble { kind, message }
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_missing_image_is_told_with_the_field_to_correct() {
             available_replicas: 0,
             ..complete(1)
         });
-        observed.pod_trouble = trouble(PodTroubleKind::ImagePull);
+        observed.pod_trouble = Some(trouble(PodTroubleKind::ImagePull));
     });
     assert_eq!(
         told,
@@ -188,7 +188,7 @@ fn a_rollout_that_crashes_degrades_while_the_old_pods_stay_ready() {
             replicas: 2,
             ..complete(1)
         });
-        observed.pod_trouble = trouble(PodTroubleKind::CrashLoop);
+        observed.pod_trouble = Some(trouble(PodTroubleKind::CrashLoop));
     });
     assert_eq!(
         told,

@@ -23,9 +23,10 @@ pub(super) fn refused(obstacle: &Obstacle) -> String {
 }
 
 pub(super) fn pods_refused(name: &str, message: &str) -> String {
-    let remedy = match refusal(message) {
-        Reason::QuotaExceeded => "Raise the quota, or lower spec.replicas or spec.resources",
-        _ => "Change what refuses them, such as a policy of the namespace, or spec.pod",
+    let remedy = if refusal(message) == Reason::QuotaExceeded {
+        "Raise the quota, or lower spec.replicas or spec.resources"
+    } else {
+        "Change what refuses them, such as a policy of the namespace, or spec.pod"
     };
     format!("Pods of Deployment {name} are refused: {message}. {remedy}.")
 }

@@ -1,0 +1,172 @@
+//! Children that an EchoCluster may or may not want.
+
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use operator::api::v1alpha1::EchoCluster;
+use operator::desired::pod_monitor::PodMonitor;
+use serde_json::json;
+
+use crate::echo_clusters::{condition, tell};
+use crate::namespace::Namespace;
+use crate::stranger::objects;
+use crate::wait;
+
+#[tokio::test]
+async fn a_child_exists_while_it_is_wanted_and_not_a_moment_longer() {
+    let namespace = Namespace::shared("optional").await;
+    let budgets = namespace.api::<PodDisruptionBudget>();
+    let policies = namespace.api::<NetworkPolicy>();
+    let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
+    let autoscaling = json!({"maxReplicas": 2, "minReplicas": 2});
+    namespace
+        .apply_ready("hello", json!({"replicas": 2, "autoscaling": autoscaling}))
+        .await;
+    budgets.get("hello").await.unwrap();
+    policies.get("hello").await.unwrap();
+    autoscalers.get("hello").await.unwrap();
+
+    let spec =
+        json!({"replicas": 2, "network": {"policy": "Off"}, "disruption": {"policy": "Off"}});
+    namespace.apply_ready("hello", spec).await;
+    wait::until_gone(&budgets, "hello").await;
+    wait::until_gone(&policies, "hello").await;
+    wait::until_gone(&autoscalers, "hello").await;
+    namespace
+        .event(
+            "Deleted",
+            "Deleted NetworkPolicy hello, which is no longer wanted.",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn a_disruption_budget_comes_and_goes_with_the_second_replica() {
+    let namespace = Namespace::shared("budget").await;
+    let budgets = namespace.api::<PodDisruptionBudget>();
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    assert!(budgets.get_opt("hello").await.unwrap().is_none());
+    namespace.apply_ready("hello", json!({"replicas": 2})).await;
+    budgets.get("hello").await.unwrap();
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    wait::until_gone(&budgets, "hello").await;
+}
+
+#[tokio::test]
+async fn a_child_that_is_not_wanted_but_belongs_to_somebody_else_stays() {
+    let namespace = Namespace::shared("not-ours").await;
+    let policies = namespace.api::<NetworkPolicy>();
+    let labels = json!({"app.kubernetes.io/managed-by": "echo-operator", "app.kubernetes.io/instance": "hello"});
+    let theirs =
+        json!({"metadata": {"name": "hello", "labels": labels}, "spec": {"podSelector": {}}});
+    let theirs = serde_json::from_value(theirs).unwrap();
+    policies
+        .create(&PostParams::default(), &theirs)
+        .await
+        .unwrap();
+    let spec = json!({"replicas": 0, "network": {"policy": "Off"}});
+    namespace.apply_ready("hello", spec).await;
+    let kept = policies.get("hello").await.unwrap();
+    assert!(kept.metadata.deletion_timestamp.is_none());
+}
+
+#[tokio::test]
+async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
+    let namespace = Namespace::alone("pod-monitor").await;
+    let crds = Api::<CustomResourceDefinition>::all(namespace.client.clone());
+    if crds.get_opt(POD_MONITORS).await.unwrap().is_some() {
+        println!("the cluster knows PodMonitors already, so it was not seen to miss them");
+    } else {
+        let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
+        namespace.apply("hello", spec).await;
+        let not_served = |cluster: &EchoCluster| tell(cluster, "Degraded") == "True/NotServed";
+        let clusters = namespace.api::<EchoCluster>();
+        let cluster =
+            wait::until(&clusters, "hello", "told that it is not served", not_served).await;
+        let message = &condition(&cluster, "Degraded").unwrap().message;
+        assert!(
+            message.starts_with("PodMonitor hello cannot be made"),
+            "{message}"
+        );
+        namespace.ready("hello").await; // everything else works
+    }
+    let installed = PodMonitors::install(&namespace).await;
+    namespace
+        .apply(
+            "hello",
+            json!({"replicas": 1, "monitoring": {"podMonitor": true}}),
+        )
+        .await;
+    let monitors = namespace.api::<PodMonitor>();
+    wait::until(&monitors, "hello", "there", |_| true).await;
+    let well = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    wait::until(&namespace.api(), "hello", "well", well).await;
+
+    let unscrape = |monitor: &mut serde_json::Value| {
+        monitor["spec"]["podMetricsEndpoints"][0]["port"] = json!("elsewhere");
+    };
+    objects::<PodMonitor>(&namespace)
+        .edit("hello", unscrape)
+        .await
+        .unwrap();
+    let is_mended = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
+    wait::until(&monitors, "hello", "mended", is_mended).await;
+
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    wait::until_gone(&monitors, "hello").await;
+    drop(installed);
+}
+
+const POD_MONITORS: &str = "podmonitors.monitoring.coreos.com";
+
+/// The PodMonitor kind, as far as a test needs it, unless the cluster has it already. It goes when this is dropped.
+struct PodMonitors {
+    is_ours: bool,
+}
+
+impl PodMonitors {
+    async fn install(namespace: &Namespace) -> Self {
+        let crds = Api::<CustomResourceDefinition>::all(namespace.client.clone());
+        let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+        let crd = json!({
+            "metadata": {"name": POD_MONITORS},
+            "spec": {
+                "group": "monitoring.coreos.com",
+                "scope": "Namespaced",
+                "names": {"kind": "PodMonitor", "plural": "podmonitors"},
+                "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+            },
+        });
+        let crd = serde_json::from_value(crd).unwrap();
+        let is_ours = crds.create(&PostParams::default(), &crd).await.is_ok();
+        Self { is_ours }
+    }
+}
+
+impl Drop for PodMonitors {
+    fn drop(&mut self) {
+        if self.is_ours
+            && let Err(error) =
+                crate::kubectl::run(&["delete", "crd", POD_MONITORS, "--wait=false"], "")
+        {
+            println!("failed to delete {POD_MONITORS}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn somebody_who_deletes_an_optional_child_gets_it_back() {
+    let namespace = Namespace::shared("optional-deleted").await;
+    namespace.apply_ready("hello", json!({"replicas": 0})).await;
+    let policies = namespace.api::<NetworkPolicy>();
+    let before = policies.get("hello").await.unwrap().metadata.uid;
+    policies
+        .delete("hello", &DeleteParams::default())
+        .await
+        .unwrap();
+    let is_new = |policy: &NetworkPolicy| policy.metadata.uid != before;
+    wait::until(&policies, "hello", "there again", is_new).await;
+}

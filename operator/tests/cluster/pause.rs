@@ -1,0 +1,117 @@
+//! An EchoCluster whose children are left alone, and one whose pods are restarted.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt;
+use kube::api::DeleteParams;
+use operator::api::v1alpha1::EchoCluster;
+use operator::labels::selector_text;
+use serde_json::{Value, json};
+
+use crate::echo_clusters::{condition, is_ready, tell, uids};
+use crate::namespace::Namespace;
+use crate::stranger::objects;
+use crate::wait;
+
+#[tokio::test]
+async fn while_paused_children_are_left_alone_and_the_status_tells_the_truth() {
+    let namespace = Namespace::shared("paused").await;
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    namespace
+        .apply("hello", json!({"replicas": 1, "paused": true}))
+        .await;
+    let clusters = namespace.api::<EchoCluster>();
+    let says = |expected: &'static str| {
+        move |cluster: &EchoCluster| {
+            let status = cluster.status.as_ref().unwrap();
+            status.observed_generation == cluster.metadata.generation
+                && tell(cluster, "Ready") == expected
+        }
+    };
+    wait::until(&clusters, "hello", "paused", says("True/Paused")).await;
+
+    let deployments = objects::<Deployment>(&namespace);
+    let scale = |deployment: &mut Value| deployment["spec"]["replicas"] = json!(2);
+    deployments.edit("hello", scale).await.unwrap();
+    namespace
+        .api::<Service>()
+        .delete("hello-pods", &DeleteParams::default())
+        .await
+        .unwrap();
+    let cluster = wait::until(&clusters, "hello", "told", says("False/Paused")).await;
+    let message = &condition(&cluster, "Ready").unwrap().message;
+    assert!(
+        message.contains("It is left alone until spec.paused is false."),
+        "{message}"
+    );
+    namespace.ready_pods("hello", 2).await; // what was tried takes place
+    let two = |cluster: &EchoCluster| cluster.status.as_ref().unwrap().ready_replicas == 2;
+    wait::until(&clusters, "hello", "two counted", two).await;
+    assert!(
+        namespace
+            .api::<Service>()
+            .get_opt("hello-pods")
+            .await
+            .unwrap()
+            .is_none()
+    );
+
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    namespace.ready_pods("hello", 1).await;
+    namespace.api::<Service>().get("hello-pods").await.unwrap();
+}
+
+#[tokio::test]
+async fn the_restart_annotation_restarts_the_pods_and_changes_nothing_else() {
+    let namespace = Namespace::shared("restart").await;
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    let old = uids(&namespace.ready_pods("hello", 1).await);
+    let restart = [
+        "annotate",
+        "echocluster",
+        "hello",
+        "echo-operator.dev/restarted-at=now",
+    ];
+    namespace.kubectl(&restart, "").await.unwrap();
+    let pods = namespace.api::<Pod>();
+    let replaced = |pods: &[&Pod]| {
+        let new = |pod: &&Pod| is_ready(pod) && !old.contains(&pod.uid().unwrap());
+        pods.len() == 1 && pods.iter().all(new)
+    };
+    let pods = wait::until_all(&pods, &selector_text("hello"), "one, new", replaced).await;
+    assert_eq!(
+        pods[0].annotations()["echo-operator.dev/restarted-at"],
+        "now"
+    );
+    namespace
+        .event("RolledOut", "All 1 echo servers are of the newest form.")
+        .await;
+}
+
+#[tokio::test]
+async fn marks_of_the_user_reach_pods_and_service_and_leave_with_him() {
+    let namespace = Namespace::shared("marks").await;
+    let marks = |value: &str| json!({"labels": {"team": value}, "annotations": {"example.com/note": value}});
+    let spec = json!({"replicas": 1, "pod": marks("a"), "service": marks("b")});
+    namespace.apply_ready("hello", spec).await;
+    let pod = &namespace.ready_pods("hello", 1).await[0];
+    assert_eq!(
+        (
+            &*pod.labels()["team"],
+            &*pod.annotations()["example.com/note"]
+        ),
+        ("a", "a")
+    );
+    let services = namespace.api::<Service>();
+    let service = services.get("hello").await.unwrap();
+    assert_eq!(
+        (
+            &*service.labels()["team"],
+            &*service.annotations()["example.com/note"]
+        ),
+        ("b", "b")
+    );
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    let unmarked = |service: &Service| !service.labels().contains_key("team");
+    wait::until(&services, "hello", "without the user's marks", unmarked).await;
+}
