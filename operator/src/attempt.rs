@@ -77,9 +77,11 @@ pub async fn attempt(
     attempts: Arc<Attempts>,
 ) -> Result<Action, Error> {
     let started = Instant::now();
+    let key = ObjectRef::from_obj(&*cluster);
+    let is_failing = attempts.backoff.is_lasting(&key);
     let pass = Box::pin(async {
         attempts.context.applier.caches.wait_until_listed().await?;
-        Ok(reconcile(&cluster, &attempts.context).await?)
+        Ok(reconcile(&cluster, &attempts.context, is_failing).await?)
     });
     let result = match guarded(pass).await {
         Err(Error::Apply(error)) if error.is_not_found() => Ok(Outcome::Applied), // deleted meanwhile
@@ -89,7 +91,6 @@ pub async fn attempt(
         .metrics
         .observe_pass(classify(&result), started.elapsed());
     let outcome = result?;
-    let key = ObjectRef::from_obj(&*cluster);
     if outcome != Outcome::Refused {
         attempts.backoff.forget(&key);
     }

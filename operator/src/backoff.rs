@@ -18,21 +18,38 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 type Key = ObjectRef<DeserializeGuard<EchoCluster>>;
 
+/// So many failures in a row are no passing trouble any more. The fourth attempt comes about a second after the first.
+const MANY: u32 = 3;
+
 /// The failures in a row of each EchoCluster.
 #[derive(Default)]
 pub struct Backoff {
-    failing: Mutex<HashMap<Key, ExponentialBackoff>>,
+    failing: Mutex<HashMap<Key, Failures>>,
+}
+
+struct Failures {
+    count: u32,
+    delays: ExponentialBackoff,
 }
 
 impl Backoff {
     /// Returns how long to wait after one more failure.
     pub fn next(&self, cluster: Key) -> Duration {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = failing.entry(cluster).or_insert_with(|| Failures {
+            count: 0,
+            delays: delays(),
+        });
+        failures.count += 1;
+        failures.delays.next().unwrap_or(LONGEST)
+    }
+
+    /// Tells whether an EchoCluster has failed so often in a row that people should know.
+    pub fn is_lasting(&self, cluster: &Key) -> bool {
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         failing
-            .entry(cluster)
-            .or_insert_with(delays)
-            .next()
-            .unwrap_or(LONGEST)
+            .get(cluster)
+            .is_some_and(|failures| failures.count >= MANY)
     }
 
     /// Ends a row of failures.
@@ -72,7 +89,9 @@ mod tests {
         }
         let longest = backoff.next(cluster());
         assert!(longest >= LONGEST && longest <= 2 * LONGEST, "{longest:?}");
+        assert!(backoff.is_lasting(&cluster()));
         backoff.forget(&cluster());
+        assert!(!backoff.is_lasting(&cluster()));
         assert!(backoff.next(cluster()) <= 2 * FIRST);
     }
 

@@ -53,6 +53,8 @@ pub enum Reason {
     Reconciling,
     /// Fewer echo servers answer than are asked for.
     ReplicasUnavailable,
+    /// A request to the API server fails again and again.
+    RequestFailed,
     /// Pods are being replaced.
     RollingOut,
     /// No echo servers are asked for.

@@ -15,7 +15,7 @@ use crate::desired::desired;
 use crate::observe::{Observed, Surroundings, observe};
 use crate::plan::{InvalidSpec, Owner, Plan, owner, plan};
 use crate::report::{Report, Reporter};
-use crate::status::{first_status, invalid, is_too_early_to_tell, status};
+use crate::status::{failing, first_status, invalid, is_too_early_to_tell, status};
 
 /// What a pass works with.
 pub struct Context {
@@ -38,13 +38,15 @@ pub enum Outcome {
     Refused,
 }
 
-/// Brings an EchoCluster's children to their desired form and tells how it stands.
+/// Brings an EchoCluster's children to their desired form and tells how it stands. A failure is told only if it `is_failing` for some
+/// time; most are over at the next attempt.
 ///
 /// # Errors
 /// [`Error`] for the first request that failed in a way that a later pass may mend.
 pub async fn reconcile(
     cluster: &DeserializeGuard<EchoCluster>,
     context: &Context,
+    is_failing: bool,
 ) -> Result<Outcome, Error> {
     let cluster = match &cluster.0 {
         Ok(cluster) => cluster,
@@ -68,10 +70,15 @@ pub async fn reconcile(
     let applied = context.applier.apply(&plan, desired).await;
     let mut observed = observe(applied, surroundings(&plan, context));
     report.tell_changes(&observed.changes).await;
+    let now = Timestamp::now();
     if let Some(error) = observed.failure.take() {
+        if is_failing && !error.is_conflict() {
+            report
+                .tell(failing(&plan, &error, report.told(), now))
+                .await?;
+        }
         return Err(error);
     }
-    let now = Timestamp::now();
     let status = status(&plan, &observed, report.told(), now);
     if is_too_early_to_tell(report.told(), &status, age(cluster, now)) {
         return Ok(Outcome::Early);

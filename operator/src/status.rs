@@ -7,6 +7,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::api::v1alpha1::EchoClusterStatus;
+use crate::apply::Error;
 use crate::conditions::{self, ConditionType};
 use crate::labels;
 use crate::observe::{Observed, ObservedDeployment};
@@ -69,6 +70,20 @@ pub fn is_too_early_to_tell(
         && !has(next, ConditionType::Ready, "True")
         && has(next, ConditionType::Progressing, "True")
         && has(next, ConditionType::Degraded, "False")
+}
+
+/// Tells that a request fails again and again. What runs goes on running, so the numbers stay.
+pub fn failing(
+    plan: &Plan,
+    error: &Error,
+    previous: &EchoClusterStatus,
+    now: Timestamp,
+) -> EchoClusterStatus {
+    let findings = findings::failing(error);
+    EchoClusterStatus {
+        conditions: conditions::merge(&previous.conditions, findings, plan.owner.generation, now),
+        ..previous.clone()
+    }
 }
 
 /// Tells that the spec cannot be carried out. What runs goes on running, so the numbers stay.
@@ -184,6 +199,27 @@ mod tests {
         cluster.spec.listeners[0].service_port = Some(7);
         let status = first_status(&plan(&cluster).unwrap(), now());
         assert_eq!(status.address.as_deref(), Some("hello.default.svc:7"));
+    }
+
+    #[test]
+    fn a_lasting_failure_is_told_with_its_cause_and_does_not_claim_the_generation() {
+        let mut cluster = echo_cluster();
+        cluster.metadata.generation = Some(2);
+        let error = Error::StaleCluster {
+            child: "Service hello".to_owned(),
+        };
+        let previous = EchoClusterStatus {
+            observed_generation: Some(1),
+            ..EchoClusterStatus::default()
+        };
+        let status = failing(&plan(&cluster).unwrap(), &error, &previous, now());
+        assert_eq!(status.observed_generation, Some(1));
+        let ready = &status.conditions[0];
+        assert_eq!(
+            (ready.status.as_str(), ready.reason.as_str()),
+            ("False", "RequestFailed")
+        );
+        assert!(ready.message.contains("Service hello"), "{}", ready.message);
     }
 
     #[test]

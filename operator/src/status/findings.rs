@@ -4,6 +4,7 @@
 mod tests;
 mod words;
 
+use crate::apply::Error;
 use crate::conditions::ConditionStatus::{False, True, Unknown};
 use crate::conditions::ConditionType::{Degraded, Progressing, Ready};
 use crate::conditions::{ConditionStatus, ConditionType, Finding, Reason};
@@ -37,6 +38,11 @@ pub fn findings(plan: &Plan, observed: &Observed) -> Vec<Finding> {
         progressing(plan, observed, &deployment),
         degraded,
     ]
+}
+
+/// Tells that a request fails again and again.
+pub fn failing(error: &Error) -> Vec<Finding> {
+    wrong(Reason::RequestFailed, &words::failing(error))
 }
 
 /// Tells that a spec cannot be carried out.

@@ -2,15 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::admissionregistration::v1::{
-    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
-};
 use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
+use crate::admission::{Policy, Webhook};
 use crate::echo_clusters::{condition, tell};
 use crate::namespace::Namespace;
 use crate::wait;
@@ -148,67 +145,22 @@ async fn an_image_that_is_no_echo_server_is_told_as_a_crash_with_its_last_words(
     told_and_taken_back(&namespace, bad, "CrashLoop", &words).await;
 }
 
-/// A policy of the cluster that refuses every pod of one namespace. It goes when this is dropped.
-struct Policy {
-    name: String,
-}
-
-impl Policy {
-    async fn refuse_pods(namespace: &Namespace) -> Self {
-        let name = namespace.name.clone();
-        let policies = Api::<ValidatingAdmissionPolicy>::all(namespace.client.clone());
-        let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(namespace.client.clone());
-        let pods = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
-        let here = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
-        let constraints = json!({"resourceRules": [pods], "namespaceSelector": here});
-        let policy = json!({"metadata": {"name": name}, "spec": {"matchConstraints": constraints,
-            "validations": [{"expression": "false", "message": "no pods on Mondays"}]}});
-        let binding = json!({"metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}});
-        let nothing = PostParams::default();
-        policies
-            .create(&nothing, &serde_json::from_value(policy).unwrap())
-            .await
-            .unwrap();
-        bindings
-            .create(&nothing, &serde_json::from_value(binding).unwrap())
-            .await
-            .unwrap();
-        let refused = async || {
-            let pod = json!({"metadata": {"generateName": "probe-"}, "spec": {"containers": [{"name": "c", "image": "c",
-                "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}],
-                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}}});
-            let dry_run = PostParams {
-                dry_run: true,
-                ..PostParams::default()
-            };
-            let pods =
-                Api::<k8s_openapi::api::core::v1::Pod>::namespaced(namespace.client.clone(), &name);
-            match pods
-                .create(&dry_run, &serde_json::from_value(pod).unwrap())
-                .await
-            {
-                Err(error) if error.to_string().contains("Mondays") => Ok(()),
-                answer => Err(format!("{answer:?}")),
-            }
-        };
-        wait::until_ok("the policy is in force", refused).await;
-        Self { name }
-    }
-}
-
-impl Drop for Policy {
-    fn drop(&mut self) {
-        for kind in [
-            "validatingadmissionpolicybinding",
-            "validatingadmissionpolicy",
-        ] {
-            if let Err(error) =
-                crate::kubectl::run(&["delete", kind, &self.name, "--wait=false"], "")
-            {
-                println!("failed to delete {kind} {}: {error}", self.name);
-            }
-        }
-    }
+#[tokio::test]
+async fn a_child_that_cannot_be_written_because_of_a_broken_webhook_is_told_and_made_later() {
+    let namespace = Namespace::shared("webhook").await;
+    let webhook = Webhook::broken(&namespace).await;
+    namespace.apply("hello", json!({"replicas": 0})).await;
+    let clusters = namespace.api::<EchoCluster>();
+    let is_told = |cluster: &EchoCluster| tell(cluster, "Ready") == "False/RequestFailed";
+    let cluster = wait::until(&clusters, "hello", "told", is_told).await;
+    let message = &condition(&cluster, "Degraded").unwrap().message;
+    assert!(
+        message.contains("failed to apply Service hello"),
+        "{message}"
+    );
+    assert!(message.contains("failed calling webhook"), "{message}");
+    drop(webhook);
+    namespace.ready("hello").await;
 }
 
 impl Namespace {

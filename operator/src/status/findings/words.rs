@@ -1,5 +1,6 @@
 //! The sentences of conditions: what is wrong with which object, and what to do about it.
 
+use crate::apply::Error;
 use crate::apply::outcome::Obstacle;
 use crate::conditions::Reason;
 use crate::observe::ObservedDeployment;
@@ -19,6 +20,16 @@ pub(super) fn refused(obstacle: &Obstacle) -> String {
     let Obstacle { child, message } = obstacle;
     format!(
         "The API server refuses {child}: {message}. Change the EchoCluster, or what refuses it."
+    )
+}
+
+pub(super) fn failing(error: &Error) -> String {
+    let cause = error
+        .cause()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    format!(
+        "The operator {error}{cause}. It tries again; see what ails the API server, or a webhook."
     )
 }
 
