@@ -47,11 +47,22 @@ prepare_cluster() {
   fi
   hack/images.sh build
   say "A local cluster of three nodes"
-  use_local_cluster 3
+  use_local_cluster 3 --metrics
   load_images
+  push_images
   ECHO_OPERATOR_TEST_AUDIT_LOG=$(hack/cluster/cluster audit-log)
   ECHO_OPERATOR_TEST_CLUSTER=$PWD/hack/cluster/cluster
   export ECHO_OPERATOR_TEST_AUDIT_LOG ECHO_OPERATOR_TEST_CLUSTER
+}
+
+# Puts the echo server image into the cluster's registry: for everybody, and for those who log in.
+push_images() {
+  local repository
+  for repository in echo-server private/echo-server; do
+    hack/cluster/cluster push target/images/echo-server.tar "$repository:$version"
+  done
+  ECHO_OPERATOR_TEST_REGISTRY=$(hack/cluster/cluster status | sed -n 's/^registry *//p')
+  export ECHO_OPERATOR_TEST_REGISTRY
 }
 
 cluster() {

@@ -16,7 +16,12 @@ use crate::wait;
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Applies a spec with a mistake, waits until `Degraded` tells of it, and then until a good one has made it well again.
-async fn told_and_taken_back(namespace: &Namespace, bad: Value, reason: &str, words: &[&str]) {
+pub(crate) async fn told_and_taken_back(
+    namespace: &Namespace,
+    bad: Value,
+    reason: &str,
+    words: &[&str],
+) {
     let clusters = namespace.api::<EchoCluster>();
     let started = Instant::now();
     namespace.apply("hello", bad).await;
