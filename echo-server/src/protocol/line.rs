@@ -8,7 +8,7 @@ mod rules;
 
 use memchr::memchr;
 
-pub use rules::{MAX_PREFIX_BYTES, PREFIX, Rules};
+pub use rules::{BadPrefix, MAX_PREFIX_BYTES, PREFIX, Rules};
 
 /// Ends the conversation when it is a whole line, in exactly this case.
 const EXIT: &[u8] = b"exit";
