@@ -15,7 +15,8 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS};
-use limits::{LimitArgs, whole_number};
+use limits::LimitArgs;
+pub(crate) use limits::whole_number;
 
 /// Answers each line of TCP input with a prefix and the line, until the line is "exit".
 #[derive(Debug, Parser)]

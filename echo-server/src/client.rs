@@ -1,10 +1,16 @@
-//! The lab's client: sends each line of its input to an echo server and prints what comes back.
+//! The client: talks to an echo server line by line, probes it, checks that it keeps to the
+//! protocol, and puts load on it.
 //!
 //! Names are resolved by the C library's `getaddrinfo`. In a static binary that works with nothing
 //! but `/etc/resolv.conf` in the file system, search domains and `ndots` included, so cluster DNS
 //! names work in an image that holds nothing else.
 
+mod check;
+mod connect;
 mod conversation;
+mod error;
+pub mod load;
+mod probe;
 mod target;
 
 use std::ffi::OsString;
@@ -13,43 +19,92 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
 
-use crate::cli::Refusal;
+use crate::cli::{Refusal, whole_number};
 use crate::exit;
-pub use conversation::ClientError;
-use conversation::{connect, converse};
+use crate::protocol::line::{BadPrefix, PREFIX, Rules};
+use check::CheckArgs;
+pub use error::ClientError;
+use load::LoadArgs;
+use probe::ProbeArgs;
 use target::Target;
 
 /// The program's name, by which `echo-server` knows that the client is meant.
 const NAME: &str = "echo-client";
 
-/// Bounds of `--timeout-seconds`: an hour is longer than anyone waits.
-const TIMEOUT_SECONDS: std::ops::RangeInclusive<u64> = 1..=3600;
-
 /// Sends each line of standard input to an echo server and prints "Server response: " and the
 /// answer. Ends after the line "exit", or with the input.
 #[derive(Debug, Parser)]
 #[command(name = NAME, version)]
-struct Args {
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Arguments {
+    /// What else to do.
+    #[command(subcommand)]
+    action: Option<Action>,
+
     /// The server, such as an EchoCluster's address; the port is 12345 if there is none. IPv6
     /// addresses with a port stand in brackets: `[::1]:12345`
-    #[arg(value_name = "HOST[:PORT]")]
-    server: Target,
+    #[arg(value_name = "HOST[:PORT]", required = true)]
+    server: Option<Target>,
 
-    /// Seconds to wait for the connection, and for each answer to go on, 1 to 3600
-    #[arg(long, value_name = "SECONDS", default_value = "10", value_parser = parse_timeout)]
-    timeout_seconds: u64,
+    /// How long to wait.
+    #[command(flatten)]
+    timeout: Timeout,
 }
 
-/// Reads `--timeout-seconds`.
-fn parse_timeout(text: &str) -> Result<u64, String> {
-    let (least, most) = (TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end());
-    let seconds = text
-        .parse()
-        .ok()
-        .filter(|seconds| TIMEOUT_SECONDS.contains(seconds));
-    seconds.ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+/// What can be done besides a conversation.
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Send one line and print how long its answer took; exit code 1 if it is not answered rightly
+    Probe(ProbeArgs),
+    /// Put load on a server, check every byte of its answers, and print rate and latency
+    Load(LoadArgs),
+    /// Check that a server keeps to the protocol, case by case
+    Check(CheckArgs),
+}
+
+/// The server of a subcommand, and what is known about it.
+#[derive(Debug, Args)]
+struct Server {
+    /// The server; the port is 12345 if there is none
+    #[arg(value_name = "HOST[:PORT]")]
+    target: Target,
+
+    /// What the server puts before every answered line; may be empty
+    #[arg(long, value_name = "TEXT", default_value = PREFIX, value_parser = parse_prefix)]
+    prefix: String,
+
+    /// How long to wait.
+    #[command(flatten)]
+    timeout: Timeout,
+}
+
+/// How long anything may take.
+#[derive(Debug, Args)]
+struct Timeout {
+    /// Seconds to wait for the connection, and for each answer to go on, 1 to 3600
+    #[arg(long, value_name = "SECONDS", default_value = "10")]
+    #[arg(value_parser = whole_number(1, 3600))] // an hour is longer than anyone waits
+    timeout_seconds: u32,
+}
+
+impl Timeout {
+    /// Gives it as a duration.
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.timeout_seconds.into())
+    }
+}
+
+/// Reads a prefix: what the server's flag takes.
+fn parse_prefix(text: &str) -> Result<String, BadPrefix> {
+    Rules::new(text, 0).map(|_| text.to_owned())
+}
+
+/// Writes a time in milliseconds, without the bytes of an image that floating point would take.
+fn milliseconds(time: Duration) -> String {
+    let microseconds = time.as_micros();
+    format!("{}.{:03}", microseconds / 1000, microseconds % 1000)
 }
 
 /// Tells whether a program was started under the client's name.
@@ -57,26 +112,30 @@ pub fn is_meant(program: Option<OsString>) -> bool {
     program.is_some_and(|program| Path::new(&program).file_name() == Some(NAME.as_ref()))
 }
 
-/// Runs the client over standard input and output. Exit code 0 after `exit` or the end of input, 1
-/// for a failure, 2 for bad flags.
+/// Runs the client over standard input and output. Exit code 0 if all went well, 1 for a failure, 2
+/// for bad flags.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = match Args::try_parse_from(arguments) {
-        Ok(args) => args,
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
         Err(error) => return exit::refuse(NAME, &Refusal::from(error)),
     };
-    match run(&args) {
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::fail(NAME, &error),
     }
 }
 
-/// Connects and converses.
-fn run(args: &Args) -> Result<(), ClientError> {
-    let patience = Duration::from_secs(args.timeout_seconds);
-    let stream = connect(&args.server, patience)?;
-    converse(
-        &stream,
-        BufReader::new(io::stdin().lock()),
-        &mut io::stdout().lock(),
-    )
+/// Does what is asked for.
+fn run(arguments: &Arguments) -> Result<(), ClientError> {
+    let output = &mut io::stdout().lock();
+    match (&arguments.action, &arguments.server) {
+        (Some(Action::Probe(args)), _) => probe::run(args, output),
+        (Some(Action::Load(args)), _) => load::main(args, output),
+        (Some(Action::Check(args)), _) => check::run(args, output),
+        (None, Some(server)) => {
+            let stream = connect::connect(server, arguments.timeout.patience())?;
+            conversation::converse(&stream, BufReader::new(io::stdin().lock()), output)
+        }
+        (None, None) => Ok(()), // clap has refused that
+    }
 }

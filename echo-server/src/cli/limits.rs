@@ -82,7 +82,7 @@ fn count(number: u32) -> usize {
 }
 
 /// Reads a number within bounds, or words what it may be.
-pub(super) fn whole_number(
+pub(crate) fn whole_number(
     least: u32,
     most: u32,
 ) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {

@@ -3,9 +3,13 @@
 
 #[cfg(test)]
 mod running;
+#[cfg(test)]
+mod wrong;
 
 #[cfg(test)]
 mod admin;
+#[cfg(test)]
+mod check;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
@@ -16,3 +20,7 @@ mod echo;
 mod flags;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod probe;

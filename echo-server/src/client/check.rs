@@ -1,0 +1,144 @@
+//! Checks that a server keeps to the `Line` protocol: a list of cases that any line echo server can
+//! be put through, whatever it puts before its answers.
+
+mod cases;
+mod conversations;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+use super::Server;
+use super::connect::connect;
+use super::error::{ClientError, in_plain_words, quote};
+use cases::{CASES, Case, Does};
+
+/// The flags of `check`.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Whom to check.
+    #[command(flatten)]
+    server: Server,
+
+    /// Leave a case out; may be repeated
+    #[arg(long, value_name = "CASE")]
+    #[arg(value_parser = PossibleValuesParser::new(CASES.iter().map(|case| case.name)))]
+    skip: Vec<String>,
+}
+
+/// A server being checked.
+struct Subject<'a>(&'a Server);
+
+impl Subject<'_> {
+    /// Connects.
+    fn connect(&self) -> Result<TcpStream, ClientError> {
+        connect(&self.0.target, self.0.timeout.patience())
+    }
+
+    /// Gives the answers that lines call for.
+    fn answers(&self, lines: &[&[u8]]) -> Vec<u8> {
+        let prefix = self.0.prefix.as_bytes();
+        let answer = |line: &&[u8]| [prefix, line, b"\n"].concat();
+        lines.iter().flat_map(answer).collect()
+    }
+
+    /// Sends a question, then the end of input unless the server has to end by itself, and
+    /// compares all that comes until the server ends its output.
+    fn converse(&self, question: &[u8], ends: bool, expected: &[u8]) -> Result<(), ClientError> {
+        let stream = self.connect()?;
+        let found = thread::scope(|scope| {
+            let sending = thread::Builder::new().spawn_scoped(scope, || {
+                let mut writer = &stream;
+                // A server that has ended takes no more; what it said is what counts.
+                drop(writer.write_all(question));
+                if ends {
+                    drop(stream.shutdown(Shutdown::Write));
+                }
+            });
+            sending.map_err(ClientError::Wait)?;
+            let mut found = Vec::new();
+            let read = (&stream).read_to_end(&mut found);
+            drop(stream.shutdown(Shutdown::Both)); // so that sending ends as well
+            match read {
+                Err(error) if found == expected => Err(never_ended(error)),
+                _ => Ok(found),
+            }
+        })?;
+        compare(expected, &found)
+    }
+}
+
+/// Puts the server through all cases, prints how each went, and a count.
+///
+/// # Errors
+/// [`ClientError::Connect`] if there is no server, [`ClientError::Check`] if a case failed.
+pub(super) fn run(args: &CheckArgs, output: &mut impl Write) -> Result<(), ClientError> {
+    let subject = Subject(&args.server);
+    drop(subject.connect()?); // one error rather than one for each case
+    let is_chosen = |case: &&Case| !args.skip.iter().any(|name| name == case.name);
+    let (mut failed, mut all) = (0, 0);
+    for case in CASES.iter().filter(is_chosen) {
+        all += 1;
+        let went = go_through(&subject, case);
+        let line = match &went {
+            Ok(()) => format!("pass  {}: {}\n", case.name, case.says),
+            Err(error) => format!("FAIL  {}: {}; {}\n", case.name, case.says, words(error)),
+        };
+        failed += usize::from(went.is_err());
+        let printed = output.write_all(line.as_bytes());
+        printed.map_err(ClientError::Output)?;
+    }
+    let count = writeln!(output, "{} passed, {failed} failed", all - failed);
+    count.map_err(ClientError::Output)?;
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(ClientError::Check { failed, all })
+    }
+}
+
+/// Goes through one case.
+fn go_through(subject: &Subject<'_>, case: &Case) -> Result<(), ClientError> {
+    match case.does {
+        Does::Answers { question, lines } => {
+            subject.converse(question, true, &subject.answers(lines))
+        }
+        Does::Ends { question, lines } => {
+            subject.converse(question, false, &subject.answers(lines))
+        }
+        Does::Converses(conversation) => conversation(subject),
+    }
+}
+
+/// Compares bytes, and words the first difference.
+fn compare(expected: &[u8], found: &[u8]) -> Result<(), ClientError> {
+    if expected == found {
+        return Ok(());
+    }
+    let pairs = expected.iter().zip(found);
+    let same = pairs.take_while(|(one, other)| one == other).count();
+    let from = |bytes: &[u8]| quote(bytes.get(same.saturating_sub(20)..).unwrap_or_default());
+    Err(ClientError::WrongAnswer {
+        expected: from(expected),
+        found: from(found),
+    })
+}
+
+/// Words that all answers were right and the end did not come.
+fn never_ended(error: std::io::Error) -> ClientError {
+    if error.kind() == ErrorKind::WouldBlock {
+        let words = "answered rightly, but did not end its output";
+        ClientError::Answer(std::io::Error::new(ErrorKind::TimedOut, words))
+    } else {
+        ClientError::Answer(in_plain_words(error))
+    }
+}
+
+/// Writes an error and what is behind it.
+fn words(error: &ClientError) -> String {
+    let source = std::error::Error::source(error);
+    source.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}

@@ -1,0 +1,207 @@
+//! One connection under load: what it may send, what it has sent, and what it still waits for.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+
+use super::super::error::{in_plain_words, quote};
+use super::histogram::Histogram;
+use super::script::Script;
+
+/// Why a connection is of no use any more.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The server has ended its output.
+    Closed,
+    /// The connection could not be made, or broke.
+    Failed(io::Error),
+    /// The server sent other bytes than it should.
+    Corrupt {
+        /// What should have come, quoted.
+        expected: String,
+        /// What came, quoted.
+        found: String,
+    },
+}
+
+/// A connection, and where its conversation is. Times are nanoseconds since the load was made.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The socket, which may not be connected yet; none once the connection was given up.
+    stream: Option<TcpStream>,
+    /// Whom it talks to.
+    pub address: SocketAddr,
+    /// Its place among the connections.
+    token: Token,
+    /// The script's line with which this conversation began.
+    first: u64,
+    /// How many lines it may have sent by now.
+    allowed: u64,
+    /// The bytes that it has sent.
+    sent: u64,
+    /// The bytes that it has received, all of them right.
+    received: u64,
+    /// The lines that were answered.
+    pub answered: u64,
+    /// When lines that are not answered yet were due, and how many at each time.
+    waiting: VecDeque<(u64, u64)>,
+}
+
+impl Connection {
+    /// Begins to connect. The conversation will begin with the script's line `first`.
+    pub(super) fn open(
+        address: SocketAddr,
+        token: Token,
+        first: u64,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            stream: Some(connect(address, token, registry)?),
+            address,
+            token,
+            first,
+            allowed: 0,
+            sent: 0,
+            received: 0,
+            answered: 0,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    /// Tells whether it is connected by now, or why it cannot be.
+    pub(super) fn is_connected(&self) -> io::Result<bool> {
+        let Some(stream) = &self.stream else {
+            return Ok(false);
+        };
+        if let Some(error) = stream.take_error()? {
+            return Err(in_plain_words(error));
+        }
+        Ok(stream.peer_addr().is_ok())
+    }
+
+    /// Counts the lines that are due and not answered.
+    pub(super) fn pending(&self) -> u64 {
+        self.allowed - self.answered
+    }
+
+    /// Lets it send lines that are due at a time.
+    pub(super) fn allow(&mut self, lines: u64, due: u64) {
+        self.allowed += lines;
+        self.waiting.push_back((due, lines));
+    }
+
+    /// Sends as much as is allowed and the socket takes. The rest goes out when the socket is
+    /// writable.
+    pub(super) fn send(&mut self, script: &Script) -> Result<(), Broken> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        loop {
+            let left = self.allowed * script.question_bytes - self.sent;
+            if left == 0 {
+                return Ok(());
+            }
+            match stream.write(script.question(self.first, self.sent, left)) {
+                Ok(length) => self.sent += u64::try_from(length).unwrap_or_default(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(Broken::Failed(in_plain_words(error))),
+            }
+        }
+    }
+
+    /// Receives what there is, or all there will be if the server `is_ending`. Compares every byte,
+    /// and records the latency of each line that is answered; `now` is asked after each read.
+    pub(super) fn receive(
+        &mut self,
+        script: &Script,
+        buffer: &mut [u8],
+        is_ending: bool,
+        latency: &mut Histogram,
+        now: impl Fn() -> u64,
+    ) -> Result<(), Broken> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        loop {
+            let length = match stream.read(buffer) {
+                Ok(0) => return Err(Broken::Closed),
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(Broken::Failed(in_plain_words(error))),
+            };
+            let found = buffer.get(..length).unwrap_or_default();
+            if let Some(expected) = script.expected(self.first, self.received, found) {
+                let [expected, found] = [expected, found].map(quote);
+                return Err(Broken::Corrupt { expected, found });
+            }
+            self.received += u64::try_from(length).unwrap_or_default();
+            let answered = self.received / script.answer_bytes;
+            if answered > self.allowed {
+                return Err(Broken::Corrupt {
+                    expected: "nothing more".to_owned(),
+                    found: quote(found),
+                });
+            }
+            let lines = answered - self.answered;
+            self.answered = answered;
+            record(&mut self.waiting, lines, now(), latency);
+            if length < buffer.len() && !is_ending {
+                return Ok(()); // the socket is empty; more will be another event
+            }
+        }
+    }
+
+    /// Connects anew. Lines that were due and not answered are sent again, and keep the time at
+    /// which they were due.
+    ///
+    /// # Errors
+    /// The system's, when there is no free port or descriptor.
+    pub(super) fn reopen(&mut self, script: &Script, registry: &Registry) -> io::Result<()> {
+        self.stream = None; // closed first, so that one descriptor is enough
+        self.stream = Some(connect(self.address, self.token, registry)?);
+        self.first = (self.first + self.answered) % script.lines;
+        self.allowed -= self.answered;
+        (self.sent, self.received, self.answered) = (0, 0, 0);
+        Ok(())
+    }
+
+    /// Closes it for good, and gives how many lines stay without an answer.
+    pub(super) fn give_up(&mut self) -> u64 {
+        self.stream = None;
+        let unanswered = self.pending();
+        self.answered = self.allowed;
+        self.waiting.clear();
+        unanswered
+    }
+
+    /// Tells whether it was given up.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.stream.is_none()
+    }
+}
+
+/// Begins to connect.
+fn connect(address: SocketAddr, token: Token, registry: &Registry) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    Ok(stream)
+}
+
+/// Takes so many lines from those that wait, the oldest first, and records how long they have
+/// waited.
+fn record(waiting: &mut VecDeque<(u64, u64)>, lines: u64, now: u64, latency: &mut Histogram) {
+    let mut left = lines;
+    while let Some((due, count)) = waiting.front_mut().filter(|_| left > 0) {
+        let taken = left.min(*count);
+        latency.record(now.saturating_sub(*due), taken);
+        left -= taken;
+        *count -= taken;
+        if *count == 0 {
+            waiting.pop_front();
+        }
+    }
+}

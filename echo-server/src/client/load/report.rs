@@ -1,0 +1,195 @@
+//! What a load has found, as a table for people and as JSON for programs.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::super::milliseconds;
+use super::histogram::Histogram;
+
+/// The quantiles that are told, in millionths, and their names in the table and in JSON.
+const QUANTILES: [(u32, &str, &str); 5] = [
+    (500_000, "p50", "p50"),
+    (900_000, "p90", "p90"),
+    (990_000, "p99", "p99"),
+    (999_000, "p99.9", "p99_9"),
+    (999_900, "p99.99", "p99_99"),
+];
+
+/// What came of a load, or of the part of it that is over.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Lines that were answered, each byte of which was right.
+    pub lines: u64,
+    /// How long it took, until the last answer.
+    pub elapsed: Duration,
+    /// From when a line was due until it was answered.
+    pub latency: Histogram,
+    /// The bytes of the answered lines.
+    pub sent_bytes: u64,
+    /// The bytes of their answers.
+    pub received_bytes: u64,
+    /// Connections made after the first ones.
+    pub reconnected: u64,
+    /// Connections that the server ended; what was not answered was sent again.
+    pub closed: u64,
+    /// Connections that could not be made or broke; what was not answered was sent again.
+    pub failed: u64,
+    /// Connections on which the server sent wrong bytes.
+    pub corrupt: u64,
+    /// Connections given up, since they ended before they had answered anything.
+    pub given_up: u64,
+    /// Lines that were due and have no answer.
+    pub unanswered: u64,
+    /// What went wrong first, in words.
+    pub first_trouble: Option<String>,
+}
+
+impl Report {
+    /// Tells whether every line was answered, and rightly. Connections that the server ended are no
+    /// fault as long as their lines were answered by others.
+    pub fn is_clean(&self) -> bool {
+        self.failed + self.corrupt + self.given_up + self.unanswered == 0
+    }
+
+    /// Gives the lines that were answered in a second.
+    pub fn lines_per_second(&self) -> u64 {
+        per_second(self.lines, self.elapsed)
+    }
+
+    /// Words what is wrong, the first of it in full.
+    pub(super) fn trouble(&self) -> String {
+        let Self {
+            corrupt,
+            unanswered,
+            failed,
+            given_up,
+            ..
+        } = self;
+        let first = self.first_trouble.as_deref().unwrap_or("no answer in time");
+        format!(
+            "wrong bytes on {corrupt} connections, {unanswered} lines unanswered, {failed} \
+             connections failed, {given_up} given up; first: {first}"
+        )
+    }
+
+    /// Gives the table.
+    pub(super) fn table(&self) -> String {
+        let megabytes = |bytes| per_second(bytes, self.elapsed) / 1_000_000;
+        let mut latency = String::new();
+        for (millionths, name, _) in QUANTILES {
+            let value = milliseconds(self.latency.quantile(millionths));
+            _ = write!(latency, "{name} {value}  ");
+        }
+        format!(
+            "lines        {} answered, {} unanswered, {} connections with wrong bytes\n\
+             rate         {} lines/s, {} MB/s sent, {} MB/s received\n\
+             latency ms   {latency}max {}\n\
+             connections  {} opened again, {} ended by the server, {} failed, {} given up\n",
+            self.lines,
+            self.unanswered,
+            self.corrupt,
+            self.lines_per_second(),
+            megabytes(self.sent_bytes),
+            megabytes(self.received_bytes),
+            milliseconds(self.latency.longest()),
+            self.reconnected,
+            self.closed,
+            self.failed,
+            self.given_up,
+        )
+    }
+
+    /// Gives one JSON object on one line. Latencies are nanoseconds.
+    pub(super) fn json(&self) -> String {
+        let mut latency = String::new();
+        for (millionths, _, name) in QUANTILES {
+            let value = self.latency.quantile(millionths).as_nanos();
+            _ = write!(latency, "\"{name}\":{value},");
+        }
+        format!(
+            "{{\"lines\":{},\"unanswered\":{},\"milliseconds\":{},\"lines_per_second\":{},\
+             \"sent_bytes\":{},\"received_bytes\":{},\"latency_nanoseconds\":{{{latency}\"max\":{}}},\
+             \"connections\":{{\"reconnected\":{},\"closed\":{},\"failed\":{},\"given_up\":{},\
+             \"corrupt\":{}}}}}\n",
+            self.lines,
+            self.unanswered,
+            self.elapsed.as_millis(),
+            self.lines_per_second(),
+            self.sent_bytes,
+            self.received_bytes,
+            self.latency.longest().as_nanos(),
+            self.reconnected,
+            self.closed,
+            self.failed,
+            self.given_up,
+            self.corrupt,
+        )
+    }
+
+    /// Gives one line about the time since an earlier report.
+    pub(super) fn progress(&self, earlier: &Self) -> String {
+        let lines = self.lines - earlier.lines;
+        let since = self.elapsed.saturating_sub(earlier.elapsed);
+        format!(
+            "{} s: {} lines/s, p99 so far {} ms, {} wrong\n",
+            self.elapsed.as_secs(),
+            per_second(lines, since),
+            milliseconds(self.latency.quantile(990_000)),
+            self.corrupt
+        )
+    }
+}
+
+/// Divides a count by a time.
+fn per_second(count: u64, elapsed: Duration) -> u64 {
+    let per_second = u128::from(count) * 1_000_000_000 / elapsed.as_nanos().max(1);
+    u64::try_from(per_second).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_reads_as_a_table_and_as_json() {
+        let mut report = Report {
+            lines: 3_000,
+            elapsed: Duration::from_millis(1_500),
+            sent_bytes: 6_000_000,
+            received_bytes: 9_000_000,
+            closed: 1,
+            ..Report::default()
+        };
+        report.latency.record(100, 3_000);
+        assert_eq!(
+            report.table(),
+            "lines        3000 answered, 0 unanswered, 0 connections with wrong bytes\n\
+             rate         2000 lines/s, 4 MB/s sent, 6 MB/s received\n\
+             latency ms   p50 0.000  p90 0.000  p99 0.000  p99.9 0.000  p99.99 0.000  max 0.000\n\
+             connections  0 opened again, 1 ended by the server, 0 failed, 0 given up\n"
+        );
+        assert_eq!(
+            report.json(),
+            "{\"lines\":3000,\"unanswered\":0,\"milliseconds\":1500,\"lines_per_second\":2000,\
+             \"sent_bytes\":6000000,\"received_bytes\":9000000,\"latency_nanoseconds\":{\"p50\":100,\
+             \"p90\":100,\"p99\":100,\"p99_9\":100,\"p99_99\":100,\"max\":100},\
+             \"connections\":{\"reconnected\":0,\"closed\":1,\"failed\":0,\"given_up\":0,\
+             \"corrupt\":0}}\n"
+        );
+    }
+
+    #[test]
+    fn an_end_by_the_server_is_no_fault_but_anything_else_is() {
+        let with = |change: fn(&mut Report)| {
+            let mut report = Report::default();
+            change(&mut report);
+            report.is_clean()
+        };
+        assert!(with(|report| report.closed = 1));
+        assert!(with(|report| report.reconnected = 1));
+        assert!(!with(|report| report.corrupt = 1));
+        assert!(!with(|report| report.failed = 1));
+        assert!(!with(|report| report.given_up = 1));
+        assert!(!with(|report| report.unanswered = 1));
+    }
+}

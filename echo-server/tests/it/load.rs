@@ -1,0 +1,326 @@
+//! `echo-client load`: what it finds out about servers that are slow, wrong or gone.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use echo_server::client::load::{Load, Pacing, Plan, Report};
+
+use crate::running::Running;
+use crate::wrong::{converse, is_exit, right, serve, serve_by};
+
+/// A closed loop of four connections with lines of ten bytes.
+fn plan(server: SocketAddr) -> Plan {
+    Plan {
+        addresses: vec![server],
+        connections: 4,
+        line_bytes: 10,
+        prefix: b"Server received: ".to_vec(),
+        pacing: Pacing::Closed { in_flight: 3 },
+        lines_per_connection: None,
+        patience: Duration::from_secs(5),
+    }
+}
+
+/// Puts load on a server for a while.
+fn run(plan: Plan, milliseconds: u64) -> Report {
+    let mut load = Load::connect(plan).unwrap();
+    load.run(Duration::from_millis(milliseconds), &mut |_| ())
+        .unwrap()
+}
+
+/// Runs the program.
+fn program(server: SocketAddr, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_echo-client"))
+        .args(["load", &server.to_string()])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn all_lines_of_all_kinds_of_load_are_answered() {
+    let listeners = ["line:127.0.0.1:0", "line:[::1]:0"];
+    let server = Running::start_with(&listeners, Duration::from_secs(1));
+    let one = plan(server.address);
+    let plans = [
+        Plan {
+            addresses: vec![server.address, server.others[0]],
+            ..one.clone()
+        },
+        Plan {
+            line_bytes: 0,
+            pacing: Pacing::Closed { in_flight: 100 },
+            ..one.clone()
+        },
+        Plan {
+            line_bytes: 1 << 20,
+            ..one.clone()
+        },
+        Plan {
+            connections: 300,
+            ..one.clone()
+        },
+    ];
+    for plan in plans {
+        let what = format!("{plan:?}");
+        let report = run(plan, 300);
+        assert!(
+            report.is_clean() && report.lines > 10,
+            "{what}: {}",
+            report.lines
+        );
+        assert_eq!((report.closed, report.reconnected), (0, 0), "{what}");
+    }
+    let short = run(
+        Plan {
+            lines_per_connection: Some(2),
+            ..one
+        },
+        300,
+    );
+    assert!(short.is_clean() && short.reconnected > 10);
+}
+
+#[test]
+fn a_load_can_be_put_on_again() {
+    let server = Running::start(Duration::from_secs(1));
+    let mut load = Load::connect(plan(server.address)).unwrap();
+    for _ in 0..3 {
+        let report = load.run(Duration::from_millis(50), &mut |_| ()).unwrap();
+        assert!(report.is_clean() && report.lines > 10);
+    }
+}
+
+#[test]
+fn one_wrong_byte_in_thousands_of_lines_is_found() {
+    for place in [0, 20, 27] {
+        let server = serve_by(move |stream| {
+            thread::spawn(move || {
+                let mut lines = 0;
+                let answer = |line: &[u8]| {
+                    lines += 1;
+                    let mut answer = right(line)?;
+                    answer[place] ^= u8::from(lines == 500);
+                    Some(answer)
+                };
+                converse(&stream, answer, is_exit);
+            });
+        });
+        let report = run(
+            Plan {
+                connections: 1,
+                ..plan(server)
+            },
+            1_000,
+        );
+        assert!(report.corrupt >= 1, "byte {place}: {} lines", report.lines);
+        assert!(!report.is_clean());
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_or_repeated_is_found() {
+    for repeats in [0, 2] {
+        let server = serve_by(move |stream| {
+            thread::spawn(move || {
+                let mut lines = 0;
+                let answer = |line: &[u8]| {
+                    lines += 1;
+                    Some(right(line)?.repeat(if lines == 50 { repeats } else { 1 }))
+                };
+                converse(&stream, answer, is_exit);
+            });
+        });
+        let report = run(
+            Plan {
+                connections: 1,
+                ..plan(server)
+            },
+            500,
+        );
+        assert!(
+            report.corrupt >= 1,
+            "{repeats} times: {} lines",
+            report.lines
+        );
+    }
+}
+
+/// Starts a server that answers at once but for one line on each connection, before which it does
+/// nothing for a second.
+fn stalling() -> SocketAddr {
+    serve_by(|stream| {
+        thread::spawn(move || {
+            let (_kept, never) = channel::<()>();
+            let mut lines = 0;
+            let answer = |line: &[u8]| {
+                lines += 1;
+                if lines == 20 {
+                    let waited = never.recv_timeout(Duration::from_secs(1));
+                    assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+                }
+                right(line)
+            };
+            converse(&stream, answer, is_exit);
+        });
+    })
+}
+
+#[test]
+fn in_an_open_loop_a_stall_is_as_long_as_it_was_for_all_who_would_have_come() {
+    let pacing = Pacing::Open {
+        lines_per_second: 200,
+    };
+    let report = run(
+        Plan {
+            connections: 1,
+            pacing,
+            ..plan(stalling())
+        },
+        1_500,
+    );
+    assert!(report.is_clean());
+    assert_eq!(report.lines, 300); // those of the stall as well
+    // 200 lines were due while nothing was answered, at even distances: half of them, which is a
+    // third of all, had to wait for half a second or longer.
+    assert!(
+        report.quantile_ms(670_000) >= 480,
+        "{} ms",
+        report.quantile_ms(670_000)
+    );
+    assert!(
+        report.quantile_ms(900_000) >= 800,
+        "{} ms",
+        report.quantile_ms(900_000)
+    );
+}
+
+#[test]
+fn in_a_closed_loop_a_stall_is_one_slow_line() {
+    let pacing = Pacing::Closed { in_flight: 1 };
+    let report = run(
+        Plan {
+            connections: 1,
+            pacing,
+            ..plan(stalling())
+        },
+        1_500,
+    );
+    assert!(report.is_clean());
+    assert!(
+        report.quantile_ms(900_000) < 480,
+        "{} ms",
+        report.quantile_ms(900_000)
+    );
+    assert!(report.latency.longest() >= Duration::from_millis(990));
+}
+
+/// Reads a report's latency.
+trait Milliseconds {
+    fn quantile_ms(&self, millionths: u32) -> u128;
+}
+
+impl Milliseconds for Report {
+    fn quantile_ms(&self, millionths: u32) -> u128 {
+        self.latency.quantile(millionths).as_millis()
+    }
+}
+
+#[test]
+fn lines_that_a_server_leaves_when_it_closes_are_answered_on_the_next_connection() {
+    let server = serve_by(|stream| {
+        thread::spawn(move || {
+            let mut lines = 0;
+            let answer = |line: &[u8]| {
+                lines += 1;
+                right(line).filter(|_| lines <= 10)
+            };
+            converse(&stream, answer, is_exit);
+        });
+    });
+    let pacing = Pacing::Open {
+        lines_per_second: 500,
+    };
+    let report = run(
+        Plan {
+            pacing,
+            ..plan(server)
+        },
+        400,
+    );
+    assert_eq!(
+        (report.lines, report.unanswered, report.corrupt),
+        (200, 0, 0)
+    );
+    assert!(report.closed + report.failed >= 16 && report.given_up == 0);
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_given_up() {
+    let report = run(plan(serve(|_| None, is_exit)), 10_000);
+    assert_eq!(
+        (report.lines, report.given_up, report.unanswered),
+        (0, 4, 12)
+    );
+    assert!(report.elapsed < Duration::from_secs(5));
+}
+
+#[test]
+fn lines_without_an_answer_are_counted_after_the_timeout() {
+    let server = serve(|_| Some(Vec::new()), is_exit);
+    let output = program(
+        server,
+        &["--timeout-seconds=1", "--connections=3", "--quiet"],
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains(" 3 lines unanswered, "), "{text}");
+}
+
+#[test]
+fn the_program_prints_a_table_or_json_and_its_progress() {
+    let server = Running::start(Duration::from_secs(1));
+    let arguments = ["--rate=100", "--seconds=2"];
+    let output = program(server.address, &arguments);
+    let [table, progress] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(
+        table.starts_with("lines        200 answered, 0 unanswered, "),
+        "{table}"
+    );
+    assert!(progress.starts_with("1 s: "), "{progress}");
+    let output = program(
+        server.address,
+        &[&arguments[..], &["--json", "--quiet"]].concat(),
+    );
+    let [json, progress] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(
+        json.starts_with("{\"lines\":200,\"unanswered\":0,"),
+        "{json}"
+    );
+    assert_eq!(progress, "");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let output = program("127.0.0.1:1".parse().unwrap(), &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text,
+        "echo-client: failed to connect to 127.0.0.1:1: connection refused: nothing listens there\n"
+    );
+}
+
+#[test]
+fn an_open_loop_keeps_no_lines_in_flight() {
+    let output = program(
+        "127.0.0.1:1".parse().unwrap(),
+        &["--rate=1", "--in-flight=2"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+}

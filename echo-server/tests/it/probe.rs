@@ -1,0 +1,79 @@
+//! `echo-client probe`: what it prints, and its exit code.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crate::running::Running;
+use crate::wrong::{is_exit, right, serve};
+
+fn probe(server: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_echo-client"))
+        .args(["probe", server])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Probes in vain, and gives what is said about it.
+fn failure(server: SocketAddr, arguments: &[&str]) -> String {
+    let output = probe(&server.to_string(), arguments);
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn an_answer_is_told_with_its_times_over_ipv4_and_ipv6() {
+    let listeners = ["line:127.0.0.1:0", "line:[::1]:0"];
+    let server = Running::start_with(&listeners, Duration::from_secs(1));
+    for address in [server.address, server.others[0]] {
+        let output = probe(&address.to_string(), &["--line=a b"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let times = text.strip_prefix(&format!("{address}: connect ")).unwrap();
+        let (connect, echo) = times.split_once(" ms, echo ").unwrap();
+        for time in [connect, echo.strip_suffix(" ms\n").unwrap()] {
+            assert!(time.parse::<f64>().unwrap() > 0.0, "{text}");
+        }
+    }
+}
+
+#[test]
+fn every_address_of_a_name_can_be_probed_and_one_that_fails_is_a_failure() {
+    let server = Running::start_with(&["line:0"], Duration::from_secs(1));
+    let port = server.address.port();
+    let both = probe(&format!("localhost:{port}"), &["--all-addresses"]);
+    let text = String::from_utf8(both.stdout).unwrap();
+    assert!(
+        text.contains(&format!("127.0.0.1:{port}: connect ")),
+        "{text}"
+    );
+    let alone = Running::start(Duration::from_secs(1));
+    let name = format!("localhost:{}", alone.address.port());
+    assert_eq!(probe(&name, &[]).status.code(), Some(0));
+    if text.contains("[::1]") {
+        let output = probe(&name, &["--all-addresses"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            text.contains(&format!("[::1]:{}: failed\n", alone.address.port())),
+            "{text}"
+        );
+        assert_eq!(output.status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_wrong_answer_or_none_is_a_failure() {
+    assert_eq!(
+        failure(serve(|line| Some(line.to_vec()), is_exit), &[]),
+        "echo-client: expected the answer \"Server received: probe\\n\", but got \"probe\\n\"\n"
+    );
+    assert_eq!(
+        failure(serve(|_| None, is_exit), &[]),
+        "echo-client: the server closed the connection before it had answered\n"
+    );
+    assert_eq!(
+        failure(serve(right, is_exit), &["--prefix=> "]),
+        "echo-client: expected the answer \"> probe\\n\", but got \"Server received: probe\\n\"\n"
+    );
+}
