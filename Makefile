@@ -11,7 +11,7 @@ export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
 
-.PHONY: help setup fmt lint verify test unit-test cluster-test crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
+.PHONY: help setup fmt lint verify test unit-test cluster-test bench-echo crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -30,6 +30,9 @@ unit-test: ## Run the tests that need no cluster
 
 cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBECONFIG_FOR_TESTS
 	@hack/test.sh cluster
+
+bench-echo: ## Compare the echo server with others, and write docs/performance.md (BENCH_SECONDS=40)
+	@hack/bench-echo.sh
 
 lint: ## Check formats, lints, documents, tiers, generated files and scripts
 	@hack/lint.sh

@@ -1,0 +1,207 @@
+//! What the echo server is meant to reach, and whether it does.
+
+use crate::Figures;
+use crate::race::Window;
+use crate::server::Peer;
+
+/// A figure, and what it should be.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    /// What is meant.
+    pub what: &'static str,
+    /// The bound.
+    bound: Bound,
+    /// What was measured; none if there was nothing to measure it against.
+    measured: Option<f64>,
+    /// Digits after the point, and the unit.
+    form: (usize, &'static str),
+}
+
+/// Which way is better.
+#[derive(Debug, Clone, Copy)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+use Bound::{AtLeast, AtMost};
+
+impl Goal {
+    /// Words the goal, what was measured, and what that means.
+    pub(crate) fn cells(&self) -> [String; 3] {
+        let (digits, unit) = self.form;
+        let (sign, bound, is_met) = match self.bound {
+            AtMost(most) => ("≤", most, self.measured.map(|measured| measured <= most)),
+            AtLeast(least) => ("≥", least, self.measured.map(|measured| measured >= least)),
+        };
+        let verdict = match is_met {
+            Some(true) => "met",
+            Some(false) => "**missed**",
+            None => "not measured",
+        };
+        let measured = self
+            .measured
+            .map(|measured| format!("{measured:.digits$}{unit}"));
+        [
+            format!("{sign} {bound}{unit}"),
+            measured.unwrap_or_default(),
+            verdict.to_owned(),
+        ]
+    }
+}
+
+/// Lists all goals with what was measured.
+pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
+    let mut goals = ratios(figures);
+    let ours = figures.idle.iter().find(|idle| idle.peer == Peer::Echo);
+    let stuck = figures.stuck.iter().find(|(peer, _)| *peer == Peer::Echo);
+    let start = figures.starts.iter().find(|(peer, _)| *peer == Peer::Echo);
+    let megabytes = |bytes: u64| bytes as f64 / 1e6;
+    let goal = |what, bound, measured, form| Goal {
+        what,
+        bound,
+        measured,
+        form,
+    };
+    goals.extend([
+        goal(
+            "own memory of an idle connection",
+            AtMost(48.0),
+            ours.map(|idle| idle.per_connection),
+            (0, " B"),
+        ),
+        goal(
+            "resident memory with 10,000 idle connections",
+            AtMost(3.5),
+            ours.map(|idle| megabytes(idle.resident)),
+            (2, " MB"),
+        ),
+        goal(
+            "wake-ups in a second with 10,000 idle connections",
+            AtMost(0.0),
+            ours.map(|idle| idle.wake_ups),
+            (1, ""),
+        ),
+        goal(
+            "own memory of a stuck reader",
+            AtMost(64.0),
+            stuck.map(|(_, stuck)| stuck.per_connection / 1024.0),
+            (1, " KiB"),
+        ),
+        goal(
+            "p99 of 64 others beside 1,000 stuck readers, against without them",
+            AtMost(1.1),
+            stuck.map(|(_, stuck)| stuck.ratio),
+            (2, ""),
+        ),
+        goal(
+            "start to listening",
+            AtMost(3.0),
+            start.map(|(_, start)| *start),
+            (2, " ms"),
+        ),
+        goal(
+            "image, compressed",
+            AtMost(1.0),
+            figures.image_bytes.map(megabytes),
+            (3, " MB"),
+        ),
+    ]);
+    goals
+}
+
+/// The goals that are ratios to another server: what, under which load, against whom, of what, the
+/// bound, and digits.
+type Ratio = (
+    &'static str,
+    &'static str,
+    Peer,
+    fn(&Window) -> f64,
+    Bound,
+    usize,
+);
+const RATIOS: [Ratio; 8] = [
+    (
+        "CPU for a line against C, 64 connections",
+        crate::PING,
+        Peer::Epoll,
+        COST,
+        AtMost(1.05),
+        2,
+    ),
+    (
+        "CPU for a line against C, 1,000 connections",
+        crate::MANY,
+        Peer::Epoll,
+        COST,
+        AtMost(1.10),
+        2,
+    ),
+    (
+        "CPU for a line against Java, 64 connections",
+        crate::PING,
+        Peer::Java,
+        COST,
+        AtMost(0.20),
+        3,
+    ),
+    (
+        "CPU for a line against Java, 1,000 connections",
+        crate::MANY,
+        Peer::Java,
+        COST,
+        AtMost(0.06),
+        3,
+    ),
+    (
+        "lines in a second against C, 32 pipelined",
+        crate::PIPELINED,
+        Peer::Epoll,
+        RATE,
+        AtLeast(1.0),
+        3,
+    ),
+    (
+        "lines in a second against Java, 32 pipelined",
+        crate::PIPELINED,
+        Peer::Java,
+        RATE,
+        AtLeast(130.0),
+        0,
+    ),
+    (
+        "lines in a second against C, 64 KiB lines",
+        crate::LONG,
+        Peer::Epoll,
+        RATE,
+        AtLeast(1.0),
+        3,
+    ),
+    (
+        "connections in a second against C, one line each",
+        crate::SHORT,
+        Peer::Epoll,
+        RATE,
+        AtLeast(1.0),
+        3,
+    ),
+];
+const COST: fn(&Window) -> f64 = |window| window.cost;
+const RATE: fn(&Window) -> f64 = |window| window.rate;
+
+/// Measures the goals that are ratios to another server.
+fn ratios(figures: &Figures) -> Vec<Goal> {
+    let measure = |(what, case, to, of, bound, digits): Ratio| {
+        let raced = figures.races.iter().find(|(raced, _)| raced.name == case);
+        let find = |peer| raced?.1.iter().find(|windows| windows.peer == peer);
+        let measured = find(Peer::Echo)
+            .zip(find(to))
+            .map(|(ours, other)| ours.ratio(other, of));
+        Goal {
+            what,
+            bound,
+            measured,
+            form: (digits, ""),
+        }
+    };
+    RATIOS.into_iter().map(measure).collect()
+}

@@ -1,0 +1,197 @@
+//! The servers: how each is started, and what the system tells about it while it runs.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::processor::{self, Processors};
+
+/// How long a server may take to listen: a virtual machine for Java has to start.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Peer {
+    /// The echo server of this project, with its limits and metrics.
+    Echo,
+    /// The C program.
+    Epoll,
+    /// tokio.
+    Tokio,
+    /// A thread for each connection.
+    Threads,
+    /// The stand-in for the course's server.
+    Java,
+}
+
+impl Peer {
+    /// Its name in tables and pictures.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo-server",
+            Self::Epoll => "C epoll",
+            Self::Tokio => "tokio",
+            Self::Threads => "Rust threads",
+            Self::Java => "Java stand-in",
+        }
+    }
+}
+
+/// Where the programs are, and where they run.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub echo_server: PathBuf,
+    pub epoll: PathBuf,
+    /// The folder of the Java program's classes; none if there is no Java.
+    pub java: Option<PathBuf>,
+    pub processors: Processors,
+}
+
+impl Programs {
+    /// Lists the servers that there are.
+    pub(crate) fn peers(&self) -> Vec<Peer> {
+        let mut peers = vec![Peer::Echo, Peer::Epoll, Peer::Tokio, Peer::Threads];
+        peers.extend(self.java.as_ref().map(|_| Peer::Java));
+        peers
+    }
+
+    /// Builds the command line of a server on a port.
+    fn command(&self, peer: Peer, port: u16, flags: &[&str]) -> Result<Command> {
+        let own = |mode: &str| -> Result<Command> {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.arg(mode);
+            Ok(command)
+        };
+        let mut command = match peer {
+            Peer::Echo => {
+                let mut command = Command::new(&self.echo_server);
+                let listen = format!("--listen=line:0.0.0.0:{port}");
+                command.args([&listen, "--admin=127.0.0.1:0", "--threads=1"]);
+                command.args([
+                    "--max-connections=20000",
+                    "--max-connections-per-client=20000",
+                ]);
+                command.args(["--max-line-bytes=1073741824"]).args(flags);
+                return Ok(command);
+            }
+            Peer::Epoll => Command::new(&self.epoll),
+            Peer::Tokio => own("tokio")?,
+            Peer::Threads => own("threads")?,
+            Peer::Java => {
+                let mut command = Command::new("java");
+                let classes = self.java.as_ref().context("there is no Java")?;
+                command.arg("-cp").arg(classes).arg("EchoServer");
+                command
+            }
+        };
+        command.arg(port.to_string());
+        Ok(command)
+    }
+
+    /// Starts a server, and waits until it takes connections.
+    pub(crate) fn start(&self, peer: Peer, flags: &[&str]) -> Result<Server> {
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut command = self.command(peer, port, flags)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let (child, begin) = self.processors.on_server(|| {
+            let begin = Instant::now();
+            Ok((command.spawn()?, begin))
+        })?;
+        let mut server = Server {
+            peer,
+            child,
+            address,
+            started_in: Duration::ZERO,
+        };
+        loop {
+            match TcpStream::connect(address) {
+                Ok(_) => break,
+                Err(error) if error.kind() != ErrorKind::ConnectionRefused => {
+                    return Err(error.into());
+                }
+                Err(_) if begin.elapsed() > PATIENCE => bail!("{} does not listen", peer.name()),
+                Err(_) => {}
+            }
+        }
+        server.started_in = begin.elapsed();
+        Ok(server)
+    }
+}
+
+/// A server that runs, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub peer: Peer,
+    child: Child,
+    pub address: SocketAddr,
+    /// From before the process was made until it took a connection.
+    pub started_in: Duration,
+}
+
+impl Server {
+    /// Tells how long it has run on a processor.
+    pub(crate) fn time(&self) -> Result<Duration> {
+        processor::time_of(self.child.id())
+    }
+
+    /// Lists addresses of this machine that all lead to it.
+    pub(crate) fn addresses(&self, count: u8) -> Vec<SocketAddr> {
+        let port = self.address.port();
+        (1..=count)
+            .map(|last| (Ipv4Addr::new(127, 0, 0, last), port).into())
+            .collect()
+    }
+
+    /// Tells the memory that it has resident, and the part of it that is its own, in bytes.
+    pub(crate) fn memory(&self) -> Result<Memory> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        Ok(Memory {
+            resident: field(&status, "VmRSS:")? * 1024,
+            own: field(&status, "RssAnon:")? * 1024,
+        })
+    }
+
+    /// Counts how often its threads were woken up.
+    pub(crate) fn wake_ups(&self) -> Result<u64> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let status = fs::read_to_string(task?.path().join("status"))?;
+            sum += field(&status, "voluntary_ctxt_switches:")?;
+        }
+        Ok(sum)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// How much memory a process has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Memory {
+    /// All that is resident, its program's file included.
+    pub resident: u64,
+    /// What is no file's.
+    pub own: u64,
+}
+
+/// Reads a number from a status file.
+fn field(status: &str, name: &str) -> Result<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    Ok(number
+        .with_context(|| format!("there is no {name}"))?
+        .parse()?)
+}
