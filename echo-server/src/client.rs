@@ -101,7 +101,7 @@ fn parse_prefix(text: &str) -> Result<String, BadPrefix> {
     Rules::new(text, 0).map(|_| text.to_owned())
 }
 
-/// Writes a time in milliseconds, without the bytes of an image that floating point would take.
+/// Writes a time in milliseconds.
 fn milliseconds(time: Duration) -> String {
     let microseconds = time.as_micros();
     format!("{}.{:03}", microseconds / 1000, microseconds % 1000)

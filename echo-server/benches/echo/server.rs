@@ -98,17 +98,25 @@ impl Programs {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         let mut command = self.command(peer, port, flags)?;
+        // Whoever logs for each line does so into a pipe that somebody reads, as in a container.
+        let logs = peer == Peer::Java;
+        let output = if logs { Stdio::piped() } else { Stdio::null() };
         command
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(output)
             .stderr(Stdio::null());
-        let (child, begin) = self.processors.on_server(|| {
+        let (child, log, begin) = self.processors.on_server(|| {
             let begin = Instant::now();
-            Ok((command.spawn()?, begin))
+            let mut child = command.spawn()?;
+            let mut reader = Command::new("cat");
+            reader.stdout(Stdio::null());
+            let log = child.stdout.take().map(|log| reader.stdin(log).spawn());
+            Ok((child, log.transpose()?, begin))
         })?;
         let mut server = Server {
             peer,
             child,
+            log,
             address,
             started_in: Duration::ZERO,
         };
@@ -132,6 +140,8 @@ impl Programs {
 pub(crate) struct Server {
     pub peer: Peer,
     child: Child,
+    /// Who reads its log.
+    log: Option<Child>,
     pub address: SocketAddr,
     /// From before the process was made until it took a connection.
     pub started_in: Duration,
@@ -175,6 +185,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        drop(self.log.as_mut().map(Child::wait)); // it ends with the log
     }
 }
 

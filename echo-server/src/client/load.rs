@@ -5,6 +5,7 @@ mod connection;
 mod engine;
 mod histogram;
 mod pace;
+mod plan;
 mod report;
 mod script;
 
@@ -19,9 +20,10 @@ use super::connect::{connect_to, resolve};
 use super::error::ClientError;
 use crate::cli::whole_number;
 use crate::descriptors;
-pub use engine::{Load, Plan};
+pub use engine::Load;
 pub use histogram::Histogram;
 pub use pace::Pacing;
+pub use plan::Plan;
 pub use report::Report;
 
 /// The flags of `load`.

@@ -1,49 +1,26 @@
 #![expect(clippy::disallowed_methods, reason = "a load keeps time")]
 //! The loop that puts load on a server: one thread, any number of connections.
 
-use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+mod opening;
+mod turns;
+
+use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
 
 use super::super::error::ClientError;
-use super::connection::{Broken, Connection};
+use super::connection::Connection;
 use super::pace::{Pace, Pacing};
+use super::plan::Plan;
 use super::report::Report;
 use super::script::Script;
-
-/// Bytes read at once.
-const BUFFER_BYTES: usize = 1 << 18;
-
-/// Connections that are begun before any of them must be there: fewer than a listener keeps waiting.
-const CONNECTING: usize = 256;
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(1);
 
 /// The longest wait without a look at the clock.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
-
-/// What load to put on which server.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The server's addresses; connections are spread over them in turn.
-    pub addresses: Vec<SocketAddr>,
-    /// How many connections are open at once.
-    pub connections: usize,
-    /// The bytes of a line without its end.
-    pub line_bytes: usize,
-    /// What the server puts before every answered line.
-    pub prefix: Vec<u8>,
-    /// When lines are sent.
-    pub pacing: Pacing,
-    /// How many lines a connection carries before it is closed and opened again; none: any number.
-    /// Only for [`Pacing::Closed`].
-    pub lines_per_connection: Option<u64>,
-    /// How long to wait for connections, and for the last answers.
-    pub patience: Duration,
-}
 
 /// A load whose connections are open, and which can be put on the server any number of times.
 #[derive(Debug)]
@@ -69,59 +46,6 @@ pub struct Load {
 }
 
 impl Load {
-    /// Opens all connections.
-    ///
-    /// # Errors
-    /// [`ClientError::Connect`] if one of them cannot be made in time, and [`ClientError::Wait`].
-    pub fn connect(plan: Plan) -> Result<Self, ClientError> {
-        let mut load = Self {
-            script: Script::new(plan.line_bytes, &plan.prefix),
-            poll: Poll::new().map_err(ClientError::Wait)?,
-            events: Events::with_capacity(1024),
-            connections: Vec::with_capacity(plan.connections),
-            buffer: vec![0; BUFFER_BYTES],
-            origin: Instant::now(),
-            report: Report::default(),
-            pending: 0,
-            plan,
-        };
-        let addresses = load.plan.addresses.clone();
-        let mut addresses = addresses.into_iter().cycle();
-        while load.connections.len() < load.plan.connections {
-            let begin = load.connections.len();
-            for index in begin..load.plan.connections.min(begin + CONNECTING) {
-                let address = addresses
-                    .next()
-                    .unwrap_or_else(|| SocketAddr::from(([0; 4], 0)));
-                let first = u64::try_from(index).unwrap_or_default() % load.script.lines;
-                let opened = Connection::open(address, Token(index), first, load.poll.registry());
-                let opened = opened.map_err(|source| refused(address, source))?;
-                load.connections.push(opened);
-            }
-            load.wait_for_connections(begin)?;
-        }
-        Ok(load)
-    }
-
-    /// Waits until all connections from a place on are there.
-    fn wait_for_connections(&mut self, begin: usize) -> Result<(), ClientError> {
-        let deadline = Instant::now() + self.plan.patience;
-        for index in begin..self.connections.len() {
-            while let Some(connection) = self.connections.get(index) {
-                let late = || Err(ErrorKind::TimedOut.into());
-                let is_connected = match connection.is_connected() {
-                    Ok(false) if Instant::now() >= deadline => late(),
-                    known => known,
-                };
-                if is_connected.map_err(|source| refused(connection.address, source))? {
-                    break;
-                }
-                self.wait(Duration::from_millis(1))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Puts the load on the server for a while, then waits for the last answers. `progress` is told
     /// every second what has come of it so far.
     ///
@@ -214,98 +138,6 @@ impl Load {
         self.events = events;
     }
 
-    /// Receives on one connection what is there, and sends what may be sent.
-    fn turn(
-        &mut self,
-        index: usize,
-        is_readable: bool,
-        is_ending: bool,
-        end: u64,
-    ) -> Result<(), Broken> {
-        let Some(connection) = self.connections.get_mut(index) else {
-            return Ok(());
-        };
-        let before = connection.answered;
-        let now = || nanoseconds(self.origin.elapsed());
-        let received = if is_readable || is_ending {
-            let latency = &mut self.report.latency;
-            connection.receive(&self.script, &mut self.buffer, is_ending, latency, now)
-        } else {
-            Ok(())
-        };
-        let lines = connection.answered - before;
-        self.report.lines += lines;
-        self.pending -= lines;
-        received?;
-        self.go_on(index, lines, end)
-    }
-
-    /// Lets a connection of a closed loop send as many lines as were answered, unless it has
-    /// carried enough of them and makes room for a new one. Sends what is left of earlier ones.
-    fn go_on(&mut self, index: usize, answered: u64, end: u64) -> Result<(), Broken> {
-        let now = self.now();
-        let Some(connection) = self.connections.get_mut(index) else {
-            return Ok(());
-        };
-        let Pacing::Closed { in_flight } = self.plan.pacing else {
-            return connection.send(&self.script);
-        };
-        let mut more = if now < end { answered } else { 0 };
-        if let Some(most) = self.plan.lines_per_connection {
-            more = more.min(most - connection.answered - connection.pending());
-            if connection.answered == most {
-                let reopened = connection.reopen(&self.script, self.poll.registry());
-                reopened.map_err(Broken::Failed)?;
-                self.report.reconnected += 1;
-                more = if now < end {
-                    u64::from(in_flight).min(most)
-                } else {
-                    0
-                };
-            }
-        }
-        if more > 0 {
-            connection.allow(more, now);
-            self.pending += more;
-        }
-        connection.send(&self.script)
-    }
-
-    /// Counts why a connection is of no use any more, and opens it again if it has been of use.
-    fn mend(&mut self, index: usize, broken: Broken) {
-        let Some(connection) = self.connections.get_mut(index) else {
-            return;
-        };
-        let address = connection.address;
-        let trouble = match broken {
-            Broken::Closed => {
-                self.report.closed += 1;
-                format!("{address} closed the connection")
-            }
-            Broken::Failed(error) => {
-                self.report.failed += 1;
-                format!("{address}: {error}")
-            }
-            Broken::Corrupt { expected, found } => {
-                self.report.corrupt += 1;
-                format!("{address} sent {found} instead of {expected}")
-            }
-        };
-        let was_of_use = connection.answered > 0;
-        if was_of_use
-            && connection
-                .reopen(&self.script, self.poll.registry())
-                .is_ok()
-        {
-            self.report.reconnected += 1;
-        } else {
-            self.report.given_up += 1;
-            self.pending -= connection.pending();
-            self.report.unanswered += connection.give_up();
-        }
-        self.report.first_trouble.get_or_insert(trouble);
-    }
-
     /// Counts the lines without an answer, and gives up the connections that owe one: whatever came
     /// now would be taken for the answers of the next run.
     fn leave_unanswered(&mut self) {
@@ -326,12 +158,4 @@ impl Load {
 /// Counts nanoseconds; they fit for 584 years.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Words that an address takes no connection.
-fn refused(address: SocketAddr, source: io::Error) -> ClientError {
-    ClientError::Connect {
-        target: address.to_string(),
-        source,
-    }
 }

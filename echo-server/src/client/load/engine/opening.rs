@@ -1,0 +1,84 @@
+#![expect(clippy::disallowed_methods, reason = "connecting has a deadline")]
+//! How a load begins: all connections are there before the first line is sent.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll, Token};
+
+use super::Load;
+use crate::client::error::ClientError;
+use crate::client::load::connection::Connection;
+use crate::client::load::plan::Plan;
+use crate::client::load::report::Report;
+use crate::client::load::script::Script;
+
+/// Bytes read at once.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// Connections that are begun before any of them must be there: fewer than a listener keeps waiting.
+const CONNECTING: usize = 256;
+
+impl Load {
+    /// Opens all connections.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`] if one of them cannot be made in time, and [`ClientError::Wait`].
+    pub fn connect(plan: Plan) -> Result<Self, ClientError> {
+        let mut load = Self {
+            script: Script::new(plan.line_bytes, &plan.prefix),
+            poll: Poll::new().map_err(ClientError::Wait)?,
+            events: Events::with_capacity(1024),
+            connections: Vec::with_capacity(plan.connections),
+            buffer: vec![0; BUFFER_BYTES],
+            origin: Instant::now(),
+            report: Report::default(),
+            pending: 0,
+            plan,
+        };
+        let addresses = load.plan.addresses.clone();
+        let mut addresses = addresses.into_iter().cycle();
+        while load.connections.len() < load.plan.connections {
+            let begin = load.connections.len();
+            for index in begin..load.plan.connections.min(begin + CONNECTING) {
+                let address = addresses
+                    .next()
+                    .unwrap_or_else(|| SocketAddr::from(([0; 4], 0)));
+                let first = u64::try_from(index).unwrap_or_default() % load.script.lines;
+                let opened = Connection::open(address, Token(index), first, load.poll.registry());
+                let opened = opened.map_err(|source| refused(address, source))?;
+                load.connections.push(opened);
+            }
+            load.wait_for_connections(begin)?;
+        }
+        Ok(load)
+    }
+
+    /// Waits until all connections from a place on are there.
+    fn wait_for_connections(&mut self, begin: usize) -> Result<(), ClientError> {
+        let deadline = Instant::now() + self.plan.patience;
+        for index in begin..self.connections.len() {
+            while let Some(connection) = self.connections.get(index) {
+                let late = || Err(ErrorKind::TimedOut.into());
+                let is_connected = match connection.is_connected() {
+                    Ok(false) if Instant::now() >= deadline => late(),
+                    known => known,
+                };
+                if is_connected.map_err(|source| refused(connection.address, source))? {
+                    break;
+                }
+                self.wait(Duration::from_millis(1))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Words that an address takes no connection.
+fn refused(address: SocketAddr, source: io::Error) -> ClientError {
+    ClientError::Connect {
+        target: address.to_string(),
+        source,
+    }
+}

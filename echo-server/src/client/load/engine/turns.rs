@@ -1,0 +1,99 @@
+//! What happens on one connection: it receives, sends, and is opened again.
+
+use super::{Load, nanoseconds};
+use crate::client::load::connection::Broken;
+use crate::client::load::pace::Pacing;
+
+impl Load {
+    /// Receives on one connection what is there, and sends what may be sent.
+    pub(super) fn turn(
+        &mut self,
+        index: usize,
+        is_readable: bool,
+        is_ending: bool,
+        end: u64,
+    ) -> Result<(), Broken> {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
+        let before = connection.answered;
+        let now = || nanoseconds(self.origin.elapsed());
+        let received = if is_readable || is_ending {
+            let latency = &mut self.report.latency;
+            connection.receive(&self.script, &mut self.buffer, is_ending, latency, now)
+        } else {
+            Ok(())
+        };
+        let lines = connection.answered - before;
+        self.report.lines += lines;
+        self.pending -= lines;
+        received?;
+        self.go_on(index, lines, end)
+    }
+
+    /// Lets a connection of a closed loop send as many lines as were answered, unless it has
+    /// carried enough of them and makes room for a new one. Sends what is left of earlier ones.
+    fn go_on(&mut self, index: usize, answered: u64, end: u64) -> Result<(), Broken> {
+        let now = self.now();
+        let Some(connection) = self.connections.get_mut(index) else {
+            return Ok(());
+        };
+        let Pacing::Closed { in_flight } = self.plan.pacing else {
+            return connection.send(&self.script);
+        };
+        let mut more = if now < end { answered } else { 0 };
+        if let Some(most) = self.plan.lines_per_connection {
+            more = more.min(most - connection.answered - connection.pending());
+            if connection.answered == most {
+                let reopened = connection.reopen(&self.script, self.poll.registry());
+                reopened.map_err(Broken::Failed)?;
+                self.report.reconnected += 1;
+                more = if now < end {
+                    u64::from(in_flight).min(most)
+                } else {
+                    0
+                };
+            }
+        }
+        if more > 0 {
+            connection.allow(more, now);
+            self.pending += more;
+        }
+        connection.send(&self.script)
+    }
+
+    /// Counts why a connection is of no use any more, and opens it again if it has been of use.
+    pub(super) fn mend(&mut self, index: usize, broken: Broken) {
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let address = connection.address;
+        let trouble = match broken {
+            Broken::Closed => {
+                self.report.closed += 1;
+                format!("{address} closed the connection")
+            }
+            Broken::Failed(error) => {
+                self.report.failed += 1;
+                format!("{address}: {error}")
+            }
+            Broken::Corrupt { expected, found } => {
+                self.report.corrupt += 1;
+                format!("{address} sent {found} instead of {expected}")
+            }
+        };
+        let was_of_use = connection.answered > 0;
+        if was_of_use
+            && connection
+                .reopen(&self.script, self.poll.registry())
+                .is_ok()
+        {
+            self.report.reconnected += 1;
+        } else {
+            self.report.given_up += 1;
+            self.pending -= connection.pending();
+            self.report.unanswered += connection.give_up();
+        }
+        self.report.first_trouble.get_or_insert(trouble);
+    }
+}
