@@ -152,8 +152,8 @@ pub struct EchoClusterSpec {
     pub pod: PodSpec,
 
     /// How the pods are spread over nodes and zones: `Soft` (default) evenly where that is possible, `Hard` evenly or they wait, which
-    /// needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes, `Off` as the scheduler does it by itself. A
-    /// change rolls the pods.
+    /// needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes, `"Off"` (in quotes, since YAML
+    /// takes a bare one for false) as the scheduler does it by itself. A change rolls the pods.
     #[serde(default)]
     pub topology_spread: TopologySpread,
 

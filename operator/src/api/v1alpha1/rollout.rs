@@ -57,7 +57,8 @@ impl Default for Rollout {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Disruption {
-    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `Off` for none. With one replica there is none, since it
+    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `"Off"` (in quotes, since YAML takes a bare
+    /// one for false) for none. With one replica there is none, since it
     /// would either allow everything or keep nodes from being drained. A change restarts no pod.
     #[serde(default)]
     pub policy: DisruptionPolicy,
