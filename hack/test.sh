@@ -37,6 +37,7 @@ unit() {
   say "Unit tests"
   tests cargo test --locked --workspace
   tests env GOWORK=off go -C hack/cluster test -v ./...
+  tests env GOWORK=off go -C hack/gitops test -v ./...
 }
 
 # Sets up what the cluster tests expect: kubectl and KUBECONFIG for a cluster that the operator runs in.
