@@ -21,8 +21,9 @@ use limits::{LimitArgs, whole_number};
 #[derive(Debug, Parser)]
 #[command(name = "echo-server", version)]
 struct Args {
-    /// What to serve, and where; may be repeated. The protocol is line; without an address it is
-    /// served on all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
+    /// What to serve, and where; may be repeated. Protocols are line, raw (every byte comes
+    /// back, RFC 862) and acknowledge (one answer, then the end). Without an address it is served on
+    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
     #[arg(
         long,
         value_name = "PROTOCOL:[ADDRESS:]PORT",

@@ -141,7 +141,7 @@ impl Server {
             endpoint: config.admin,
             source,
         })?;
-        let shared = Arc::new(Shared::new(config.line.clone(), config.limits.clone()));
+        let shared = Arc::new(Shared::new(config));
         let new_worker = |sockets| Worker::new(sockets, Arc::clone(&shared));
         let workers = sockets
             .into_iter()
@@ -268,8 +268,6 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::limits::Limits;
-    use crate::protocol::line::Rules;
     use crate::worker::Command;
 
     #[tokio::test]
@@ -279,8 +277,7 @@ mod tests {
             admin: "127.0.0.1:0".parse().unwrap(),
             threads: NonZeroUsize::new(3).unwrap(),
             drain: Duration::from_hours(1),
-            line: Rules::default(),
-            limits: Limits::default(),
+            ..Config::default()
         };
         let server = Server::bind(&config).unwrap();
         assert!(server.workers[1].1.send(Command::Stop));

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::listener::BoundListener;
+use crate::protocol::conversation::expected_answer;
 use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
@@ -96,7 +97,7 @@ impl Health {
         self.check_alive().await?;
         for listener in &self.listeners {
             let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-            let echo = timeout(PATIENCE, self.probe(listener.address)).await;
+            let echo = timeout(PATIENCE, self.probe(*listener)).await;
             echo.unwrap_or_else(|_| Err(late()))
                 .map_err(|source| Unhealthy::NoEcho {
                     listener: *listener,
@@ -108,8 +109,9 @@ impl Health {
 
     /// Sends a line through a listener and compares the answer, on a connection that no metric
     /// and no limit counts.
-    async fn probe(&self, listener: SocketAddr) -> io::Result<()> {
-        let target = SocketAddr::new(reachable(listener.ip()), listener.port());
+    async fn probe(&self, listener: BoundListener) -> io::Result<()> {
+        let address = listener.address;
+        let target = SocketAddr::new(reachable(address.ip()), address.port());
         let socket = if target.is_ipv4() {
             TcpSocket::new_v4()
         } else {
@@ -120,7 +122,7 @@ impl Health {
         let _probe = self.shared.probes.announce(socket.local_addr()?);
         let mut stream = socket.connect(target).await?;
         stream.write_all(&[QUESTION, b"\n"].concat()).await?;
-        let expected = [self.shared.rules.prefix(), QUESTION, b"\n"].concat();
+        let expected = expected_answer(listener.protocol, QUESTION, &self.shared.rules);
         let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer).await?;
         let is_right = answer == expected;

@@ -16,3 +16,5 @@ mod echo;
 mod flags;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod protocols;

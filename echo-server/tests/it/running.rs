@@ -12,8 +12,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use echo_server::config::Config;
-use echo_server::limits::Limits;
-use echo_server::protocol::line::Rules;
 use echo_server::server::{Ended, ServeError, Server};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -51,8 +49,7 @@ impl Running {
             admin: "127.0.0.1:0".parse().unwrap(),
             threads: NonZeroUsize::new(2).unwrap(),
             drain,
-            line: Rules::default(),
-            limits: Limits::default(),
+            ..Config::default()
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
