@@ -7,6 +7,7 @@ pub mod acknowledge;
 pub mod conversation;
 pub mod line;
 pub mod raw;
+pub mod udp;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,11 +23,13 @@ pub enum Protocol {
     Raw,
     /// Answers the first bytes of a connection once, then ends it: [`acknowledge::Acknowledge`].
     Acknowledge,
+    /// Answers each datagram with the same datagram, RFC 862 over UDP: [`udp::Gate`].
+    Udp,
 }
 
 impl Protocol {
     /// Lists every protocol served, in the order in which an error message names them.
-    pub const ALL: &[Self] = &[Self::Line, Self::Raw, Self::Acknowledge];
+    pub const ALL: &[Self] = &[Self::Line, Self::Raw, Self::Acknowledge, Self::Udp];
 
     /// Names the protocol as `--listen` and the metrics spell it.
     pub const fn name(self) -> &'static str {
@@ -34,7 +37,15 @@ impl Protocol {
             Self::Line => "line",
             Self::Raw => "raw",
             Self::Acknowledge => "acknowledge",
+            Self::Udp => "udp",
         }
+    }
+}
+
+impl Protocol {
+    /// Tells whether it is spoken in datagrams rather than over connections.
+    pub const fn is_datagrams(self) -> bool {
+        matches!(self, Self::Udp)
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -111,6 +111,9 @@ impl Health {
     /// and no limit counts.
     async fn probe(&self, listener: BoundListener) -> io::Result<()> {
         let address = listener.address;
+        if listener.protocol.is_datagrams() {
+            return self.probe_datagrams(address).await;
+        }
         let target = SocketAddr::new(reachable(address.ip()), address.port());
         let socket = if target.is_ipv4() {
             TcpSocket::new_v4()
@@ -125,11 +128,26 @@ impl Health {
         let expected = expected_answer(listener.protocol, QUESTION, &self.shared.rules);
         let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer).await?;
-        let is_right = answer == expected;
-        is_right
-            .then_some(())
-            .ok_or_else(|| io::Error::other("the answer is not the line sent"))
+        check_answer(answer == expected)
     }
+
+    /// Sends a datagram and compares the answer.
+    async fn probe_datagrams(&self, listener: SocketAddr) -> io::Result<()> {
+        let target = SocketAddr::new(reachable(listener.ip()), listener.port());
+        let socket = UdpSocket::bind(SocketAddr::new(target.ip(), 0)).await?;
+        let _probe = self.shared.probes.announce(socket.local_addr()?);
+        socket.connect(target).await?;
+        socket.send(QUESTION).await?;
+        let mut answer = [0; QUESTION.len() + 1];
+        let length = socket.recv(&mut answer).await?;
+        check_answer(answer.get(..length) == Some(QUESTION))
+    }
+}
+
+/// Turns a comparison into a probe's result.
+fn check_answer(is_right: bool) -> io::Result<()> {
+    let wrong = || io::Error::other("the answer is not what was sent");
+    is_right.then_some(()).ok_or_else(wrong)
 }
 
 /// Gives an address of this machine that reaches a listener: loopback when it listens on all of

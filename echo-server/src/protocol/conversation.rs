@@ -23,7 +23,8 @@ impl Conversation {
     pub fn new(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Line => Self::Line(Line::default()),
-            Protocol::Raw => Self::Raw(Raw::default()),
+            // Datagrams have no conversations; a single one is answered like raw bytes.
+            Protocol::Raw | Protocol::Udp => Self::Raw(Raw::default()),
             Protocol::Acknowledge => Self::Acknowledge(Acknowledge::default()),
         }
     }
@@ -88,7 +89,7 @@ impl Conversation {
 pub fn expected_answer(protocol: Protocol, text: &[u8], rules: &Rules) -> Vec<u8> {
     let prefix = match protocol {
         Protocol::Line => rules.prefix(),
-        Protocol::Raw => b"",
+        Protocol::Raw | Protocol::Udp => b"",
         Protocol::Acknowledge => acknowledge::PREFIX,
     };
     [prefix, text, b"\n"].concat()

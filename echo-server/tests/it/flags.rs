@@ -54,7 +54,7 @@ fn a_bad_prefix_takes_one_line_whatever_it_holds() {
 
 #[test]
 fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
-    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
     for (flag, value, expected) in [
         ("--listen", "12345", format!("{LISTEN}: {SHAPE}")),
         ("--listen", "quote:7", format!("{LISTEN}: {not_served}")),
@@ -90,6 +90,11 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             "3601",
             bounds("write-timeout-seconds", "SECONDS", "0 to 3600"),
         ),
+        (
+            "--max-datagrams-per-second",
+            "1000001",
+            bounds("max-datagrams-per-second", "COUNT", "0 to 1000000"),
+        ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
         ("--admin", "", format!("{ADMIN}: {PORT}")),
     ] {
@@ -100,7 +105,7 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
 
 #[test]
 fn variables_are_checked_like_the_flags_that_they_stand_for() {
-    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
     for (variable, value, expected) in [
         (
             "ECHO_LISTEN",

@@ -18,3 +18,5 @@ mod flags;
 mod limits;
 #[cfg(test)]
 mod protocols;
+#[cfg(test)]
+mod udp;
