@@ -4,7 +4,7 @@
 //! Asked once when a connection comes and once when it goes, never between. Only a limit per client
 //! takes a lock.
 
-mod clients;
+pub(crate) mod clients;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -22,8 +22,9 @@ pub(crate) use limits::whole_number;
 #[derive(Debug, Parser)]
 #[command(name = "echo-server", version)]
 struct Args {
-    /// What to serve, and where; may be repeated. The protocol is line; without an address it is
-    /// served on all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
+    /// What to serve, and where; may be repeated. Protocols are line, raw (every byte comes
+    /// back, RFC 862), acknowledge (one answer, then the end) and udp (RFC 862 in datagrams). Without an address it is served on
+    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
     #[arg(
         long,
         value_name = "PROTOCOL:[ADDRESS:]PORT",
@@ -139,12 +140,14 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), Refusal> {
     for (index, listen) in listeners.iter().enumerate() {
         let port = listen.endpoint.port;
         let is_taken = |other: u16| port != 0 && other == port;
-        let owner = if is_taken(admin.port) {
+        let is_datagrams = listen.protocol.is_datagrams();
+        let is_same_kind = |other: &Listen| other.protocol.is_datagrams() == is_datagrams;
+        let owner = if is_taken(admin.port) && !is_datagrams {
             "'--admin'"
         } else if listeners
             .iter()
             .take(index)
-            .any(|other| is_taken(other.endpoint.port))
+            .any(|other| is_taken(other.endpoint.port) && is_same_kind(other))
         {
             "another '--listen'"
         } else {

@@ -32,6 +32,27 @@ pub struct Config {
     pub limits: Limits,
 }
 
+impl Default for Config {
+    /// Serves `Line` on port 12345 by one thread.
+    fn default() -> Self {
+        let endpoint = |port| Endpoint {
+            address: None,
+            port,
+        };
+        Self {
+            listeners: vec![Listen {
+                protocol: Protocol::Line,
+                endpoint: endpoint(12345),
+            }],
+            admin: endpoint(9090),
+            threads: NonZeroUsize::MIN,
+            drain: Duration::from_secs(10),
+            line: Rules::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// A protocol and where it is served, written `protocol:[address:]port`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
@@ -155,6 +176,8 @@ mod tests {
             "line:127.0.0.1:12345",
             "line:[::1]:12345",
             "line:[::]:0",
+            "raw:7",
+            "acknowledge:12345",
         ] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
@@ -175,9 +198,9 @@ mod tests {
             ("line:[127.0.0.1]:12345", ParseError::Address),
             ("line::12345", ParseError::Address),
             (
-                "raw:7",
+                "quote:17",
                 ParseError::Protocol(UnknownProtocol {
-                    found: "raw".to_owned(),
+                    found: "quote".to_owned(),
                 }),
             ),
         ] {

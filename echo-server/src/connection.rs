@@ -7,7 +7,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use crate::counters::{Counters, count};
-use crate::protocol::line::{Line, Rules};
+use crate::protocol::conversation::Conversation;
+use crate::protocol::line::Rules;
 
 /// Bytes read at once, and the most answer made at once. What a client can be owed is at most both
 /// together, 64 KiB: the part of one answer that it does not take, and the input of one read that
@@ -50,7 +51,7 @@ pub(crate) struct Connection<S> {
     /// Where bytes come from and go to.
     stream: S,
     /// The conversation.
-    line: Line,
+    conversation: Conversation,
     /// The client has closed its side, so a short read does not mean that there is nothing more to
     /// learn.
     peer_is_closed: bool,
@@ -87,11 +88,10 @@ pub(crate) enum Next {
 
 impl<S: Read + Write> Connection<S> {
     /// Begins a conversation.
-    pub(crate) fn new(stream: S) -> Self {
-        let line = Line::default();
+    pub(crate) fn new(stream: S, conversation: Conversation) -> Self {
         Self {
             stream,
-            line,
+            conversation,
             peer_is_closed: false,
             has_ended: false,
             owed: None,
@@ -110,7 +110,7 @@ impl<S: Read + Write> Connection<S> {
 
     /// Tells whether a line longer than allowed has ended the conversation.
     pub(crate) fn is_too_long(&self) -> bool {
-        self.line.is_too_long()
+        self.conversation.is_too_long()
     }
 
     /// Notes that the client has closed its side.
@@ -123,7 +123,7 @@ impl<S: Read + Write> Connection<S> {
     /// that came is answered and no line is open.
     pub(crate) fn turn(&mut self, buffers: &mut Buffers, to: &Counters, draining: bool) -> Next {
         let next = self.try_turn(buffers, to).unwrap_or(Next::Close);
-        let is_quiet = next == Next::Wait && self.owed.is_none() && self.line.is_between_lines();
+        let is_quiet = next == Next::Wait && self.owed.is_none() && self.conversation.is_between();
         if draining && is_quiet {
             Next::HalfClose
         } else {
@@ -188,7 +188,7 @@ impl<S: Read + Write> Connection<S> {
             Some(Next::Wait)
         } else if self.has_ended {
             Some(Next::Close)
-        } else if self.line.is_over() {
+        } else if self.conversation.is_over() {
             Some(Next::HalfClose)
         } else {
             None
@@ -221,7 +221,7 @@ impl<S: Read + Write> Connection<S> {
         let mut rest = input;
         while !rest.is_empty() {
             answer.clear();
-            let answered = self.line.answer(rest, answer, BUFFER_BYTES, rules);
+            let answered = self.conversation.answer(rest, answer, BUFFER_BYTES, rules);
             rest = rest.get(answered.taken..).unwrap_or_default();
             to.lines.add(answered.lines);
             if !self.send_or_owe(answer, rest, to)? {
@@ -240,7 +240,7 @@ impl<S: Read + Write> Connection<S> {
     ) -> io::Result<()> {
         self.has_ended = true;
         answer.clear();
-        counters.lines.add(self.line.finish(answer, rules));
+        counters.lines.add(self.conversation.finish(answer, rules));
         self.send_or_owe(answer, &[], counters).map(drop)
     }
 

@@ -24,7 +24,7 @@ pub(crate) struct Counters {
     pub(crate) stuck: Counter,
     /// Connections ended by a line longer than allowed.
     pub(crate) too_long: Counter,
-    /// Lines answered.
+    /// Lines answered, or datagrams.
     pub(crate) lines: Counter,
     /// Bytes read from clients.
     pub(crate) received_bytes: Counter,
@@ -32,6 +32,14 @@ pub(crate) struct Counters {
     pub(crate) sent_bytes: Counter,
     /// Times that `accept` failed because descriptors or memory ran out.
     pub(crate) accept_exhausted: Counter,
+    /// Datagrams from a port where an echo server listens.
+    pub(crate) dropped_port: Counter,
+    /// Datagrams of clients that have had as many answers as are allowed.
+    pub(crate) dropped_rate: Counter,
+    /// Datagrams that came so often that they may be on their way in circles.
+    pub(crate) dropped_loop: Counter,
+    /// Datagrams whose answer the system did not take.
+    pub(crate) dropped_unsent: Counter,
     /// Times that `accept` failed for another reason, such as a client that was gone already.
     pub(crate) accept_failed: Counter,
 }

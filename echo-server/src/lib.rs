@@ -1,10 +1,10 @@
-//! A threaded TCP echo server for the `Line` protocol, and a client for it.
+//! A threaded TCP echo server for the protocols `Line`, `Raw` and `Acknowledge`, and a client for it.
 //!
 //! `bind → accept → turn (read, answer, send or owe) → half-close → linger → close`, in worker
 //! threads that share nothing; beside them one thread that serves health and metrics and watches
 //! the workers.
 //!
-//! Read in this order: [`protocol::line`] (what is answered), `connection` (one client), `worker`
+//! Read in this order: [`protocol`] (what is answered), `connection` (one client), `worker`
 //! (one thread's clients), [`limits`] (how
 //! many, and for how long), [`server`] (all threads), [`drain`] (how it ends), `admin` (what it
 //! tells about itself).

@@ -8,6 +8,7 @@
 //! | `max_connections_per_client` | `echo_connections_rejected` | accepted and closed at once |
 //! | `idle_timeout` | `echo_connections_closed` | the end of output |
 //! | `write_timeout` | `echo_connections_closed` | a reset |
+//! | `rate` | `echo_datagrams_dropped` | no answer |
 //! | `max_line_bytes` | `echo_connections_closed` | the answer so far, then the end of output |
 //!
 //! The last is a rule of the protocol: [`crate::protocol::line::Rules`].
@@ -25,6 +26,8 @@ pub struct Limits {
     pub idle_timeout: Option<Duration>,
     /// How long a client may take nothing of what it is owed; none: forever.
     pub write_timeout: Option<Duration>,
+    /// Datagrams of one client that one worker answers in a second; none: any number.
+    pub datagrams_per_second: Option<u32>,
 }
 
 impl Limits {
@@ -38,6 +41,10 @@ impl Limits {
 
     /// The write timeout unless something else is chosen: many retransmissions of a lost packet.
     pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// The datagrams of one client that are answered in a second unless something else is chosen:
+    /// many for a client, little for whomever a forged source means to hit.
+    pub const DATAGRAMS_PER_SECOND: u32 = 10_000;
 }
 
 impl Default for Limits {
@@ -47,6 +54,7 @@ impl Default for Limits {
             max_connections_per_client: None,
             idle_timeout: Some(Self::IDLE_TIMEOUT),
             write_timeout: Some(Self::WRITE_TIMEOUT),
+            datagrams_per_second: Some(Self::DATAGRAMS_PER_SECOND),
         }
     }
 }

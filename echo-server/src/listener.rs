@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Socket, Type};
 
@@ -35,6 +35,39 @@ impl fmt::Display for BoundListener {
     }
 }
 
+/// A worker's socket for one listener.
+#[derive(Debug)]
+pub(crate) enum ListeningSocket {
+    /// For connections.
+    Stream(TcpListener),
+    /// For datagrams.
+    Datagrams(UdpSocket),
+}
+
+/// Opens `count` sockets for a protocol on one endpoint, and tells the address that they share.
+///
+/// # Errors
+/// The system's, most often that the address is in use or, below port 1024, not permitted.
+pub(crate) fn open_for(
+    protocol: Protocol,
+    endpoint: Endpoint,
+    count: usize,
+) -> io::Result<(Vec<ListeningSocket>, SocketAddr)> {
+    let sockets: Vec<_> = if protocol.is_datagrams() {
+        let opened = open_datagrams(endpoint, count)?.into_iter();
+        opened.map(ListeningSocket::Datagrams).collect()
+    } else {
+        let opened = open(endpoint, count)?.into_iter();
+        opened.map(ListeningSocket::Stream).collect()
+    };
+    let address = match sockets.first() {
+        Some(ListeningSocket::Stream(socket)) => socket.local_addr(),
+        Some(ListeningSocket::Datagrams(socket)) => socket.local_addr(),
+        None => Err(io::ErrorKind::NotFound.into()),
+    };
+    address.map(|address| (sockets, address))
+}
+
 /// Opens `count` sockets on one endpoint, in a state in which clients are already queued.
 ///
 /// `SO_REUSEPORT` would also let a second server of the same user share the port unnoticed, so a
@@ -43,9 +76,9 @@ impl fmt::Display for BoundListener {
 /// # Errors
 /// The system's, most often that the address is in use or, below port 1024, not permitted.
 pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListener>> {
-    let (_held, address) = hold(endpoint)?;
+    let (_held, address) = hold(endpoint, Type::STREAM)?;
     let open_one = |_| {
-        let socket = new_socket(address)?;
+        let socket = new_socket(address, Type::STREAM)?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
         // Accepted connections inherit it, so that none pays a system call for it.
@@ -57,11 +90,25 @@ pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListen
     (0..count).map(open_one).collect()
 }
 
+/// Opens `count` sockets for datagrams on one endpoint. As none of a kind without connections can be
+/// bound beside another that is exclusive, the first is let go before the others are bound.
+fn open_datagrams(endpoint: Endpoint, count: usize) -> io::Result<Vec<UdpSocket>> {
+    let address = hold(endpoint, Type::DGRAM)?.1;
+    let open_one = |_| {
+        let socket = new_socket(address, Type::DGRAM)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket.into())
+    };
+    (0..count).map(open_one).collect()
+}
+
 /// Binds an exclusive socket that does not listen, and tells which address and port it got.
-fn hold(endpoint: Endpoint) -> io::Result<(Socket, SocketAddr)> {
+fn hold(endpoint: Endpoint, kind: Type) -> io::Result<(Socket, SocketAddr)> {
     let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in endpoint.candidates() {
-        match bind_exclusively(address) {
+        match bind_exclusively(address, kind) {
             Err(error)
                 if error
                     .raw_os_error()
@@ -76,8 +123,8 @@ fn hold(endpoint: Endpoint) -> io::Result<(Socket, SocketAddr)> {
 }
 
 /// Binds one address without `SO_REUSEPORT`.
-fn bind_exclusively(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
-    let socket = new_socket(address)?;
+fn bind_exclusively(address: SocketAddr, kind: Type) -> io::Result<(Socket, SocketAddr)> {
+    let socket = new_socket(address, kind)?;
     socket.bind(&address.into())?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok((socket, bound))
@@ -85,16 +132,14 @@ fn bind_exclusively(address: SocketAddr) -> io::Result<(Socket, SocketAddr)> {
 
 /// Makes a socket that takes IPv4 as well when its address is `[::]`, and a port with old
 /// connections in TIME_WAIT.
-fn new_socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(socket2::Protocol::TCP),
-    )?;
+fn new_socket(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
-    socket.set_reuse_address(true)?;
+    if kind == Type::STREAM {
+        socket.set_reuse_address(true)?;
+    }
     Ok(socket)
 }
 
@@ -126,6 +171,16 @@ mod tests {
             open(endpoint, 1).unwrap_err().kind(),
             io::ErrorKind::AddrInUse
         );
+    }
+
+    #[test]
+    fn datagrams_have_a_socket_for_every_worker_and_a_port_for_one_server() {
+        let first = open_datagrams("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        let address = first[0].local_addr().unwrap();
+        assert_eq!(first[2].local_addr().unwrap(), address);
+        let endpoint = address.to_string().parse().unwrap();
+        let second = open_datagrams(endpoint, 1).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

@@ -3,7 +3,11 @@
 //! Each protocol's rules are a state machine over bytes in a module of its own. Nothing here knows
 //! sockets, clocks or threads.
 
+pub mod acknowledge;
+pub mod conversation;
 pub mod line;
+pub mod raw;
+pub mod udp;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,17 +19,33 @@ use std::str::FromStr;
 pub enum Protocol {
     /// Answers each line with a prefix and the line: [`line::Line`].
     Line,
+    /// Answers bytes with the same bytes, RFC 862 over TCP: [`raw::Raw`].
+    Raw,
+    /// Answers the first bytes of a connection once, then ends it: [`acknowledge::Acknowledge`].
+    Acknowledge,
+    /// Answers each datagram with the same datagram, RFC 862 over UDP: [`udp::Gate`].
+    Udp,
 }
 
 impl Protocol {
     /// Lists every protocol served, in the order in which an error message names them.
-    pub const ALL: &[Self] = &[Self::Line];
+    pub const ALL: &[Self] = &[Self::Line, Self::Raw, Self::Acknowledge, Self::Udp];
 
     /// Names the protocol as `--listen` and the metrics spell it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Line => "line",
+            Self::Raw => "raw",
+            Self::Acknowledge => "acknowledge",
+            Self::Udp => "udp",
         }
+    }
+}
+
+impl Protocol {
+    /// Tells whether it is spoken in datagrams rather than over connections.
+    pub const fn is_datagrams(self) -> bool {
+        matches!(self, Self::Udp)
     }
 }
 

@@ -23,7 +23,7 @@ use tracing::{info, warn};
 use crate::admin::{self, health::Health};
 use crate::config::{Config, Endpoint};
 use crate::drain;
-use crate::listener::{self, BoundListener};
+use crate::listener::{self, BoundListener, ListeningSocket};
 use crate::worker::{Shared, Worker, WorkerError, WorkerHandle};
 use team::Team;
 
@@ -117,17 +117,17 @@ impl Server {
     /// [`BindError`], naming the flag; retrying helps when the port becomes free.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         let threads = config.threads.get();
-        let mut sockets: Vec<Vec<TcpListener>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<ListeningSocket>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut config = config.clone();
         let mut listeners = Vec::with_capacity(config.listeners.len());
-        for listen in &config.listeners {
+        for listen in &mut config.listeners {
             let refused = |source| BindError::Listen {
                 what: listen.to_string(),
                 source,
             };
-            let opened = listener::open(listen.endpoint, threads).map_err(refused)?;
-            let first = opened.first().map(TcpListener::local_addr);
-            let address = first.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()));
-            let address = address.map_err(refused)?;
+            let (opened, address) =
+                listener::open_for(listen.protocol, listen.endpoint, threads).map_err(refused)?;
+            listen.endpoint.port = address.port();
             listeners.push(BoundListener {
                 protocol: listen.protocol,
                 address,
@@ -141,7 +141,7 @@ impl Server {
             endpoint: config.admin,
             source,
         })?;
-        let shared = Arc::new(Shared::new(config.line.clone(), config.limits.clone()));
+        let shared = Arc::new(Shared::new(&config));
         let new_worker = |sockets| Worker::new(sockets, Arc::clone(&shared));
         let workers = sockets
             .into_iter()
@@ -268,8 +268,6 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::limits::Limits;
-    use crate::protocol::line::Rules;
     use crate::worker::Command;
 
     #[tokio::test]
@@ -279,8 +277,7 @@ mod tests {
             admin: "127.0.0.1:0".parse().unwrap(),
             threads: NonZeroUsize::new(3).unwrap(),
             drain: Duration::from_hours(1),
-            line: Rules::default(),
-            limits: Limits::default(),
+            ..Config::default()
         };
         let server = Server::bind(&config).unwrap();
         assert!(server.workers[1].1.send(Command::Stop));

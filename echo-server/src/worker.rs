@@ -10,12 +10,12 @@
 
 mod acceptor;
 mod connections;
+mod datagrams;
 mod handle;
 mod shared;
 mod timer_wheel;
 
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -25,8 +25,10 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
 use crate::counters::Counters;
+use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use connections::Connections;
+use datagrams::Datagrams;
 pub(crate) use handle::{Command, WorkerHandle};
 pub(crate) use shared::Shared;
 
@@ -65,6 +67,8 @@ pub(crate) struct Worker {
     commands: Receiver<Command>,
     /// Its listening sockets.
     acceptor: Acceptor,
+    /// Its sockets for datagrams.
+    datagrams: Datagrams,
     /// Its connections.
     connections: Connections,
     /// When a drain ends, once it has begun.
@@ -80,7 +84,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::SetUp`], most often because descriptors have run out.
     pub(crate) fn new(
-        sockets: Vec<TcpListener>,
+        sockets: Vec<ListeningSocket>,
         shared: Arc<Shared>,
     ) -> Result<(Self, WorkerHandle), WorkerError> {
         let poll = Poll::new().map_err(WorkerError::SetUp)?;
@@ -88,13 +92,24 @@ impl Worker {
         let (sender, commands) = sync_channel(WAITING_COMMANDS);
         let counters: Arc<[_]> = (0..=sockets.len()).map(|_| Counters::default()).collect();
         let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
-        let acceptor = Acceptor::new(sockets, &registry).map_err(WorkerError::SetUp)?;
-        let connections = Connections::new(registry, shared, Arc::clone(&counters), Instant::now());
+        let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
+        for (listener, socket) in sockets.into_iter().enumerate() {
+            match socket {
+                ListeningSocket::Stream(socket) => streams.push((listener, socket)),
+                ListeningSocket::Datagrams(socket) => datagrams.push((listener, socket)),
+            }
+        }
+        let begin = Instant::now();
+        let acceptor = Acceptor::new(streams, &registry).map_err(WorkerError::SetUp)?;
+        let datagrams = Datagrams::new(datagrams, &registry, &shared, &counters, begin);
+        let datagrams = datagrams.map_err(WorkerError::SetUp)?;
+        let connections = Connections::new(registry, shared, Arc::clone(&counters), begin);
         let handle = WorkerHandle::new(sender, waker, counters);
         let worker = Self {
             poll,
             commands,
             acceptor,
+            datagrams,
             connections,
             deadline: None,
             is_stopped: false,
@@ -121,6 +136,7 @@ impl Worker {
                 self.dispatch(event);
             }
             self.acceptor.accept(&mut self.connections, now);
+            self.datagrams.answer(now);
             self.connections.take_turns();
             self.connections.close_overdue();
         }
@@ -136,7 +152,7 @@ impl Worker {
     /// Tells how long to wait for events: not at all with work at hand, forever with no deadline
     /// ahead.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.connections.has_turns() || self.acceptor.has_work() {
+        if self.connections.has_turns() || self.acceptor.has_work() || self.datagrams.has_work() {
             return Some(Duration::ZERO);
         }
         let ahead = [
@@ -157,6 +173,7 @@ impl Worker {
             self.connections.turn(key, event.is_read_closed());
         } else {
             self.acceptor.note_ready(token - FIRST_LISTENER);
+            self.datagrams.note_ready(token - FIRST_LISTENER);
         }
     }
 
@@ -168,6 +185,7 @@ impl Worker {
                 Command::Stop => self.is_stopped = true,
                 Command::Drain { deadline } => {
                     self.acceptor.accept_rest_and_close(&mut self.connections);
+                    self.datagrams.answer_rest_and_close();
                     self.connections.drain();
                     self.deadline = Some(deadline);
                 }

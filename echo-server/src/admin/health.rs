@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::listener::BoundListener;
+use crate::protocol::conversation::expected_answer;
 use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
@@ -96,7 +97,7 @@ impl Health {
         self.check_alive().await?;
         for listener in &self.listeners {
             let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-            let echo = timeout(PATIENCE, self.probe(listener.address)).await;
+            let echo = timeout(PATIENCE, self.probe(*listener)).await;
             echo.unwrap_or_else(|_| Err(late()))
                 .map_err(|source| Unhealthy::NoEcho {
                     listener: *listener,
@@ -108,8 +109,12 @@ impl Health {
 
     /// Sends a line through a listener and compares the answer, on a connection that no metric
     /// and no limit counts.
-    async fn probe(&self, listener: SocketAddr) -> io::Result<()> {
-        let target = SocketAddr::new(reachable(listener.ip()), listener.port());
+    async fn probe(&self, listener: BoundListener) -> io::Result<()> {
+        let address = listener.address;
+        if listener.protocol.is_datagrams() {
+            return self.probe_datagrams(address).await;
+        }
+        let target = SocketAddr::new(reachable(address.ip()), address.port());
         let socket = if target.is_ipv4() {
             TcpSocket::new_v4()
         } else {
@@ -120,14 +125,29 @@ impl Health {
         let _probe = self.shared.probes.announce(socket.local_addr()?);
         let mut stream = socket.connect(target).await?;
         stream.write_all(&[QUESTION, b"\n"].concat()).await?;
-        let expected = [self.shared.rules.prefix(), QUESTION, b"\n"].concat();
+        let expected = expected_answer(listener.protocol, QUESTION, &self.shared.rules);
         let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer).await?;
-        let is_right = answer == expected;
-        is_right
-            .then_some(())
-            .ok_or_else(|| io::Error::other("the answer is not the line sent"))
+        check_answer(answer == expected)
     }
+
+    /// Sends a datagram and compares the answer.
+    async fn probe_datagrams(&self, listener: SocketAddr) -> io::Result<()> {
+        let target = SocketAddr::new(reachable(listener.ip()), listener.port());
+        let socket = UdpSocket::bind(SocketAddr::new(target.ip(), 0)).await?;
+        let _probe = self.shared.probes.announce(socket.local_addr()?);
+        socket.connect(target).await?;
+        socket.send(QUESTION).await?;
+        let mut answer = [0; QUESTION.len() + 1];
+        let length = socket.recv(&mut answer).await?;
+        check_answer(answer.get(..length) == Some(QUESTION))
+    }
+}
+
+/// Turns a comparison into a probe's result.
+fn check_answer(is_right: bool) -> io::Result<()> {
+    let wrong = || io::Error::other("the answer is not what was sent");
+    is_right.then_some(()).ok_or_else(wrong)
 }
 
 /// Gives an address of this machine that reaches a listener: loopback when it listens on all of

@@ -26,7 +26,9 @@ const TOTALS: [(&str, &str, Pick); 4] = [
     ("echo_connections_accepted", "Connections accepted", |set| {
         &set.accepted
     }),
-    ("echo_lines", "Lines answered", |set| &set.lines),
+    ("echo_lines", "Lines answered, or datagrams", |set| {
+        &set.lines
+    }),
     (
         "echo_received_bytes",
         "Bytes received from clients",
@@ -41,7 +43,7 @@ const TOTALS: [(&str, &str, Pick); 4] = [
 type Reasons = (&'static str, &'static str, &'static [(&'static str, Pick)]);
 
 /// What is counted by reason.
-const BY_REASON: [Reasons; 3] = [
+const BY_REASON: [Reasons; 4] = [
     (
         "echo_accept_errors",
         "Failed accepts, by reason",
@@ -56,6 +58,16 @@ const BY_REASON: [Reasons; 3] = [
         &[
             ("max_connections", |set| &set.rejected),
             ("max_connections_per_client", |set| &set.rejected_client),
+        ],
+    ),
+    (
+        "echo_datagrams_dropped",
+        "Datagrams without an answer, by reason",
+        &[
+            ("port", |set| &set.dropped_port),
+            ("rate", |set| &set.dropped_rate),
+            ("loop", |set| &set.dropped_loop),
+            ("unsent", |set| &set.dropped_unsent),
         ],
     ),
     (

@@ -79,7 +79,7 @@ fn index(ClientKey(key): ClientKey) -> usize {
 /// Gives what counts as one client: an IPv4 address, in IPv6 form or not, or the first 64 bits of
 /// an IPv6 address, as a subscriber gets at least that many addresses (RFC 6177). The two never
 /// meet but in ::/32, which is loopback and reserved (RFC 4291).
-fn network(address: IpAddr) -> u64 {
+pub(crate) fn network(address: IpAddr) -> u64 {
     match address.to_canonical() {
         IpAddr::V4(v4) => u64::from(v4.to_bits()),
         IpAddr::V6(v6) => u64::try_from(v6.to_bits() >> 64).unwrap_or(u64::MAX),

@@ -49,6 +49,11 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "SECONDS", env = "ECHO_WRITE_TIMEOUT_SECONDS")]
     #[arg(default_value = "30", value_parser = whole_number(0, 3_600))]
     write_timeout_seconds: u32,
+
+    /// Datagrams of one client that each worker answers in a second, 0 to 1000000; 0: no limit
+    #[arg(long, value_name = "COUNT", env = "ECHO_MAX_DATAGRAMS_PER_SECOND")]
+    #[arg(default_value = "10000", value_parser = whole_number(0, 1_000_000))]
+    max_datagrams_per_second: u32,
 }
 
 impl LimitArgs {
@@ -72,6 +77,7 @@ impl LimitArgs {
             max_connections_per_client: unless_zero(self.max_connections_per_client).map(count),
             idle_timeout: unless_zero(self.idle_timeout_seconds).map(seconds),
             write_timeout: unless_zero(self.write_timeout_seconds).map(seconds),
+            datagrams_per_second: unless_zero(self.max_datagrams_per_second),
         }
     }
 }

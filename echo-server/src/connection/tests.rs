@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
 
 use super::*;
+use crate::protocol::Protocol;
 use crate::protocol::line::PREFIX;
 
 /// A socket that plays a script: gives these pieces, one a read, and takes as many bytes as it has
@@ -61,13 +62,17 @@ impl Scene {
     }
 
     fn by(rules: Rules, room: usize, pieces: &[&[u8]]) -> Self {
+        Self::speaking(Protocol::Line, rules, room, pieces)
+    }
+
+    fn speaking(protocol: Protocol, rules: Rules, room: usize, pieces: &[&[u8]]) -> Self {
         let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
         let script = Script {
             pieces,
             room,
             ..Script::default()
         };
-        let connection = Connection::new(script);
+        let connection = Connection::new(script, Conversation::new(protocol));
         Self {
             connection,
             buffers: Buffers::new(rules),
@@ -229,4 +234,40 @@ fn a_drain_waits_for_a_client_that_is_owed() {
     scene.script().room = usize::MAX;
     assert_eq!(scene.turn(true), Next::HalfClose);
     assert_eq!(scene.script().taken, answers(&[b"a"]));
+}
+
+#[test]
+fn raw_bytes_come_back_whole_whatever_the_socket_takes_at_a_time() {
+    for room in [1, 1_000, BUFFER_BYTES + 1] {
+        let question: Vec<u8> = (0..=250).cycle().take(3 * BUFFER_BYTES).collect();
+        let mut scene = Scene::speaking(Protocol::Raw, Rules::default(), room, &[&question, b""]);
+        scene.connection.note_peer_closed();
+        while scene.turn(false) != Next::Close {
+            scene.script().room = room;
+            assert!(scene.owed_bytes() <= 64 * 1024);
+        }
+        assert!(scene.script().taken == question, "with room for {room}");
+    }
+}
+
+#[test]
+fn an_acknowledged_client_is_half_closed_after_its_one_answer() {
+    let pieces: [&[u8]; 2] = [b"data", b"more"];
+    let mut scene = Scene::speaking(Protocol::Acknowledge, Rules::default(), 5, &pieces);
+    assert_eq!(scene.turn(false), Next::Wait);
+    scene.script().room = usize::MAX;
+    assert_eq!(scene.turn(false), Next::HalfClose);
+    assert_eq!(scene.script().taken, b"Acknowledged: data");
+    assert_eq!(scene.counters.lines.get(), 1);
+}
+
+#[test]
+fn raw_and_acknowledge_end_with_a_drain_or_with_the_input() {
+    for protocol in [Protocol::Raw, Protocol::Acknowledge] {
+        let mut idle = Scene::speaking(protocol, Rules::default(), 5, &[]);
+        assert_eq!(idle.turn(true), Next::HalfClose, "{protocol}");
+        let mut ended = Scene::speaking(protocol, Rules::default(), 5, &[b""]);
+        assert_eq!(ended.turn(false), Next::Close, "{protocol}");
+        assert_eq!(ended.script().taken, b"", "{protocol}");
+    }
 }

@@ -31,7 +31,7 @@ const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::Erro
 /// The listening sockets.
 #[derive(Debug)]
 pub(super) struct Acceptor {
-    /// One for each listener, in the listeners' order; none any more once a drain has closed them.
+    /// One for each listener with connections; none any more once a drain has closed them.
     sockets: Vec<Listening>,
     /// Until when nothing is accepted.
     paused_until: Option<Instant>,
@@ -42,6 +42,8 @@ pub(super) struct Acceptor {
 /// A socket, and whether connections may be queued there.
 #[derive(Debug)]
 struct Listening {
+    /// The listener's place among all.
+    listener: usize,
     /// The socket.
     socket: TcpListener,
     /// The kernel has reported it since it was last found empty.
@@ -60,23 +62,23 @@ enum Batch {
 }
 
 impl Acceptor {
-    /// Registers the sockets.
-    pub(super) fn new(sockets: Vec<net::TcpListener>, registry: &Registry) -> io::Result<Self> {
-        let register = |(index, socket)| {
+    /// Registers the sockets, each of which comes with its listener's place among all.
+    pub(super) fn new(
+        sockets: Vec<(usize, net::TcpListener)>,
+        registry: &Registry,
+    ) -> io::Result<Self> {
+        let register = |(listener, socket)| {
             let mut socket = TcpListener::from_std(socket);
-            registry.register(
-                &mut socket,
-                Token(FIRST_LISTENER + index),
-                Interest::READABLE,
-            )?;
+            let token = Token(FIRST_LISTENER + listener);
+            registry.register(&mut socket, token, Interest::READABLE)?;
             Ok(Listening {
+                listener,
                 socket,
                 is_ready: false,
             })
         };
         let sockets = sockets
             .into_iter()
-            .enumerate()
             .map(register)
             .collect::<io::Result<_>>()?;
         Ok(Self {
@@ -88,7 +90,8 @@ impl Acceptor {
 
     /// Notes that connections are queued at a listener.
     pub(super) fn note_ready(&mut self, listener: usize) {
-        if let Some(listening) = self.sockets.get_mut(listener) {
+        let mut sockets = self.sockets.iter_mut();
+        if let Some(listening) = sockets.find(|listening| listening.listener == listener) {
             listening.is_ready = true;
         }
     }
@@ -110,11 +113,11 @@ impl Acceptor {
         }
         self.paused_until = None;
         let mut refused = None;
-        for (index, listening) in self.sockets.iter_mut().enumerate() {
+        for listening in &mut self.sockets {
             if !listening.is_ready {
                 continue;
             }
-            match accept_batch(index, &listening.socket, connections) {
+            match accept_batch(listening.listener, &listening.socket, connections) {
                 Batch::Empty => listening.is_ready = false,
                 Batch::Full => {}
                 Batch::Refused(error) => refused = Some(error),
@@ -128,9 +131,9 @@ impl Acceptor {
 
     /// Accepts all that is queued, so that closing resets nobody, and closes the listeners.
     pub(super) fn accept_rest_and_close(&mut self, connections: &mut Connections) {
-        for (index, listening) in self.sockets.drain(..).enumerate() {
+        for listening in self.sockets.drain(..) {
             loop {
-                match accept_batch(index, &listening.socket, connections) {
+                match accept_batch(listening.listener, &listening.socket, connections) {
                     Batch::Full => {}
                     Batch::Empty => break,
                     Batch::Refused(error) => {

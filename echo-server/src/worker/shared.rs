@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use crate::admission::Admission;
+use crate::config::{Config, Listen};
 use crate::limits::Limits;
 use crate::probes::Probes;
 use crate::protocol::line::Rules;
 
 /// The rules and counts that hold for all workers together.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Shared {
+    /// What each listener speaks.
+    pub(crate) listeners: Vec<Listen>,
     /// How lines are answered.
     pub(crate) rules: Rules,
     /// How long a connection may be idle or stuck.
@@ -22,12 +25,19 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Begins with no connections.
-    pub(crate) fn new(rules: Rules, limits: Limits) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
-            rules,
-            admission: Admission::new(&limits),
-            limits,
+            listeners: config.listeners.clone(),
+            rules: config.line.clone(),
+            limits: config.limits.clone(),
+            admission: Admission::new(&config.limits),
             probes: Arc::default(),
         }
+    }
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        Self::new(&Config::default())
     }
 }

@@ -54,10 +54,10 @@ fn a_bad_prefix_takes_one_line_whatever_it_holds() {
 
 #[test]
 fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
-    let not_served = "protocol \"udp\" is not served; served: line";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
     for (flag, value, expected) in [
         ("--listen", "12345", format!("{LISTEN}: {SHAPE}")),
-        ("--listen", "udp:7", format!("{LISTEN}: {not_served}")),
+        ("--listen", "quote:7", format!("{LISTEN}: {not_served}")),
         ("--listen", "line:99999", format!("{LISTEN}: {PORT}")),
         ("--listen", "line:::1:7", format!("{LISTEN}: {ADDRESS}")),
         ("--threads", "0", THREADS.to_owned()),
@@ -90,6 +90,11 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             "3601",
             bounds("write-timeout-seconds", "SECONDS", "0 to 3600"),
         ),
+        (
+            "--max-datagrams-per-second",
+            "1000001",
+            bounds("max-datagrams-per-second", "COUNT", "0 to 1000000"),
+        ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
         ("--admin", "", format!("{ADMIN}: {PORT}")),
     ] {
@@ -100,12 +105,12 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
 
 #[test]
 fn variables_are_checked_like_the_flags_that_they_stand_for() {
-    let not_served = "protocol \"raw\" is not served; served: line";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
     for (variable, value, expected) in [
         (
             "ECHO_LISTEN",
-            "line:1,raw:2",
-            format!("'raw:2' {LISTEN}: {not_served}"),
+            "line:1,quote:2",
+            format!("'quote:2' {LISTEN}: {not_served}"),
         ),
         ("ECHO_THREADS", "none", format!("'none' {THREADS}")),
         ("ECHO_DRAIN_SECONDS", "-1", format!("'-1' {DRAIN}")),

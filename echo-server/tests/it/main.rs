@@ -24,3 +24,7 @@ mod limits;
 mod load;
 #[cfg(test)]
 mod probe;
+#[cfg(test)]
+mod protocols;
+#[cfg(test)]
+mod udp;

@@ -12,8 +12,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use echo_server::config::Config;
-use echo_server::limits::Limits;
-use echo_server::protocol::line::Rules;
 use echo_server::server::{Ended, ServeError, Server};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -51,8 +49,7 @@ impl Running {
             admin: "127.0.0.1:0".parse().unwrap(),
             threads: NonZeroUsize::new(2).unwrap(),
             drain,
-            line: Rules::default(),
-            limits: Limits::default(),
+            ..Config::default()
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -110,6 +107,7 @@ pub(crate) struct Program {
     pub(crate) child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    first_line: String,
     stderr: BufReader<ChildStderr>,
 }
 
@@ -155,13 +153,19 @@ impl Program {
         }
         let address_after = |words: &str| {
             let (_, after) = line.split_once(words).expect(&line);
-            after.split(['"', ' ']).next().unwrap().parse().unwrap()
+            after
+                .split(['"', ' ', ','])
+                .next()
+                .unwrap()
+                .parse()
+                .unwrap()
         };
         let (address, admin) = (address_after("listeners=\"line:"), address_after("admin="));
         Self {
             child,
             address,
             admin,
+            first_line: line,
             stderr,
         }
     }
@@ -178,16 +182,35 @@ impl Program {
         );
     }
 
+    /// Where the listener for datagrams is that was asked for beside the usual one.
+    pub(crate) fn udp(&self) -> SocketAddr {
+        self.listener("udp")
+    }
+
+    /// Where the first listener of a protocol is.
+    pub(crate) fn listener(&self, protocol: &str) -> SocketAddr {
+        let (_, listeners) = self.first_line.split_once("listeners=\"").unwrap();
+        let listeners = listeners.split('"').next().unwrap().split(',');
+        let mut addresses =
+            listeners.filter_map(|one| one.strip_prefix(protocol)?.strip_prefix(':'));
+        addresses.next().unwrap().parse().unwrap()
+    }
+
     /// Waits for a log line that holds these words.
     pub(crate) fn wait_for_log(&mut self, words: &str) {
-        let mut line = String::new();
-        while !line.contains(words) {
-            line.clear();
+        self.log_until(words);
+    }
+
+    /// Gives the log from where it was last read to a line that holds these words.
+    pub(crate) fn log_until(&mut self, words: &str) -> String {
+        let mut log = String::new();
+        while !log.contains(words) {
             assert!(
-                self.stderr.read_line(&mut line).unwrap() > 0,
+                self.stderr.read_line(&mut log).unwrap() > 0,
                 "the log ended without {words:?}"
             );
         }
+        log
     }
 
     /// How often the worker has gone to sleep.

@@ -1,4 +1,3 @@
-#![expect(clippy::disallowed_methods, reason = "a load keeps time")]
 //! The loop that puts load on a server: one thread, any number of connections.
 
 mod opening;

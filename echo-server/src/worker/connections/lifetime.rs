@@ -12,6 +12,8 @@ use super::{Connections, Slot};
 use crate::admission::{Admitted, Rejection};
 use crate::connection::Connection;
 use crate::counters::{Counter, Counters};
+use crate::protocol::Protocol;
+use crate::protocol::conversation::Conversation;
 use crate::worker::FIRST_CONNECTION;
 use crate::worker::timer_wheel::NEVER;
 
@@ -39,11 +41,11 @@ impl Connections {
         listener: usize,
     ) -> io::Result<()> {
         if self.shared.probes.contains(client) {
-            return self.insert(stream, Admitted::default(), self.probes());
+            return self.insert(stream, Admitted::default(), listener, self.probes());
         }
         match self.shared.admission.enter(client.ip()) {
             Ok(admitted) => self
-                .insert(stream, admitted, listener)
+                .insert(stream, admitted, listener, listener)
                 .inspect_err(|_| self.shared.admission.leave(admitted)),
             Err(rejection) => {
                 if let Some(counters) = self.counters(listener) {
@@ -59,8 +61,11 @@ impl Connections {
         &mut self,
         mut stream: TcpStream,
         admitted: Admitted,
+        listener: usize,
         counted_as: usize,
     ) -> io::Result<()> {
+        let protocol = self.shared.listeners.get(listener);
+        let protocol = protocol.map_or(Protocol::Line, |listen| listen.protocol);
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         self.registry.register(
@@ -69,7 +74,7 @@ impl Connections {
             Interest::READABLE | Interest::WRITABLE,
         )?;
         entry.insert(Slot {
-            connection: Connection::new(stream),
+            connection: Connection::new(stream, Conversation::new(protocol)),
             admitted,
             active_at: self.now,
             wakes_at: NEVER,

@@ -11,6 +11,7 @@ use mio::Poll;
 use mio::net::TcpStream;
 
 use super::*;
+use crate::config::Config;
 use crate::limits::Limits;
 use crate::protocol::line::Rules;
 
@@ -28,7 +29,11 @@ impl Scene {
     fn with(rules: Rules, limits: Limits) -> Self {
         let poll = Poll::new().unwrap();
         let registry = poll.registry().try_clone().unwrap();
-        let shared = Arc::new(Shared::new(rules, limits));
+        let shared = Arc::new(Shared::new(&Config {
+            line: rules,
+            limits,
+            ..Config::default()
+        }));
         let counters = Arc::new([Counters::default(), Counters::default()]);
         let connections = Connections::new(registry, shared, counters, Instant::now());
         Self {

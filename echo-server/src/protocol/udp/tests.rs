@@ -1,0 +1,96 @@
+use super::*;
+
+const CLIENT: Source = Source {
+    client: 1,
+    port: 40_000,
+};
+
+/// How many of these datagrams are answered, all at one time.
+fn count_answers(gate: &mut Gate, source: Source, payloads: u32, now: u64) -> u32 {
+    let answered = |number: &u32| gate.judge(source, &number.to_ne_bytes(), now).is_ok();
+    u32::try_from((0..payloads).filter(answered).count()).unwrap()
+}
+
+#[test]
+fn ports_where_echo_servers_listen_get_no_answer() {
+    let mut gate = Gate::new(vec![7007, 7008], None);
+    for (port, expected) in [
+        (0, Err(Dropped::Port)),
+        (7, Err(Dropped::Port)),
+        (7007, Err(Dropped::Port)),
+        (7008, Err(Dropped::Port)),
+        (7009, Ok(())),
+    ] {
+        let source = Source { client: 1, port };
+        assert_eq!(gate.judge(source, b"?", 0), expected, "port {port}");
+    }
+}
+
+#[test]
+fn a_client_gets_a_second_of_its_rate_at_once_and_then_its_rate() {
+    let mut gate = Gate::new(Vec::new(), Some(50));
+    assert_eq!(count_answers(&mut gate, CLIENT, 80, 0), 50);
+    assert_eq!(gate.judge(CLIENT, b"?", 19), Err(Dropped::Rate));
+    assert_eq!(count_answers(&mut gate, CLIENT, 80, 100), 5);
+    assert_eq!(count_answers(&mut gate, CLIENT, 80, 1_000_000), 50);
+}
+
+#[test]
+fn a_client_beyond_its_rate_takes_nothing_from_others() {
+    let mut gate = Gate::new(Vec::new(), Some(10));
+    count_answers(&mut gate, CLIENT, 1_000, 0);
+    let others = (2..102).filter(|client| {
+        let other = Source {
+            client: *client,
+            ..CLIENT
+        };
+        gate.judge(other, b"?", 0).is_ok()
+    });
+    assert!(others.count() >= 95); // one may share its place, by chance
+}
+
+#[test]
+fn the_same_datagram_misses_one_answer_of_a_hundred_and_different_ones_none() {
+    let mut gate = Gate::new(Vec::new(), None);
+    for round in 0..3 {
+        for number in 1..LAST_REPETITION {
+            assert_eq!(gate.judge(CLIENT, b"same", 0), Ok(()), "{round} {number}");
+        }
+        assert_eq!(gate.judge(CLIENT, b"same", 0), Err(Dropped::Loop));
+    }
+    assert_eq!(count_answers(&mut gate, CLIENT, 10_000, 0), 10_000);
+}
+
+/// Sets two servers on each other with so many datagrams, and counts how many of them still circle
+/// after that many rounds.
+fn circling(datagrams: u32, rounds: u32, rate: Option<u32>) -> usize {
+    let mut gates = [Gate::new(vec![1], rate), Gate::new(vec![2], rate)];
+    let mut flying: Vec<u32> = (0..datagrams).collect();
+    for round in 0..rounds {
+        for (gate, port) in gates.iter_mut().zip([2, 1]) {
+            let source = Source { client: 9, port };
+            flying.retain(|number| {
+                let payload = number.to_ne_bytes();
+                gate.judge(source, &payload, u64::from(round)).is_ok()
+            });
+        }
+    }
+    flying.len()
+}
+
+#[test]
+fn servers_that_were_set_on_each_other_fall_silent() {
+    assert_eq!(circling(1, 100, None), 0);
+    assert_eq!(circling(20, 100, Some(10_000)), 0);
+    assert_eq!(circling(1_000, 1_000, None), 0); // a second, where a round takes a millisecond
+}
+
+#[test]
+fn a_flood_from_everywhere_takes_no_more_memory() {
+    let mut gate = Gate::new(Vec::new(), Some(10));
+    for client in 0..100_000 {
+        let source = Source { client, ..CLIENT };
+        let _ = gate.judge(source, &client.to_ne_bytes(), client);
+    }
+    assert_eq!((gate.buckets.len(), gate.repetitions.len()), (4096, 4096));
+}

@@ -1,0 +1,187 @@
+//! A worker's sockets for datagrams: receives, judges and answers them in batches, so that a batch
+//! costs two system calls.
+
+mod batch;
+
+use std::io;
+use std::net;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::net::UdpSocket;
+use mio::{Interest, Registry, Token};
+
+use super::FIRST_LISTENER;
+use super::shared::Shared;
+use crate::admission::clients::network;
+use crate::counters::{Counter, Counters, count};
+use crate::protocol::udp::{Dropped, Gate, Source};
+use batch::{Buffers, Received, answer_batch};
+
+/// Batches answered from one socket before others come first again.
+const BATCHES_PER_TURN: usize = 8;
+
+/// Batches answered at the end: as many as a socket's buffer can hold of small datagrams.
+const LAST_BATCHES: usize = 64;
+
+/// The sockets and what they share.
+#[derive(Debug)]
+pub(super) struct Datagrams {
+    /// One for each listener with datagrams; none any more once a drain has closed them.
+    sockets: Vec<Listening>,
+    /// Lent to each batch; none without sockets, as it is large.
+    desk: Option<Desk>,
+    /// When milliseconds began to be counted.
+    begin: Instant,
+}
+
+/// A socket, and whether datagrams may be waiting there.
+#[derive(Debug)]
+struct Listening {
+    /// The listener's place among all.
+    listener: usize,
+    /// The socket.
+    socket: UdpSocket,
+    /// The kernel has reported it since it was last found empty.
+    is_ready: bool,
+}
+
+/// What answering takes.
+#[derive(Debug)]
+struct Desk {
+    /// Decides what is answered.
+    gate: Gate,
+    /// Holds a batch.
+    buffers: Buffers,
+    /// Knows probes.
+    shared: Arc<Shared>,
+    /// One set for each listener, and a last one for probes.
+    counters: Arc<[Counters]>,
+}
+
+impl Datagrams {
+    /// Registers the sockets, each of which comes with its listener's place among all.
+    pub(super) fn new(
+        sockets: Vec<(usize, net::UdpSocket)>,
+        registry: &Registry,
+        shared: &Arc<Shared>,
+        counters: &Arc<[Counters]>,
+        begin: Instant,
+    ) -> io::Result<Self> {
+        let register = |(listener, socket)| {
+            let mut socket = UdpSocket::from_std(socket);
+            let token = Token(FIRST_LISTENER + listener);
+            registry.register(&mut socket, token, Interest::READABLE)?;
+            Ok(Listening {
+                listener,
+                socket,
+                is_ready: false,
+            })
+        };
+        let sockets: Vec<_> = sockets
+            .into_iter()
+            .map(register)
+            .collect::<io::Result<_>>()?;
+        let desk = (!sockets.is_empty()).then(|| Desk::new(shared, counters));
+        Ok(Self {
+            sockets,
+            desk,
+            begin,
+        })
+    }
+
+    /// Notes that datagrams are waiting at a listener.
+    pub(super) fn note_ready(&mut self, listener: usize) {
+        let mut sockets = self.sockets.iter_mut();
+        if let Some(listening) = sockets.find(|listening| listening.listener == listener) {
+            listening.is_ready = true;
+        }
+    }
+
+    /// Tells whether there is something to answer now.
+    pub(super) fn has_work(&self) -> bool {
+        self.sockets.iter().any(|listening| listening.is_ready)
+    }
+
+    /// Answers some batches from each socket where datagrams are waiting.
+    pub(super) fn answer(&mut self, now: Instant) {
+        let since = now.saturating_duration_since(self.begin);
+        let now = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let Some(desk) = &mut self.desk else { return };
+        for listening in self.sockets.iter_mut().filter(|socket| socket.is_ready) {
+            listening.is_ready = desk.answer(listening, BATCHES_PER_TURN, now);
+        }
+    }
+
+    /// Answers what is waiting, and closes the sockets.
+    pub(super) fn answer_rest_and_close(&mut self) {
+        if let Some(desk) = &mut self.desk {
+            for listening in &self.sockets {
+                desk.answer(listening, LAST_BATCHES, u64::MAX);
+            }
+        }
+        self.sockets.clear();
+        self.desk = None;
+    }
+}
+
+impl Desk {
+    /// Makes room for a batch.
+    fn new(shared: &Arc<Shared>, counters: &Arc<[Counters]>) -> Self {
+        let listeners = shared.listeners.iter();
+        let datagrams = listeners.filter(|listen| listen.protocol.is_datagrams());
+        let own_ports = datagrams.map(|listen| listen.endpoint.port).collect();
+        Self {
+            gate: Gate::new(own_ports, shared.limits.datagrams_per_second),
+            buffers: Buffers::new(),
+            shared: Arc::clone(shared),
+            counters: Arc::clone(counters),
+        }
+    }
+
+    /// Answers at most so many batches, and tells whether there may be more.
+    fn answer(&mut self, listening: &Listening, batches: usize, now: u64) -> bool {
+        let Self {
+            gate,
+            buffers,
+            shared,
+            counters,
+        } = self;
+        let (Some(own), Some(probes)) = (counters.get(listening.listener), counters.last()) else {
+            return false;
+        };
+        let mut judge = |from, payload: &[u8]| {
+            if shared.probes.contains(from) {
+                return Some(probes);
+            }
+            own.received_bytes.add(count(payload.len()));
+            let verdict = gate.judge(source(from), payload, now);
+            verdict_counter(own, verdict).add(1);
+            verdict.ok().map(|()| own)
+        };
+        for _ in 0..batches {
+            if answer_batch(&listening.socket, buffers, &mut judge) == Received::Last {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Tells the gate where a datagram comes from.
+fn source(from: net::SocketAddr) -> Source {
+    Source {
+        client: network(from.ip()),
+        port: from.port(),
+    }
+}
+
+/// Finds the counter of what was decided about a datagram.
+fn verdict_counter(counters: &Counters, verdict: Result<(), Dropped>) -> &Counter {
+    match verdict {
+        Ok(()) => &counters.lines,
+        Err(Dropped::Port) => &counters.dropped_port,
+        Err(Dropped::Rate) => &counters.dropped_rate,
+        Err(Dropped::Loop) => &counters.dropped_loop,
+    }
+}
