@@ -4,16 +4,18 @@
 //! Buffers belong to the worker: a connection has memory of its own only while it owes output, and
 //! is not read meanwhile.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 use crate::counters::{Counters, count};
 use crate::protocol::conversation::Conversation;
 use crate::protocol::line::Rules;
 
-/// Bytes read at once, and the most answer made at once. What a client can be owed is at most both
-/// together, 64 KiB: the part of one answer that it does not take, and the input of one read that
-/// was not answered yet.
-const BUFFER_BYTES: usize = 32 * 1024;
+/// Bytes read at once. What a client does not take of its answers is kept as the input that calls
+/// for them, so this is also the most that one can be owed: 64 KiB with what is noted beside it.
+const QUESTION_BYTES: usize = 64 * 1024 - 64;
+
+/// Bytes of answers put together before they are sent.
+const ANSWER_BYTES: usize = 32 * 1024;
 
 /// Bytes of answers in one turn, after which other connections come first. Counted in answers
 /// rather than questions, since empty lines make many times the work; one read is answered
@@ -39,8 +41,8 @@ impl Buffers {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
             rules,
-            question: vec![0; BUFFER_BYTES].into_boxed_slice(),
-            answer: Vec::with_capacity(BUFFER_BYTES),
+            question: vec![0; QUESTION_BYTES].into_boxed_slice(),
+            answer: Vec::with_capacity(ANSWER_BYTES),
         }
     }
 }
@@ -50,7 +52,7 @@ impl Buffers {
 pub(crate) struct Connection<S> {
     /// Where bytes come from and go to.
     stream: S,
-    /// The conversation.
+    /// The conversation, as far as the client has taken its answers.
     conversation: Conversation,
     /// The client has closed its side, so a short read does not mean that there is nothing more to
     /// learn.
@@ -61,16 +63,14 @@ pub(crate) struct Connection<S> {
     owed: Option<Box<Owed>>,
 }
 
-/// Output that a socket did not take, and the input behind it.
+/// Output that a socket did not take. Kept as input, since an answer may be eighteen times as long:
+/// the same answer is made again when the socket has room.
 #[derive(Debug)]
 struct Owed {
-    /// The answer.
-    answer: Box<[u8]>,
-    /// Bytes of the answer that the socket has taken since.
-    sent: usize,
-    /// Input that is to be answered next. Kept as input, since an answer may be eighteen times as
-    /// long.
+    /// The input; nothing if it has ended.
     question: Box<[u8]>,
+    /// Bytes of its answer that the socket has taken already.
+    sent: usize,
 }
 
 /// What a connection needs after its turn.
@@ -169,12 +169,12 @@ impl<S: Read + Write> Connection<S> {
                 Err(error) => return Err(error),
             };
             if length == 0 {
-                self.finish(answer, rules, counters)?;
+                self.finish(None, answer, rules, counters)?;
                 continue;
             }
             counters.received_bytes.add(count(length));
             let input = question.get(..length).unwrap_or_default();
-            self.answer(input, answer, rules, counters)?;
+            self.answer(input, None, answer, rules, counters)?;
             let is_drained = length < question.len() && !self.peer_is_closed;
             if is_drained && self.next_without_reading().is_none() {
                 return Ok(Next::Wait);
@@ -195,77 +195,100 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// Sends what is owed, and answers the input that had to wait behind it.
+    /// Sends what is owed.
     fn pay(&mut self, answer: &mut Vec<u8>, rules: &Rules, counters: &Counters) -> io::Result<()> {
-        let Some(mut owed) = self.owed.take() else {
-            return Ok(());
-        };
-        let left = owed.answer.get(owed.sent..).unwrap_or_default();
-        let sent = send(&mut self.stream, left, counters)?;
-        if sent < left.len() {
-            owed.sent += sent;
-            self.owed = Some(owed);
-            return Ok(());
+        match self.owed.take() {
+            None => Ok(()),
+            Some(owed) if self.has_ended => self.finish(Some(owed.sent), answer, rules, counters),
+            Some(owed) => self.answer(&owed.question, Some(owed.sent), answer, rules, counters),
         }
-        self.answer(&owed.question, answer, rules, counters)
     }
 
-    /// Answers input, a buffer at a time, until the socket takes no more.
+    /// Answers input, a part at a time, until the socket takes no more. `sent` tells how much of the
+    /// first part's answer is sent, if it was begun before; its lines are counted then.
     fn answer(
         &mut self,
         input: &[u8],
+        mut sent: Option<usize>,
         answer: &mut Vec<u8>,
         rules: &Rules,
         to: &Counters,
     ) -> io::Result<()> {
         let mut rest = input;
-        while !rest.is_empty() {
+        while !rest.is_empty() && self.owed.is_none() {
+            let before = self.conversation.clone();
             answer.clear();
-            let answered = self.conversation.answer(rest, answer, BUFFER_BYTES, rules);
-            rest = rest.get(answered.taken..).unwrap_or_default();
-            to.lines.add(answered.lines);
-            if !self.send_or_owe(answer, rest, to)? {
-                break;
+            let answered = self.conversation.answer(rest, answer, ANSWER_BYTES, rules);
+            let parts = [answer.as_slice(), answered.verbatim];
+            if sent.is_none() {
+                to.lines.add(answered.lines);
             }
+            let sent = sent.take().unwrap_or_default();
+            self.send_or_owe(parts, sent, rest, before, to)?;
+            rest = rest.get(answered.taken..).unwrap_or_default();
         }
         Ok(())
     }
 
-    /// Answers a last line without a line feed.
+    /// Answers a last line without a line feed. `sent` is as for [`Self::answer`].
     fn finish(
         &mut self,
+        sent: Option<usize>,
         answer: &mut Vec<u8>,
         rules: &Rules,
         counters: &Counters,
     ) -> io::Result<()> {
         self.has_ended = true;
+        let before = self.conversation.clone();
         answer.clear();
-        counters.lines.add(self.conversation.finish(answer, rules));
-        self.send_or_owe(answer, &[], counters).map(drop)
+        let lines = self.conversation.finish(answer, rules);
+        if sent.is_none() {
+            counters.lines.add(lines);
+        }
+        let sent = sent.unwrap_or_default();
+        self.send_or_owe([answer, &[]], sent, &[], before, counters)
     }
 
-    /// Sends an answer; keeps what the socket does not take, and the input behind it. Tells whether
-    /// all was sent.
-    fn send_or_owe(&mut self, answer: &[u8], behind: &[u8], to: &Counters) -> io::Result<bool> {
-        let sent = send(&mut self.stream, answer, to)?;
-        let left = answer.get(sent..).unwrap_or_default();
-        if !left.is_empty() {
-            let owed = Owed {
-                answer: left.into(),
-                sent: 0,
-                question: behind.into(),
-            };
-            self.owed = Some(Box::new(owed));
+    /// Sends an answer, of which `sent` bytes are sent already. If the socket does not take it all,
+    /// goes back to where the conversation was `before` its question, and keeps that.
+    fn send_or_owe(
+        &mut self,
+        answer: [&[u8]; 2],
+        sent: usize,
+        question: &[u8],
+        before: Conversation,
+        to: &Counters,
+    ) -> io::Result<()> {
+        let sent = send(&mut self.stream, answer, sent, to)?;
+        if sent < answer.map(<[u8]>::len).iter().sum() {
+            self.conversation = before;
+            let question = question.into();
+            self.owed = Some(Box::new(Owed { question, sent }));
         }
-        Ok(left.is_empty())
+        Ok(())
     }
 }
 
-/// Writes until all is taken or the socket would block, and tells how much was taken.
-fn send(stream: &mut impl Write, bytes: &[u8], counters: &Counters) -> io::Result<usize> {
-    let mut sent = 0;
-    while sent < bytes.len() {
-        match stream.write(bytes.get(sent..).unwrap_or_default()) {
+/// Writes two parts, of which `sent` bytes are sent already, until all is taken or the socket would
+/// block, and tells how much is sent by then.
+fn send(
+    stream: &mut impl Write,
+    [first, second]: [&[u8]; 2],
+    mut sent: usize,
+    counters: &Counters,
+) -> io::Result<usize> {
+    let before = sent;
+    while sent < first.len() + second.len() {
+        let first_left = first.get(sent..).unwrap_or_default();
+        let second_left = second
+            .get(sent.saturating_sub(first.len())..)
+            .unwrap_or_default();
+        let written = if second_left.is_empty() {
+            stream.write(first_left)
+        } else {
+            stream.write_vectored(&[IoSlice::new(first_left), IoSlice::new(second_left)])
+        };
+        match written {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(length) => sent += length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
@@ -273,7 +296,7 @@ fn send(stream: &mut impl Write, bytes: &[u8], counters: &Counters) -> io::Resul
             Err(error) => return Err(error),
         }
     }
-    counters.sent_bytes.add(count(sent));
+    counters.sent_bytes.add(count(sent - before));
     Ok(sent)
 }
 

@@ -29,25 +29,29 @@ impl Conversation {
         }
     }
 
-    /// Appends to `answer` what the next bytes of input call for, until it holds `limit` bytes: see
-    /// [`Line::answer`].
-    pub fn answer(
+    /// Appends to `answer` what the next bytes of input call for: see [`Line::answer`].
+    pub fn answer<'q>(
         &mut self,
-        question: &[u8],
+        question: &'q [u8],
         answer: &mut Vec<u8>,
         limit: usize,
         rules: &Rules,
-    ) -> Answered {
+    ) -> Answered<'q> {
+        let answered = |lines, verbatim| Answered {
+            taken: question.len(),
+            lines,
+            verbatim,
+        };
         match self {
             Self::Line(line) => line.answer(question, answer, limit, rules),
-            Self::Raw(raw) => Answered {
-                taken: raw.answer(question, answer, limit),
-                lines: 0,
-            },
-            Self::Acknowledge(acknowledge) => Answered {
-                lines: acknowledge.answer(question, answer, limit),
-                taken: question.len(),
-            },
+            Self::Raw(_) => answered(0, question),
+            Self::Acknowledge(acknowledge) => {
+                if acknowledge.answer(question, answer) {
+                    answered(1, question)
+                } else {
+                    answered(0, &[])
+                }
+            }
         }
     }
 
@@ -110,7 +114,8 @@ mod tests {
         for protocol in Protocol::ALL {
             let mut answer = Vec::new();
             let mut conversation = Conversation::new(*protocol);
-            conversation.answer(b"?\n", &mut answer, 1 << 10, &rules);
+            let answered = conversation.answer(b"?\n", &mut answer, 1 << 10, &rules);
+            answer.extend_from_slice(answered.verbatim);
             let expected = expected_answer(*protocol, b"?", &rules);
             assert_eq!(answer, expected, "{protocol}");
             assert!(conversation.is_between(), "{protocol}");

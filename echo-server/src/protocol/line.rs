@@ -20,6 +20,10 @@ const NOT_EXIT: u8 = 5;
 /// return held back, a line feed.
 const OVERHEAD_BYTES: usize = 2;
 
+/// The longest part of a line that is copied. Beyond some kilobytes the system's work for a second
+/// piece of output is less than a copy.
+const MOST_COPIED: usize = 4096;
+
 /// Follows one conversation: where in a line it is, in eight bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
@@ -48,51 +52,69 @@ enum Phase {
     TooLong,
 }
 
-/// Tells how far [`Line::answer`] came.
+/// Tells how far an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answered {
+pub struct Answered<'q> {
     /// Bytes of the question that the answer covers; the rest must be asked again.
     pub taken: usize,
     /// Lines completed by these bytes.
     pub lines: u64,
+    /// The end of the answer, where that is a part of the question as it is: sent from there, it
+    /// need not be copied.
+    pub verbatim: &'q [u8],
 }
 
 impl Line {
-    /// Appends to `answer` what the next bytes of input call for, until it holds `limit` bytes.
+    /// Appends to `answer` what the next bytes of input call for, until it holds `limit` bytes or
+    /// something comes that is better sent from where it is.
     ///
-    /// The limit exists because an empty line's answer is many times its question. Progress is
-    /// certain when `answer` is empty and `limit` is more than a prefix and a line's end; input
-    /// after the end of the conversation counts as taken and is dropped.
-    pub fn answer(
+    /// The limit exists because an empty line's answer is many times its question; one longer than
+    /// a prefix and a line's end is kept. Progress is certain when `answer` is empty; input after
+    /// the end of the conversation counts as taken and is dropped.
+    pub fn answer<'q>(
         &mut self,
-        question: &[u8],
+        question: &'q [u8],
         answer: &mut Vec<u8>,
         limit: usize,
         rules: &Rules,
-    ) -> Answered {
+    ) -> Answered<'q> {
         let overhead = rules.prefix().len() + OVERHEAD_BYTES;
-        let mut rest = question;
-        let mut lines = 0;
-        while !rest.is_empty() && !self.is_over() {
+        let (mut rest, mut lines, mut verbatim) = (question, 0, [].as_slice());
+        while !rest.is_empty() && verbatim.is_empty() && !self.is_over() {
             let room = limit.saturating_sub(answer.len() + overhead);
-            if room == 0 {
+            if room == 0 && !answer.is_empty() {
                 break;
             }
-            let (window, beyond) = rest.split_at(room.min(rest.len()));
-            if let Some(length) = memchr(b'\n', window) {
-                let (text, after) = rest.split_at(length);
-                self.pass(text, answer, rules);
-                lines += u64::from(self.end_line(answer));
-                rest = after.get(1..).unwrap_or_default();
-            } else {
-                self.pass(window, answer, rules);
+            let end = memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1);
+            let (line, beyond) = rest.split_at(end);
+            if self.is_plain(line, room, rules) {
+                answer.extend_from_slice(rules.prefix());
+                answer.extend_from_slice(line);
+                lines += 1;
                 rest = beyond;
+                continue;
+            }
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            let passed = self.pass(text, answer, rules);
+            if passed.len() <= room.min(MOST_COPIED) {
+                answer.extend_from_slice(passed);
+                rest = beyond;
+                if line.len() > text.len() && self.end_line() {
+                    answer.push(b'\n');
+                    lines += 1;
+                }
+            } else if passed.len() == text.len() {
+                (verbatim, rest) = (line, beyond);
+                lines += u64::from(line.len() > text.len() && self.end_line());
+            } else {
+                (verbatim, rest) = (passed, rest.split_at(text.len()).1);
             }
         }
         let left = if self.is_over() { 0 } else { rest.len() };
         Answered {
             taken: question.len() - left,
             lines,
+            verbatim,
         }
     }
 
@@ -103,7 +125,10 @@ impl Line {
     /// no line feed follows.
     pub fn finish(&mut self, answer: &mut Vec<u8>, rules: &Rules) -> u64 {
         self.release_carriage_return(answer, rules);
-        let completed = self.phase == Phase::Open && self.end_line(answer);
+        let completed = self.phase == Phase::Open && self.end_line();
+        if completed {
+            answer.push(b'\n');
+        }
         if self.phase != Phase::TooLong {
             self.phase = Phase::Over;
         }
@@ -126,20 +151,31 @@ impl Line {
         self.phase != Phase::Open
     }
 
-    /// Passes on bytes of the current line that hold no line feed, keeping back a carriage return
-    /// at their end.
-    fn pass(&mut self, text: &[u8], answer: &mut Vec<u8>, rules: &Rules) {
+    /// Tells whether a line is answered by itself as it is, which is so for nearly all: it is whole
+    /// and short, and too long to be [`EXIT`].
+    fn is_plain(&self, line: &[u8], room: usize, rules: &Rules) -> bool {
+        let most = usize::try_from(rules.max_line_bytes).unwrap_or(usize::MAX);
+        self.phase == Phase::Between
+            && line.len() > EXIT.len() + OVERHEAD_BYTES
+            && line.len() <= room.min(MOST_COPIED).min(most)
+            && line.ends_with(b"\n")
+            && !line.ends_with(b"\r\n")
+    }
+
+    /// Begins the line if it has not begun, and gives what can be passed on of its next bytes, which
+    /// hold no line feed: not a carriage return at their end, and not what the rules forbid.
+    fn pass<'q>(&mut self, text: &'q [u8], answer: &mut Vec<u8>, rules: &Rules) -> &'q [u8] {
         if self.phase == Phase::Between {
             answer.extend_from_slice(rules.prefix());
             self.phase = Phase::Open;
         }
         if text.is_empty() {
-            return;
+            return text;
         }
         self.release_carriage_return(answer, rules);
         let kept = text.strip_suffix(b"\r");
         self.holds_carriage_return = kept.is_some();
-        self.emit(kept.unwrap_or(text), answer, rules);
+        self.allow(kept.unwrap_or(text), rules)
     }
 
     /// Passes on the carriage return held back, now that something other than a line feed follows
@@ -147,16 +183,16 @@ impl Line {
     fn release_carriage_return(&mut self, answer: &mut Vec<u8>, rules: &Rules) {
         if self.holds_carriage_return {
             self.holds_carriage_return = false;
-            self.emit(b"\r", answer, rules);
+            answer.extend_from_slice(self.allow(b"\r", rules));
         }
     }
 
-    /// Appends bytes of the line, as many as the rules allow, and compares them with [`EXIT`].
-    fn emit(&mut self, text: &[u8], answer: &mut Vec<u8>, rules: &Rules) {
+    /// Gives as many bytes of the line as the rules allow, and compares them with [`EXIT`].
+    fn allow<'q>(&mut self, text: &'q [u8], rules: &Rules) -> &'q [u8] {
         let count = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let length = self.length.saturating_add(count);
         if length > rules.max_line_bytes {
-            return self.cut(text, answer, rules);
+            return self.cut(text, rules);
         }
         self.length = length;
         let expected = EXIT.get(usize::from(self.exit_bytes)..);
@@ -166,25 +202,24 @@ impl Line {
             }
             _ => NOT_EXIT,
         };
-        answer.extend_from_slice(text);
+        text
     }
 
-    /// Appends what the rules still allow of a line, and ends the conversation.
+    /// Gives what the rules still allow of a line, and ends the conversation.
     #[cold]
-    fn cut(&mut self, text: &[u8], answer: &mut Vec<u8>, rules: &Rules) {
+    fn cut<'q>(&mut self, text: &'q [u8], rules: &Rules) -> &'q [u8] {
         let room = usize::try_from(rules.max_line_bytes - self.length).unwrap_or(usize::MAX);
-        answer.extend_from_slice(text.get(..room).unwrap_or(text));
         self.length = rules.max_line_bytes;
         self.phase = Phase::TooLong;
+        text.get(..room).unwrap_or(text)
     }
 
-    /// Appends the line feed and forgets the line. Tells whether that completed it: not if it was
-    /// too long.
-    fn end_line(&mut self, answer: &mut Vec<u8>) -> bool {
+    /// Forgets the line. Tells whether it is complete, so that a line feed is called for: not if it
+    /// was too long.
+    fn end_line(&mut self) -> bool {
         if self.phase == Phase::TooLong {
             return false;
         }
-        answer.push(b'\n');
         let is_exit = usize::from(self.exit_bytes) == EXIT.len();
         *self = Self {
             phase: if is_exit { Phase::Over } else { Phase::Between },

@@ -4,19 +4,25 @@ mod lifetime;
 mod slot;
 mod timeouts;
 
+use std::io;
 use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mio::Registry;
+use mio::{Interest, Registry, Token};
 use slab::Slab;
 
+use super::FIRST_CONNECTION;
 use super::shared::Shared;
 use super::timer_wheel::TimerWheel;
 use crate::connection::{Buffers, Next};
 use crate::counters::Counters;
 use lifetime::End;
 use slot::{Patience, Slot};
+
+/// The most connections for which a worker reserves addresses when it begins, which costs no memory
+/// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
+const MOST_ROOM: usize = 1 << 16;
 
 /// The connections.
 #[derive(Debug)]
@@ -25,6 +31,8 @@ pub(super) struct Connections {
     slots: Slab<Slot>,
     /// Who has more to do than one turn held.
     turns: Vec<usize>,
+    /// The tick at which a byte of each last moved, or its end of output was sent.
+    active_at: Vec<u32>,
     /// When to look whether a connection has been idle or stuck for too long, or has lingered.
     timers: TimerWheel,
     /// How long that is.
@@ -53,10 +61,12 @@ impl Connections {
         counters: Arc<[Counters]>,
         begin: Instant,
     ) -> Self {
+        let room = shared.limits.max_connections.min(MOST_ROOM);
         Self {
-            slots: Slab::new(),
+            slots: Slab::with_capacity(room),
             turns: Vec::new(),
-            timers: TimerWheel::new(),
+            active_at: Vec::with_capacity(room),
+            timers: TimerWheel::with_room(room),
             patience: Patience::from(&shared.limits),
             begin,
             now: 0,
@@ -138,15 +148,19 @@ impl Connections {
         let Some(counters) = self.counters.get(usize::from(slot.counted_as)) else {
             return;
         };
-        let before = counters.traffic();
+        let (before, has_owed) = (counters.traffic(), slot.connection.owes());
         let next = if slot.is_lingering {
             slot.connection.discard(&mut self.buffers)
         } else {
             slot.connection
                 .turn(&mut self.buffers, counters, self.is_draining)
         };
-        if counters.traffic() != before {
-            slot.active_at = self.now;
+        let (has_moved, owes) = (counters.traffic() != before, slot.connection.owes());
+        if has_moved {
+            self.note_active(key);
+        }
+        if owes != has_owed && self.watch(key).is_err() {
+            return self.close(key, End::Over);
         }
         match next {
             Next::Wait => self.set_timer(key),
@@ -154,6 +168,22 @@ impl Connections {
             Next::HalfClose => self.half_close(key),
             Next::Close => self.close(key, End::Over),
         }
+    }
+
+    /// Waits for the event that a connection needs next: room for what it is owed, or else input.
+    /// Most never owe anything, and new ones would announce their room at once.
+    fn watch(&mut self, key: usize) -> io::Result<()> {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return Ok(());
+        };
+        let interest = if slot.connection.owes() {
+            Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        let token = Token(FIRST_CONNECTION + key);
+        self.registry
+            .reregister(slot.connection.stream(), token, interest)
     }
 
     /// Promises a connection another turn.
@@ -175,7 +205,7 @@ impl Connections {
             return self.close(key, End::Over);
         }
         slot.is_lingering = true;
-        slot.active_at = self.now;
+        self.note_active(key);
         self.set_timer(key);
         self.queue(key); // input may be waiting already, which no event will announce again
     }

@@ -42,10 +42,12 @@ struct Node {
 }
 
 impl TimerWheel {
-    /// Begins at tick 0 without timers.
-    pub(super) fn new() -> Self {
+    /// Begins at tick 0 without timers, and with room for as many.
+    pub(super) fn with_room(timers: usize) -> Self {
+        let mut nodes = Vec::with_capacity(index(HEADS) + timers);
+        nodes.extend((0..HEADS).map(alone));
         Self {
-            nodes: (0..HEADS).map(alone).collect(),
+            nodes,
             occupied: [0; LEVELS],
             now: 0,
         }

@@ -32,10 +32,11 @@ fn converse_by(rules: &Rules, pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) 
             let mut answer = Vec::new();
             let answered = line.answer(rest, &mut answer, limit, rules);
             assert!(
-                answered.taken > 0 && answer.len() <= limit,
+                answered.taken > 0 && answer.len() <= limit.max(PREFIX.len() + OVERHEAD_BYTES),
                 "{answered:?} of {rest:?}"
             );
             all.append(&mut answer);
+            all.extend_from_slice(answered.verbatim);
             lines += answered.lines;
             rest = &rest[answered.taken..];
         }
@@ -130,7 +131,8 @@ fn nothing_after_exit_is_answered() {
         answered,
         Answered {
             taken: 10,
-            lines: 1
+            lines: 1,
+            verbatim: b"",
         }
     );
     line.answer(b"still more\n", &mut answer, 1 << 10, &Rules::default());

@@ -15,7 +15,6 @@ use crate::counters::{Counter, Counters};
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
 use crate::worker::FIRST_CONNECTION;
-use crate::worker::timer_wheel::NEVER;
 
 /// Why a connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,20 +70,20 @@ impl Connections {
         self.registry.register(
             &mut stream,
             Token(FIRST_CONNECTION + key),
-            Interest::READABLE | Interest::WRITABLE,
+            Interest::READABLE,
         )?;
         entry.insert(Slot {
             connection: Connection::new(stream, Conversation::new(protocol)),
             admitted,
-            active_at: self.now,
-            wakes_at: NEVER,
             counted_as: u8::try_from(counted_as).unwrap_or(u8::MAX),
             is_queued: false,
             is_lingering: false,
+            timer_is_for: None,
         });
         if let Some(counters) = self.counters(counted_as) {
             counters.accepted.add(1);
         }
+        self.note_active(key);
         self.set_timer(key);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a worker remembers of one connection, in 40 bytes, and when its patience with it ends.
+//! What a worker remembers of one connection, in 32 bytes, and how long its patience with it is.
 
 use std::time::Duration;
 
@@ -25,30 +25,38 @@ pub(super) struct Slot {
     pub(super) connection: Connection<TcpStream>,
     /// What to give back at its end.
     pub(super) admitted: Admitted,
-    /// The tick at which a byte last moved, or the end of output was sent.
-    pub(super) active_at: u32,
-    /// The tick for which its timer is set: at most that at which its patience ends.
-    pub(super) wakes_at: u32,
     /// Which set of counters is its.
     pub(super) counted_as: u8,
     /// It has a turn coming.
     pub(super) is_queued: bool,
     /// The end of output was sent; what still comes is thrown away.
     pub(super) is_lingering: bool,
+    /// What it waited for when its timer was set; none if no timer is.
+    pub(super) timer_is_for: Option<Awaited>,
 }
 
 impl Slot {
-    /// Tells the tick at which the connection is closed if no byte moves until then.
-    pub(super) fn closes_at(&self, patience: &Patience) -> u32 {
-        let patience = if self.is_lingering {
-            LINGER
+    /// Tells what the connection waits for.
+    pub(super) fn awaited(&self) -> Awaited {
+        if self.is_lingering {
+            Awaited::End
         } else if self.connection.owes() {
-            patience.stuck
+            Awaited::Room
         } else {
-            patience.idle
-        };
-        self.active_at.saturating_add(patience)
+            Awaited::Input
+        }
     }
+}
+
+/// What a connection waits for, each with a patience of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Awaited {
+    /// Something to answer.
+    Input,
+    /// That its client takes what it is owed.
+    Room,
+    /// That its client closes too.
+    End,
 }
 
 /// How many ticks a connection may go without a byte moving; [`NEVER`] if that is not limited.
@@ -58,6 +66,17 @@ pub(super) struct Patience {
     idle: u32,
     /// While something is.
     stuck: u32,
+}
+
+impl Patience {
+    /// Gives the patience with a connection that waits for something.
+    pub(super) fn with(&self, awaited: Awaited) -> u32 {
+        match awaited {
+            Awaited::Input => self.idle,
+            Awaited::Room => self.stuck,
+            Awaited::End => LINGER,
+        }
+    }
 }
 
 impl From<&Limits> for Patience {
@@ -92,9 +111,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_idle_connection_takes_48_bytes_its_timer_included() {
+    fn a_connection_takes_32_bytes_while_it_is_owed_nothing() {
+        /// As `slab` has it.
+        #[expect(dead_code, reason = "only its size counts")]
+        enum Entry {
+            Vacant(usize),
+            Occupied(Slot),
+        }
         let debug_only = if cfg!(debug_assertions) { 16 } else { 0 }; // mio checks registrations then
-        assert!(size_of::<Option<Slot>>() <= 40 + debug_only); // and a list's node of eight
+        assert!(size_of::<Entry>() <= 32 + debug_only);
     }
 
     #[test]

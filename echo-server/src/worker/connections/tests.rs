@@ -7,8 +7,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net;
 use std::time::Duration;
 
-use mio::Poll;
 use mio::net::TcpStream;
+use mio::{Events, Poll};
 
 use super::*;
 use crate::config::Config;
@@ -17,7 +17,7 @@ use crate::protocol::line::Rules;
 
 /// A worker's connections, with a poll that nobody waits for and a clock that tests turn.
 struct Scene {
-    _poll: Poll,
+    poll: Poll,
     connections: Connections,
 }
 
@@ -36,10 +36,7 @@ impl Scene {
         }));
         let counters = Arc::new([Counters::default(), Counters::default()]);
         let connections = Connections::new(registry, shared, counters, Instant::now());
-        Self {
-            _poll: poll,
-            connections,
-        }
+        Self { poll, connections }
     }
 
     /// Admits a client that has sent these bytes.
@@ -78,6 +75,13 @@ impl Scene {
         while self.connections.has_turns() {
             self.connections.take_turns();
         }
+    }
+
+    /// Counts the events that are there, or come soon.
+    fn count_events(&mut self, patience: Duration) -> usize {
+        let mut events = Events::with_capacity(8);
+        self.poll.poll(&mut events, Some(patience)).unwrap();
+        events.iter().count()
     }
 
     /// When timers come due next, in ticks.
@@ -206,6 +210,30 @@ fn a_busy_connection_moves_its_timer_only_when_it_comes_due() {
         scene.turn();
         assert_eq!(scene.next_due(), first);
     }
+}
+
+#[test]
+fn a_connection_is_announced_when_bytes_come_and_not_for_the_room_of_an_empty_socket() {
+    let mut scene = Scene::new();
+    let client = scene.admit(b"");
+    assert_eq!(scene.count_events(Duration::ZERO), 0);
+    scene.send(&client, b"a\n");
+    assert_eq!(scene.count_events(Duration::ZERO), 1);
+}
+
+#[test]
+fn a_client_that_was_stuck_is_announced_when_it_takes_and_again_when_it_sends() {
+    let (mut scene, client) = stuck(timeouts(0, 0));
+    let mut reader = client.try_clone().unwrap();
+    let reading = std::thread::spawn(move || reader.read_to_end(&mut Vec::new()));
+    while scene.connections.slots[0].connection.owes() {
+        assert_eq!(scene.count_events(Duration::from_secs(10)), 1);
+        scene.turn();
+    }
+    scene.send(&client, b"a\n");
+    assert_eq!(scene.count_events(Duration::from_secs(10)), 1);
+    drop(scene);
+    drop(reading.join().unwrap()); // by a reset, as "a" was not read
 }
 
 /// A scene with a client that is owed an answer and has taken nothing.

@@ -27,7 +27,7 @@ impl Connections {
         self.timers.advance(self.now, &mut due);
         for key in &due {
             if let Some(slot) = self.slots.get_mut(*key) {
-                slot.wakes_at = NEVER;
+                slot.timer_is_for = None;
             }
         }
         for key in due {
@@ -35,14 +35,26 @@ impl Connections {
         }
     }
 
-    /// Sets a connection's timer, unless it is early enough already.
+    /// Notes that a byte of a connection has moved.
+    pub(super) fn note_active(&mut self, key: usize) {
+        if self.active_at.len() <= key {
+            self.active_at.resize(key + 1, self.now);
+        }
+        if let Some(active_at) = self.active_at.get_mut(key) {
+            *active_at = self.now;
+        }
+    }
+
+    /// Sets a connection's timer, unless it was set with no more patience: then it is early enough,
+    /// as bytes have only moved since.
     pub(super) fn set_timer(&mut self, key: usize) {
+        let closes_at = self.closes_at(key);
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
-        let closes_at = slot.closes_at(&self.patience);
-        if closes_at < slot.wakes_at {
-            slot.wakes_at = closes_at;
+        let patience = |awaited| self.patience.with(awaited);
+        if patience(slot.awaited()) < slot.timer_is_for.map_or(NEVER, patience) {
+            slot.timer_is_for = Some(slot.awaited());
             self.timers.set(key, closes_at);
         }
     }
@@ -70,9 +82,17 @@ impl Connections {
         }
     }
 
-    /// Tells whether a connection's patience is over.
+    /// Tells whether the patience with a connection is over.
     fn is_overdue(&self, key: usize) -> bool {
-        let slot = self.slots.get(key);
-        slot.is_some_and(|slot| slot.closes_at(&self.patience) <= self.now)
+        self.closes_at(key) <= self.now
+    }
+
+    /// Tells the tick at which a connection is closed if no byte moves until then.
+    fn closes_at(&self, key: usize) -> u32 {
+        let (slot, active_at) = (self.slots.get(key), self.active_at.get(key));
+        let closes_at = slot
+            .zip(active_at)
+            .map(|(slot, active_at)| active_at.saturating_add(self.patience.with(slot.awaited())));
+        closes_at.unwrap_or(NEVER)
     }
 }

@@ -22,7 +22,7 @@ fn numbers() -> impl Iterator<Item = u32> {
 fn every_timer_comes_due_never_early_and_at_most_an_eighth_late() {
     for start in [0, 1, 63, 4_095, 1_000_003] {
         for ahead in (1..600).chain([4_000, 32_767, 172_800, 250_000]) {
-            let mut wheel = TimerWheel::new();
+            let mut wheel = TimerWheel::with_room(0);
             advance(&mut wheel, start);
             wheel.set(3, start + ahead);
             let due = wheel.next_due().unwrap();
@@ -37,7 +37,7 @@ fn every_timer_comes_due_never_early_and_at_most_an_eighth_late() {
 
 #[test]
 fn a_timer_of_now_or_before_comes_due_at_the_next_tick() {
-    let mut wheel = TimerWheel::new();
+    let mut wheel = TimerWheel::with_room(0);
     advance(&mut wheel, 100);
     wheel.set(0, 100);
     wheel.set(1, 7);
@@ -47,7 +47,7 @@ fn a_timer_of_now_or_before_comes_due_at_the_next_tick() {
 
 #[test]
 fn a_timer_further_away_than_the_wheel_reaches_comes_due_early() {
-    let mut wheel = TimerWheel::new();
+    let mut wheel = TimerWheel::with_room(0);
     wheel.set(0, NEVER - 1);
     let due = wheel.next_due().unwrap();
     assert!(due >= 250_000);
@@ -56,7 +56,7 @@ fn a_timer_further_away_than_the_wheel_reaches_comes_due_early() {
 
 #[test]
 fn a_timer_that_is_moved_or_cleared_is_no_longer_where_it_was() {
-    let mut wheel = TimerWheel::new();
+    let mut wheel = TimerWheel::with_room(0);
     wheel.set(0, 10);
     wheel.set(1, 10);
     wheel.set(2, 20);
@@ -72,7 +72,7 @@ fn a_timer_that_is_moved_or_cleared_is_no_longer_where_it_was() {
 
 #[test]
 fn a_long_sleep_misses_nobody() {
-    let mut wheel = TimerWheel::new();
+    let mut wheel = TimerWheel::with_room(0);
     for key in 0..1_000_u32 {
         wheel.set(index(key), key * key + 1);
     }
@@ -81,7 +81,7 @@ fn a_long_sleep_misses_nobody() {
 
 #[test]
 fn thousands_of_timers_of_five_minutes_share_a_wake_up_every_32_seconds() {
-    let mut wheel = TimerWheel::new();
+    let mut wheel = TimerWheel::with_room(0);
     let mut wake_ups = 0;
     for (key, number) in (0..10_000).zip(numbers()) {
         wheel.set(key, 600 + number % 600);
@@ -98,7 +98,7 @@ fn thousands_of_timers_of_five_minutes_share_a_wake_up_every_32_seconds() {
 
 #[test]
 fn any_mix_of_sets_clears_and_advances_matches_a_plain_list() {
-    let (mut wheel, mut list) = (TimerWheel::new(), std::collections::BTreeMap::new());
+    let (mut wheel, mut list) = (TimerWheel::with_room(0), std::collections::BTreeMap::new());
     let (mut now, mut numbers) = (0, numbers());
     let mut number = |below| numbers.next().unwrap() % below;
     for _ in 0..100_000 {
