@@ -41,7 +41,10 @@ impl Case {
             name,
             connections,
             line_bytes: 64,
-            pacing: Pacing::Closed { in_flight },
+            pacing: Pacing::Closed {
+                in_flight,
+                in_batches: true,
+            },
             lines_per_connection: None,
             addresses: 1,
         }

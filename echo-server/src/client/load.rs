@@ -52,6 +52,10 @@ pub(super) struct LoadArgs {
     #[arg(value_parser = whole_number(1, 100_000), conflicts_with = "rate")]
     in_flight: u32,
 
+    /// Send those lines at once, and the next ones when all of them were answered
+    #[arg(long, conflicts_with = "rate")]
+    batches: bool,
+
     /// Open loop: lines a second over all connections, 1 to 10000000, sent when they are due
     /// whatever the server does; keeps one processor busy
     #[arg(long, value_name = "LINES", value_parser = whole_number(1, 10_000_000))]
@@ -86,6 +90,7 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
         pacing: args.rate.map_or(
             Pacing::Closed {
                 in_flight: args.in_flight,
+                in_batches: args.batches,
             },
             |lines_per_second| Pacing::Open { lines_per_second },
         ),

@@ -1,6 +1,7 @@
 //! `echo-client load`: what it finds out about servers that are slow, wrong or gone.
 
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Output};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
@@ -18,7 +19,10 @@ fn plan(server: SocketAddr) -> Plan {
         connections: 4,
         line_bytes: 10,
         prefix: b"Server received: ".to_vec(),
-        pacing: Pacing::Closed { in_flight: 3 },
+        pacing: Pacing::Closed {
+            in_flight: 3,
+            in_batches: false,
+        },
         lines_per_connection: None,
         patience: Duration::from_secs(5),
     }
@@ -52,7 +56,10 @@ fn all_lines_of_all_kinds_of_load_are_answered() {
         },
         Plan {
             line_bytes: 0,
-            pacing: Pacing::Closed { in_flight: 100 },
+            pacing: Pacing::Closed {
+                in_flight: 100,
+                in_batches: false,
+            },
             ..one.clone()
         },
         Plan {
@@ -82,6 +89,44 @@ fn all_lines_of_all_kinds_of_load_are_answered() {
         300,
     );
     assert!(short.is_clean() && short.reconnected > 10);
+}
+
+#[test]
+fn a_batch_is_sent_only_when_all_of_the_last_one_was_answered() {
+    for in_batches in [true, false] {
+        let (sender, came_early) = channel();
+        let server = serve_by(move |stream| {
+            _ = sender.send(sends_a_fourth_line(&stream));
+        });
+        let pacing = Pacing::Closed {
+            in_flight: 3,
+            in_batches,
+        };
+        let one = Plan {
+            connections: 1,
+            pacing,
+            patience: Duration::from_millis(200),
+            ..plan(server)
+        };
+        run(one, 100);
+        assert_eq!(came_early.recv(), Ok(!in_batches));
+    }
+}
+
+/// Answers two lines of three, and tells whether another one comes then.
+fn sends_a_fourth_line(stream: &TcpStream) -> bool {
+    let mut lines = BufReader::new(stream);
+    let mut line = Vec::new();
+    for number in 1..=3 {
+        line.clear();
+        lines.read_until(b'\n', &mut line).unwrap();
+        if number < 3 {
+            (&*stream).write_all(&right(&line).unwrap()).unwrap();
+        }
+    }
+    let patience = Duration::from_millis(150);
+    stream.set_read_timeout(Some(patience)).unwrap();
+    lines.fill_buf().is_ok_and(|more| !more.is_empty())
 }
 
 #[test]
@@ -200,7 +245,10 @@ fn in_an_open_loop_a_stall_is_as_long_as_it_was_for_all_who_would_have_come() {
 
 #[test]
 fn in_a_closed_loop_a_stall_is_one_slow_line() {
-    let pacing = Pacing::Closed { in_flight: 1 };
+    let pacing = Pacing::Closed {
+        in_flight: 1,
+        in_batches: false,
+    };
     let report = run(
         Plan {
             connections: 1,

@@ -92,7 +92,7 @@ impl Load {
 
     /// Sends the first lines of a closed loop.
     fn begin(&mut self, now: u64) {
-        if let Pacing::Closed { in_flight } = self.plan.pacing {
+        if let Pacing::Closed { in_flight, .. } = self.plan.pacing {
             let most = self.plan.lines_per_connection.unwrap_or(u64::MAX);
             for index in 0..self.connections.len() {
                 self.allow(index, u64::from(in_flight).min(most), now);

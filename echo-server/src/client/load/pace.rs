@@ -10,6 +10,8 @@ pub enum Pacing {
     Closed {
         /// How many.
         in_flight: u32,
+        /// All of them are sent at once when all were answered, rather than one for each answer.
+        in_batches: bool,
     },
     /// An open loop: lines are due at a steady rate, whatever the server does, on one connection
     /// after the other. Finds how long answers take at that rate.
@@ -114,7 +116,15 @@ mod tests {
 
     #[test]
     fn in_a_closed_loop_no_line_is_due_by_itself() {
-        let mut pace = Pace::new(Pacing::Closed { in_flight: 1 }, 0, u64::MAX, 1);
+        let mut pace = Pace::new(
+            Pacing::Closed {
+                in_flight: 1,
+                in_batches: false,
+            },
+            0,
+            u64::MAX,
+            1,
+        );
         assert_eq!(pace.next_due(u64::MAX - 1), None);
         let longest = Duration::from_millis(50);
         assert_eq!(pace.wait(0, longest), longest);

@@ -31,17 +31,26 @@ impl Load {
         self.go_on(index, lines, end)
     }
 
-    /// Lets a connection of a closed loop send as many lines as were answered, unless it has
-    /// carried enough of them and makes room for a new one. Sends what is left of earlier ones.
+    /// Lets a connection of a closed loop send as many lines as were answered, unless it waits for
+    /// the rest of a batch, or has carried enough of them and makes room for a new one. Sends what is left of earlier ones.
     fn go_on(&mut self, index: usize, answered: u64, end: u64) -> Result<(), Broken> {
         let now = self.now();
         let Some(connection) = self.connections.get_mut(index) else {
             return Ok(());
         };
-        let Pacing::Closed { in_flight } = self.plan.pacing else {
+        let Pacing::Closed {
+            in_flight,
+            in_batches,
+        } = self.plan.pacing
+        else {
             return connection.send(&self.script);
         };
-        let mut more = if now < end { answered } else { 0 };
+        let mut more = match (in_batches, connection.pending()) {
+            _ if now >= end => 0,
+            (false, _) => answered,
+            (true, 0) => in_flight.into(),
+            (true, _) => 0,
+        };
         if let Some(most) = self.plan.lines_per_connection {
             more = more.min(most - connection.answered - connection.pending());
             if connection.answered == most {
