@@ -12,6 +12,7 @@ mod acceptor;
 mod connections;
 mod datagrams;
 mod handle;
+mod meter;
 mod shared;
 mod timer_wheel;
 
@@ -24,12 +25,13 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
-use crate::counters::Counters;
+use crate::counters::{Counters, Load};
 use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use connections::Connections;
 use datagrams::Datagrams;
 pub(crate) use handle::{Command, WorkerHandle};
+use meter::Meter;
 pub(crate) use shared::Shared;
 
 /// The token of commands.
@@ -71,6 +73,8 @@ pub(crate) struct Worker {
     datagrams: Datagrams,
     /// Its connections.
     connections: Connections,
+    /// Measures its time.
+    meter: Meter,
     /// When a drain ends, once it has begun.
     deadline: Option<Instant>,
     /// It shall end at once.
@@ -104,13 +108,16 @@ impl Worker {
         let datagrams = Datagrams::new(datagrams, &registry, &shared, &counters, begin);
         let datagrams = datagrams.map_err(WorkerError::SetUp)?;
         let connections = Connections::new(registry, shared, Arc::clone(&counters), begin);
-        let handle = WorkerHandle::new(sender, waker, counters);
+        let load = Arc::new(Load::default());
+        let meter = Meter::new(Arc::clone(&load), Arc::clone(&counters), begin);
+        let handle = WorkerHandle::new(sender, waker, counters, load);
         let worker = Self {
             poll,
             commands,
             acceptor,
             datagrams,
             connections,
+            meter,
             deadline: None,
             is_stopped: false,
         };
@@ -131,6 +138,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 done => done.map_err(WorkerError::Poll)?,
             }
+            self.meter.begin(now);
             self.connections.set_now(now);
             for event in &events {
                 self.dispatch(event);
@@ -139,6 +147,7 @@ impl Worker {
             self.datagrams.answer(now);
             self.connections.take_turns();
             self.connections.close_overdue();
+            self.meter.end(Instant::now());
         }
         Ok(self.connections.count_unfinished())
     }

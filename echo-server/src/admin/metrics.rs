@@ -1,6 +1,8 @@
 //! The metrics as OpenMetrics text, each summed over the workers when it is asked for.
 //!
-//! Labels are the listener's protocol and port, and reasons: closed sets all.
+//! Labels are the listener's protocol and port, reasons, and the worker's number: closed sets all.
+
+mod seconds;
 
 use std::fmt;
 
@@ -105,12 +107,18 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
         "Connections open now",
         active(health),
     );
+    registry.register(
+        "echo_connections_stalled",
+        "Connections not read now, since their clients take no answers",
+        stalled(health),
+    );
     for (name, help, reasons) in BY_REASON {
         registry.register(name, help, by_reason(health, reasons));
     }
     let threads = Gauge::<i64>::default();
     threads.set(gauge(count(health.workers.len())));
     registry.register("echo_threads", "Worker threads", threads);
+    seconds::register(&mut registry, health);
     let mut rendered = String::new();
     text::encode(&mut rendered, &registry)?;
     Ok(rendered)
@@ -126,6 +134,16 @@ fn active(health: &Health) -> Family<Labels, Gauge> {
         family
             .get_or_create(&labels)
             .set(gauge(accepted.saturating_sub(closed)));
+    }
+    family
+}
+
+/// Counts connections that are not read, since they owe output.
+fn stalled(health: &Health) -> Family<Labels, Gauge> {
+    let family = Family::<Labels, Gauge>::default();
+    for (index, labels) in labels(health) {
+        let stalled = sum(health, index, Counters::stalled);
+        family.get_or_create(&labels).set(gauge(stalled));
     }
     family
 }

@@ -139,6 +139,7 @@ impl Connections {
             return;
         };
         let before = counters.traffic();
+        let owed = slot.connection.owes();
         let next = if slot.is_lingering {
             slot.connection.discard(&mut self.buffers)
         } else {
@@ -147,6 +148,14 @@ impl Connections {
         };
         if counters.traffic() != before {
             slot.active_at = self.now;
+        }
+        if slot.connection.owes() != owed {
+            let edge = if owed {
+                &counters.stalls_ended
+            } else {
+                &counters.stalls_begun
+            };
+            edge.add(1);
         }
         match next {
             Next::Wait => self.set_timer(key),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use mio::Waker;
 use tokio::sync::oneshot;
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Load};
 
 /// What a worker can be told.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct WorkerHandle {
     /// One set for each listener, and a last one for the server's own probes, which no metric
     /// shows.
     counters: Arc<[Counters]>,
+    /// What the worker spends.
+    load: Arc<Load>,
 }
 
 impl WorkerHandle {
@@ -42,11 +44,13 @@ impl WorkerHandle {
         commands: SyncSender<Command>,
         waker: Waker,
         counters: Arc<[Counters]>,
+        load: Arc<Load>,
     ) -> Self {
         Self {
             commands,
             waker,
             counters,
+            load,
         }
     }
 
@@ -59,5 +63,10 @@ impl WorkerHandle {
     /// Lends the counters of a listener, by its place among the listeners.
     pub(crate) fn counters(&self, listener: usize) -> Option<&Counters> {
         self.counters.get(listener)
+    }
+
+    /// Lends what the worker spends.
+    pub(crate) fn load(&self) -> &Load {
+        &self.load
     }
 }

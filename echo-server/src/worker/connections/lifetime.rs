@@ -104,6 +104,9 @@ impl Connections {
             self.shared.admission.leave(slot.admitted);
         }
         if let Some(counters) = self.counters(counted_as) {
+            if slot.connection.owes() {
+                counters.stalls_ended.add(1);
+            }
             let count = match end {
                 End::Idle => &counters.idle,
                 End::Stuck => &counters.stuck,
