@@ -23,10 +23,12 @@ use limits::{LimitArgs, whole_number};
 struct Args {
     /// What to serve, and where; may be repeated. Protocols are line, raw (every byte comes
     /// back, RFC 862), acknowledge (one answer, then the end) and udp (RFC 862 in datagrams). Without an address it is served on
-    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
+    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`. After the port,
+    /// `/proxy=required` or `/proxy=optional` says that connections must or may begin with a header of
+    /// the PROXY protocol, version 1 or 2, which names the client
     #[arg(
         long,
-        value_name = "PROTOCOL:[ADDRESS:]PORT",
+        value_name = "PROTOCOL:[ADDRESS:]PORT[/proxy=MODE]",
         env = "ECHO_LISTEN",
         value_delimiter = ','
     )]

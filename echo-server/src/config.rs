@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::limits::Limits;
 use crate::protocol::line::Rules;
 use crate::protocol::{Protocol, UnknownProtocol};
+use crate::proxy_header::Proxy;
 
 /// How many listeners one process may have: as many as an EchoCluster may declare.
 pub const MAX_LISTENERS: usize = 16;
@@ -43,6 +44,7 @@ impl Default for Config {
             listeners: vec![Listen {
                 protocol: Protocol::Line,
                 endpoint: endpoint(12345),
+                proxy: Proxy::Off,
             }],
             admin: endpoint(9090),
             threads: NonZeroUsize::MIN,
@@ -53,13 +55,15 @@ impl Default for Config {
     }
 }
 
-/// A protocol and where it is served, written `protocol:[address:]port`.
+/// A protocol and where it is served, written `protocol:[address:]port[/proxy=mode]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     /// What is spoken there.
     pub protocol: Protocol,
     /// Where.
     pub endpoint: Endpoint,
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub proxy: Proxy,
 }
 
 /// A port, on one address or on all, written `[address:]port`.
@@ -106,6 +110,11 @@ pub enum ParseError {
     /// The address is no IP address.
     #[error("address must be an IPv4 address, or an IPv6 address in brackets")]
     Address,
+    /// What follows the port is no option, or none of this protocol.
+    #[error(
+        "after the port, only /proxy=off, /proxy=optional or /proxy=required is allowed, the last two not with udp"
+    )]
+    Option,
 }
 
 impl FromStr for Listen {
@@ -113,9 +122,23 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (protocol, endpoint) = text.split_once(':').ok_or(ParseError::Shape)?;
+        let (endpoint, option) = match endpoint.split_once('/') {
+            Some((endpoint, option)) => (endpoint, Some(option)),
+            None => (endpoint, None),
+        };
+        let protocol: Protocol = protocol.parse()?;
+        let endpoint = endpoint.parse()?;
+        let proxy = match option.map(|option| option.strip_prefix("proxy=").unwrap_or_default()) {
+            None => Proxy::Off,
+            Some(name) => name.parse().map_err(|()| ParseError::Option)?,
+        };
+        if proxy != Proxy::Off && protocol.is_datagrams() {
+            return Err(ParseError::Option);
+        }
         Ok(Self {
-            protocol: protocol.parse()?,
-            endpoint: endpoint.parse()?,
+            protocol,
+            endpoint,
+            proxy,
         })
     }
 }
@@ -152,7 +175,13 @@ fn parse_address(text: &str) -> Result<IpAddr, ParseError> {
 
 impl fmt::Display for Listen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.protocol, self.endpoint)
+        write!(formatter, "{}:{}", self.protocol, self.endpoint)?;
+        match self.proxy {
+            Proxy::Off => Ok(()),
+            proxy @ (Proxy::Optional | Proxy::Required) => {
+                write!(formatter, "/proxy={}", proxy.name())
+            }
+        }
     }
 }
 
@@ -178,6 +207,8 @@ mod tests {
             "line:[::]:0",
             "raw:7",
             "acknowledge:12345",
+            "line:12345/proxy=optional",
+            "raw:[::1]:12345/proxy=required",
         ] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
@@ -197,6 +228,11 @@ mod tests {
             ("line:localhost:12345", ParseError::Address),
             ("line:[127.0.0.1]:12345", ParseError::Address),
             ("line::12345", ParseError::Address),
+            ("line:1/", ParseError::Option),
+            ("line:1/proxy", ParseError::Option),
+            ("line:1/proxy=on", ParseError::Option),
+            ("line:1/required", ParseError::Option),
+            ("udp:1/proxy=required", ParseError::Option),
             (
                 "quote:17",
                 ParseError::Protocol(UnknownProtocol {

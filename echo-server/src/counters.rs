@@ -35,6 +35,12 @@ pub(crate) struct Counters {
     pub(crate) rejected_client: Counter,
     /// Connections ended by no limit: by the client, after `exit`, or by a drain.
     pub(crate) ended: Counter,
+    /// Connections closed behind a proxy, since their client has as many as one is allowed.
+    pub(crate) closed_client: Counter,
+    /// Connections closed, since they began with no good header of the PROXY protocol.
+    pub(crate) bad_header: Counter,
+    /// Connections closed, since nothing came at first for too long.
+    pub(crate) silent: Counter,
     /// Connections closed, since nothing came for too long.
     pub(crate) idle: Counter,
     /// Connections reset, since the client took nothing of what it was owed for too long.
@@ -85,7 +91,15 @@ impl Counters {
 
     /// Adds up the connections that are over, for whatever reason.
     pub(crate) fn closed(&self) -> u64 {
-        let reasons = [&self.ended, &self.idle, &self.stuck, &self.too_long];
+        let reasons = [
+            &self.ended,
+            &self.closed_client,
+            &self.bad_header,
+            &self.silent,
+            &self.idle,
+            &self.stuck,
+            &self.too_long,
+        ];
         reasons.into_iter().map(Counter::get).sum()
     }
 }

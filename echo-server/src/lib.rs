@@ -19,6 +19,7 @@ mod connection;
 mod counters;
 mod listener;
 mod probes;
+pub mod proxy_header;
 mod worker;
 
 mod admin;

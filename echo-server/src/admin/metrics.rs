@@ -77,6 +77,9 @@ const BY_REASON: [Reasons; 4] = [
         "Connections ended, by the limit that was reached",
         &[
             ("none", |set| &set.ended),
+            ("max_connections_per_client", |set| &set.closed_client),
+            ("proxy_header", |set| &set.bad_header),
+            ("first_byte_timeout", |set| &set.silent),
             ("idle_timeout", |set| &set.idle),
             ("write_timeout", |set| &set.stuck),
             ("max_line_bytes", |set| &set.too_long),

@@ -1,5 +1,6 @@
 //! A worker's connections: who has them, and whose turns it is next.
 
+mod header;
 mod lifetime;
 mod slot;
 mod timeouts;
@@ -16,7 +17,7 @@ use super::timer_wheel::TimerWheel;
 use crate::connection::{Buffers, Next};
 use crate::counters::Counters;
 use lifetime::End;
-use slot::{Patience, Slot};
+use slot::{Patience, Slot, Stage};
 
 /// The connections.
 #[derive(Debug)]
@@ -126,12 +127,20 @@ impl Connections {
 
     /// Counts those that still have something to say or to hear.
     pub(super) fn count_unfinished(&self) -> usize {
-        let unfinished = |(_, slot): &(usize, &Slot)| !slot.is_lingering;
+        let unfinished = |(_, slot): &(usize, &Slot)| slot.stage != Stage::Lingering;
         self.slots.iter().filter(unfinished).count()
     }
 
     /// Gives a connection its turn and does what it needs next.
     fn take_turn(&mut self, key: usize) {
+        let stage = self.slots.get(key).map(|slot| slot.stage);
+        if stage != Some(Stage::Header) || self.take_header(key) {
+            self.converse(key);
+        }
+    }
+
+    /// Lets a connection read and write, and does what it needs next.
+    fn converse(&mut self, key: usize) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -140,7 +149,7 @@ impl Connections {
         };
         let before = counters.traffic();
         let owed = slot.connection.owes();
-        let next = if slot.is_lingering {
+        let next = if slot.stage == Stage::Lingering {
             slot.connection.discard(&mut self.buffers)
         } else {
             slot.connection
@@ -148,6 +157,9 @@ impl Connections {
         };
         if counters.traffic() != before {
             slot.active_at = self.now;
+            if slot.stage == Stage::Silent {
+                slot.stage = Stage::Talking;
+            }
         }
         if slot.connection.owes() != owed {
             let edge = if owed {
@@ -183,7 +195,7 @@ impl Connections {
         if slot.connection.stream().shutdown(Shutdown::Write).is_err() {
             return self.close(key, End::Over);
         }
-        slot.is_lingering = true;
+        slot.stage = Stage::Lingering;
         slot.active_at = self.now;
         self.set_timer(key);
         self.queue(key); // input may be waiting already, which no event will announce again

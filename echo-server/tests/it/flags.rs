@@ -25,7 +25,7 @@ fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
         .to_owned()
 }
 
-const LISTEN: &str = "for '--listen <PROTOCOL:[ADDRESS:]PORT>'";
+const LISTEN: &str = "for '--listen <PROTOCOL:[ADDRESS:]PORT[/proxy=MODE]>'";
 const SHAPE: &str = "must be protocol:[address:]port, such as line:12345 or line:[::1]:12345";
 const PORT: &str = "port must be 1 to 65535, or 0 for a free one that the system chooses";
 const ADDRESS: &str = "address must be an IPv4 address, or an IPv6 address in brackets";
@@ -79,6 +79,11 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             "--max-line-bytes",
             "1073741825",
             bounds("max-line-bytes", "COUNT", "0 to 1073741824"),
+        ),
+        (
+            "--first-byte-timeout-seconds",
+            "3601",
+            bounds("first-byte-timeout-seconds", "SECONDS", "0 to 3600"),
         ),
         (
             "--idle-timeout-seconds",

@@ -19,4 +19,6 @@ mod limits;
 #[cfg(test)]
 mod protocols;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod udp;

@@ -8,12 +8,14 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 use socket2::SockRef;
 
+use super::slot::Stage;
 use super::{Connections, Slot};
 use crate::admission::{Admitted, Rejection};
 use crate::connection::Connection;
 use crate::counters::{Counter, Counters};
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
+use crate::proxy_header::Proxy;
 use crate::worker::FIRST_CONNECTION;
 use crate::worker::timer_wheel::NEVER;
 
@@ -22,6 +24,12 @@ use crate::worker::timer_wheel::NEVER;
 pub(super) enum End {
     /// By itself.
     Over,
+    /// It began with no good header of the PROXY protocol.
+    BadHeader,
+    /// Its client, known by such a header, has as many as one is allowed.
+    ClientLimit,
+    /// Nothing came at first for too long.
+    Silent,
     /// Nothing came for too long.
     Idle,
     /// The client took nothing for too long.
@@ -43,7 +51,13 @@ impl Connections {
         if self.shared.probes.contains(client) {
             return self.insert(stream, Admitted::default(), listener, self.probes());
         }
-        match self.shared.admission.enter(client.ip()) {
+        let listen = self.shared.listeners.get(listener);
+        let admission = &self.shared.admission;
+        let entered = match listen.map(|listen| listen.proxy) {
+            None | Some(Proxy::Off) => admission.enter(client.ip()),
+            Some(Proxy::Optional | Proxy::Required) => admission.enter_unknown(),
+        };
+        match entered {
             Ok(admitted) => self
                 .insert(stream, admitted, listener, listener)
                 .inspect_err(|_| self.shared.admission.leave(admitted)),
@@ -64,8 +78,12 @@ impl Connections {
         listener: usize,
         counted_as: usize,
     ) -> io::Result<()> {
-        let protocol = self.shared.listeners.get(listener);
-        let protocol = protocol.map_or(Protocol::Line, |listen| listen.protocol);
+        let listen = self.shared.listeners.get(listener);
+        let protocol = listen.map_or(Protocol::Line, |listen| listen.protocol);
+        let is_probe = counted_as == self.probes();
+        let proxy = listen
+            .filter(|_| !is_probe)
+            .map_or(Proxy::Off, |listen| listen.proxy);
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         self.registry.register(
@@ -80,7 +98,11 @@ impl Connections {
             wakes_at: NEVER,
             counted_as: u8::try_from(counted_as).unwrap_or(u8::MAX),
             is_queued: false,
-            is_lingering: false,
+            stage: if proxy == Proxy::Off {
+                Stage::Silent
+            } else {
+                Stage::Header
+            },
         });
         if let Some(counters) = self.counters(counted_as) {
             counters.accepted.add(1);
@@ -108,6 +130,9 @@ impl Connections {
                 counters.stalls_ended.add(1);
             }
             let count = match end {
+                End::BadHeader => &counters.bad_header,
+                End::ClientLimit => &counters.closed_client,
+                End::Silent => &counters.silent,
                 End::Idle => &counters.idle,
                 End::Stuck => &counters.stuck,
                 End::Over if slot.connection.is_too_long() => &counters.too_long,

@@ -33,19 +33,31 @@ pub(super) struct Slot {
     pub(super) counted_as: u8,
     /// It has a turn coming.
     pub(super) is_queued: bool,
+    /// How far it has come.
+    pub(super) stage: Stage,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A header of the PROXY protocol may still come, before anything else.
+    Header,
+    /// Nothing has come yet.
+    Silent,
+    /// It has said something.
+    Talking,
     /// The end of output was sent; what still comes is thrown away.
-    pub(super) is_lingering: bool,
+    Lingering,
 }
 
 impl Slot {
     /// Tells the tick at which the connection is closed if no byte moves until then.
     pub(super) fn closes_at(&self, patience: &Patience) -> u32 {
-        let patience = if self.is_lingering {
-            LINGER
-        } else if self.connection.owes() {
-            patience.stuck
-        } else {
-            patience.idle
+        let patience = match self.stage {
+            Stage::Lingering => LINGER,
+            Stage::Header | Stage::Silent => patience.silent,
+            Stage::Talking if self.connection.owes() => patience.stuck,
+            Stage::Talking => patience.idle,
         };
         self.active_at.saturating_add(patience)
     }
@@ -54,6 +66,8 @@ impl Slot {
 /// How many ticks a connection may go without a byte moving; [`NEVER`] if that is not limited.
 #[derive(Debug)]
 pub(super) struct Patience {
+    /// Before the first one.
+    silent: u32,
     /// While nothing is owed to it.
     idle: u32,
     /// While something is.
@@ -64,7 +78,9 @@ impl From<&Limits> for Patience {
     fn from(limits: &Limits) -> Self {
         // One tick more, as a byte may have moved late in its tick.
         let ticks = |timeout: Duration| u32::try_from(ticks(timeout) + 1).unwrap_or(NEVER);
+        let first = limits.first_byte_timeout.or(limits.idle_timeout);
         Self {
+            silent: first.map_or(NEVER, ticks),
             idle: limits.idle_timeout.map_or(NEVER, ticks),
             stuck: limits.write_timeout.map_or(NEVER, ticks),
         }
