@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS};
+use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, Place};
 use limits::{LimitArgs, whole_number};
 
 /// Answers each line of TCP input with a prefix and the line, until the line is "exit".
@@ -22,7 +22,8 @@ use limits::{LimitArgs, whole_number};
 #[command(name = "echo-server", version)]
 struct Args {
     /// What to serve, and where; may be repeated. Protocols are line, raw (every byte comes
-    /// back, RFC 862), acknowledge (one answer, then the end) and udp (RFC 862 in datagrams). Without an address it is served on
+    /// back, RFC 862), acknowledge (one answer, then the end), udp (RFC 862 in datagrams) and http
+    /// (HTTP/1.1 and HTTP/2 without TLS). Without an address it is served on
     /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`. After the port,
     /// `/proxy=required` or `/proxy=optional` says that connections must or may begin with a header of
     /// the PROXY protocol, version 1 or 2, which names the client
@@ -53,6 +54,18 @@ struct Args {
         default_value = "9090"
     )]
     admin: Endpoint,
+
+    /// The pod's name, which answers in HTTP tell
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pod_name: Option<String>,
+
+    /// The pod's namespace, which answers in HTTP tell
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    pod_namespace: Option<String>,
+
+    /// The node's name, which answers in HTTP tell
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node_name: Option<String>,
 
     /// How lines are answered, and how much is taken on.
     #[command(flatten)]
@@ -127,6 +140,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Re
         drain: Duration::from_secs(args.drain_seconds.into()),
         line: args.limits.rules()?,
         limits: args.limits.limits(),
+        place: Place {
+            pod: args.pod_name,
+            namespace: args.pod_namespace,
+            node: args.node_name,
+        },
     })
 }
 

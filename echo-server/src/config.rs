@@ -31,6 +31,19 @@ pub struct Config {
     pub line: Rules,
     /// How much is taken on.
     pub limits: Limits,
+    /// Where the server runs.
+    pub place: Place,
+}
+
+/// Where in a Kubernetes cluster the server runs, as far as it was told; `Http` answers tell it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The pod's name.
+    pub pod: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// The node's name.
+    pub node: Option<String>,
 }
 
 impl Default for Config {
@@ -51,6 +64,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             line: Rules::default(),
             limits: Limits::default(),
+            place: Place::default(),
         }
     }
 }

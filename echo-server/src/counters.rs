@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::admission::Rejection;
+
 /// The upper bounds of the latencies that are told apart; a last bucket holds what took longer.
 pub(crate) const LATENCY_BOUNDS: [Duration; 12] = [
     Duration::from_micros(10),
@@ -81,6 +83,14 @@ impl Counters {
         self.received_bytes
             .get()
             .wrapping_add(self.sent_bytes.get())
+    }
+
+    /// Finds the counter of a limit that kept a connection out.
+    pub(crate) fn rejected_by(&self, rejection: Rejection) -> &Counter {
+        match rejection {
+            Rejection::MaxConnections => &self.rejected,
+            Rejection::MaxConnectionsPerClient => &self.rejected_client,
+        }
     }
 
     /// Counts the connections that are not read, since they owe output.

@@ -20,6 +20,7 @@ mod counters;
 mod listener;
 mod probes;
 pub mod proxy_header;
+mod tasks;
 mod worker;
 
 mod admin;

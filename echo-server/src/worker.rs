@@ -30,7 +30,7 @@ use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use connections::Connections;
 use datagrams::Datagrams;
-pub(crate) use handle::{Command, WorkerHandle};
+pub(crate) use handle::{Command, Mailbox, WorkerHandle};
 use meter::Meter;
 pub(crate) use shared::Shared;
 
@@ -82,22 +82,23 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Makes a worker with one socket per listener, in the listeners' order, and the handle that
-    /// commands it.
+    /// Makes a worker with a socket for each listener that it serves, which comes with the
+    /// listener's place among all, and the handle that commands it.
     ///
     /// # Errors
     /// [`WorkerError::SetUp`], most often because descriptors have run out.
     pub(crate) fn new(
-        sockets: Vec<ListeningSocket>,
+        sockets: Vec<(usize, ListeningSocket)>,
         shared: Arc<Shared>,
     ) -> Result<(Self, WorkerHandle), WorkerError> {
         let poll = Poll::new().map_err(WorkerError::SetUp)?;
         let waker = Waker::new(poll.registry(), COMMANDS).map_err(WorkerError::SetUp)?;
         let (sender, commands) = sync_channel(WAITING_COMMANDS);
-        let counters: Arc<[_]> = (0..=sockets.len()).map(|_| Counters::default()).collect();
+        let sets = 0..=shared.listeners.len();
+        let counters: Arc<[_]> = sets.map(|_| Counters::default()).collect();
         let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
         let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
-        for (listener, socket) in sockets.into_iter().enumerate() {
+        for (listener, socket) in sockets {
             match socket {
                 ListeningSocket::Stream(socket) => streams.push((listener, socket)),
                 ListeningSocket::Datagrams(socket) => datagrams.push((listener, socket)),
@@ -110,7 +111,7 @@ impl Worker {
         let connections = Connections::new(registry, shared, Arc::clone(&counters), begin);
         let load = Arc::new(Load::default());
         let meter = Meter::new(Arc::clone(&load), Arc::clone(&counters), begin);
-        let handle = WorkerHandle::new(sender, waker, counters, load);
+        let handle = WorkerHandle::new(Mailbox::Worker(sender, waker), counters, Some(load));
         let worker = Self {
             poll,
             commands,

@@ -119,7 +119,11 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
         registry.register(name, help, by_reason(health, reasons));
     }
     let threads = Gauge::<i64>::default();
-    threads.set(gauge(count(health.workers.len())));
+    let workers = health
+        .workers
+        .iter()
+        .filter(|worker| worker.load().is_some());
+    threads.set(gauge(count(workers.count())));
     registry.register("echo_threads", "Worker threads", threads);
     seconds::register(&mut registry, health);
     let mut rendered = String::new();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::admission::Admission;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Place};
 use crate::limits::Limits;
 use crate::probes::Probes;
 use crate::protocol::line::Rules;
@@ -19,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// How many connections there are.
     pub(crate) admission: Admission,
+    /// Where the server runs.
+    pub(crate) place: Place,
     /// The connections that the server makes to itself.
     pub(crate) probes: Arc<Probes>,
 }
@@ -31,6 +33,7 @@ impl Shared {
             rules: config.line.clone(),
             limits: config.limits.clone(),
             admission: Admission::new(&config.limits),
+            place: config.place.clone(),
             probes: Arc::default(),
         }
     }

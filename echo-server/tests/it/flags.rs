@@ -54,7 +54,7 @@ fn a_bad_prefix_takes_one_line_whatever_it_holds() {
 
 #[test]
 fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
-    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp, http";
     for (flag, value, expected) in [
         ("--listen", "12345", format!("{LISTEN}: {SHAPE}")),
         ("--listen", "quote:7", format!("{LISTEN}: {not_served}")),
@@ -110,7 +110,7 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
 
 #[test]
 fn variables_are_checked_like_the_flags_that_they_stand_for() {
-    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp, http";
     for (variable, value, expected) in [
         (
             "ECHO_LISTEN",

@@ -15,6 +15,8 @@ mod echo;
 #[cfg(test)]
 mod flags;
 #[cfg(test)]
+mod http;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod protocols;

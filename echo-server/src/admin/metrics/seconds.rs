@@ -32,7 +32,8 @@ pub(super) fn register(registry: &mut Registry, health: &Health) {
     );
     let busy = Family::<Labels, Seconds>::default();
     for (number, worker) in health.workers.iter().enumerate() {
-        let spent = seconds(worker.load().busy_nanos.get());
+        let Some(load) = worker.load() else { continue };
+        let spent = seconds(load.busy_nanos.get());
         busy.get_or_create(&vec![("worker", number.to_string())])
             .inc_by(spent);
     }

@@ -10,9 +10,8 @@ use socket2::SockRef;
 
 use super::slot::Stage;
 use super::{Connections, Slot};
-use crate::admission::{Admitted, Rejection};
+use crate::admission::Admitted;
 use crate::connection::Connection;
-use crate::counters::{Counter, Counters};
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
 use crate::proxy_header::Proxy;
@@ -63,7 +62,7 @@ impl Connections {
                 .inspect_err(|_| self.shared.admission.leave(admitted)),
             Err(rejection) => {
                 if let Some(counters) = self.counters(listener) {
-                    rejected(counters, rejection).add(1);
+                    counters.rejected_by(rejection).add(1);
                 }
                 Ok(())
             }
@@ -140,13 +139,5 @@ impl Connections {
             };
             count.add(1);
         }
-    }
-}
-
-/// Finds the counter of a limit that kept a connection out.
-fn rejected(counters: &Counters, rejection: Rejection) -> &Counter {
-    match rejection {
-        Rejection::MaxConnections => &counters.rejected,
-        Rejection::MaxConnectionsPerClient => &counters.rejected_client,
     }
 }
