@@ -15,6 +15,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, Place};
+use crate::faults::{Fault, Faults};
 use limits::{LimitArgs, whole_number};
 
 /// Answers each line of TCP input with a prefix and the line, until the line is "exit".
@@ -54,6 +55,29 @@ struct Args {
         default_value = "9090"
     )]
     admin: Endpoint,
+
+    /// What goes wrong on purpose, to test clients; may be repeated. delay=MILLIS or
+    /// delay=MILLIS~JITTER of each answer, rate=BYTES a second, reset=BYTES after which a connection is
+    /// reset; of connections, refuse=PERCENT are reset at once and close=PERCENT closed without an
+    /// answer; corrupt=PERCENT of answers have a wrong byte. Not for udp
+    #[arg(
+        long,
+        value_name = "KIND=VALUE",
+        env = "ECHO_FAULT",
+        value_delimiter = ','
+    )]
+    fault: Vec<Fault>,
+
+    /// Decides which connections faults hit, 0 to 4294967295: the same ones if they come in the same
+    /// order
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "ECHO_FAULT_SEED",
+        default_value = "0"
+    )]
+    #[arg(value_parser = whole_number(0, u32::MAX))]
+    fault_seed: u32,
 
     /// The pod's name, which answers in HTTP tell
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
@@ -140,6 +164,10 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Re
         drain: Duration::from_secs(args.drain_seconds.into()),
         line: args.limits.rules()?,
         limits: args.limits.limits(),
+        faults: Faults {
+            faults: args.fault,
+            seed: args.fault_seed.into(),
+        },
         place: Place {
             pod: args.pod_name,
             namespace: args.pod_namespace,

@@ -8,6 +8,7 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::protocol::line::Rules;
 use crate::protocol::{Protocol, UnknownProtocol};
@@ -31,8 +32,19 @@ pub struct Config {
     pub line: Rules,
     /// How much is taken on.
     pub limits: Limits,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
     /// Where the server runs.
     pub place: Place,
+}
+
+impl Config {
+    /// Tells whether a listener's connections are tasks rather than a worker's: those of HTTP, and
+    /// those to which faults happen.
+    pub(crate) fn makes_tasks(&self, listen: Listen) -> bool {
+        let is_faulty = self.faults.are_wanted() && !listen.protocol.is_datagrams();
+        listen.protocol == Protocol::Http || is_faulty
+    }
 }
 
 /// Where in a Kubernetes cluster the server runs, as far as it was told; `Http` answers tell it.
@@ -64,6 +76,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             line: Rules::default(),
             limits: Limits::default(),
+            faults: Faults::default(),
             place: Place::default(),
         }
     }

@@ -41,6 +41,8 @@ pub(crate) struct Counters {
     pub(crate) closed_client: Counter,
     /// Connections closed, since they began with no good header of the PROXY protocol.
     pub(crate) bad_header: Counter,
+    /// Connections ended by a fault that was asked for.
+    pub(crate) fault: Counter,
     /// Connections closed, since nothing came at first for too long.
     pub(crate) silent: Counter,
     /// Connections closed, since nothing came for too long.
@@ -105,6 +107,7 @@ impl Counters {
             &self.ended,
             &self.closed_client,
             &self.bad_header,
+            &self.fault,
             &self.silent,
             &self.idle,
             &self.stuck,

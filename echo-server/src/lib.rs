@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod faults;
 pub mod limits;
 pub mod protocol;
 

@@ -23,8 +23,8 @@ use tracing::{info, warn};
 use crate::admin::{self, health::Health};
 use crate::config::{Config, Endpoint};
 use crate::drain;
+use crate::faults::Faults;
 use crate::listener::{self, BoundListener, ListeningSocket};
-use crate::protocol::Protocol;
 use crate::tasks::Tasks;
 use crate::worker::{Shared, Worker, WorkerError, WorkerHandle};
 use team::{Job, Team};
@@ -123,10 +123,11 @@ impl Server {
         let threads = config.threads.get();
         let mut sockets: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
         let mut tasks = Vec::new();
+        let makes_tasks = |listen| config.makes_tasks(listen);
         let mut config = config.clone();
         let mut listeners = Vec::with_capacity(config.listeners.len());
         for (place, listen) in config.listeners.iter_mut().enumerate() {
-            let is_task = listen.protocol == Protocol::Http;
+            let is_task = makes_tasks(*listen);
             let count = if is_task { 1 } else { threads };
             let refused = |source| BindError::Listen {
                 what: listen.to_string(),
@@ -215,6 +216,14 @@ impl Server {
         let listeners: Vec<_> = self.listeners.iter().map(ToString::to_string).collect();
         let threads = self.workers.len();
         info!(listeners = listeners.join(","), admin = %self.admin.1, threads, "serving");
+        let Faults { faults, seed } = &self.shared.faults;
+        if !faults.is_empty() {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            warn!(
+                faults = faults.join(","),
+                seed, "faults happen on purpose (--fault)"
+            );
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Connections that workers do not serve: each is a task of an async runtime on one thread for all.
 //!
-//! `Http` is served here, by hyper. It is as many times slower than a worker as HTTP is, and leaves
-//! workers alone. Limits, counters and the drain are those of the workers.
+//! `Http` is served here, by hyper, and every protocol of bytes to which faults happen, so that
+//! neither costs the workers anything. Limits, counters and the drain are those of the workers.
 
 mod activity;
+mod conversation;
+mod faulty;
 mod guest;
 mod http;
 mod metered;
@@ -12,9 +14,10 @@ mod start;
 use std::io;
 use std::net::{self, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
@@ -24,8 +27,11 @@ use tokio::time::{sleep, sleep_until};
 
 use crate::config::Listen;
 use crate::counters::Counters;
+use crate::faults::Fate;
+use crate::protocol::Protocol;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
 use activity::Activity;
+use faulty::Faulty;
 use guest::{End, Guest};
 use metered::Metered;
 
@@ -58,6 +64,8 @@ struct Context {
     counters: Arc<[Counters]>,
     /// Connections open now.
     open: AtomicUsize,
+    /// Connections to which faults could happen so far.
+    fates: AtomicU64,
     /// Turns true when listeners are to close.
     drain: watch::Receiver<bool>,
     /// Turns it.
@@ -65,6 +73,13 @@ struct Context {
 }
 
 impl Context {
+    /// Decides what happens to the next connection; nothing if no faults are wanted.
+    fn next_fate(&self) -> Option<Fate> {
+        let faults = &self.shared.faults;
+        let next = || faults.fate(self.fates.fetch_add(1, Ordering::Relaxed));
+        faults.are_wanted().then(next)
+    }
+
     /// Waits for the drain.
     async fn drain_begun(&self) {
         let mut drain = self.drain.clone();
@@ -87,6 +102,7 @@ impl Tasks {
             shared,
             counters,
             open: AtomicUsize::new(0),
+            fates: AtomicU64::new(0),
             drain,
             begin_drain,
         };
@@ -202,6 +218,11 @@ async fn converse(
     activity: &Arc<Activity>,
 ) -> End {
     let context = Arc::clone(guest.context());
+    let fate = (!guest.is_probe()).then(|| context.next_fate()).flatten();
+    if fate.as_ref().is_some_and(|fate| fate.refused) {
+        drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        return End::Fault;
+    }
     let start = tokio::select! {
         start = start::read(&mut stream, listen, guest) => start,
         () = context.drain_begun() => return End::Over,
@@ -210,8 +231,17 @@ async fn converse(
         Err(end) => end,
         Ok(start) => {
             let is_http2 = start.is_http2;
+            if fate.as_ref().is_some_and(|fate| fate.closed) {
+                start::swallow(&mut stream).await;
+                return End::Fault;
+            }
             let metered = Metered::new(stream, start.bytes, guest.counted(), Arc::clone(activity));
-            http::serve(metered, is_http2, guest, activity).await
+            let stream = Faulty::new(metered, fate, Arc::clone(activity));
+            if listen.protocol == Protocol::Http {
+                http::serve(stream, is_http2, guest, activity).await
+            } else {
+                conversation::serve(stream, listen.protocol, guest).await
+            }
         }
     }
 }

@@ -79,6 +79,7 @@ const BY_REASON: [Reasons; 4] = [
             ("none", |set| &set.ended),
             ("max_connections_per_client", |set| &set.closed_client),
             ("proxy_header", |set| &set.bad_header),
+            ("fault", |set| &set.fault),
             ("first_byte_timeout", |set| &set.silent),
             ("idle_timeout", |set| &set.idle),
             ("write_timeout", |set| &set.stuck),

@@ -24,6 +24,10 @@ pub(super) enum End {
     Idle,
     /// The client took nothing for too long.
     Stuck,
+    /// A line was longer than allowed.
+    TooLong,
+    /// A fault that was asked for.
+    Fault,
 }
 
 /// A connection that was let in. Dropping it gives its place back, also when its task is cut.
@@ -134,6 +138,8 @@ fn ended(counters: &Counters, end: End) -> &Counter {
         End::Silent => &counters.silent,
         End::Idle => &counters.idle,
         End::Stuck => &counters.stuck,
+        End::TooLong => &counters.too_long,
+        End::Fault => &counters.fault,
     }
 }
 

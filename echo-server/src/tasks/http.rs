@@ -15,8 +15,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::activity::Activity;
+use super::faulty::Faulty;
 use super::guest::{End, Guest};
-use super::metered::Metered;
 use answer::{Answer, Answerer};
 
 /// The longest head of a request in bytes; a longer one is answered by 431. What an HTTP/1.1
@@ -37,7 +37,7 @@ const SEND_BYTES: usize = 16 * 1024;
 
 /// Serves a connection until it ends; a drain lets it end after the requests that have come.
 pub(super) async fn serve(
-    stream: Metered,
+    stream: Faulty,
     is_http2: bool,
     guest: &Guest,
     activity: &Arc<Activity>,
@@ -75,6 +75,7 @@ pub(super) async fn serve(
     match served {
         Err(error) if error.is_timeout() && limits.first_byte_timeout.is_some() => End::Silent,
         Err(error) if error.is_timeout() => End::Idle,
+        Err(_) if activity.is_reset() => End::Fault,
         Ok(()) | Err(_) => End::Over,
     }
 }

@@ -69,6 +69,11 @@ async fn read_header(
     }
 }
 
+/// Waits for something to come, and takes it.
+pub(super) async fn swallow(stream: &mut TcpStream) {
+    let _how_much = read_more(stream, &mut Vec::new()).await;
+}
+
 /// Reads what there is, no more than the longest header.
 async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<usize, End> {
     let mut more = [0; MAX_HEADER_BYTES];

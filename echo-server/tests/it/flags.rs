@@ -33,6 +33,10 @@ const THREADS: &str = "for '--threads <COUNT>': must be a whole number from 1 to
 const DRAIN: &str = "for '--drain-seconds <SECONDS>': must be a whole number from 0 to 3600";
 const ADMIN: &str = "for '--admin <[ADDRESS:]PORT>'";
 
+const FAULT: &str = "must be delay=MILLIS or delay=MILLIS~JITTER (0 to 60000, jitter at most the \
+    delay), rate=BYTES or reset=BYTES (1 to 1000000000), or refuse=PERCENT, close=PERCENT or \
+    corrupt=PERCENT (0 to 100)";
+
 /// How a number beyond its bounds is refused.
 fn bounds(flag: &str, name: &str, bounds: &str) -> String {
     format!("for '--{flag} <{name}>': must be a whole number from {bounds}")
@@ -99,6 +103,11 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             "--max-datagrams-per-second",
             "1000001",
             bounds("max-datagrams-per-second", "COUNT", "0 to 1000000"),
+        ),
+        (
+            "--fault",
+            "crash=1",
+            format!("for '--fault <KIND=VALUE>': {FAULT}"),
         ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
         ("--admin", "", format!("{ADMIN}: {PORT}")),

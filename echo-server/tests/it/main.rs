@@ -13,6 +13,8 @@ mod drain;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod flags;
 #[cfg(test)]
 mod http;
