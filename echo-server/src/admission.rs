@@ -50,10 +50,22 @@ impl Admission {
 
     /// Lets a connection in, if the limits allow. Each one let in must be told to [`Self::leave`].
     pub(crate) fn enter(&self, client: IpAddr) -> Result<Admitted, Rejection> {
+        let admitted = self.enter_unknown()?;
+        self.enter_client(client)
+            .inspect_err(|_| self.leave(admitted))
+    }
+
+    /// Lets a connection in whose client is not known yet.
+    pub(crate) fn enter_unknown(&self) -> Result<Admitted, Rejection> {
         let one_more = |open| (open < self.most).then_some(open + 1);
         self.open
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
             .map_err(|_| Rejection::MaxConnections)?;
+        Ok(Admitted(None))
+    }
+
+    /// Notes the client of a connection that was let in.
+    pub(crate) fn enter_client(&self, client: IpAddr) -> Result<Admitted, Rejection> {
         let Some(clients) = &self.clients else {
             return Ok(Admitted(None));
         };
@@ -61,9 +73,6 @@ impl Admission {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .enter(client);
-        if entered.is_none() {
-            self.open.fetch_sub(1, Ordering::Relaxed);
-        }
         entered
             .map(|key| Admitted(Some(key)))
             .ok_or(Rejection::MaxConnectionsPerClient)

@@ -14,7 +14,8 @@ use std::time::Duration;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS};
+use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, Place};
+use crate::faults::{Fault, Faults};
 use limits::LimitArgs;
 pub(crate) use limits::whole_number;
 
@@ -23,11 +24,14 @@ pub(crate) use limits::whole_number;
 #[command(name = "echo-server", version)]
 struct Args {
     /// What to serve, and where; may be repeated. Protocols are line, raw (every byte comes
-    /// back, RFC 862), acknowledge (one answer, then the end) and udp (RFC 862 in datagrams). Without an address it is served on
-    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`
+    /// back, RFC 862), acknowledge (one answer, then the end), udp (RFC 862 in datagrams) and http
+    /// (HTTP/1.1 and HTTP/2 without TLS). Without an address it is served on
+    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`. After the port,
+    /// `/proxy=required` or `/proxy=optional` says that connections must or may begin with a header of
+    /// the PROXY protocol, version 1 or 2, which names the client
     #[arg(
         long,
-        value_name = "PROTOCOL:[ADDRESS:]PORT",
+        value_name = "PROTOCOL:[ADDRESS:]PORT[/proxy=MODE]",
         env = "ECHO_LISTEN",
         value_delimiter = ','
     )]
@@ -52,6 +56,41 @@ struct Args {
         default_value = "9090"
     )]
     admin: Endpoint,
+
+    /// What goes wrong on purpose, to test clients; may be repeated. delay=MILLIS or
+    /// delay=MILLIS~JITTER of each answer, rate=BYTES a second, reset=BYTES after which a connection is
+    /// reset; of connections, refuse=PERCENT are reset at once and close=PERCENT closed without an
+    /// answer; corrupt=PERCENT of answers have a wrong byte. Not for udp
+    #[arg(
+        long,
+        value_name = "KIND=VALUE",
+        env = "ECHO_FAULT",
+        value_delimiter = ','
+    )]
+    fault: Vec<Fault>,
+
+    /// Decides which connections faults hit, 0 to 4294967295: the same ones if they come in the same
+    /// order
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "ECHO_FAULT_SEED",
+        default_value = "0"
+    )]
+    #[arg(value_parser = whole_number(0, u32::MAX))]
+    fault_seed: u32,
+
+    /// The pod's name, which answers in HTTP tell
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
+    pod_name: Option<String>,
+
+    /// The pod's namespace, which answers in HTTP tell
+    #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
+    pod_namespace: Option<String>,
+
+    /// The node's name, which answers in HTTP tell
+    #[arg(long, value_name = "NAME", env = "NODE_NAME")]
+    node_name: Option<String>,
 
     /// How lines are answered, and how much is taken on.
     #[command(flatten)]
@@ -126,6 +165,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Re
         drain: Duration::from_secs(args.drain_seconds.into()),
         line: args.limits.rules()?,
         limits: args.limits.limits(),
+        faults: Faults {
+            faults: args.fault,
+            seed: args.fault_seed.into(),
+        },
+        place: Place {
+            pod: args.pod_name,
+            namespace: args.pod_namespace,
+            node: args.node_name,
+        },
     })
 }
 

@@ -8,9 +8,11 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::protocol::line::Rules;
 use crate::protocol::{Protocol, UnknownProtocol};
+use crate::proxy_header::Proxy;
 
 /// How many listeners one process may have: as many as an EchoCluster may declare.
 pub const MAX_LISTENERS: usize = 16;
@@ -30,6 +32,30 @@ pub struct Config {
     pub line: Rules,
     /// How much is taken on.
     pub limits: Limits,
+    /// What goes wrong on purpose.
+    pub faults: Faults,
+    /// Where the server runs.
+    pub place: Place,
+}
+
+impl Config {
+    /// Tells whether a listener's connections are tasks rather than a worker's: those of HTTP, and
+    /// those to which faults happen.
+    pub(crate) fn makes_tasks(&self, listen: Listen) -> bool {
+        let is_faulty = self.faults.are_wanted() && !listen.protocol.is_datagrams();
+        listen.protocol == Protocol::Http || is_faulty
+    }
+}
+
+/// Where in a Kubernetes cluster the server runs, as far as it was told; `Http` answers tell it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The pod's name.
+    pub pod: Option<String>,
+    /// Its namespace.
+    pub namespace: Option<String>,
+    /// The node's name.
+    pub node: Option<String>,
 }
 
 impl Default for Config {
@@ -43,23 +69,28 @@ impl Default for Config {
             listeners: vec![Listen {
                 protocol: Protocol::Line,
                 endpoint: endpoint(12345),
+                proxy: Proxy::Off,
             }],
             admin: endpoint(9090),
             threads: NonZeroUsize::MIN,
             drain: Duration::from_secs(10),
             line: Rules::default(),
             limits: Limits::default(),
+            faults: Faults::default(),
+            place: Place::default(),
         }
     }
 }
 
-/// A protocol and where it is served, written `protocol:[address:]port`.
+/// A protocol and where it is served, written `protocol:[address:]port[/proxy=mode]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
     /// What is spoken there.
     pub protocol: Protocol,
     /// Where.
     pub endpoint: Endpoint,
+    /// Whether connections begin with a header of the PROXY protocol.
+    pub proxy: Proxy,
 }
 
 /// A port, on one address or on all, written `[address:]port`.
@@ -106,6 +137,11 @@ pub enum ParseError {
     /// The address is no IP address.
     #[error("address must be an IPv4 address, or an IPv6 address in brackets")]
     Address,
+    /// What follows the port is no option, or none of this protocol.
+    #[error(
+        "after the port, only /proxy=off, /proxy=optional or /proxy=required is allowed, the last two not with udp"
+    )]
+    Option,
 }
 
 impl FromStr for Listen {
@@ -113,9 +149,23 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let (protocol, endpoint) = text.split_once(':').ok_or(ParseError::Shape)?;
+        let (endpoint, option) = match endpoint.split_once('/') {
+            Some((endpoint, option)) => (endpoint, Some(option)),
+            None => (endpoint, None),
+        };
+        let protocol: Protocol = protocol.parse()?;
+        let endpoint = endpoint.parse()?;
+        let proxy = match option.map(|option| option.strip_prefix("proxy=").unwrap_or_default()) {
+            None => Proxy::Off,
+            Some(name) => name.parse().map_err(|()| ParseError::Option)?,
+        };
+        if proxy != Proxy::Off && protocol.is_datagrams() {
+            return Err(ParseError::Option);
+        }
         Ok(Self {
-            protocol: protocol.parse()?,
-            endpoint: endpoint.parse()?,
+            protocol,
+            endpoint,
+            proxy,
         })
     }
 }
@@ -152,7 +202,13 @@ fn parse_address(text: &str) -> Result<IpAddr, ParseError> {
 
 impl fmt::Display for Listen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}", self.protocol, self.endpoint)
+        write!(formatter, "{}:{}", self.protocol, self.endpoint)?;
+        match self.proxy {
+            Proxy::Off => Ok(()),
+            proxy @ (Proxy::Optional | Proxy::Required) => {
+                write!(formatter, "/proxy={}", proxy.name())
+            }
+        }
     }
 }
 
@@ -178,6 +234,8 @@ mod tests {
             "line:[::]:0",
             "raw:7",
             "acknowledge:12345",
+            "line:12345/proxy=optional",
+            "raw:[::1]:12345/proxy=required",
         ] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
@@ -197,6 +255,11 @@ mod tests {
             ("line:localhost:12345", ParseError::Address),
             ("line:[127.0.0.1]:12345", ParseError::Address),
             ("line::12345", ParseError::Address),
+            ("line:1/", ParseError::Option),
+            ("line:1/proxy", ParseError::Option),
+            ("line:1/proxy=on", ParseError::Option),
+            ("line:1/required", ParseError::Option),
+            ("udp:1/proxy=required", ParseError::Option),
             (
                 "quote:17",
                 ParseError::Protocol(UnknownProtocol {

@@ -47,6 +47,13 @@ impl Buffers {
     }
 }
 
+impl Buffers {
+    /// Lends the memory for a question, to look at bytes that are read later.
+    pub(crate) fn peeked(&mut self) -> &mut [u8] {
+        &mut self.question
+    }
+}
+
 /// A client's stream and how far its conversation is.
 #[derive(Debug)]
 pub(crate) struct Connection<S> {
@@ -111,6 +118,11 @@ impl<S: Read + Write> Connection<S> {
     /// Tells whether a line longer than allowed has ended the conversation.
     pub(crate) fn is_too_long(&self) -> bool {
         self.conversation.is_too_long()
+    }
+
+    /// Tells whether the client is known to have closed its side.
+    pub(crate) fn is_peer_closed(&self) -> bool {
+        self.peer_is_closed
     }
 
     /// Notes that the client has closed its side.

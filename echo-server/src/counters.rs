@@ -4,6 +4,25 @@
 //! Every worker has its own set for each listener; a scrape adds them up.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::admission::Rejection;
+
+/// The upper bounds of the latencies that are told apart; a last bucket holds what took longer.
+pub(crate) const LATENCY_BOUNDS: [Duration; 12] = [
+    Duration::from_micros(10),
+    Duration::from_micros(25),
+    Duration::from_micros(50),
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+];
 
 /// What one worker counts for one listener. Aligned, so that two workers' sets never share a cache
 /// line.
@@ -18,6 +37,14 @@ pub(crate) struct Counters {
     pub(crate) rejected_client: Counter,
     /// Connections ended by no limit: by the client, after `exit`, or by a drain.
     pub(crate) ended: Counter,
+    /// Connections closed behind a proxy, since their client has as many as one is allowed.
+    pub(crate) closed_client: Counter,
+    /// Connections closed, since they began with no good header of the PROXY protocol.
+    pub(crate) bad_header: Counter,
+    /// Connections ended by a fault that was asked for.
+    pub(crate) fault: Counter,
+    /// Connections closed, since nothing came at first for too long.
+    pub(crate) silent: Counter,
     /// Connections closed, since nothing came for too long.
     pub(crate) idle: Counter,
     /// Connections reset, since the client took nothing of what it was owed for too long.
@@ -42,6 +69,14 @@ pub(crate) struct Counters {
     pub(crate) dropped_unsent: Counter,
     /// Times that `accept` failed for another reason, such as a client that was gone already.
     pub(crate) accept_failed: Counter,
+    /// Connections that began to owe output, and so are not read.
+    pub(crate) stalls_begun: Counter,
+    /// Connections that owe nothing any more, or are gone.
+    pub(crate) stalls_ended: Counter,
+    /// Nanoseconds that connections were not read, added up over the connections.
+    pub(crate) stalled_nanos: Counter,
+    /// How long lines were inside the server.
+    pub(crate) latency: Latency,
 }
 
 impl Counters {
@@ -52,11 +87,62 @@ impl Counters {
             .wrapping_add(self.sent_bytes.get())
     }
 
+    /// Finds the counter of a limit that kept a connection out.
+    pub(crate) fn rejected_by(&self, rejection: Rejection) -> &Counter {
+        match rejection {
+            Rejection::MaxConnections => &self.rejected,
+            Rejection::MaxConnectionsPerClient => &self.rejected_client,
+        }
+    }
+
+    /// Counts the connections that are not read, since they owe output.
+    pub(crate) fn stalled(&self) -> u64 {
+        let ended = self.stalls_ended.get(); // read first, so that the difference is never negative
+        self.stalls_begun.get().saturating_sub(ended)
+    }
+
     /// Adds up the connections that are over, for whatever reason.
     pub(crate) fn closed(&self) -> u64 {
-        let reasons = [&self.ended, &self.idle, &self.stuck, &self.too_long];
+        let reasons = [
+            &self.ended,
+            &self.closed_client,
+            &self.bad_header,
+            &self.fault,
+            &self.silent,
+            &self.idle,
+            &self.stuck,
+            &self.too_long,
+        ];
         reasons.into_iter().map(Counter::get).sum()
     }
+}
+
+/// How many lines were inside the server for how long.
+#[derive(Debug, Default)]
+pub(crate) struct Latency {
+    /// Lines, by the first of [`LATENCY_BOUNDS`] that holds them; the last are beyond all.
+    pub(crate) lines: [Counter; LATENCY_BOUNDS.len() + 1],
+    /// The sum in nanoseconds.
+    pub(crate) nanos: Counter,
+}
+
+impl Latency {
+    /// Notes that so many lines took so long.
+    pub(crate) fn observe(&self, lines: u64, took: Duration) {
+        let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < took);
+        if let Some(counter) = self.lines.get(bucket) {
+            counter.add(lines);
+            self.nanos.add(lines.saturating_mul(nanos(took)));
+        }
+    }
+}
+
+/// What one worker spends: as for [`Counters`], a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct Load {
+    /// Nanoseconds in which it did not wait.
+    pub(crate) busy_nanos: Counter,
 }
 
 /// A number that one thread raises and any thread reads.
@@ -78,7 +164,28 @@ impl Counter {
     }
 }
 
+/// Turns a duration into nanoseconds; 584 years at most.
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// Turns a length into a count.
 pub(crate) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_is_counted_in_the_first_bucket_that_holds_it() {
+        let latency = Latency::default();
+        for (micros, bucket) in [(0, 0), (10, 0), (11, 1), (1_000, 6), (5_000_000, 12)] {
+            let before = latency.lines[bucket].get();
+            latency.observe(3, Duration::from_micros(micros));
+            assert_eq!(latency.lines[bucket].get() - before, 3, "{micros} µs");
+        }
+        assert_eq!(latency.nanos.get(), 3 * 5_001_021_000);
+    }
 }

@@ -11,6 +11,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod faults;
 pub mod limits;
 pub mod protocol;
 
@@ -19,6 +20,8 @@ mod connection;
 mod counters;
 mod listener;
 mod probes;
+pub mod proxy_header;
+mod tasks;
 mod worker;
 
 mod admin;

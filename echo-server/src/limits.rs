@@ -6,10 +6,15 @@
 //! |---|---|---|
 //! | `max_connections` | `echo_connections_rejected` | accepted and closed at once |
 //! | `max_connections_per_client` | `echo_connections_rejected` | accepted and closed at once |
+//! | `first_byte_timeout` | `echo_connections_closed` | the end of output |
 //! | `idle_timeout` | `echo_connections_closed` | the end of output |
 //! | `write_timeout` | `echo_connections_closed` | a reset |
 //! | `rate` | `echo_datagrams_dropped` | no answer |
 //! | `max_line_bytes` | `echo_connections_closed` | the answer so far, then the end of output |
+//!
+//! Behind a proxy, a connection's client is known only when its header has come; a limit of one
+//! client then closes it and is counted in `echo_connections_closed`. So are connections whose
+//! header is bad, as `proxy_header`.
 //!
 //! The last is a rule of the protocol: [`crate::protocol::line::Rules`].
 
@@ -22,6 +27,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections open at once of one client; none: as many as of all.
     pub max_connections_per_client: Option<usize>,
+    /// How long a connection may send nothing at first; none: as long as it may be idle.
+    pub first_byte_timeout: Option<Duration>,
     /// How long a connection may receive nothing while nothing is owed to it; none: forever.
     pub idle_timeout: Option<Duration>,
     /// How long a client may take nothing of what it is owed; none: forever.
@@ -52,6 +59,7 @@ impl Default for Limits {
         Self {
             max_connections: Self::MAX_CONNECTIONS,
             max_connections_per_client: None,
+            first_byte_timeout: None,
             idle_timeout: Some(Self::IDLE_TIMEOUT),
             write_timeout: Some(Self::WRITE_TIMEOUT),
             datagrams_per_second: Some(Self::DATAGRAMS_PER_SECOND),

@@ -25,11 +25,20 @@ pub enum Protocol {
     Acknowledge,
     /// Answers each datagram with the same datagram, RFC 862 over UDP: [`udp::Gate`].
     Udp,
+    /// Answers each request of HTTP/1.1 or HTTP/2 with its description or its body. Spoken by a
+    /// library, outside of this module.
+    Http,
 }
 
 impl Protocol {
     /// Lists every protocol served, in the order in which an error message names them.
-    pub const ALL: &[Self] = &[Self::Line, Self::Raw, Self::Acknowledge, Self::Udp];
+    pub const ALL: &[Self] = &[
+        Self::Line,
+        Self::Raw,
+        Self::Acknowledge,
+        Self::Udp,
+        Self::Http,
+    ];
 
     /// Names the protocol as `--listen` and the metrics spell it.
     pub const fn name(self) -> &'static str {
@@ -38,6 +47,7 @@ impl Protocol {
             Self::Raw => "raw",
             Self::Acknowledge => "acknowledge",
             Self::Udp => "udp",
+            Self::Http => "http",
         }
     }
 }

@@ -23,9 +23,11 @@ use tracing::{info, warn};
 use crate::admin::{self, health::Health};
 use crate::config::{Config, Endpoint};
 use crate::drain;
+use crate::faults::Faults;
 use crate::listener::{self, BoundListener, ListeningSocket};
+use crate::tasks::Tasks;
 use crate::worker::{Shared, Worker, WorkerError, WorkerHandle};
-use team::Team;
+use team::{Job, Team};
 
 /// How long after the deadline a worker may take to end. One that needs longer is stuck.
 const DEADLINE_SLACK: Duration = Duration::from_secs(1);
@@ -104,6 +106,8 @@ pub struct Server {
     admin: (TcpListener, SocketAddr),
     /// The workers, one for each thread to be.
     workers: Vec<(Worker, WorkerHandle)>,
+    /// The thread of connections that are tasks, if there is a listener for it.
+    tasks: Option<(Tasks, WorkerHandle)>,
     /// What the workers share.
     shared: Arc<Shared>,
     /// The whole of a drain.
@@ -117,25 +121,33 @@ impl Server {
     /// [`BindError`], naming the flag; retrying helps when the port becomes free.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
         let threads = config.threads.get();
-        let mut sockets: Vec<Vec<ListeningSocket>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut sockets: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
+        let mut tasks = Vec::new();
+        let makes_tasks = |listen| config.makes_tasks(listen);
         let mut config = config.clone();
         let mut listeners = Vec::with_capacity(config.listeners.len());
-        for listen in &mut config.listeners {
+        for (place, listen) in config.listeners.iter_mut().enumerate() {
+            let is_task = makes_tasks(*listen);
+            let count = if is_task { 1 } else { threads };
             let refused = |source| BindError::Listen {
                 what: listen.to_string(),
                 source,
             };
             let (opened, address) =
-                listener::open_for(listen.protocol, listen.endpoint, threads).map_err(refused)?;
+                listener::open_for(listen.protocol, listen.endpoint, count).map_err(refused)?;
             listen.endpoint.port = address.port();
             listeners.push(BoundListener {
                 protocol: listen.protocol,
                 address,
             });
-            sockets
-                .iter_mut()
-                .zip(opened)
-                .for_each(|(worker, socket)| worker.push(socket));
+            for (worker, socket) in sockets.iter_mut().zip(opened) {
+                match socket {
+                    ListeningSocket::Stream(socket) if is_task => tasks.push((place, socket)),
+                    socket @ (ListeningSocket::Stream(_) | ListeningSocket::Datagrams(_)) => {
+                        worker.push((place, socket));
+                    }
+                }
+            }
         }
         let admin = bind_admin(config.admin).map_err(|source| BindError::Admin {
             endpoint: config.admin,
@@ -147,10 +159,12 @@ impl Server {
             .into_iter()
             .map(new_worker)
             .collect::<Result<_, _>>()?;
+        let tasks = (!tasks.is_empty()).then(|| Tasks::new(tasks, Arc::clone(&shared)));
         Ok(Self {
             listeners,
             admin,
             workers,
+            tasks,
             shared,
             drain: config.drain,
         })
@@ -177,7 +191,11 @@ impl Server {
         self.log_start();
         let (admin, _) = self.admin;
         let admin = tokio::net::TcpListener::from_std(admin).map_err(ServeError::Admin)?;
-        let (workers, handles): (Vec<_>, Vec<_>) = self.workers.into_iter().unzip();
+        let workers = self.workers.into_iter();
+        let workers = workers.map(|(worker, handle)| (Box::new(|| worker.run()) as Job, handle));
+        let tasks = self.tasks.into_iter();
+        let tasks = tasks.map(|(tasks, handle)| (Box::new(|| tasks.run()) as Job, handle));
+        let (workers, handles): (Vec<_>, Vec<_>) = workers.chain(tasks).unzip();
         let health = Arc::new(Health {
             workers: handles,
             listeners: self.listeners,
@@ -198,6 +216,14 @@ impl Server {
         let listeners: Vec<_> = self.listeners.iter().map(ToString::to_string).collect();
         let threads = self.workers.len();
         info!(listeners = listeners.join(","), admin = %self.admin.1, threads, "serving");
+        let Faults { faults, seed } = &self.shared.faults;
+        if !faults.is_empty() {
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            warn!(
+                faults = faults.join(","),
+                seed, "faults happen on purpose (--fault)"
+            );
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod acceptor;
 mod connections;
 mod datagrams;
 mod handle;
+mod meter;
 mod shared;
 mod timer_wheel;
 
@@ -24,12 +25,13 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
-use crate::counters::Counters;
+use crate::counters::{Counters, Load};
 use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use connections::Connections;
 use datagrams::Datagrams;
-pub(crate) use handle::{Command, WorkerHandle};
+pub(crate) use handle::{Command, Mailbox, WorkerHandle};
+use meter::Meter;
 pub(crate) use shared::Shared;
 
 /// The token of commands.
@@ -71,6 +73,8 @@ pub(crate) struct Worker {
     datagrams: Datagrams,
     /// Its connections.
     connections: Connections,
+    /// Measures its time.
+    meter: Meter,
     /// When a drain ends, once it has begun.
     deadline: Option<Instant>,
     /// It shall end at once.
@@ -78,22 +82,23 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Makes a worker with one socket per listener, in the listeners' order, and the handle that
-    /// commands it.
+    /// Makes a worker with a socket for each listener that it serves, which comes with the
+    /// listener's place among all, and the handle that commands it.
     ///
     /// # Errors
     /// [`WorkerError::SetUp`], most often because descriptors have run out.
     pub(crate) fn new(
-        sockets: Vec<ListeningSocket>,
+        sockets: Vec<(usize, ListeningSocket)>,
         shared: Arc<Shared>,
     ) -> Result<(Self, WorkerHandle), WorkerError> {
         let poll = Poll::new().map_err(WorkerError::SetUp)?;
         let waker = Waker::new(poll.registry(), COMMANDS).map_err(WorkerError::SetUp)?;
         let (sender, commands) = sync_channel(WAITING_COMMANDS);
-        let counters: Arc<[_]> = (0..=sockets.len()).map(|_| Counters::default()).collect();
+        let sets = 0..=shared.listeners.len();
+        let counters: Arc<[_]> = sets.map(|_| Counters::default()).collect();
         let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
         let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
-        for (listener, socket) in sockets.into_iter().enumerate() {
+        for (listener, socket) in sockets {
             match socket {
                 ListeningSocket::Stream(socket) => streams.push((listener, socket)),
                 ListeningSocket::Datagrams(socket) => datagrams.push((listener, socket)),
@@ -104,13 +109,16 @@ impl Worker {
         let datagrams = Datagrams::new(datagrams, &registry, &shared, &counters, begin);
         let datagrams = datagrams.map_err(WorkerError::SetUp)?;
         let connections = Connections::new(registry, shared, Arc::clone(&counters), begin);
-        let handle = WorkerHandle::new(sender, waker, counters);
+        let load = Arc::new(Load::default());
+        let meter = Meter::new(Arc::clone(&load), Arc::clone(&counters), begin);
+        let handle = WorkerHandle::new(Mailbox::Worker(sender, waker), counters, Some(load));
         let worker = Self {
             poll,
             commands,
             acceptor,
             datagrams,
             connections,
+            meter,
             deadline: None,
             is_stopped: false,
         };
@@ -131,6 +139,7 @@ impl Worker {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 done => done.map_err(WorkerError::Poll)?,
             }
+            self.meter.begin(now);
             self.connections.set_now(now);
             for event in &events {
                 self.dispatch(event);
@@ -139,6 +148,7 @@ impl Worker {
             self.datagrams.answer(now);
             self.connections.take_turns();
             self.connections.close_overdue();
+            self.meter.end(Instant::now());
         }
         Ok(self.connections.count_unfinished())
     }

@@ -14,14 +14,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::listener::BoundListener;
-use crate::protocol::conversation::expected_answer;
+use crate::protocol::conversation;
 use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
 /// gives up by default, so that it sees the reason.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// The line that the server sends to itself: one byte, so that no `--max-line-bytes` is less.
+/// The datagram that the server sends to itself.
 const QUESTION: &[u8] = b"?";
 
 /// Says in one sentence what is wrong.
@@ -124,8 +124,8 @@ impl Health {
         socket.bind(SocketAddr::new(target.ip(), 0))?;
         let _probe = self.shared.probes.announce(socket.local_addr()?);
         let mut stream = socket.connect(target).await?;
-        stream.write_all(&[QUESTION, b"\n"].concat()).await?;
-        let expected = expected_answer(listener.protocol, QUESTION, &self.shared.rules);
+        let (question, expected) = conversation::probe(listener.protocol, &self.shared.rules);
+        stream.write_all(&question).await?;
         let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer).await?;
         check_answer(answer == expected)

@@ -1,6 +1,8 @@
 //! The metrics as OpenMetrics text, each summed over the workers when it is asked for.
 //!
-//! Labels are the listener's protocol and port, and reasons: closed sets all.
+//! Labels are the listener's protocol and port, reasons, and the worker's number: closed sets all.
+
+mod seconds;
 
 use std::fmt;
 
@@ -75,6 +77,10 @@ const BY_REASON: [Reasons; 4] = [
         "Connections ended, by the limit that was reached",
         &[
             ("none", |set| &set.ended),
+            ("max_connections_per_client", |set| &set.closed_client),
+            ("proxy_header", |set| &set.bad_header),
+            ("fault", |set| &set.fault),
+            ("first_byte_timeout", |set| &set.silent),
             ("idle_timeout", |set| &set.idle),
             ("write_timeout", |set| &set.stuck),
             ("max_line_bytes", |set| &set.too_long),
@@ -105,12 +111,22 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
         "Connections open now",
         active(health),
     );
+    registry.register(
+        "echo_connections_stalled",
+        "Connections not read now, since their clients take no answers",
+        stalled(health),
+    );
     for (name, help, reasons) in BY_REASON {
         registry.register(name, help, by_reason(health, reasons));
     }
     let threads = Gauge::<i64>::default();
-    threads.set(gauge(count(health.workers.len())));
+    let workers = health
+        .workers
+        .iter()
+        .filter(|worker| worker.load().is_some());
+    threads.set(gauge(count(workers.count())));
     registry.register("echo_threads", "Worker threads", threads);
+    seconds::register(&mut registry, health);
     let mut rendered = String::new();
     text::encode(&mut rendered, &registry)?;
     Ok(rendered)
@@ -126,6 +142,16 @@ fn active(health: &Health) -> Family<Labels, Gauge> {
         family
             .get_or_create(&labels)
             .set(gauge(accepted.saturating_sub(closed)));
+    }
+    family
+}
+
+/// Counts connections that are not read, since they owe output.
+fn stalled(health: &Health) -> Family<Labels, Gauge> {
+    let family = Family::<Labels, Gauge>::default();
+    for (index, labels) in labels(health) {
+        let stalled = sum(health, index, Counters::stalled);
+        family.get_or_create(&labels).set(gauge(stalled));
     }
     family
 }

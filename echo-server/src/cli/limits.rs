@@ -44,6 +44,12 @@ pub(super) struct LimitArgs {
     #[arg(default_value = "300", value_parser = whole_number(0, 86_400))]
     idle_timeout_seconds: u32,
 
+    /// Seconds, 0 to 3600, after which (or up to an eighth later) a connection is closed that has sent
+    /// nothing yet, a header of the PROXY protocol aside; 0: as --idle-timeout-seconds
+    #[arg(long, value_name = "SECONDS", env = "ECHO_FIRST_BYTE_TIMEOUT_SECONDS")]
+    #[arg(default_value = "0", value_parser = whole_number(0, 3_600))]
+    first_byte_timeout_seconds: u32,
+
     /// Seconds, 0 to 3600, after which (or up to an eighth later) a connection is reset whose
     /// client takes nothing of its answers; 0: never
     #[arg(long, value_name = "SECONDS", env = "ECHO_WRITE_TIMEOUT_SECONDS")]
@@ -75,6 +81,7 @@ impl LimitArgs {
         Limits {
             max_connections: count(self.max_connections),
             max_connections_per_client: unless_zero(self.max_connections_per_client).map(count),
+            first_byte_timeout: unless_zero(self.first_byte_timeout_seconds).map(seconds),
             idle_timeout: unless_zero(self.idle_timeout_seconds).map(seconds),
             write_timeout: unless_zero(self.write_timeout_seconds).map(seconds),
             datagrams_per_second: unless_zero(self.max_datagrams_per_second),

@@ -11,11 +11,14 @@ use tokio::time::timeout;
 
 use super::ServeError;
 use crate::admin::health::Health;
-use crate::worker::{Command, Worker, WorkerError};
+use crate::worker::{Command, WorkerError};
 
 /// How long workers may take to end when the server ends without them; they need one pass of their
 /// loop.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a thread does until its end.
+pub(super) type Job = Box<dyn FnOnce() -> Result<usize, WorkerError> + Send>;
 
 /// The threads that have not been joined yet.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl Team {
     /// # Errors
     /// [`ServeError::Start`]; the threads already started end by themselves, as nobody holds their
     /// handles.
-    pub(super) fn start(workers: Vec<Worker>, health: Arc<Health>) -> Result<Self, ServeError> {
+    pub(super) fn start(workers: Vec<Job>, health: Arc<Health>) -> Result<Self, ServeError> {
         let mut team = Self {
             threads: JoinSet::new(),
             health,
@@ -56,13 +59,13 @@ impl Team {
     }
 
     /// Starts one thread, and a task that waits for its end.
-    fn start_one(&mut self, index: usize, worker: Worker) -> io::Result<()> {
+    fn start_one(&mut self, index: usize, worker: Job) -> io::Result<()> {
         let (end, ended) = oneshot::channel::<()>();
         let handle = thread::Builder::new()
             .name(format!("echo-{index}"))
             .spawn(move || {
                 let _end = end; // dropped when the thread returns or unwinds: that is the message
-                worker.run()
+                worker()
             })?;
         self.threads.spawn(async move {
             drop(ended.await);

@@ -1,5 +1,6 @@
 //! A worker's connections: who has them, and whose turns it is next.
 
+mod header;
 mod lifetime;
 mod slot;
 mod timeouts;
@@ -18,7 +19,7 @@ use super::timer_wheel::TimerWheel;
 use crate::connection::{Buffers, Next};
 use crate::counters::Counters;
 use lifetime::End;
-use slot::{Patience, Slot};
+use slot::{Patience, Slot, Stage};
 
 /// The most connections for which a worker reserves addresses when it begins, which costs no memory
 /// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
@@ -136,12 +137,20 @@ impl Connections {
 
     /// Counts those that still have something to say or to hear.
     pub(super) fn count_unfinished(&self) -> usize {
-        let unfinished = |(_, slot): &(usize, &Slot)| !slot.is_lingering;
+        let unfinished = |(_, slot): &(usize, &Slot)| slot.stage != Stage::Lingering;
         self.slots.iter().filter(unfinished).count()
     }
 
     /// Gives a connection its turn and does what it needs next.
     fn take_turn(&mut self, key: usize) {
+        let stage = self.slots.get(key).map(|slot| slot.stage);
+        if stage != Some(Stage::Header) || self.take_header(key) {
+            self.converse(key);
+        }
+    }
+
+    /// Lets a connection read and write, and does what it needs next.
+    fn converse(&mut self, key: usize) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -149,13 +158,25 @@ impl Connections {
             return;
         };
         let (before, has_owed) = (counters.traffic(), slot.connection.owes());
-        let next = if slot.is_lingering {
+        let next = if slot.stage == Stage::Lingering {
             slot.connection.discard(&mut self.buffers)
         } else {
             slot.connection
                 .turn(&mut self.buffers, counters, self.is_draining)
         };
-        let (has_moved, owes) = (counters.traffic() != before, slot.connection.owes());
+        let owes = slot.connection.owes();
+        let has_moved = counters.traffic() != before;
+        if has_moved && slot.stage == Stage::Silent {
+            slot.stage = Stage::Talking;
+        }
+        if owes != has_owed {
+            let edge = if owes {
+                &counters.stalls_begun
+            } else {
+                &counters.stalls_ended
+            };
+            edge.add(1);
+        }
         if has_moved {
             self.note_active(key);
         }
@@ -204,7 +225,7 @@ impl Connections {
         if slot.connection.stream().shutdown(Shutdown::Write).is_err() {
             return self.close(key, End::Over);
         }
-        slot.is_lingering = true;
+        slot.stage = Stage::Lingering;
         self.note_active(key);
         self.set_timer(key);
         self.queue(key); // input may be waiting already, which no event will announce again

@@ -7,7 +7,7 @@ use std::time::Instant;
 use mio::Waker;
 use tokio::sync::oneshot;
 
-use crate::counters::Counters;
+use crate::counters::{Counters, Load};
 
 /// What a worker can be told.
 #[derive(Debug)]
@@ -24,40 +24,59 @@ pub(crate) enum Command {
     Stop,
 }
 
+/// How commands get to a thread.
+#[derive(Debug)]
+pub(crate) enum Mailbox {
+    /// To a worker, whose wait the waker ends.
+    Worker(SyncSender<Command>, Waker),
+    /// To the thread of tasks.
+    Tasks(tokio::sync::mpsc::Sender<Command>),
+}
+
 /// Commands a worker and reads its counters, from any thread.
 #[derive(Debug)]
 pub(crate) struct WorkerHandle {
     /// Takes commands.
-    commands: SyncSender<Command>,
-    /// Ends the worker's wait, so that it sees them.
-    waker: Waker,
+    mailbox: Mailbox,
     /// One set for each listener, and a last one for the server's own probes, which no metric
     /// shows.
     counters: Arc<[Counters]>,
+    /// What the worker spends; none of the thread of tasks, which is no worker.
+    load: Option<Arc<Load>>,
 }
 
 impl WorkerHandle {
     /// Puts a handle together.
-    pub(super) fn new(
-        commands: SyncSender<Command>,
-        waker: Waker,
+    pub(crate) fn new(
+        mailbox: Mailbox,
         counters: Arc<[Counters]>,
+        load: Option<Arc<Load>>,
     ) -> Self {
         Self {
-            commands,
-            waker,
+            mailbox,
             counters,
+            load,
         }
     }
 
     /// Sends a command and wakes the worker. Tells whether it can have got it: not when it is dead,
     /// or stuck for so long that it has left many commands unread.
     pub(crate) fn send(&self, command: Command) -> bool {
-        self.commands.try_send(command).is_ok() && self.waker.wake().is_ok()
+        match &self.mailbox {
+            Mailbox::Worker(commands, waker) => {
+                commands.try_send(command).is_ok() && waker.wake().is_ok()
+            }
+            Mailbox::Tasks(commands) => commands.try_send(command).is_ok(),
+        }
     }
 
     /// Lends the counters of a listener, by its place among the listeners.
     pub(crate) fn counters(&self, listener: usize) -> Option<&Counters> {
         self.counters.get(listener)
+    }
+
+    /// Lends what the worker spends; none of the thread of tasks.
+    pub(crate) fn load(&self) -> Option<&Load> {
+        self.load.as_deref()
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::admission::Admission;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Place};
+use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::probes::Probes;
 use crate::protocol::line::Rules;
@@ -19,6 +20,10 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// How many connections there are.
     pub(crate) admission: Admission,
+    /// What goes wrong on purpose.
+    pub(crate) faults: Faults,
+    /// Where the server runs.
+    pub(crate) place: Place,
     /// The connections that the server makes to itself.
     pub(crate) probes: Arc<Probes>,
 }
@@ -31,6 +36,8 @@ impl Shared {
             rules: config.line.clone(),
             limits: config.limits.clone(),
             admission: Admission::new(&config.limits),
+            faults: config.faults.clone(),
+            place: config.place.clone(),
             probes: Arc::default(),
         }
     }

@@ -63,6 +63,56 @@ fn lines_connections_and_bytes_are_counted_by_listener_and_probes_are_not() {
 }
 
 #[test]
+fn the_latency_of_lines_and_the_workers_time_are_measured() {
+    let server = Program::start_flags(&[]);
+    let stream = connect(server.address);
+    let lines = 50;
+    for number in 0..lines {
+        ping(&stream, &number.to_string());
+    }
+    let scrape = || request(server.admin, "GET", "/metrics").2;
+    let value = |start: &str| -> f64 {
+        let body = scrape();
+        let line = body.lines().find(|line| line.starts_with(start));
+        let number = line.and_then(|line| line.rsplit(' ').next());
+        number.expect(&body).parse().unwrap()
+    };
+    // The last line's pass may end after its answer was read.
+    wait_until("every line's latency is known", || {
+        value("echo_line_latency_seconds_count{") >= f64::from(lines)
+    });
+    let sum = value("echo_line_latency_seconds_sum{");
+    assert!(sum > 0.0 && sum < 1.0, "{sum} s");
+    let busy = value("echo_worker_busy_seconds_total{worker=\"0\"}");
+    assert!(busy >= sum, "busy for {busy} s, lines took {sum} s");
+    let all = value("echo_line_latency_seconds_bucket{le=\"+Inf\",");
+    assert!((all - f64::from(lines)).abs() < 0.5, "{all}");
+}
+
+#[test]
+fn a_client_that_takes_nothing_costs_backpressure_seconds() {
+    let server = Program::start_flags(&[]);
+    let mut stream = connect(server.address);
+    stream.set_nonblocking(true).unwrap();
+    let value = |start: &str| -> f64 {
+        let (_, _, body) = request(server.admin, "GET", "/metrics");
+        let line = body.lines().find(|line| line.starts_with(start));
+        let number = line.and_then(|line| line.rsplit(' ').next());
+        number.expect(&body).parse().unwrap()
+    };
+    wait_until("it owes", || {
+        drop(stream.write(&[b'\n'; 16_384]));
+        value("echo_connections_stalled{") > 0.0
+    });
+    wait_until("that is counted", || {
+        ping(&connect(server.address), "the worker passes"); // an idle one would not
+        value("echo_backpressure_seconds_total{") > 0.0
+    });
+    drop(stream);
+    wait_until("it is over", || value("echo_connections_stalled{") == 0.0);
+}
+
+#[test]
 fn metrics_are_openmetrics_text_with_threads_and_failed_accepts() {
     let server = Running::start(DRAIN);
     let (_, head, body) = server.admin("GET", "/metrics");

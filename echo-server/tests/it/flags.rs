@@ -25,13 +25,17 @@ fn refusal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
         .to_owned()
 }
 
-const LISTEN: &str = "for '--listen <PROTOCOL:[ADDRESS:]PORT>'";
+const LISTEN: &str = "for '--listen <PROTOCOL:[ADDRESS:]PORT[/proxy=MODE]>'";
 const SHAPE: &str = "must be protocol:[address:]port, such as line:12345 or line:[::1]:12345";
 const PORT: &str = "port must be 1 to 65535, or 0 for a free one that the system chooses";
 const ADDRESS: &str = "address must be an IPv4 address, or an IPv6 address in brackets";
 const THREADS: &str = "for '--threads <COUNT>': must be a whole number from 1 to 256";
 const DRAIN: &str = "for '--drain-seconds <SECONDS>': must be a whole number from 0 to 3600";
 const ADMIN: &str = "for '--admin <[ADDRESS:]PORT>'";
+
+const FAULT: &str = "must be delay=MILLIS or delay=MILLIS~JITTER (0 to 60000, jitter at most the \
+    delay), rate=BYTES or reset=BYTES (1 to 1000000000), or refuse=PERCENT, close=PERCENT or \
+    corrupt=PERCENT (0 to 100)";
 
 /// How a number beyond its bounds is refused.
 fn bounds(flag: &str, name: &str, bounds: &str) -> String {
@@ -54,7 +58,7 @@ fn a_bad_prefix_takes_one_line_whatever_it_holds() {
 
 #[test]
 fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
-    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp, http";
     for (flag, value, expected) in [
         ("--listen", "12345", format!("{LISTEN}: {SHAPE}")),
         ("--listen", "quote:7", format!("{LISTEN}: {not_served}")),
@@ -81,6 +85,11 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             bounds("max-line-bytes", "COUNT", "0 to 1073741824"),
         ),
         (
+            "--first-byte-timeout-seconds",
+            "3601",
+            bounds("first-byte-timeout-seconds", "SECONDS", "0 to 3600"),
+        ),
+        (
             "--idle-timeout-seconds",
             "86401",
             bounds("idle-timeout-seconds", "SECONDS", "0 to 86400"),
@@ -95,6 +104,11 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             "1000001",
             bounds("max-datagrams-per-second", "COUNT", "0 to 1000000"),
         ),
+        (
+            "--fault",
+            "crash=1",
+            format!("for '--fault <KIND=VALUE>': {FAULT}"),
+        ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
         ("--admin", "", format!("{ADMIN}: {PORT}")),
     ] {
@@ -105,7 +119,7 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
 
 #[test]
 fn variables_are_checked_like_the_flags_that_they_stand_for() {
-    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp";
+    let not_served = "protocol \"quote\" is not served; served: line, raw, acknowledge, udp, http";
     for (variable, value, expected) in [
         (
             "ECHO_LISTEN",

@@ -4,37 +4,24 @@
 )]
 //! What happens at each limit, and how it is counted.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{ErrorKind, Write};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::running::{Program, connect, expect, ping, read_to_end, request, wait_until};
+use crate::running::{
+    self, Program, connect, expect, is_turned_away, number, ping, read_to_end, request, wait_until,
+};
 
-/// Reads a metric's number for one reason.
-fn number(server: &Program, metric: &str, reason: &str) -> u64 {
-    let (_, _, body) = request(server.admin, "GET", "/metrics");
-    let end = format!("reason=\"{reason}\"}} ");
-    let lines = body.lines().filter(|line| line.starts_with(metric));
-    let mut numbers = lines.filter_map(|line| line.split_once(&end));
-    numbers.next().expect(&body).1.parse().unwrap()
-}
-
+/// Reads how many connections of the Line listener were turned away for a reason.
 fn rejected(server: &Program, reason: &str) -> u64 {
-    number(server, "echo_connections_rejected_total{", reason)
+    number(server.admin, "echo_connections_rejected", "line", reason)
 }
 
+/// Reads how many connections of the Line listener were closed for a reason.
 fn closed(server: &Program, reason: &str) -> u64 {
-    number(server, "echo_connections_closed_total{", reason)
-}
-
-/// Tells whether the server has closed a new connection at once.
-fn is_turned_away(mut stream: TcpStream) -> bool {
-    match stream.read(&mut [0; 8]) {
-        Ok(length) => length == 0,
-        Err(error) => error.kind() == ErrorKind::ConnectionReset,
-    }
+    running::closed(server.admin, "line", reason)
 }
 
 #[test]
@@ -90,6 +77,16 @@ fn an_idle_connection_sees_the_end_of_output() {
     ping(&stream, "hello");
     assert_eq!(read_to_end(&stream), b"");
     assert_eq!(closed(&server, "idle_timeout"), 1);
+}
+
+#[test]
+fn a_connection_that_sends_nothing_at_first_is_closed_and_one_that_did_is_only_idle() {
+    let server = Program::start_flags(&["--first-byte-timeout-seconds=1"]);
+    let stream = connect(server.address);
+    ping(&stream, "hello");
+    assert_eq!(read_to_end(&connect(server.address)), b"");
+    assert_eq!(closed(&server, "first_byte_timeout"), 1);
+    ping(&stream, "still here");
 }
 
 #[test]

@@ -17,7 +17,11 @@ mod drain;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod flags;
+#[cfg(test)]
+mod http;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
@@ -26,5 +30,7 @@ mod load;
 mod probe;
 #[cfg(test)]
 mod protocols;
+#[cfg(test)]
+mod proxy;
 #[cfg(test)]
 mod udp;

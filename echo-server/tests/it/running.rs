@@ -4,7 +4,7 @@
 )]
 //! Servers that a test has for itself: in the test's process, or as the built program.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::num::NonZeroUsize;
 use std::process::{Child, ChildStderr, Command, Stdio};
@@ -305,4 +305,27 @@ pub(crate) fn request(admin: SocketAddr, method: &str, path: &str) -> (u16, Stri
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     let status = head.split_whitespace().nth(1).unwrap().parse().unwrap();
     (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+/// Reads a metric's number of one listener for one reason.
+pub(crate) fn number(admin: SocketAddr, metric: &str, protocol: &str, reason: &str) -> u64 {
+    let (_, _, body) = request(admin, "GET", "/metrics");
+    let start = format!("{metric}_total{{protocol=\"{protocol}\",");
+    let end = format!("reason=\"{reason}\"}} ");
+    let lines = body.lines().filter(|line| line.starts_with(&start));
+    let mut numbers = lines.filter_map(|line| line.split_once(&end));
+    numbers.next().expect(&body).1.parse().unwrap()
+}
+
+/// Reads how many connections of a listener were closed for a reason.
+pub(crate) fn closed(admin: SocketAddr, protocol: &str, reason: &str) -> u64 {
+    number(admin, "echo_connections_closed", protocol, reason)
+}
+
+/// Tells whether the server has closed a connection without an answer.
+pub(crate) fn is_turned_away(mut stream: TcpStream) -> bool {
+    match stream.read(&mut [0; 8]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
 }

@@ -105,7 +105,7 @@ fn two_servers_set_on_each_other_fall_silent_within_a_second() {
     first.signal("CONT");
     let sum = |name, reason| number(first.admin, name, reason) + number(second.admin, name, reason);
     wait_until("each has been dropped once", || {
-        sum("echo_datagrams_dropped_total", "loop") == DATAGRAMS.into()
+        sum("echo_datagrams_dropped_total", "loop") == u64::from(DATAGRAMS)
     });
     assert!(begin.elapsed() < Duration::from_secs(1));
     let answered = sum("echo_lines_total", "");

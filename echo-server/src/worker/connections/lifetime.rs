@@ -8,12 +8,13 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 use socket2::SockRef;
 
+use super::slot::Stage;
 use super::{Connections, Slot};
-use crate::admission::{Admitted, Rejection};
+use crate::admission::Admitted;
 use crate::connection::Connection;
-use crate::counters::{Counter, Counters};
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
+use crate::proxy_header::Proxy;
 use crate::worker::FIRST_CONNECTION;
 
 /// Why a connection ends.
@@ -21,6 +22,12 @@ use crate::worker::FIRST_CONNECTION;
 pub(super) enum End {
     /// By itself.
     Over,
+    /// It began with no good header of the PROXY protocol.
+    BadHeader,
+    /// Its client, known by such a header, has as many as one is allowed.
+    ClientLimit,
+    /// Nothing came at first for too long.
+    Silent,
     /// Nothing came for too long.
     Idle,
     /// The client took nothing for too long.
@@ -42,13 +49,19 @@ impl Connections {
         if self.shared.probes.contains(client) {
             return self.insert(stream, Admitted::default(), listener, self.probes());
         }
-        match self.shared.admission.enter(client.ip()) {
+        let listen = self.shared.listeners.get(listener);
+        let admission = &self.shared.admission;
+        let entered = match listen.map(|listen| listen.proxy) {
+            None | Some(Proxy::Off) => admission.enter(client.ip()),
+            Some(Proxy::Optional | Proxy::Required) => admission.enter_unknown(),
+        };
+        match entered {
             Ok(admitted) => self
                 .insert(stream, admitted, listener, listener)
                 .inspect_err(|_| self.shared.admission.leave(admitted)),
             Err(rejection) => {
                 if let Some(counters) = self.counters(listener) {
-                    rejected(counters, rejection).add(1);
+                    counters.rejected_by(rejection).add(1);
                 }
                 Ok(())
             }
@@ -63,8 +76,12 @@ impl Connections {
         listener: usize,
         counted_as: usize,
     ) -> io::Result<()> {
-        let protocol = self.shared.listeners.get(listener);
-        let protocol = protocol.map_or(Protocol::Line, |listen| listen.protocol);
+        let listen = self.shared.listeners.get(listener);
+        let protocol = listen.map_or(Protocol::Line, |listen| listen.protocol);
+        let is_probe = counted_as == self.probes();
+        let proxy = listen
+            .filter(|_| !is_probe)
+            .map_or(Proxy::Off, |listen| listen.proxy);
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         self.registry.register(
@@ -77,7 +94,11 @@ impl Connections {
             admitted,
             counted_as: u8::try_from(counted_as).unwrap_or(u8::MAX),
             is_queued: false,
-            is_lingering: false,
+            stage: if proxy == Proxy::Off {
+                Stage::Silent
+            } else {
+                Stage::Header
+            },
             timer_is_for: None,
         });
         if let Some(counters) = self.counters(counted_as) {
@@ -103,7 +124,13 @@ impl Connections {
             self.shared.admission.leave(slot.admitted);
         }
         if let Some(counters) = self.counters(counted_as) {
+            if slot.connection.owes() {
+                counters.stalls_ended.add(1);
+            }
             let count = match end {
+                End::BadHeader => &counters.bad_header,
+                End::ClientLimit => &counters.closed_client,
+                End::Silent => &counters.silent,
                 End::Idle => &counters.idle,
                 End::Stuck => &counters.stuck,
                 End::Over if slot.connection.is_too_long() => &counters.too_long,
@@ -111,13 +138,5 @@ impl Connections {
             };
             count.add(1);
         }
-    }
-}
-
-/// Finds the counter of a limit that kept a connection out.
-fn rejected(counters: &Counters, rejection: Rejection) -> &Counter {
-    match rejection {
-        Rejection::MaxConnections => &counters.rejected,
-        Rejection::MaxConnectionsPerClient => &counters.rejected_client,
     }
 }

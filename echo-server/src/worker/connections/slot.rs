@@ -29,21 +29,33 @@ pub(super) struct Slot {
     pub(super) counted_as: u8,
     /// It has a turn coming.
     pub(super) is_queued: bool,
-    /// The end of output was sent; what still comes is thrown away.
-    pub(super) is_lingering: bool,
+    /// How far it has come.
+    pub(super) stage: Stage,
     /// What it waited for when its timer was set; none if no timer is.
     pub(super) timer_is_for: Option<Awaited>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A header of the PROXY protocol may still come, before anything else.
+    Header,
+    /// Nothing has come yet.
+    Silent,
+    /// It has said something.
+    Talking,
+    /// The end of output was sent; what still comes is thrown away.
+    Lingering,
 }
 
 impl Slot {
     /// Tells what the connection waits for.
     pub(super) fn awaited(&self) -> Awaited {
-        if self.is_lingering {
-            Awaited::End
-        } else if self.connection.owes() {
-            Awaited::Room
-        } else {
-            Awaited::Input
+        match self.stage {
+            Stage::Lingering => Awaited::End,
+            Stage::Header | Stage::Silent => Awaited::FirstByte,
+            Stage::Talking if self.connection.owes() => Awaited::Room,
+            Stage::Talking => Awaited::Input,
         }
     }
 }
@@ -51,6 +63,8 @@ impl Slot {
 /// What a connection waits for, each with a patience of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {
+    /// Anything at all.
+    FirstByte,
     /// Something to answer.
     Input,
     /// That its client takes what it is owed.
@@ -62,6 +76,8 @@ pub(super) enum Awaited {
 /// How many ticks a connection may go without a byte moving; [`NEVER`] if that is not limited.
 #[derive(Debug)]
 pub(super) struct Patience {
+    /// Before the first one.
+    silent: u32,
     /// While nothing is owed to it.
     idle: u32,
     /// While something is.
@@ -72,6 +88,7 @@ impl Patience {
     /// Gives the patience with a connection that waits for something.
     pub(super) fn with(&self, awaited: Awaited) -> u32 {
         match awaited {
+            Awaited::FirstByte => self.silent,
             Awaited::Input => self.idle,
             Awaited::Room => self.stuck,
             Awaited::End => LINGER,
@@ -83,7 +100,9 @@ impl From<&Limits> for Patience {
     fn from(limits: &Limits) -> Self {
         // One tick more, as a byte may have moved late in its tick.
         let ticks = |timeout: Duration| u32::try_from(ticks(timeout) + 1).unwrap_or(NEVER);
+        let first = limits.first_byte_timeout.or(limits.idle_timeout);
         Self {
+            silent: first.map_or(NEVER, ticks),
             idle: limits.idle_timeout.map_or(NEVER, ticks),
             stuck: limits.write_timeout.map_or(NEVER, ticks),
         }

@@ -6,7 +6,8 @@
 
 use std::time::Instant;
 
-use super::{Connections, End, slot};
+use super::slot::{self, Stage};
+use super::{Connections, End};
 use crate::worker::timer_wheel::NEVER;
 
 impl Connections {
@@ -73,13 +74,20 @@ impl Connections {
         };
         if !is_overdue {
             self.set_timer(key);
-        } else if slot.is_lingering {
-            self.close(key, End::Over);
-        } else if slot.connection.owes() {
-            self.close(key, End::Stuck);
-        } else {
-            self.close(key, End::Idle);
+            return;
         }
+        let end = match slot.stage {
+            Stage::Lingering => End::Over,
+            Stage::Talking if slot.connection.owes() => End::Stuck,
+            Stage::Header | Stage::Silent if self.limits_first_byte() => End::Silent,
+            Stage::Header | Stage::Silent | Stage::Talking => End::Idle,
+        };
+        self.close(key, end);
+    }
+
+    /// Tells whether connections that have sent nothing have a limit of their own.
+    fn limits_first_byte(&self) -> bool {
+        self.shared.limits.first_byte_timeout.is_some()
     }
 
     /// Tells whether the patience with a connection is over.

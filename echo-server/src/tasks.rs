@@ -1,0 +1,247 @@
+//! Connections that workers do not serve: each is a task of an async runtime on one thread for all.
+//!
+//! `Http` is served here, by hyper, and every protocol of bytes to which faults happen, so that
+//! neither costs the workers anything. Limits, counters and the drain are those of the workers.
+
+mod activity;
+mod conversation;
+mod faulty;
+mod guest;
+mod http;
+mod metered;
+mod start;
+
+use std::io;
+use std::net::{self, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, sleep_until};
+
+use crate::config::Listen;
+use crate::counters::Counters;
+use crate::faults::Fate;
+use crate::protocol::Protocol;
+use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
+use activity::Activity;
+use faulty::Faulty;
+use guest::{End, Guest};
+use metered::Metered;
+
+/// Commands that may wait, as for a worker.
+const WAITING_COMMANDS: usize = 64;
+
+/// How long to accept nothing after the system refused, most often for want of a descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Errors of `accept` that pass only when something is freed: ENFILE, EMFILE, ENOMEM, ENOBUFS.
+const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
+
+/// The thread's belongings.
+#[derive(Debug)]
+pub(crate) struct Tasks {
+    /// The sockets, each with its listener's place among all.
+    sockets: Vec<(usize, net::TcpListener)>,
+    /// What the rest of the process wants.
+    commands: Receiver<Command>,
+    /// What all connections here share.
+    context: Arc<Context>,
+}
+
+/// What all connections here share.
+#[derive(Debug)]
+struct Context {
+    /// What is shared with the workers.
+    shared: Arc<Shared>,
+    /// One set for each listener, and a last one for probes.
+    counters: Arc<[Counters]>,
+    /// Connections open now.
+    open: AtomicUsize,
+    /// Connections to which faults could happen so far.
+    fates: AtomicU64,
+    /// Turns true when listeners are to close.
+    drain: watch::Receiver<bool>,
+    /// Turns it.
+    begin_drain: watch::Sender<bool>,
+}
+
+impl Context {
+    /// Decides what happens to the next connection; nothing if no faults are wanted.
+    fn next_fate(&self) -> Option<Fate> {
+        let faults = &self.shared.faults;
+        let next = || faults.fate(self.fates.fetch_add(1, Ordering::Relaxed));
+        faults.are_wanted().then(next)
+    }
+
+    /// Waits for the drain.
+    async fn drain_begun(&self) {
+        let mut drain = self.drain.clone();
+        drop(drain.wait_for(|begun| *begun).await);
+    }
+}
+
+impl Tasks {
+    /// Makes the thread's belongings and the handle that commands it.
+    pub(crate) fn new(
+        sockets: Vec<(usize, net::TcpListener)>,
+        shared: Arc<Shared>,
+    ) -> (Self, WorkerHandle) {
+        let (sender, commands) = tokio::sync::mpsc::channel(WAITING_COMMANDS);
+        let sets = 0..=shared.listeners.len();
+        let counters: Arc<[_]> = sets.map(|_| Counters::default()).collect();
+        let handle = WorkerHandle::new(Mailbox::Tasks(sender), Arc::clone(&counters), None);
+        let (begin_drain, drain) = watch::channel(false);
+        let context = Context {
+            shared,
+            counters,
+            open: AtomicUsize::new(0),
+            fates: AtomicU64::new(0),
+            drain,
+            begin_drain,
+        };
+        let tasks = Self {
+            sockets,
+            commands,
+            context: Arc::new(context),
+        };
+        (tasks, handle)
+    }
+
+    /// Serves until it is stopped or drained, and tells how many connections the deadline cut.
+    ///
+    /// # Errors
+    /// [`WorkerError::SetUp`], when the system gives no runtime or takes a socket back.
+    pub(crate) fn run(self) -> Result<usize, WorkerError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(WorkerError::SetUp)?;
+        runtime.block_on(self.serve()).map_err(WorkerError::SetUp)
+    }
+
+    /// Accepts at every listener, and obeys commands.
+    async fn serve(mut self) -> io::Result<usize> {
+        let mut listeners = JoinSet::new();
+        for (listener, socket) in self.sockets {
+            let socket = TcpListener::from_std(socket)?;
+            listeners.spawn(accept(socket, listener, Arc::clone(&self.context)));
+        }
+        let mut deadline = None;
+        loop {
+            let cut = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Ping(pong)) => drop(pong.send(())),
+                    Some(Command::Drain { deadline: end }) => {
+                        deadline = Some(end.into());
+                        self.context.begin_drain.send_replace(true);
+                    }
+                    Some(Command::Stop) | None => break,
+                },
+                ended = listeners.join_next() => if ended.is_none() { break },
+                () = cut => break,
+            }
+        }
+        Ok(self.context.open.load(Ordering::Relaxed))
+    }
+}
+
+/// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
+async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = socket.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+            () = context.drain_begun() => break,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let context = Arc::clone(&context);
+                connections.spawn(serve(stream, client, listener, context));
+            }
+            Err(error) => {
+                count_failure(&context, listener, &error);
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(socket);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Counts a failed accept.
+fn count_failure(context: &Context, listener: usize, error: &io::Error) {
+    let code = error.raw_os_error();
+    if let Some(counters) = context.counters.get(listener) {
+        let counter = if code.is_some_and(|code| EXHAUSTED.contains(&code)) {
+            &counters.accept_exhausted
+        } else {
+            &counters.accept_failed
+        };
+        counter.add(1);
+    }
+}
+
+/// Serves one connection, if the limits let it in, until it ends or they end it.
+async fn serve(stream: TcpStream, client: SocketAddr, listener: usize, context: Arc<Context>) {
+    let Some(listen) = context.shared.listeners.get(listener).copied() else {
+        return;
+    };
+    let Some(mut guest) = Guest::enter(&context, client, listener) else {
+        return;
+    };
+    let activity = Arc::new(Activity::new(&context.shared.limits));
+    let end = tokio::select! {
+        end = converse(stream, listen, &mut guest, &activity) => end,
+        end = activity.overdue() => end,
+    };
+    guest.leave(end);
+}
+
+/// Serves one connection until it ends.
+async fn converse(
+    mut stream: TcpStream,
+    listen: Listen,
+    guest: &mut Guest,
+    activity: &Arc<Activity>,
+) -> End {
+    let context = Arc::clone(guest.context());
+    let fate = (!guest.is_probe()).then(|| context.next_fate()).flatten();
+    if fate.as_ref().is_some_and(|fate| fate.refused) {
+        drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        return End::Fault;
+    }
+    let start = tokio::select! {
+        start = start::read(&mut stream, listen, guest) => start,
+        () = context.drain_begun() => return End::Over,
+    };
+    match start {
+        Err(end) => end,
+        Ok(start) => {
+            let is_http2 = start.is_http2;
+            if fate.as_ref().is_some_and(|fate| fate.closed) {
+                start::swallow(&mut stream).await;
+                return End::Fault;
+            }
+            let metered = Metered::new(stream, start.bytes, guest.counted(), Arc::clone(activity));
+            let stream = Faulty::new(metered, fate, Arc::clone(activity));
+            if listen.protocol == Protocol::Http {
+                http::serve(stream, is_http2, guest, activity).await
+            } else {
+                conversation::serve(stream, listen.protocol, guest).await
+            }
+        }
+    }
+}

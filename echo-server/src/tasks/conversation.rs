@@ -1,0 +1,101 @@
+//! The protocols of bytes as a task, where faults happen to them: otherwise workers speak them.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, timeout};
+
+use super::faulty::Faulty;
+use super::guest::{Counted, End, Guest};
+use crate::protocol::Protocol;
+use crate::protocol::conversation::Conversation;
+use crate::protocol::line::Rules;
+
+/// Bytes read at once, and the most answer made at once.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// How long to wait, after the last answer, for the client to close, as workers do.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves a connection until it ends, or until a drain between two lines.
+pub(super) async fn serve(mut stream: Faulty, protocol: Protocol, guest: &Guest) -> End {
+    let mut talk = Talk {
+        conversation: Conversation::new(protocol),
+        rules: &guest.context().shared.rules,
+        counted: guest.counted(),
+        answer: Vec::new(),
+    };
+    let mut question = vec![0; BUFFER_BYTES];
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = stream.read(&mut question) => read,
+            () = guest.context().drain_begun(), if talk.conversation.is_between() => break,
+        };
+        let Ok(length) = read else { return End::Over };
+        let input = question.get(..length).unwrap_or_default();
+        if talk.answer(input, &mut stream).await.is_err() {
+            let is_fault = stream.is_reset();
+            return if is_fault { End::Fault } else { End::Over };
+        }
+        if talk.conversation.is_over() {
+            break;
+        }
+    }
+    if stream.shutdown().await.is_ok() {
+        let rest = async {
+            while stream
+                .read(&mut question)
+                .await
+                .is_ok_and(|length| length > 0)
+            {}
+        };
+        drop(timeout(LINGER, rest).await);
+    }
+    if talk.conversation.is_too_long() {
+        End::TooLong
+    } else {
+        End::Over
+    }
+}
+
+/// A conversation and what it takes to lead it.
+struct Talk<'a> {
+    /// How far it is.
+    conversation: Conversation,
+    /// How lines are answered.
+    rules: &'a Rules,
+    /// Where lines are counted.
+    counted: Counted,
+    /// Lent to each answer.
+    answer: Vec<u8>,
+}
+
+impl Talk<'_> {
+    /// Answers input, no bytes of which are its end.
+    async fn answer(&mut self, input: &[u8], stream: &mut Faulty) -> io::Result<()> {
+        let begin = Instant::now();
+        let mut lines = 0;
+        let mut rest = input;
+        while !rest.is_empty() {
+            self.answer.clear();
+            let answered =
+                self.conversation
+                    .answer(rest, &mut self.answer, BUFFER_BYTES, self.rules);
+            rest = rest.get(answered.taken..).unwrap_or_default();
+            lines += answered.lines;
+            stream.write_all(&self.answer).await?;
+        }
+        if input.is_empty() {
+            self.answer.clear();
+            lines += self.conversation.finish(&mut self.answer, self.rules);
+            stream.write_all(&self.answer).await?;
+        }
+        if let Some(counters) = self.counted.get() {
+            counters.lines.add(lines);
+            counters.latency.observe(lines, begin.elapsed());
+        }
+        Ok(())
+    }
+}

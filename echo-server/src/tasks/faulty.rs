@@ -1,0 +1,148 @@
+//! A client's stream on which faults happen to what is written.
+
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::activity::Activity;
+use super::metered::Metered;
+use crate::faults::Fate;
+
+/// How often in a second bytes are let through at a limited rate.
+const PORTIONS: u32 = 20;
+
+/// The stream.
+#[derive(Debug)]
+pub(super) struct Faulty {
+    /// Where bytes go.
+    stream: Metered,
+    /// What happens to them; none: nothing.
+    fate: Option<Box<Fate>>,
+    /// Learns of a reset, and that a wait is not the client's.
+    activity: Arc<Activity>,
+    /// Until when nothing is written.
+    gate: Option<Pin<Box<Sleep>>>,
+    /// Something was read since the last write, so that the next is another answer.
+    is_asked: bool,
+    /// That answer has a wrong byte, which was not written yet.
+    corrupts: bool,
+    /// Bytes written.
+    written: u64,
+}
+
+impl Faulty {
+    /// Takes over a stream.
+    pub(super) fn new(stream: Metered, fate: Option<Fate>, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            fate: fate.map(Box::new),
+            activity,
+            gate: None,
+            is_asked: false,
+            corrupts: false,
+            written: 0,
+        }
+    }
+
+    /// Tells whether a fault, or a timeout, resets it.
+    pub(super) fn is_reset(&self) -> bool {
+        self.activity.is_reset()
+    }
+
+    /// Writes nothing for a while.
+    fn close_gate(&mut self, time: Duration) {
+        if !time.is_zero() {
+            self.gate = Some(Box::pin(sleep_until(Instant::now() + time)));
+        }
+    }
+
+    /// Waits until the gate is open.
+    fn poll_gate(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(gate) = &mut self.gate {
+            ready!(gate.as_mut().poll(context));
+            self.gate = None;
+            self.activity.note_moved();
+        }
+        Poll::Ready(())
+    }
+}
+
+impl AsyncRead for Faulty {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.is_asked |= buffer.filled().len() > before;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Faulty {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(mut fate) = self.fate.take() else {
+            return Pin::new(&mut self.stream).poll_write(context, bytes);
+        };
+        let polled = self.poll_write_by(&mut fate, context, bytes);
+        self.fate = Some(fate);
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+impl Faulty {
+    /// Writes as much as a fate allows, as it has it.
+    fn poll_write_by(
+        &mut self,
+        fate: &mut Fate,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if std::mem::take(&mut self.is_asked) {
+            self.close_gate(fate.next_delay());
+            self.corrupts = fate.corrupts_next();
+        }
+        ready!(self.poll_gate(context));
+        let left = fate
+            .reset_after
+            .map_or(u64::MAX, |after| after.saturating_sub(self.written));
+        if left == 0 {
+            self.activity.reset();
+            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+        }
+        let portion = fate.rate.map_or(u32::MAX, |rate| (rate / PORTIONS).max(1));
+        let most = usize::try_from(left.min(portion.into())).unwrap_or(usize::MAX);
+        let bytes = bytes.get(..most).unwrap_or(bytes);
+        let written = if std::mem::take(&mut self.corrupts) {
+            let mut wrong = bytes.to_vec();
+            fate.corrupt(&mut wrong);
+            ready!(Pin::new(&mut self.stream).poll_write(context, &wrong))?
+        } else {
+            ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?
+        };
+        let count = u32::try_from(written).unwrap_or(u32::MAX);
+        self.written += u64::from(count);
+        if let Some(rate) = fate.rate {
+            self.close_gate(Duration::from_secs(1) * count / rate);
+        }
+        Poll::Ready(Ok(written))
+    }
+}

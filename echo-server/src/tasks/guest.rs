@@ -1,0 +1,155 @@
+//! A connection's place in the limits and the metrics, from its admission to its end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Context;
+use crate::admission::Admitted;
+use crate::counters::{Counter, Counters};
+use crate::proxy_header::Proxy;
+
+/// Why a connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Over,
+    /// It began with no good header of the PROXY protocol.
+    BadHeader,
+    /// Its client, known by such a header, has as many as one is allowed.
+    ClientLimit,
+    /// Nothing came at first for too long.
+    Silent,
+    /// Nothing came for too long.
+    Idle,
+    /// The client took nothing for too long.
+    Stuck,
+    /// A line was longer than allowed.
+    TooLong,
+    /// A fault that was asked for.
+    Fault,
+}
+
+/// A connection that was let in. Dropping it gives its place back, also when its task is cut.
+#[derive(Debug)]
+pub(super) struct Guest {
+    /// Where its place is.
+    context: Arc<Context>,
+    /// What to give back.
+    admitted: Admitted,
+    /// Which set of counters is its.
+    counted_as: usize,
+    /// Who it is, as far as is known.
+    client: SocketAddr,
+    /// Why it ended.
+    end: End,
+}
+
+impl Guest {
+    /// Lets a connection in, unless a limit says otherwise. A probe is counted where neither limits
+    /// nor metrics look.
+    pub(super) fn enter(
+        context: &Arc<Context>,
+        client: SocketAddr,
+        listener: usize,
+    ) -> Option<Self> {
+        let shared = &context.shared;
+        let is_probe = shared.probes.contains(client);
+        let proxy = shared.listeners.get(listener).map(|listen| listen.proxy);
+        let entered = match proxy {
+            _ if is_probe => Ok(Admitted::default()),
+            None | Some(Proxy::Off) => shared.admission.enter(client.ip()),
+            Some(Proxy::Optional | Proxy::Required) => shared.admission.enter_unknown(),
+        };
+        let probes = context.counters.len().saturating_sub(1);
+        let counted_as = if is_probe { probes } else { listener };
+        let counters = context.counters.get(counted_as)?;
+        let admitted = entered
+            .inspect_err(|rejection| counters.rejected_by(*rejection).add(1))
+            .ok()?;
+        counters.accepted.add(1);
+        context.open.fetch_add(1, Ordering::Relaxed);
+        Some(Self {
+            context: Arc::clone(context),
+            admitted,
+            counted_as,
+            client,
+            end: End::Over,
+        })
+    }
+
+    /// Lends what all connections share.
+    pub(super) fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Tells whether it is the server's own.
+    pub(super) fn is_probe(&self) -> bool {
+        self.counted_as + 1 == self.context.counters.len()
+    }
+
+    /// Tells who it is.
+    pub(super) fn client(&self) -> SocketAddr {
+        self.client
+    }
+
+    /// Lends its counters.
+    pub(super) fn counted(&self) -> Counted {
+        Counted(Arc::clone(&self.context), self.counted_as)
+    }
+
+    /// Notes whom a header names, or that it names nobody.
+    ///
+    /// # Errors
+    /// [`End::ClientLimit`], if that client has too many connections.
+    pub(super) fn note_client(&mut self, named: Option<SocketAddr>) -> Result<(), End> {
+        self.client = named.unwrap_or(self.client);
+        let ip: IpAddr = self.client.ip();
+        let entered = self.context.shared.admission.enter_client(ip);
+        self.admitted = entered.map_err(|_| End::ClientLimit)?;
+        Ok(())
+    }
+
+    /// Ends it for a reason.
+    pub(super) fn leave(mut self, end: End) {
+        self.end = end;
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.context.open.fetch_sub(1, Ordering::Relaxed);
+        if !self.is_probe() {
+            self.context.shared.admission.leave(self.admitted);
+        }
+        let counted = self.counted();
+        if let Some(counters) = counted.get() {
+            ended(counters, self.end).add(1);
+        }
+    }
+}
+
+/// Finds the counter of an end.
+fn ended(counters: &Counters, end: End) -> &Counter {
+    match end {
+        End::Over => &counters.ended,
+        End::BadHeader => &counters.bad_header,
+        End::ClientLimit => &counters.closed_client,
+        End::Silent => &counters.silent,
+        End::Idle => &counters.idle,
+        End::Stuck => &counters.stuck,
+        End::TooLong => &counters.too_long,
+        End::Fault => &counters.fault,
+    }
+}
+
+/// One connection's counters, for whoever outlives a borrow.
+#[derive(Debug, Clone)]
+pub(super) struct Counted(Arc<Context>, usize);
+
+impl Counted {
+    /// Lends them.
+    pub(super) fn get(&self) -> Option<&Counters> {
+        self.0.counters.get(self.1)
+    }
+}

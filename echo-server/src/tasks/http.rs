@@ -1,0 +1,103 @@
+//! The protocol `Http`: HTTP/1.1, and HTTP/2 without TLS for clients that begin with it.
+
+mod answer;
+mod question;
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+
+use super::activity::Activity;
+use super::faulty::Faulty;
+use super::guest::{End, Guest};
+use answer::{Answer, Answerer};
+
+/// The longest head of a request in bytes; a longer one is answered by 431. What an HTTP/1.1
+/// connection buffers at most is this in each direction.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// [`HEAD_BYTES`], for HTTP/2.
+const HEADER_LIST_BYTES: u32 = 16 * 1024;
+
+/// Requests at once on one HTTP/2 connection, each of which may hold a body.
+const STREAMS: u32 = 16;
+
+/// Bytes that an HTTP/2 client may send before they are read, of one stream and of all.
+const WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Bytes of answers that one HTTP/2 stream buffers.
+const SEND_BYTES: usize = 16 * 1024;
+
+/// Serves a connection until it ends; a drain lets it end after the requests that have come.
+pub(super) async fn serve(
+    stream: Faulty,
+    is_http2: bool,
+    guest: &Guest,
+    activity: &Arc<Activity>,
+) -> End {
+    let answerer = Arc::new(Answerer::new(guest, Arc::clone(activity)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answerer = Arc::clone(&answerer);
+        async move { Ok::<Response<Answer>, Infallible>(answerer.answer(request).await) }
+    });
+    let context = guest.context();
+    let limits = &context.shared.limits;
+    let head_timeout = limits.first_byte_timeout.or(limits.idle_timeout);
+    let io = TokioIo::new(stream);
+    let served = if is_http2 {
+        let connection = http2().serve_connection(io, service);
+        let mut served = pin!(connection);
+        tokio::select! {
+            served = served.as_mut() => served,
+            () = context.drain_begun() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        }
+    } else {
+        let connection = http1(head_timeout).serve_connection(io, service);
+        let mut served = pin!(connection);
+        tokio::select! {
+            served = served.as_mut() => served,
+            () = context.drain_begun() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        }
+    };
+    match served {
+        Err(error) if error.is_timeout() && limits.first_byte_timeout.is_some() => End::Silent,
+        Err(error) if error.is_timeout() => End::Idle,
+        Err(_) if activity.is_reset() => End::Fault,
+        Ok(()) | Err(_) => End::Over,
+    }
+}
+
+/// Sets HTTP/1.1's limits.
+fn http1(head_timeout: Option<Duration>) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .half_close(true);
+    http
+}
+
+/// Sets HTTP/2's limits.
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES);
+    http
+}

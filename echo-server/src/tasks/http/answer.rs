@@ -1,0 +1,170 @@
+//! The answer to a request: its description as JSON, or its body as it came.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::super::activity::Activity;
+use super::super::guest::{Counted, Guest};
+use super::question::Question;
+use crate::config::Place;
+
+/// The longest body that is described; a longer one is answered by 413.
+const DESCRIBED_BYTES: usize = 32 * 1024;
+
+/// The type of whatever is not JSON. A browser takes it for nothing else, as `nosniff` says.
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The type of descriptions, and of bodies that say so.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// An answer's body: one that is whole, or the request's own.
+pub(super) type Answer = Either<Full<Bytes>, Incoming>;
+
+/// Answers one connection's requests.
+#[derive(Debug)]
+pub(super) struct Answerer {
+    /// Who asks.
+    client: SocketAddr,
+    /// Where this server is.
+    place: Place,
+    /// Where requests are counted.
+    counted: Counted,
+    /// Learns of delays.
+    activity: Arc<Activity>,
+}
+
+impl Answerer {
+    /// Begins for a connection.
+    pub(super) fn new(guest: &Guest, activity: Arc<Activity>) -> Self {
+        Self {
+            client: guest.client(),
+            place: guest.context().shared.place.clone(),
+            counted: guest.counted(),
+            activity,
+        }
+    }
+
+    /// Answers a request, and counts it like a line; the delay that it asks for is not counted as
+    /// its latency.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        let begin = Instant::now();
+        let question = Question::read(request.uri().path(), request.uri().query());
+        let answer = match question {
+            Err(bad) => plain(StatusCode::BAD_REQUEST, &bad.to_string()),
+            // It would ask for a tunnel.
+            Ok(_) if request.method() == Method::CONNECT => {
+                plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not allowed")
+            }
+            Ok(question) => {
+                if !question.delay.is_zero() {
+                    self.activity.hold(question.delay).await;
+                }
+                let mut answer = if question.is_raw {
+                    raw(request)
+                } else {
+                    self.describe(request).await
+                };
+                if answer.status().is_success() {
+                    *answer.status_mut() =
+                        StatusCode::from_u16(question.status).unwrap_or_default();
+                }
+                if let Some(counters) = self.counted.get() {
+                    let took = begin.elapsed().saturating_sub(question.delay);
+                    counters.latency.observe(1, took);
+                }
+                answer
+            }
+        };
+        if let Some(counters) = self.counted.get() {
+            counters.lines.add(1);
+        }
+        guarded(answer)
+    }
+
+    /// Describes a request in JSON.
+    async fn describe(&self, request: Request<Incoming>) -> Response<Answer> {
+        let (head, body) = request.into_parts();
+        let body = match Limited::new(body, DESCRIBED_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                let sentence = format!(
+                    "only bodies of at most {DESCRIBED_BYTES} bytes are described; \
+                     /raw and ?raw answer any as it came"
+                );
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
+            }
+            Err(_) => return plain(StatusCode::BAD_REQUEST, "the body is broken"),
+        };
+        let text = json!({
+            "method": head.method.as_str(),
+            "path": head.uri.path(),
+            "query": head.uri.query(),
+            "version": format!("{:?}", head.version),
+            "headers": headers(&head.headers),
+            "body": String::from_utf8_lossy(&body),
+            "bodyBytes": body.len(),
+            "client": self.client.to_string(),
+            "pod": self.place.pod,
+            "namespace": self.place.namespace,
+            "node": self.place.node,
+        });
+        let mut answer = whole(format!("{text}\n"));
+        answer.headers_mut().insert(CONTENT_TYPE, JSON);
+        answer
+    }
+}
+
+/// Gives a request's body back as it comes, of any length.
+fn raw(request: Request<Incoming>) -> Response<Answer> {
+    let asked = request.headers().get(CONTENT_TYPE);
+    let is_json = asked.is_some_and(|asked| *asked == JSON);
+    let mut answer = Response::new(Either::Right(request.into_body()));
+    let kind = if is_json { JSON } else { PLAIN_TEXT };
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+/// Describes headers; the values of one name are joined by commas.
+fn headers(headers: &HeaderMap) -> Value {
+    let mut described = Map::new();
+    for name in headers.keys() {
+        let values = headers.get_all(name).into_iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        described.insert(name.to_string(), Value::String(values.join(", ")));
+    }
+    Value::Object(described)
+}
+
+/// Answers with a sentence.
+fn plain(status: StatusCode, sentence: &str) -> Response<Answer> {
+    let mut answer = whole(format!("{sentence}\n"));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, PLAIN_TEXT);
+    answer
+}
+
+/// Answers with a text.
+fn whole(text: String) -> Response<Answer> {
+    Response::new(Either::Left(Full::from(text)))
+}
+
+/// Adds what every answer has, and takes the body from those that may have none.
+fn guarded(mut answer: Response<Answer>) -> Response<Answer> {
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if [204, 205, 304].contains(&answer.status().as_u16()) {
+        answer.headers_mut().remove(CONTENT_TYPE);
+        *answer.body_mut() = Either::Left(Full::default());
+    }
+    answer
+}

@@ -1,0 +1,307 @@
+//! The protocol Http: what is answered, in both versions, at each limit and to odd shapes.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use echo_server::server::Ended;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
+
+use crate::running::{
+    Program, Running, closed, connect, expect, is_turned_away, read_to_end, request, wait_until,
+};
+
+const LISTEN: &str = "--listen=http:127.0.0.1:0";
+
+/// A program with a listener for HTTP, and where that is.
+fn start(flags: &[&str]) -> (Program, SocketAddr) {
+    let server = Program::start_flags(&[&[LISTEN], flags].concat());
+    let address = server.listener("http");
+    (server, address)
+}
+
+/// Sends what makes a request and reads what comes until the end of output.
+fn ask(address: SocketAddr, question: &str) -> String {
+    let mut stream = connect(address);
+    stream.write_all(question.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    String::from_utf8(read_to_end(&stream)).unwrap()
+}
+
+/// Reads how many requests of a program were answered.
+fn requests(server: &Program) -> u64 {
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let mut lines = body.lines();
+    let line = lines.find(|line| line.starts_with("echo_lines_total{protocol=\"http\""));
+    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_request_is_described_in_json_with_client_pod_namespace_and_node() {
+    let place = ["--pod-name=p", "--pod-namespace=s", "--node-name=n"];
+    let (server, address) = start(&place);
+    let stream = connect(address);
+    let client = stream.local_addr().unwrap().to_string();
+    (&stream)
+        .write_all(b"PUT /a/b?c=d HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: 2\r\nContent-Length: 5\r\nConnection: close\r\n\r\n\"\x01\xff\xc3\xa9")
+        .unwrap();
+    let answer = String::from_utf8(read_to_end(&stream)).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    for header in [
+        "content-type: application/json",
+        "x-content-type-options: nosniff",
+    ] {
+        assert!(head.lines().any(|line| line == header), "{head}");
+    }
+    let expected = json!({
+        "method": "PUT", "path": "/a/b", "query": "c=d", "version": "HTTP/1.1",
+        "headers": {"host": "h", "x-a": "1, 2", "content-length": "5", "connection": "close"},
+        "body": "\"\u{1}\u{fffd}\u{e9}", "bodyBytes": 5, "client": client,
+        "pod": "p", "namespace": "s", "node": "n",
+    });
+    assert_eq!(body.parse::<Value>().unwrap(), expected);
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+    wait_until("it is counted, and no probe is", || requests(&server) == 1);
+}
+
+#[test]
+fn a_raw_body_comes_back_while_it_is_sent() {
+    let (_server, address) = start(&[]);
+    let mut stream = connect(address);
+    let head = "POST /raw HTTP/1.1\r\nHost: h\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    for piece in ["one", "two", "three"] {
+        let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+        stream.write_all(chunk.as_bytes()).unwrap();
+        while !answer.ends_with(chunk.as_bytes()) {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    expect(&stream, b"0\r\n\r\n");
+    let head = String::from_utf8(answer).unwrap();
+    assert!(
+        head.contains("content-type: text/plain; charset=utf-8\r\n"),
+        "{head}"
+    );
+}
+
+#[test]
+fn status_and_delay_are_obeyed_and_what_is_out_of_bounds_is_explained() {
+    let (_server, address) = start(&[]);
+    let get = |target: &str| {
+        ask(
+            address,
+            &format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n"),
+        )
+    };
+    assert!(get("/?status=418&delay=0.01").starts_with("HTTP/1.1 418 "));
+    let empty = get("/?status=204");
+    assert!(
+        empty.starts_with("HTTP/1.1 204 ") && empty.ends_with("\r\n\r\n"),
+        "{empty}"
+    );
+    for (target, sentence) in [
+        (
+            "/?status=100",
+            "invalid value \"100\" of status: must be a whole number from 200 to 599\n",
+        ),
+        (
+            "/?delay=31",
+            "invalid value \"31\" of delay: must be a number of seconds from 0 to 30\n",
+        ),
+    ] {
+        let answer = get(target);
+        assert!(
+            answer.starts_with("HTTP/1.1 400 ") && answer.ends_with(sentence),
+            "{answer}"
+        );
+        assert!(answer.contains("content-type: text/plain"), "{answer}");
+    }
+    let tunnel = ask(address, "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert!(tunnel.starts_with("HTTP/1.1 405 "), "{tunnel}");
+}
+
+#[test]
+fn http2_is_spoken_with_clients_that_begin_with_it() {
+    let (_server, address) = start(&[]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.unwrap();
+        tokio::spawn(connection);
+        for number in 0..3 {
+            let body = Full::new(Bytes::from(format!("body {number}")));
+            let question = Request::post(format!("http://h/{number}?status=201")).body(body);
+            let answer = sender.send_request(question.unwrap()).await.unwrap();
+            assert_eq!(answer.status(), 201);
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            let described: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(described["version"], "HTTP/2.0");
+            assert_eq!(described["body"], format!("body {number}"));
+        }
+        let large = Bytes::from(vec![b'x'; 1 << 20]);
+        let question = Request::post("http://h/raw").body(Full::new(large.clone()));
+        let answer = sender.send_request(question.unwrap()).await.unwrap();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(body == large);
+    });
+}
+
+#[test]
+fn a_head_or_a_described_body_too_long_is_refused() {
+    let (_server, address) = start(&[]);
+    let long = "x".repeat(20 * 1024);
+    let mut stream = connect(address);
+    let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    expect(&stream, b"HTTP/1.1 431 ");
+    let body = "x".repeat(32 * 1024 + 1);
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = connect(address);
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    expect(&stream, b"HTTP/1.1 413 ");
+}
+
+#[test]
+fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
+    let (server, address) = start(&["--first-byte-timeout-seconds=1"]);
+    let silent = connect(address);
+    let mut slow = connect(address);
+    slow.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let half = connect(address);
+    (&half).write_all(b"PRI * HTT").unwrap();
+    for mut stream in [silent, half, slow.try_clone().unwrap()] {
+        // One that was begun may be told why.
+        drop(stream.read_to_end(&mut Vec::new()));
+    }
+    wait_until("they are counted", || {
+        closed(server.admin, "http", "first_byte_timeout") == 3
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_but_not_while_an_answer_is_held_back() {
+    let (server, address) = start(&["--idle-timeout-seconds=1"]);
+    let mut stream = connect(address);
+    stream
+        .write_all(b"GET /?delay=1.5&status=204 HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    let answer = String::from_utf8(read_to_end(&stream)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    wait_until("it is counted", || {
+        closed(server.admin, "http", "idle_timeout") == 1
+    });
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_a_raw_body_is_reset() {
+    let (server, address) = start(&["--write-timeout-seconds=1"]);
+    let mut stream = connect(address);
+    let head = format!(
+        "POST /raw HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
+        1 << 30
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    while stream.write_all(&[b'x'; 8192]).is_ok() {}
+    assert_eq!(closed(server.admin, "http", "write_timeout"), 1);
+}
+
+#[test]
+fn limits_of_connections_hold_for_http_too() {
+    let (server, address) = start(&["--max-connections=1"]);
+    let first = connect(address);
+    (&first)
+        .write_all(b"GET /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    expect(&first, b"HTTP/1.1 204 ");
+    assert!(is_turned_away(connect(address)));
+    assert!(
+        is_turned_away(connect(server.address)),
+        "nor at another listener"
+    );
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+}
+
+#[test]
+fn the_client_behind_a_proxy_is_told() {
+    let server = Program::start_flags(&["--listen=http:127.0.0.1:0/proxy=required"]);
+    let address = server.listener("http");
+    let header = "PROXY TCP4 192.0.2.1 198.51.100.1 4000 7\r\n";
+    let answer = ask(
+        address,
+        &format!("{header}GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+    );
+    assert!(answer.contains("\"client\":\"192.0.2.1:4000\""), "{answer}");
+    let bad = connect(address);
+    (&bad)
+        .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    assert!(is_turned_away(bad));
+    wait_until("it is counted", || {
+        closed(server.admin, "http", "proxy_header") == 1
+    });
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+}
+
+#[test]
+fn a_drain_answers_requests_that_have_come_and_closes_idle_connections() {
+    let server = Running::start_with(&["http:127.0.0.1:0"], Duration::from_secs(4));
+    let get = |stream: &mut TcpStream, target: &str| {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+    };
+    let [mut idle, mut waiting] = [(); 2].map(|()| server.connect());
+    get(&mut idle, "/?status=204");
+    expect(&idle, b"HTTP/1.1 204 ");
+    get(&mut waiting, "/?delay=2.5&status=204");
+    server.signal();
+    let rest = String::from_utf8(read_to_end(&idle)).unwrap();
+    assert!(rest.ends_with("\r\n\r\n"), "{rest}");
+    let answer = String::from_utf8(read_to_end(&waiting)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    drop((idle, waiting));
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+#[test]
+fn what_could_smuggle_a_request_is_refused_or_is_one_request() {
+    let (_server, address) = start(&[]);
+    let smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n";
+    for head in [
+        "Content-Length: 4\r\nContent-Length: 5\r\n",
+        "Content-Length: +5\r\n",
+        "Content-Length: 5, 6\r\n",
+        "Transfer-Encoding: chunked, identity\r\n",
+        "Transfer-Encoding : chunked\r\n",
+        "Transfer-Encoding: \x0bchunked\r\n",
+        "X: y\r\n Content-Length: 5\r\n",
+        "X: y\0z\r\n",
+        "Content-Length: 5\rX: y\r\n",
+    ] {
+        let question = format!("POST / HTTP/1.1\r\nHost: h\r\n{head}\r\n");
+        let answer = ask(address, &format!("{question}0\r\n\r\n{smuggled}"));
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
+        assert!(!answer.contains("/smuggled"), "{head:?}: {answer}");
+    }
+    // Where both tell a length, chunks do (RFC 9112, section 6.3), and the connection goes on or ends.
+    let both = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let answer = ask(address, &format!("{both}{smuggled}"));
+    assert!(answer.contains("\"bodyBytes\":0"), "{answer}");
+}
