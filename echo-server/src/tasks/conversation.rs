@@ -85,6 +85,7 @@ impl Talk<'_> {
                     .answer(rest, &mut self.answer, BUFFER_BYTES, self.rules);
             rest = rest.get(answered.taken..).unwrap_or_default();
             lines += answered.lines;
+            self.answer.extend_from_slice(answered.verbatim);
             stream.write_all(&self.answer).await?;
         }
         if input.is_empty() {
