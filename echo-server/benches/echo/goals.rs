@@ -1,5 +1,7 @@
 //! What the echo server is meant to reach, and whether it does.
 
+use std::fmt::Write;
+
 use crate::Figures;
 use crate::race::Window;
 use crate::server::Peer;
@@ -13,6 +15,8 @@ pub(crate) struct Goal {
     bound: Bound,
     /// What was measured; none if there was nothing to measure it against.
     measured: Option<f64>,
+    /// What C has, where the ratio is to another one: little can be better.
+    of_c: Option<f64>,
     /// Digits after the point, and the unit.
     form: (usize, &'static str),
 }
@@ -38,14 +42,14 @@ impl Goal {
             Some(false) => "**missed**",
             None => "not measured",
         };
-        let measured = self
+        let mut cell = self
             .measured
-            .map(|measured| format!("{measured:.digits$}{unit}"));
-        [
-            format!("{sign} {bound}{unit}"),
-            measured.unwrap_or_default(),
-            verdict.to_owned(),
-        ]
+            .map(|measured| format!("{measured:.digits$}{unit}"))
+            .unwrap_or_default();
+        if let Some(of_c) = self.of_c {
+            _ = write!(cell, " (C: {of_c:.digits$})");
+        }
+        [format!("{sign} {bound}{unit}"), cell, verdict.to_owned()]
     }
 }
 
@@ -60,6 +64,7 @@ pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
         what,
         bound,
         measured,
+        of_c: None,
         form,
     };
     goals.extend([
@@ -193,13 +198,15 @@ fn ratios(figures: &Figures) -> Vec<Goal> {
     let measure = |(what, case, to, of, bound, digits): Ratio| {
         let raced = figures.races.iter().find(|(raced, _)| raced.name == case);
         let find = |peer| raced?.1.iter().find(|windows| windows.peer == peer);
-        let measured = find(Peer::Echo)
-            .zip(find(to))
-            .map(|(ours, other)| ours.ratio(other, of));
+        let ratio = |one| {
+            let (one, other) = find(one).zip(find(to))?;
+            Some(one.ratio(other, of))
+        };
         Goal {
             what,
             bound,
-            measured,
+            measured: ratio(Peer::Echo),
+            of_c: ratio(Peer::Epoll).filter(|_| to != Peer::Epoll),
             form: (digits, ""),
         }
     };

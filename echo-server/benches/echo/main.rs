@@ -44,7 +44,7 @@ use watch::{Share, Watch};
 /// The loads, by their names in tables.
 const PING: &str = "64 connections";
 const MANY: &str = "1,000 connections";
-const PIPELINED: &str = "64 with 32 pipelined";
+const PIPELINED: &str = "64 with 32 pipelined"; // all 32 sent at once, the next when all are answered
 const LONG: &str = "4 with 64 KiB lines";
 const SHORT: &str = "connect, echo, close";
 const STEADY: &str = "64 at 15 % load";

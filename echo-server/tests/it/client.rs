@@ -207,6 +207,12 @@ fn bad_arguments_take_one_line_and_code_2() {
             &["a", "--timeout-seconds=0"],
             format!("invalid value '0' for '--timeout-seconds <SECONDS>': {bounds}"),
         ),
+        (
+            &["load", "a", "--connections=0"],
+            "invalid value '0' for '--connections <COUNT>': must be a whole number from 1 to 1000000"
+                .to_owned(),
+        ),
+        (&["probe"], format!("{missing}; --help lists what is allowed")),
         (&[], format!("{missing}; --help lists what is allowed")),
     ] {
         assert_eq!(failure(2, arguments), expected);

@@ -354,6 +354,21 @@ fn the_program_prints_a_table_or_json_and_its_progress() {
 }
 
 #[test]
+fn of_a_name_with_several_addresses_those_that_take_connections_are_used() {
+    for listener in ["line:0", "line:127.0.0.1:0"] {
+        let server = Running::start_with(&[listener], Duration::from_secs(1));
+        let output = Command::new(env!("CARGO_BIN_EXE_echo-client"))
+            .args(["load", &format!("localhost:{}", server.address.port())])
+            .args(["--rate=100", "--seconds=1", "--quiet"])
+            .output()
+            .unwrap();
+        let table = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{table}");
+        assert!(table.starts_with("lines        100 answered, "), "{table}");
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_named() {
     let output = program("127.0.0.1:1".parse().unwrap(), &[]);
     let text = String::from_utf8(output.stderr).unwrap();
