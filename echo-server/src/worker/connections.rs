@@ -5,7 +5,8 @@ mod lifetime;
 mod slot;
 mod timeouts;
 
-use std::net::Shutdown;
+use std::collections::HashMap;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,6 +17,7 @@ use super::shared::Shared;
 use super::timer_wheel::TimerWheel;
 use crate::connection::{Buffers, Next};
 use crate::counters::Counters;
+use crate::line_log::LineLog;
 use lifetime::End;
 use slot::{Patience, Slot, Stage};
 
@@ -38,6 +40,10 @@ pub(super) struct Connections {
     registry: Registry,
     /// Lent to each turn.
     buffers: Buffers,
+    /// Tells which lines are logged.
+    log: LineLog,
+    /// Clients that a proxy has named, by their connections' keys; kept for that log alone.
+    named: HashMap<usize, SocketAddr>,
     /// What this worker shares with others.
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
@@ -63,6 +69,8 @@ impl Connections {
             now: 0,
             registry,
             buffers: Buffers::new(shared.rules.clone()),
+            log: LineLog::new(shared.log_lines),
+            named: HashMap::new(),
             shared,
             counters,
             is_draining: false,
@@ -148,6 +156,7 @@ impl Connections {
             return;
         };
         let before = counters.traffic();
+        let (lines, sent) = (counters.lines.get(), counters.sent_bytes.get());
         let owed = slot.connection.owes();
         let next = if slot.stage == Stage::Lingering {
             slot.connection.discard(&mut self.buffers)
@@ -169,11 +178,30 @@ impl Connections {
             };
             edge.add(1);
         }
+        let lines = counters.lines.get() - lines;
+        if lines > 0 && self.log.is_due(lines) {
+            let sent = counters.sent_bytes.get() - sent;
+            self.log_lines(key, lines, sent);
+        }
         match next {
             Next::Wait => self.set_timer(key),
             Next::Again => self.queue(key),
             Next::HalfClose => self.half_close(key),
             Next::Close => self.close(key, End::Over),
+        }
+    }
+
+    /// Logs the lines of a connection's turn. A probe's are not logged.
+    #[cold]
+    fn log_lines(&mut self, key: usize, lines: u64, sent: u64) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let named = self.named.get(&key).copied();
+        let listen = self.shared.listeners.get(usize::from(slot.counted_as));
+        let client = named.or_else(|| slot.connection.stream().peer_addr().ok());
+        if let (Some(listen), Some(client)) = (listen, client) {
+            LineLog::write(*listen, client, lines, sent);
         }
     }
 

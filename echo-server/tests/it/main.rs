@@ -21,6 +21,8 @@ mod http;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod protocols;
 #[cfg(test)]
 mod proxy;
