@@ -5,6 +5,8 @@
 mod running;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod client;
