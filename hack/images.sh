@@ -35,14 +35,43 @@ build_image() {
   rm -rf "$images/$name.tar" "$images/storage/$name" "$images/run/$name"
   buildah bud --quiet --isolation chroot --timestamp 0 --target "$name" --tag "$reference" \
     --build-arg BINARIES=host --build-arg VERSION="$version" --build-arg REVISION="$revision" . > /dev/null
-  buildah push --quiet "$reference" "oci-archive:$images/$name.tar:$reference"
+  buildah push --quiet "$reference" "oci:$images/$name.layout:$reference"
+  compress_layer "$images/$name.layout"
+  tar --create --file "$images/$name.tar" --directory "$images/$name.layout" oci-layout index.json blobs
+  rm -rf "$images/$name.layout"
   echo "$contents" > "$images/$name.contents"
 }
 
-# Prints how large an image is, compressed as a registry holds it, and fails if that is too much.
+# Compresses the one layer of an image's layout by zstd at its best, a tenth better than buildah does it. Whatever runs
+# Kubernetes 1.33 and Docker since 23 read that (OCI image specification 1.1).
+compress_layer() {
+  local blobs=$1/blobs/sha256 manifest layer new
+  manifest=$(sed 's/.*"digest":"sha256:\([0-9a-f]*\)".*/\1/' "$1/index.json")
+  layer=$(sed 's/.*"layers":\[{[^]]*"digest":"sha256:\([0-9a-f]*\)".*/\1/' "$blobs/$manifest")
+  gzip --decompress --stdout "$blobs/$layer" | zstd --quiet -19 -o "$blobs/new"
+  new=$(digest "$blobs/new")
+  replace "$blobs/$manifest" "tar+gzip" "tar+zstd"
+  replace "$blobs/$manifest" "$layer\",\"size\":[0-9]*" "$new\",\"size\":$(stat --format %s "$blobs/new")"
+  mv "$blobs/new" "$blobs/$new"
+  rm "$blobs/$layer"
+  new=$(digest "$blobs/$manifest")
+  replace "$1/index.json" "$manifest\",\"size\":[0-9]*" "$new\",\"size\":$(stat --format %s "$blobs/$manifest")"
+  mv "$blobs/$manifest" "$blobs/$new"
+}
+
+# Prints a file's digest.
+digest() { sha256sum "$1" | cut --delimiter ' ' --fields 1; }
+
+# Replaces a pattern in a file that must hold it.
+replace() {
+  grep --quiet "$2" "$1" || fail "$1 is not as buildah used to write it: there is no $2"
+  sed --in-place "s/$2/$3/" "$1"
+}
+
+# Prints how large an image is, compressed as in the archive, and fails if that is too much.
 check_size() {
   local name=$1 bytes
-  bytes=$(tar --create --directory "$images/bin/$name" . | gzip -9 | wc -c)
+  bytes=$(tar --list --verbose --file "$images/$name.tar" | awk '/blobs.sha256.[0-9a-f]/ {bytes += $3} END {print bytes}')
   printf '%s/%s:%s  %d.%02d MB compressed\n' "$IMAGE_REGISTRY" "$name" "$version" $((bytes / 1000000)) $((bytes % 1000000 / 10000))
   [ "$bytes" -le "${most_bytes[$name]}" ] || fail "$name has $bytes bytes, which is more than ${most_bytes[$name]}"
 }
@@ -50,6 +79,7 @@ check_size() {
 case ${1:-} in
   build)
     command -v buildah > /dev/null || fail "buildah is missing: make setup installs it"
+    command -v zstd > /dev/null || fail "zstd is missing: make setup installs it"
     build_binaries
     for name in operator echo-server; do
       build_image "$name"
@@ -69,7 +99,7 @@ case ${1:-} in
     [ "$IMAGE_REGISTRY" != echo-operator.dev ] || fail "choose a registry of yours: make images push IMAGE_REGISTRY=registry.example.com/me"
     for name in operator echo-server; do
       say "Pushing $IMAGE_REGISTRY/$name:$version"
-      buildah push "$IMAGE_REGISTRY/$name:$version" ||
+      buildah push --compression-format zstd --compression-level 20 "$IMAGE_REGISTRY/$name:$version" ||
         fail "failed to push; build it by make images IMAGE_REGISTRY=$IMAGE_REGISTRY, and log in by buildah login"
     done
     ;;

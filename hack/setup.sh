@@ -12,6 +12,7 @@ packages=()
 command -v gcc > /dev/null || packages+=(gcc libc6-dev) # links Rust programs
 command -v buildah > /dev/null || packages+=(buildah) # makes images
 [ ${#as_root[@]} = 0 ] || command -v newuidmap > /dev/null || packages+=(uidmap) # lets buildah work without root
+command -v zstd > /dev/null || packages+=(zstd) # compresses them
 command -v shellcheck > /dev/null || packages+=(shellcheck)
 
 if [ ${#packages[@]} -gt 0 ]; then

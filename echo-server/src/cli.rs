@@ -57,6 +57,17 @@ struct Args {
     )]
     admin: Endpoint,
 
+    /// Logs one of so many lines, or requests, of each thread with its client, 0 to 1000000000; 0: none.
+    /// Datagrams are not logged
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ECHO_LOG_LINES",
+        default_value = "0"
+    )]
+    #[arg(value_parser = whole_number(0, 1_000_000_000))]
+    log_lines: u32,
+
     /// What goes wrong on purpose, to test clients; may be repeated. delay=MILLIS or
     /// delay=MILLIS~JITTER of each answer, rate=BYTES a second, reset=BYTES after which a connection is
     /// reset; of connections, refuse=PERCENT are reset at once and close=PERCENT closed without an
@@ -165,6 +176,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Re
         drain: Duration::from_secs(args.drain_seconds.into()),
         line: args.limits.rules()?,
         limits: args.limits.limits(),
+        log_lines: args.log_lines,
         faults: Faults {
             faults: args.fault,
             seed: args.fault_seed.into(),

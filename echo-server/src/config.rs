@@ -32,6 +32,8 @@ pub struct Config {
     pub line: Rules,
     /// How much is taken on.
     pub limits: Limits,
+    /// One of so many lines is logged; 0: none.
+    pub log_lines: u32,
     /// What goes wrong on purpose.
     pub faults: Faults,
     /// Where the server runs.
@@ -76,6 +78,7 @@ impl Default for Config {
             drain: Duration::from_secs(10),
             line: Rules::default(),
             limits: Limits::default(),
+            log_lines: 0,
             faults: Faults::default(),
             place: Place::default(),
         }

@@ -18,6 +18,7 @@ pub mod protocol;
 mod admission;
 mod connection;
 mod counters;
+mod line_log;
 mod listener;
 mod probes;
 pub mod proxy_header;

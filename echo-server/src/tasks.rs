@@ -13,8 +13,8 @@ mod start;
 
 use std::io;
 use std::net::{self, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -28,6 +28,7 @@ use tokio::time::{sleep, sleep_until};
 use crate::config::Listen;
 use crate::counters::Counters;
 use crate::faults::Fate;
+use crate::line_log::LineLog;
 use crate::protocol::Protocol;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
 use activity::Activity;
@@ -62,6 +63,8 @@ struct Context {
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
     counters: Arc<[Counters]>,
+    /// Tells which lines are logged.
+    log: Mutex<LineLog>,
     /// Connections open now.
     open: AtomicUsize,
     /// Connections to which faults could happen so far.
@@ -73,6 +76,18 @@ struct Context {
 }
 
 impl Context {
+    /// Logs lines that were answered at once, if one of them is to be logged.
+    fn log(&self, listener: usize, client: SocketAddr, lines: u64, sent: u64) {
+        if self.shared.log_lines == 0 {
+            return;
+        }
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let listen = self.shared.listeners.get(listener); // none for a probe
+        if let Some(listen) = listen.filter(|_| log.is_due(lines)) {
+            LineLog::write(*listen, client, lines, sent);
+        }
+    }
+
     /// Decides what happens to the next connection; nothing if no faults are wanted.
     fn next_fate(&self) -> Option<Fate> {
         let faults = &self.shared.faults;
@@ -99,6 +114,7 @@ impl Tasks {
         let handle = WorkerHandle::new(Mailbox::Tasks(sender), Arc::clone(&counters), None);
         let (begin_drain, drain) = watch::channel(false);
         let context = Context {
+            log: Mutex::new(LineLog::new(shared.log_lines)),
             shared,
             counters,
             open: AtomicUsize::new(0),

@@ -1,6 +1,7 @@
 //! The protocols of bytes as a task, where faults happen to them: otherwise workers speak them.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::faulty::Faulty;
 use super::guest::{Counted, End, Guest};
+use crate::counters::count;
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
 use crate::protocol::line::Rules;
@@ -24,6 +26,7 @@ pub(super) async fn serve(mut stream: Faulty, protocol: Protocol, guest: &Guest)
         conversation: Conversation::new(protocol),
         rules: &guest.context().shared.rules,
         counted: guest.counted(),
+        client: guest.client(),
         answer: Vec::new(),
     };
     let mut question = vec![0; BUFFER_BYTES];
@@ -68,6 +71,8 @@ struct Talk<'a> {
     rules: &'a Rules,
     /// Where lines are counted.
     counted: Counted,
+    /// Whose they are.
+    client: SocketAddr,
     /// Lent to each answer.
     answer: Vec<u8>,
 }
@@ -76,7 +81,7 @@ impl Talk<'_> {
     /// Answers input, no bytes of which are its end.
     async fn answer(&mut self, input: &[u8], stream: &mut Faulty) -> io::Result<()> {
         let begin = Instant::now();
-        let mut lines = 0;
+        let (mut lines, mut sent) = (0, 0);
         let mut rest = input;
         while !rest.is_empty() {
             self.answer.clear();
@@ -86,15 +91,17 @@ impl Talk<'_> {
             rest = rest.get(answered.taken..).unwrap_or_default();
             lines += answered.lines;
             self.answer.extend_from_slice(answered.verbatim);
+            sent += count(self.answer.len());
             stream.write_all(&self.answer).await?;
         }
         if input.is_empty() {
             self.answer.clear();
             lines += self.conversation.finish(&mut self.answer, self.rules);
+            sent += count(self.answer.len());
             stream.write_all(&self.answer).await?;
         }
+        self.counted.note_lines(self.client, lines, sent);
         if let Some(counters) = self.counted.get() {
-            counters.lines.add(lines);
             counters.latency.observe(lines, begin.elapsed());
         }
         Ok(())

@@ -148,6 +148,16 @@ fn ended(counters: &Counters, end: End) -> &Counter {
 pub(super) struct Counted(Arc<Context>, usize);
 
 impl Counted {
+    /// Counts and logs lines that were answered at once, or a request.
+    pub(super) fn note_lines(&self, client: SocketAddr, lines: u64, sent: u64) {
+        if let Some(counters) = self.get() {
+            counters.lines.add(lines);
+        }
+        if lines > 0 {
+            self.0.log(self.1, client, lines, sent);
+        }
+    }
+
     /// Lends them.
     pub(super) fn get(&self) -> Option<&Counters> {
         self.0.counters.get(self.1)

@@ -5,8 +5,9 @@ mod lifetime;
 mod slot;
 mod timeouts;
 
+use std::collections::HashMap;
 use std::io;
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use super::shared::Shared;
 use super::timer_wheel::TimerWheel;
 use crate::connection::{Buffers, Next};
 use crate::counters::Counters;
+use crate::line_log::LineLog;
 use lifetime::End;
 use slot::{Patience, Slot, Stage};
 
@@ -46,6 +48,10 @@ pub(super) struct Connections {
     registry: Registry,
     /// Lent to each turn.
     buffers: Buffers,
+    /// Tells which lines are logged.
+    log: LineLog,
+    /// Clients that a proxy has named, by their connections' keys; kept for that log alone.
+    named: HashMap<usize, SocketAddr>,
     /// What this worker shares with others.
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
@@ -73,6 +79,8 @@ impl Connections {
             now: 0,
             registry,
             buffers: Buffers::new(shared.rules.clone()),
+            log: LineLog::new(shared.log_lines),
+            named: HashMap::new(),
             shared,
             counters,
             is_draining: false,
@@ -158,6 +166,7 @@ impl Connections {
             return;
         };
         let (before, has_owed) = (counters.traffic(), slot.connection.owes());
+        let (lines, sent) = (counters.lines.get(), counters.sent_bytes.get());
         let next = if slot.stage == Stage::Lingering {
             slot.connection.discard(&mut self.buffers)
         } else {
@@ -177,8 +186,13 @@ impl Connections {
             };
             edge.add(1);
         }
+        let lines = counters.lines.get() - lines;
+        let sent = counters.sent_bytes.get() - sent;
         if has_moved {
             self.note_active(key);
+        }
+        if lines > 0 && self.log.is_due(lines) {
+            self.log_lines(key, lines, sent);
         }
         if owes != has_owed && self.watch(key).is_err() {
             return self.close(key, End::Over);
@@ -205,6 +219,20 @@ impl Connections {
         let token = Token(FIRST_CONNECTION + key);
         self.registry
             .reregister(slot.connection.stream(), token, interest)
+    }
+
+    /// Logs the lines of a connection's turn. A probe's are not logged.
+    #[cold]
+    fn log_lines(&mut self, key: usize, lines: u64, sent: u64) {
+        let Some(slot) = self.slots.get_mut(key) else {
+            return;
+        };
+        let named = self.named.get(&key).copied();
+        let listen = self.shared.listeners.get(usize::from(slot.counted_as));
+        let client = named.or_else(|| slot.connection.stream().peer_addr().ok());
+        if let (Some(listen), Some(client)) = (listen, client) {
+            LineLog::write(*listen, client, lines, sent);
+        }
     }
 
     /// Promises a connection another turn.

@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     /// How many connections there are.
     pub(crate) admission: Admission,
+    /// One of so many lines is logged; 0: none.
+    pub(crate) log_lines: u32,
     /// What goes wrong on purpose.
     pub(crate) faults: Faults,
     /// Where the server runs.
@@ -36,6 +38,7 @@ impl Shared {
             rules: config.line.clone(),
             limits: config.limits.clone(),
             admission: Admission::new(&config.limits),
+            log_lines: config.log_lines,
             faults: config.faults.clone(),
             place: config.place.clone(),
             probes: Arc::default(),

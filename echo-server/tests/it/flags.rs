@@ -33,6 +33,30 @@ const THREADS: &str = "for '--threads <COUNT>': must be a whole number from 1 to
 const DRAIN: &str = "for '--drain-seconds <SECONDS>': must be a whole number from 0 to 3600";
 const ADMIN: &str = "for '--admin <[ADDRESS:]PORT>'";
 
+#[test]
+fn a_bad_fault_or_sample_is_named_with_what_is_allowed() {
+    for (flag, value, expected) in [
+        (
+            "--log-lines",
+            "-1",
+            bounds("log-lines", "COUNT", "0 to 1000000000"),
+        ),
+        (
+            "--fault",
+            "crash=1",
+            format!("for '--fault <KIND=VALUE>': {FAULT}"),
+        ),
+        (
+            "--fault-seed",
+            "-1",
+            bounds("fault-seed", "NUMBER", "0 to 4294967295"),
+        ),
+    ] {
+        let expected = format!("invalid value '{value}' {expected}");
+        assert_eq!(refusal(&[&format!("{flag}={value}")], &[]), expected);
+    }
+}
+
 const FAULT: &str = "must be delay=MILLIS or delay=MILLIS~JITTER (0 to 60000, jitter at most the \
     delay), rate=BYTES or reset=BYTES (1 to 1000000000), or refuse=PERCENT, close=PERCENT or \
     corrupt=PERCENT (0 to 100)";
@@ -103,11 +127,6 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             "--max-datagrams-per-second",
             "1000001",
             bounds("max-datagrams-per-second", "COUNT", "0 to 1000000"),
-        ),
-        (
-            "--fault",
-            "crash=1",
-            format!("for '--fault <KIND=VALUE>': {FAULT}"),
         ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
         ("--admin", "", format!("{ADMIN}: {PORT}")),

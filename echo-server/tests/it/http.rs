@@ -220,7 +220,9 @@ fn a_client_that_takes_nothing_of_a_raw_body_is_reset() {
     );
     stream.write_all(head.as_bytes()).unwrap();
     while stream.write_all(&[b'x'; 8192]).is_ok() {}
-    assert_eq!(closed(server.admin, "http", "write_timeout"), 1);
+    wait_until("it is counted", || {
+        closed(server.admin, "http", "write_timeout") == 1
+    });
 }
 
 #[test]

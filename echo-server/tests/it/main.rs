@@ -7,6 +7,8 @@ mod running;
 mod wrong;
 
 #[cfg(test)]
+mod abuse;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod check;
@@ -26,6 +28,8 @@ mod http;
 mod limits;
 #[cfg(test)]
 mod load;
+#[cfg(test)]
+mod log;
 #[cfg(test)]
 mod probe;
 #[cfg(test)]

@@ -130,17 +130,23 @@ impl Program {
 
     /// Starts it with flags after a shell's command.
     pub(crate) fn start_after(command: &str, flags: &[&str]) -> Self {
+        Self::start_all(
+            command,
+            &[&["--listen", "line:127.0.0.1:0"], flags].concat(),
+        )
+    }
+
+    /// Starts it with flags, one of which must be a listener for lines.
+    pub(crate) fn start_bare(flags: &[&str]) -> Self {
+        Self::start_all(":", flags)
+    }
+
+    /// Starts it after a shell's command, with no listener but those of the flags.
+    fn start_all(command: &str, flags: &[&str]) -> Self {
         let mut child = Command::new("sh")
             .args(["-c", &format!("{command}; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_echo-server"))
-            .args([
-                "--listen",
-                "line:127.0.0.1:0",
-                "--admin",
-                "127.0.0.1:0",
-                "--threads",
-                "1",
-            ])
+            .args(["--admin", "127.0.0.1:0", "--threads", "1"])
             .args(flags)
             .stderr(Stdio::piped())
             .spawn()

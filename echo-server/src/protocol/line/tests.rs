@@ -205,3 +205,26 @@ fn without_a_limit_a_line_beyond_4_gib_goes_on() {
 fn a_conversation_takes_eight_bytes() {
     assert_eq!(size_of::<Line>(), 8);
 }
+
+#[test]
+fn random_lines_are_answered_alike_in_random_pieces_and_with_any_room() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..5_000 {
+        let words: [&[u8]; 8] = [b"\n", b"\r\n", b"\r", b"exit", b"e", b"x", b"\0", b"\xff"];
+        let count = random.usize(..20);
+        let input = (0..count).map(|_| words[random.usize(..words.len())]);
+        let input = input.collect::<Vec<_>>().concat();
+        let mut pieces = Vec::new();
+        let mut rest = &input[..];
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(random.usize(1..=rest.len()));
+            pieces.push(piece);
+            rest = after;
+        }
+        let room = random.usize(PREFIX.len() + 3..100);
+        let found = converse(&pieces, room);
+        assert_eq!(found, reference(&input), "{}", input.escape_ascii());
+    }
+}

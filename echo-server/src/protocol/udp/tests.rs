@@ -94,3 +94,32 @@ fn a_flood_from_everywhere_takes_no_more_memory() {
     }
     assert_eq!((gate.buckets.len(), gate.repetitions.len()), (4096, 4096));
 }
+
+#[test]
+fn whatever_comes_a_client_gets_no_more_than_its_rate_and_no_port_of_servers_gets_any() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let rate = 10;
+    let mut gate = Gate::new(vec![4000], Some(rate));
+    let (mut now, mut answered) = (0, [0_u64; 3]);
+    for _ in 0..50_000 {
+        now += random.u64(..20);
+        let client = random.usize(..answered.len());
+        let port = [0, 7, 4000, 5000, random.u16(..)][random.usize(..5)];
+        let source = Source {
+            client: u64::try_from(client).unwrap(),
+            port,
+        };
+        let payload: Vec<u8> = (0..random.usize(..300)).map(|_| random.u8(..2)).collect();
+        if gate.judge(source, &payload, now).is_ok() {
+            assert!(![0, 7, 4000].contains(&port));
+            answered[client] += 1;
+        }
+    }
+    let most = u64::from(rate) * (now / 1000 + 2);
+    assert!(
+        answered.iter().all(|answers| *answers <= most),
+        "{answered:?} > {most}"
+    );
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Either, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -82,9 +82,8 @@ impl Answerer {
                 answer
             }
         };
-        if let Some(counters) = self.counted.get() {
-            counters.lines.add(1);
-        }
+        let length = answer.body().size_hint().exact().unwrap_or_default();
+        self.counted.note_lines(self.client, 1, length);
         guarded(answer)
     }
 

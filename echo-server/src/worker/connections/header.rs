@@ -63,6 +63,9 @@ impl Connections {
         let entered = self.shared.admission.enter_client(client.ip());
         match (entered, self.slots.get_mut(key)) {
             (Ok(admitted), Some(slot)) => {
+                if self.shared.log_lines > 0 {
+                    self.named.insert(key, client);
+                }
                 slot.admitted = admitted;
                 slot.stage = Stage::Silent;
             }

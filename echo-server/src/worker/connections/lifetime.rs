@@ -116,6 +116,9 @@ impl Connections {
             return;
         };
         self.timers.clear(key);
+        if !self.named.is_empty() {
+            self.named.remove(&key);
+        }
         if end == End::Stuck {
             drop(SockRef::from(&*slot.connection.stream()).set_linger(Some(Duration::ZERO)));
         }
