@@ -90,8 +90,14 @@ impl Error {
     }
 
     /// Whether the object does not exist, or no longer.
-    pub fn is_not_found(&self) -> bool {
+    pub(super) fn is_not_found(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// Whether it is the EchoCluster itself that no longer exists, so that there is nothing left to do.
+    pub fn is_end_of_cluster(&self) -> bool {
+        matches!(self, Self::Request { object, .. } if object.starts_with("EchoCluster "))
+            && self.is_not_found()
     }
 
     /// Whether the API server found the object invalid.
