@@ -34,16 +34,17 @@ cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBE
 lint: ## Check formats, lints, documents, tiers, generated files and scripts
 	@hack/lint.sh
 
-verify: ## Fail if a generated or repeated fact is stale: the CRD, versions
+verify: ## Fail if a generated or repeated fact is stale: the CRD, its reference, tests named, versions
 	@hack/verify.sh
 
 fmt: ## Format Rust and Go sources
 	@cargo fmt --all
-	@gofmt -w hack/cluster
+	@gofmt -w hack/cluster hack/gitops
 
-crds: ## Write crds/ from the Rust types
+crds: ## Write crds/ and docs/reference.md from the Rust types
 	@cargo build --quiet --package operator
 	@target/debug/operator crd > crds/echoclusters.yaml
+	@target/debug/operator reference > docs/reference.md
 
 images: ## Build both images into target/images, and print their sizes
 	@hack/images.sh build

@@ -17,9 +17,9 @@ fail() {
   exit 1
 }
 
-# Starts the local cluster with $1 nodes, where it does not run yet, and points kubectl at it.
+# Starts the local cluster with $1 nodes, where it does not run yet, and points kubectl at it. More arguments go to it as they are.
 use_local_cluster() {
-  hack/cluster/cluster up --nodes "$1"
+  hack/cluster/cluster up --nodes "$@"
   KUBECONFIG=$(hack/cluster/cluster kubeconfig)
   PATH=$(hack/cluster/cluster status | sed -n 's/^binaries *//p'):$PATH
   export KUBECONFIG PATH

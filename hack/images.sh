@@ -56,6 +56,15 @@ case ${1:-} in
       check_size "$name"
     done
     ;;
+  pulled)
+    # The echo server once more, as an image that no node has: it differs by a label.
+    name=echo-server
+    rm -f "$images/echo-server-pulled.tar"
+    container=$(buildah from "oci-archive:$images/echo-server.tar")
+    buildah config --label pulled=yes "$container"
+    buildah commit --quiet "$container" "oci-archive:$images/echo-server-pulled.tar" > /dev/null
+    buildah rm "$container" > /dev/null
+    ;;
   push)
     [ "$IMAGE_REGISTRY" != echo-operator.dev ] || fail "choose a registry of yours: make images push IMAGE_REGISTRY=registry.example.com/me"
     for name in operator echo-server; do
@@ -64,5 +73,5 @@ case ${1:-} in
         fail "failed to push; build it by make images IMAGE_REGISTRY=$IMAGE_REGISTRY, and log in by buildah login"
     done
     ;;
-  *) fail "say build or push" ;;
+  *) fail "say build, pulled or push" ;;
 esac

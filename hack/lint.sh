@@ -25,9 +25,11 @@ say "Generated files"
 hack/verify.sh
 
 say "Go: format, vet"
-unformatted=$(gofmt -l hack/cluster)
+unformatted=$(gofmt -l hack/cluster hack/gitops)
 [ -z "$unformatted" ] || fail "run make fmt, for these are not formatted: $unformatted"
-(cd hack/cluster && GOWORK=off go vet ./...)
+for module in hack/cluster hack/gitops; do
+  GOWORK=off go -C "$module" vet ./...
+done
 
 say "Scripts"
 if command -v shellcheck > /dev/null; then

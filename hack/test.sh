@@ -37,6 +37,7 @@ unit() {
   say "Unit tests"
   tests cargo test --locked --workspace
   tests env GOWORK=off go -C hack/cluster test -v ./...
+  tests env GOWORK=off go -C hack/gitops test -v ./...
 }
 
 # Sets up what the cluster tests expect: kubectl and KUBECONFIG for a cluster that the operator runs in.
@@ -47,11 +48,24 @@ prepare_cluster() {
   fi
   hack/images.sh build
   say "A local cluster of three nodes"
-  use_local_cluster 3
+  use_local_cluster 3 --metrics
   load_images
+  push_images
   ECHO_OPERATOR_TEST_AUDIT_LOG=$(hack/cluster/cluster audit-log)
   ECHO_OPERATOR_TEST_CLUSTER=$PWD/hack/cluster/cluster
   export ECHO_OPERATOR_TEST_AUDIT_LOG ECHO_OPERATOR_TEST_CLUSTER
+}
+
+# Puts an echo server image into the cluster's registry: for everybody, and for those who log in. It is another one than the nodes have:
+# the kubelet asks for a login to every name of an image that it has once pulled with one.
+push_images() {
+  local repository
+  hack/images.sh pulled
+  for repository in echo-server private/echo-server; do
+    hack/cluster/cluster push target/images/echo-server-pulled.tar "$repository:$version"
+  done
+  ECHO_OPERATOR_TEST_REGISTRY=$(hack/cluster/cluster status | sed -n 's/^registry *//p')
+  export ECHO_OPERATOR_TEST_REGISTRY
 }
 
 cluster() {

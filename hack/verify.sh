@@ -5,6 +5,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 cargo build --quiet --package operator
 target/debug/operator crd | diff --unified crds/echoclusters.yaml - ||
   fail "crds/echoclusters.yaml is stale: run make crds"
+target/debug/operator reference | diff --unified docs/reference.md - ||
+  fail "docs/reference.md is stale: run make crds"
+
+# docs/features.md names tests as `file::test`.
+while IFS= read -r named; do
+  grep --quiet --no-messages --extended-regexp "^ *(async )?(fn|func) ${named##*::}\\(" "${named%::*}" ||
+    fail "docs/features.md names a test that does not exist: $named"
+done < <(grep --only-matching --extended-regexp '[[:alnum:]_/.-]+::[[:alnum:]_]+' docs/features.md)
 
 for name in operator echo-server; do
   stale=$(grep --recursive --line-number --only-matching "echo-operator.dev/$name:[0-9.]*[0-9]" config Dockerfile README.md |

@@ -3,6 +3,8 @@
 //! A bad flag is answered by one line that names the flag, its value and what is allowed. Reads
 //! nothing but the arguments and the variables that clap reads for them.
 
+mod limits;
+
 use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -13,14 +15,9 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS};
+use limits::{LimitArgs, whole_number};
 
-/// Bounds of `--threads`. More than 256 threads serve no machine that runs pods.
-const THREADS: std::ops::RangeInclusive<usize> = 1..=256;
-
-/// Bounds of `--drain-seconds`: up to an hour, as for an EchoCluster.
-const DRAIN_SECONDS: std::ops::RangeInclusive<u64> = 0..=3600;
-
-/// Answers each line of TCP input with "Server received: " and the line, until the line is "exit".
+/// Answers each line of TCP input with a prefix and the line, until the line is "exit".
 #[derive(Debug, Parser)]
 #[command(name = "echo-server", version)]
 struct Args {
@@ -36,13 +33,14 @@ struct Args {
     listen: Vec<Listen>,
 
     /// Worker threads, 1 to 256 [default: what the CPU limit allows]
-    #[arg(long, value_name = "COUNT", env = "ECHO_THREADS", value_parser = parse_threads)]
-    threads: Option<usize>,
+    #[arg(long, value_name = "COUNT", env = "ECHO_THREADS")]
+    #[arg(value_parser = whole_number(1, 256))] // more serve no machine that runs pods
+    threads: Option<u32>,
 
     /// Seconds from SIGTERM until the last connection is cut, 0 to 3600
-    #[arg(long, value_name = "SECONDS", env = "ECHO_DRAIN_SECONDS", value_parser = parse_drain)]
-    #[arg(default_value = "10")]
-    drain_seconds: u64,
+    #[arg(long, value_name = "SECONDS", env = "ECHO_DRAIN_SECONDS")]
+    #[arg(default_value = "10", value_parser = whole_number(0, 3600))] // as for an EchoCluster
+    drain_seconds: u32,
 
     /// Where /livez, /readyz and /metrics are served
     #[arg(
@@ -52,6 +50,10 @@ struct Args {
         default_value = "9090"
     )]
     admin: Endpoint,
+
+    /// How lines are answered, and how much is taken on.
+    #[command(flatten)]
+    limits: LimitArgs,
 }
 
 /// Says why there is nothing to run: a bad flag, or `--help` and `--version`, which are no failure.
@@ -109,14 +111,19 @@ impl From<clap::Error> for Refusal {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Refusal> {
     let args = Args::try_parse_from(arguments)?;
     check_ports(&args.listen, args.admin)?;
-    let threads = args.threads.and_then(NonZeroUsize::new);
+    let threads = args
+        .threads
+        .and_then(|threads| usize::try_from(threads).ok());
     Ok(Config {
         listeners: args.listen,
         admin: args.admin,
         threads: threads
+            .and_then(NonZeroUsize::new)
             .or_else(|| available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN),
-        drain: Duration::from_secs(args.drain_seconds),
+        drain: Duration::from_secs(args.drain_seconds.into()),
+        line: args.limits.rules()?,
+        limits: args.limits.limits(),
     })
 }
 
@@ -148,27 +155,4 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), Refusal> {
         )));
     }
     Ok(())
-}
-
-/// Reads `--threads`.
-fn parse_threads(text: &str) -> Result<usize, String> {
-    let threads = text
-        .parse()
-        .ok()
-        .filter(|threads| THREADS.contains(threads));
-    threads.ok_or_else(|| bounds(THREADS.start(), THREADS.end()))
-}
-
-/// Reads `--drain-seconds`.
-fn parse_drain(text: &str) -> Result<u64, String> {
-    let seconds = text
-        .parse()
-        .ok()
-        .filter(|seconds| DRAIN_SECONDS.contains(seconds));
-    seconds.ok_or_else(|| bounds(DRAIN_SECONDS.start(), DRAIN_SECONDS.end()))
-}
-
-/// Words what a number may be.
-fn bounds(least: impl fmt::Display, most: impl fmt::Display) -> String {
-    format!("must be a whole number from {least} to {most}")
 }

@@ -8,6 +8,8 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::limits::Limits;
+use crate::protocol::line::Rules;
 use crate::protocol::{Protocol, UnknownProtocol};
 
 /// How many listeners one process may have: as many as an EchoCluster may declare.
@@ -24,6 +26,10 @@ pub struct Config {
     pub threads: NonZeroUsize,
     /// From the signal to stop until the last connection is cut: the whole of a drain.
     pub drain: Duration,
+    /// How the protocol Line answers.
+    pub line: Rules,
+    /// How much is taken on.
+    pub limits: Limits,
 }
 
 /// A protocol and where it is served, written `protocol:[address:]port`.

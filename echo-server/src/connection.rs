@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use crate::counters::{Counters, count};
-use crate::protocol::line::Line;
+use crate::protocol::line::{Line, Rules};
 
 /// Bytes read at once, and the most answer made at once. What a client can be owed is at most both
 /// together, 64 KiB: the part of one answer that it does not take, and the input of one read that
@@ -15,27 +15,30 @@ use crate::protocol::line::Line;
 const BUFFER_BYTES: usize = 32 * 1024;
 
 /// Bytes of answers in one turn, after which other connections come first. Counted in answers
-/// rather than questions, since empty lines make eighteen times the work; one read is answered
+/// rather than questions, since empty lines make many times the work; one read is answered
 /// whole.
 const ANSWERS_PER_TURN: u64 = 128 * 1024;
 
 /// Reads thrown away in one turn.
 const DISCARDS_PER_TURN: usize = 4;
 
-/// The worker's memory for whichever connection has its turn.
+/// The worker's memory for whichever connection has its turn, and the rules for all of them.
 #[derive(Debug)]
 pub(crate) struct Buffers {
+    /// How lines are answered.
+    rules: Rules,
     /// What was read.
     question: Box<[u8]>,
     /// What is to be written.
     answer: Vec<u8>,
 }
 
-impl Default for Buffers {
-    fn default() -> Self {
-        let question = vec![0; BUFFER_BYTES].into_boxed_slice();
+impl Buffers {
+    /// Makes them for connections under these rules.
+    pub(crate) fn new(rules: Rules) -> Self {
         Self {
-            question,
+            rules,
+            question: vec![0; BUFFER_BYTES].into_boxed_slice(),
             answer: Vec::with_capacity(BUFFER_BYTES),
         }
     }
@@ -100,6 +103,16 @@ impl<S: Read + Write> Connection<S> {
         &mut self.stream
     }
 
+    /// Tells whether the client has not taken all of its answers.
+    pub(crate) fn owes(&self) -> bool {
+        self.owed.is_some()
+    }
+
+    /// Tells whether a line longer than allowed has ended the conversation.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.line.is_too_long()
+    }
+
     /// Notes that the client has closed its side.
     pub(crate) fn note_peer_closed(&mut self) {
         self.peer_is_closed = true;
@@ -135,9 +148,13 @@ impl<S: Read + Write> Connection<S> {
 
     /// Does a turn, without regard to draining.
     fn try_turn(&mut self, buffers: &mut Buffers, counters: &Counters) -> io::Result<Next> {
-        let Buffers { question, answer } = buffers;
+        let Buffers {
+            rules,
+            question,
+            answer,
+        } = buffers;
         let before = counters.sent_bytes.get();
-        self.pay(answer, counters)?;
+        self.pay(answer, rules, counters)?;
         loop {
             if let Some(next) = self.next_without_reading() {
                 return Ok(next);
@@ -152,11 +169,12 @@ impl<S: Read + Write> Connection<S> {
                 Err(error) => return Err(error),
             };
             if length == 0 {
-                self.finish(answer, counters)?;
+                self.finish(answer, rules, counters)?;
                 continue;
             }
             counters.received_bytes.add(count(length));
-            self.answer(question.get(..length).unwrap_or_default(), answer, counters)?;
+            let input = question.get(..length).unwrap_or_default();
+            self.answer(input, answer, rules, counters)?;
             let is_drained = length < question.len() && !self.peer_is_closed;
             if is_drained && self.next_without_reading().is_none() {
                 return Ok(Next::Wait);
@@ -178,7 +196,7 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Sends what is owed, and answers the input that had to wait behind it.
-    fn pay(&mut self, answer: &mut Vec<u8>, counters: &Counters) -> io::Result<()> {
+    fn pay(&mut self, answer: &mut Vec<u8>, rules: &Rules, counters: &Counters) -> io::Result<()> {
         let Some(mut owed) = self.owed.take() else {
             return Ok(());
         };
@@ -189,15 +207,21 @@ impl<S: Read + Write> Connection<S> {
             self.owed = Some(owed);
             return Ok(());
         }
-        self.answer(&owed.question, answer, counters)
+        self.answer(&owed.question, answer, rules, counters)
     }
 
     /// Answers input, a buffer at a time, until the socket takes no more.
-    fn answer(&mut self, input: &[u8], answer: &mut Vec<u8>, to: &Counters) -> io::Result<()> {
+    fn answer(
+        &mut self,
+        input: &[u8],
+        answer: &mut Vec<u8>,
+        rules: &Rules,
+        to: &Counters,
+    ) -> io::Result<()> {
         let mut rest = input;
         while !rest.is_empty() {
             answer.clear();
-            let answered = self.line.answer(rest, answer, BUFFER_BYTES);
+            let answered = self.line.answer(rest, answer, BUFFER_BYTES, rules);
             rest = rest.get(answered.taken..).unwrap_or_default();
             to.lines.add(answered.lines);
             if !self.send_or_owe(answer, rest, to)? {
@@ -208,10 +232,15 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Answers a last line without a line feed.
-    fn finish(&mut self, answer: &mut Vec<u8>, counters: &Counters) -> io::Result<()> {
+    fn finish(
+        &mut self,
+        answer: &mut Vec<u8>,
+        rules: &Rules,
+        counters: &Counters,
+    ) -> io::Result<()> {
         self.has_ended = true;
         answer.clear();
-        counters.lines.add(self.line.finish(answer));
+        counters.lines.add(self.line.finish(answer, rules));
         self.send_or_owe(answer, &[], counters).map(drop)
     }
 

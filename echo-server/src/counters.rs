@@ -12,8 +12,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(crate) struct Counters {
     /// Connections taken from the listener.
     pub(crate) accepted: Counter,
-    /// Connections ended, by whichever side.
-    pub(crate) closed: Counter,
+    /// Connections turned away, since there are as many as allowed in all.
+    pub(crate) rejected: Counter,
+    /// Connections turned away, since their client has as many as one is allowed.
+    pub(crate) rejected_client: Counter,
+    /// Connections ended by no limit: by the client, after `exit`, or by a drain.
+    pub(crate) ended: Counter,
+    /// Connections closed, since nothing came for too long.
+    pub(crate) idle: Counter,
+    /// Connections reset, since the client took nothing of what it was owed for too long.
+    pub(crate) stuck: Counter,
+    /// Connections ended by a line longer than allowed.
+    pub(crate) too_long: Counter,
     /// Lines answered.
     pub(crate) lines: Counter,
     /// Bytes read from clients.
@@ -24,6 +34,21 @@ pub(crate) struct Counters {
     pub(crate) accept_exhausted: Counter,
     /// Times that `accept` failed for another reason, such as a client that was gone already.
     pub(crate) accept_failed: Counter,
+}
+
+impl Counters {
+    /// Adds up the bytes both ways: if a turn leaves this as it was, nothing moved.
+    pub(crate) fn traffic(&self) -> u64 {
+        self.received_bytes
+            .get()
+            .wrapping_add(self.sent_bytes.get())
+    }
+
+    /// Adds up the connections that are over, for whatever reason.
+    pub(crate) fn closed(&self) -> u64 {
+        let reasons = [&self.ended, &self.idle, &self.stuck, &self.too_long];
+        reasons.into_iter().map(Counter::get).sum()
+    }
 }
 
 /// A number that one thread raises and any thread reads.

@@ -5,13 +5,16 @@
 //! the workers.
 //!
 //! Read in this order: [`protocol::line`] (what is answered), `connection` (one client), `worker`
-//! (one thread's clients), [`server`] (all threads), [`drain`] (how it ends), `admin` (what it
+//! (one thread's clients), [`limits`] (how
+//! many, and for how long), [`server`] (all threads), [`drain`] (how it ends), `admin` (what it
 //! tells about itself).
 
 pub mod cli;
 pub mod config;
+pub mod limits;
 pub mod protocol;
 
+mod admission;
 mod connection;
 mod counters;
 mod listener;
@@ -23,6 +26,7 @@ pub mod drain;
 pub mod server;
 
 pub mod client;
+pub mod descriptors;
 pub mod exit;
 pub mod signals;
 pub mod telemetry;

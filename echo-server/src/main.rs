@@ -8,8 +8,9 @@ use std::error::Error;
 use std::process::ExitCode;
 
 use echo_server::server::{Ended, Server};
-use echo_server::{cli, client, config::Config, exit, signals, telemetry};
+use echo_server::{cli, client, config::Config, descriptors, exit, signals, telemetry};
 use tokio::runtime::Builder;
+use tracing::warn;
 
 fn main() -> ExitCode {
     if client::is_meant(args_os().next()) {
@@ -27,10 +28,25 @@ fn main() -> ExitCode {
 
 /// Binds, then serves on this thread's runtime until the signals have their way.
 fn run(config: &Config) -> Result<Ended, Box<dyn Error>> {
+    prepare_descriptors(config.limits.max_connections);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stops = signals::stops()?;
         let server = Server::bind(config)?;
         Ok(server.serve(stops).await?)
     })
+}
+
+/// Gets as many descriptors as the system gives, and warns if that is not one for each connection.
+fn prepare_descriptors(connections: usize) {
+    match descriptors::raise_limit() {
+        Err(error) => warn!(%error, "failed to raise the limit of descriptors"),
+        Ok(limit) if usize::try_from(limit).is_ok_and(|limit| limit <= connections) => {
+            warn!(
+                limit,
+                connections, "there are fewer descriptors than --max-connections"
+            );
+        }
+        Ok(_) => {}
+    }
 }

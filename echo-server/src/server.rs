@@ -24,8 +24,7 @@ use crate::admin::{self, health::Health};
 use crate::config::{Config, Endpoint};
 use crate::drain;
 use crate::listener::{self, BoundListener};
-use crate::probes::Probes;
-use crate::worker::{Worker, WorkerError, WorkerHandle};
+use crate::worker::{Shared, Worker, WorkerError, WorkerHandle};
 use team::Team;
 
 /// How long after the deadline a worker may take to end. One that needs longer is stuck.
@@ -105,8 +104,8 @@ pub struct Server {
     admin: (TcpListener, SocketAddr),
     /// The workers, one for each thread to be.
     workers: Vec<(Worker, WorkerHandle)>,
-    /// The connections that the server makes to itself.
-    probes: Arc<Probes>,
+    /// What the workers share.
+    shared: Arc<Shared>,
     /// The whole of a drain.
     drain: Duration,
 }
@@ -142,8 +141,8 @@ impl Server {
             endpoint: config.admin,
             source,
         })?;
-        let probes = Arc::new(Probes::default());
-        let new_worker = |sockets| Worker::new(sockets, Arc::clone(&probes));
+        let shared = Arc::new(Shared::new(config.line.clone(), config.limits.clone()));
+        let new_worker = |sockets| Worker::new(sockets, Arc::clone(&shared));
         let workers = sockets
             .into_iter()
             .map(new_worker)
@@ -152,7 +151,7 @@ impl Server {
             listeners,
             admin,
             workers,
-            probes,
+            shared,
             drain: config.drain,
         })
     }
@@ -182,7 +181,7 @@ impl Server {
         let health = Arc::new(Health {
             workers: handles,
             listeners: self.listeners,
-            probes: self.probes,
+            shared: self.shared,
             is_draining: AtomicBool::new(false),
         });
         let mut team = Team::start(workers, Arc::clone(&health))?;
@@ -269,6 +268,8 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
+    use crate::limits::Limits;
+    use crate::protocol::line::Rules;
     use crate::worker::Command;
 
     #[tokio::test]
@@ -278,6 +279,8 @@ mod tests {
             admin: "127.0.0.1:0".parse().unwrap(),
             threads: NonZeroUsize::new(3).unwrap(),
             drain: Duration::from_hours(1),
+            line: Rules::default(),
+            limits: Limits::default(),
         };
         let server = Server::bind(&config).unwrap();
         assert!(server.workers[1].1.send(Command::Stop));

@@ -11,6 +11,8 @@
 mod acceptor;
 mod connections;
 mod handle;
+mod shared;
+mod timer_wheel;
 
 use std::io;
 use std::net::TcpListener;
@@ -23,10 +25,10 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
 use crate::counters::Counters;
-use crate::probes::Probes;
 use acceptor::Acceptor;
 use connections::Connections;
 pub(crate) use handle::{Command, WorkerHandle};
+pub(crate) use shared::Shared;
 
 /// The token of commands.
 const COMMANDS: Token = Token(0);
@@ -79,15 +81,15 @@ impl Worker {
     /// [`WorkerError::SetUp`], most often because descriptors have run out.
     pub(crate) fn new(
         sockets: Vec<TcpListener>,
-        probes: Arc<Probes>,
+        shared: Arc<Shared>,
     ) -> Result<(Self, WorkerHandle), WorkerError> {
         let poll = Poll::new().map_err(WorkerError::SetUp)?;
         let waker = Waker::new(poll.registry(), COMMANDS).map_err(WorkerError::SetUp)?;
         let (sender, commands) = sync_channel(WAITING_COMMANDS);
         let counters: Arc<[_]> = (0..=sockets.len()).map(|_| Counters::default()).collect();
         let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
-        let acceptor = Acceptor::new(sockets, &registry, probes).map_err(WorkerError::SetUp)?;
-        let connections = Connections::new(registry, Arc::clone(&counters));
+        let acceptor = Acceptor::new(sockets, &registry).map_err(WorkerError::SetUp)?;
+        let connections = Connections::new(registry, shared, Arc::clone(&counters), Instant::now());
         let handle = WorkerHandle::new(sender, waker, counters);
         let worker = Self {
             poll,
@@ -106,23 +108,23 @@ impl Worker {
     /// [`WorkerError::Poll`]; its connections are lost then.
     pub(crate) fn run(mut self) -> Result<usize, WorkerError> {
         let mut events = Events::with_capacity(EVENTS);
-        loop {
-            let now = Instant::now();
-            self.connections.close_lingering(now);
-            if self.is_over(now) {
-                return Ok(self.connections.count_unfinished());
-            }
-            match self.poll.poll(&mut events, self.timeout(now)) {
+        let mut now = Instant::now();
+        while !self.is_over(now) {
+            let polled = self.poll.poll(&mut events, self.timeout(now));
+            now = Instant::now();
+            match polled {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 done => done.map_err(WorkerError::Poll)?,
             }
-            let now = Instant::now();
+            self.connections.set_now(now);
             for event in &events {
-                self.dispatch(event, now);
+                self.dispatch(event);
             }
             self.acceptor.accept(&mut self.connections, now);
-            self.connections.take_turns(now);
+            self.connections.take_turns();
+            self.connections.close_overdue();
         }
+        Ok(self.connections.count_unfinished())
     }
 
     /// Tells whether there is nothing left to do.
@@ -139,7 +141,7 @@ impl Worker {
         }
         let ahead = [
             self.acceptor.resumes_at(),
-            self.connections.next_close(),
+            self.connections.next_due(),
             self.deadline,
         ];
         let next = ahead.into_iter().flatten().min()?;
@@ -147,26 +149,26 @@ impl Worker {
     }
 
     /// Hands an event to whom it concerns.
-    fn dispatch(&mut self, event: &Event, now: Instant) {
+    fn dispatch(&mut self, event: &Event) {
         let Token(token) = event.token();
         if event.token() == COMMANDS {
-            self.obey(now);
+            self.obey();
         } else if let Some(key) = token.checked_sub(FIRST_CONNECTION) {
-            self.connections.turn(key, event.is_read_closed(), now);
+            self.connections.turn(key, event.is_read_closed());
         } else {
             self.acceptor.note_ready(token - FIRST_LISTENER);
         }
     }
 
     /// Obeys the commands that have come.
-    fn obey(&mut self, now: Instant) {
+    fn obey(&mut self) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Ping(pong) => drop(pong.send(())),
                 Command::Stop => self.is_stopped = true,
                 Command::Drain { deadline } => {
                     self.acceptor.accept_rest_and_close(&mut self.connections);
-                    self.connections.drain(deadline, now);
+                    self.connections.drain();
                     self.deadline = Some(deadline);
                 }
             }

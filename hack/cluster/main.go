@@ -1,4 +1,4 @@
-// Command cluster builds and runs a real Kubernetes on one Linux machine, without Docker and without an image registry.
+// Command cluster builds and runs a real Kubernetes on one Linux machine, without Docker and with an image registry of its own.
 //
 // Read on in internal/cluster/up.go, which is the order in which everything starts.
 package main

@@ -1,4 +1,4 @@
-//! The command line: `operator run` and `operator crd`.
+//! The command line: `operator run`, `operator crd` and `operator reference`.
 #![expect(clippy::disallowed_types, reason = "the shell makes the client")]
 
 use std::io::Write;
@@ -15,6 +15,7 @@ use tracing::info;
 use crate::admin::{self, Readiness};
 use crate::api::v1alpha1::DEFAULT_ECHO_SERVER_IMAGE;
 use crate::api::v1alpha1::crd::custom_resource_definition;
+use crate::api::v1alpha1::reference::reference;
 use crate::controller;
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
@@ -36,6 +37,9 @@ enum Command {
     Run(Run),
     /// Prints the CustomResourceDefinition of EchoCluster.
     Crd(Crd),
+    /// Prints docs/reference.md.
+    #[command(hide = true)]
+    Reference,
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +81,7 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.run().await,
             Command::Crd(crd) => crd.print(),
+            Command::Reference => print_reference(),
         }
     }
 }
@@ -142,6 +147,12 @@ impl Crd {
         )?;
         Ok(())
     }
+}
+
+fn print_reference() -> anyhow::Result<()> {
+    let text = reference(&custom_resource_definition(DEFAULT_ECHO_SERVER_IMAGE)?)?;
+    std::io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
 }
 
 /// Quotes the words that kubectl, which reads YAML 1.1, takes for booleans and YAML 1.2 for text, such as the `Off` of an enum.

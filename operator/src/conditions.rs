@@ -2,15 +2,16 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+use schemars::JsonSchema;
 
-/// The types of condition of an EchoCluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The types of condition of an EchoCluster. What is said of each and of each reason is printed in docs/reference.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum ConditionType {
-    /// As many echo servers answer as are asked for.
+    /// As many echo servers answer as are asked for. It holds through a rolling update that keeps the count.
     Ready,
-    /// Work is on its way.
+    /// Work is on its way: children are being written, or pods started, replaced or removed.
     Progressing,
-    /// Something is wrong that a person may have to mend.
+    /// Something is wrong that a person may have to mend; the message says what, and what to do.
     Degraded,
 }
 
@@ -25,43 +26,49 @@ impl ConditionType {
 }
 
 /// Why a condition has its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
 pub enum Reason {
-    /// Nothing is wrong (Degraded=False).
+    /// `Degraded=False`: nothing is wrong.
     AsExpected,
-    /// An echo server ends by itself, again and again.
+    /// `Degraded=True`, and `Ready=False` while echo servers are missing: an echo server ends by itself, again and again. The
+    /// message has its exit code.
     CrashLoop,
-    /// Somebody changes a child back again and again.
+    /// `Degraded=True`: somebody changes a child back again and again, or scales the Deployment instead of the EchoCluster.
     Contended,
-    /// The API server refuses a child or a pod.
+    /// `Degraded=True`, and `Ready=False` while echo servers are missing: the API server refuses a child or the pods, as a policy
+    /// or a webhook may.
     Forbidden,
-    /// The echo server image cannot be had.
+    /// `Degraded=True`, and `Ready=False` while echo servers are missing: the echo server image cannot be had.
     ImagePull,
-    /// A field cannot be carried out.
+    /// `Degraded=True`, `Ready=False`: a field cannot be carried out, or not even be read, as after a change of the schema. What
+    /// runs is left as it is.
     InvalidSpec,
-    /// An object of somebody else has the name of a child.
+    /// `Degraded=True`, `Ready=False`: an object of somebody else has the name of a child.
     NameConflict,
-    /// The cluster does not know a kind of child.
+    /// `Degraded=True`: the cluster does not know a kind of child, such as PodMonitor. All else works.
     NotServed,
-    /// The children are left alone.
+    /// `Ready` and `Progressing=False` while `spec.paused` is true. `Ready=False` when something waits for the end of the pause, or
+    /// echo servers are missing.
     Paused,
-    /// A resource quota is used up.
+    /// `Degraded=True`, and `Ready=False` while echo servers are missing: a resource quota of the namespace is used up.
     QuotaExceeded,
-    /// All echo servers answer.
+    /// `Ready=True`: all echo servers answer, and are of the newest form.
     Ready,
-    /// The children are being brought to their desired form.
+    /// `Progressing=True`, `Ready=Unknown` at first: the children are being brought to their desired form. `Ready=False`: an older
+    /// object of the same name has to go first.
     Reconciling,
-    /// Fewer echo servers answer than are asked for.
+    /// `Ready=False`: fewer echo servers answer than are asked for. `Degraded=True`: no node takes the pods, their containers
+    /// cannot be started, or a rollout makes no progress for `spec.rollout.progressDeadlineSeconds`.
     ReplicasUnavailable,
-    /// A request to the API server fails again and again.
+    /// `Degraded=True`, `Ready=False`: a request to the API server fails again and again. What runs goes on running.
     RequestFailed,
-    /// Pods are being replaced.
+    /// `Progressing=True`: pods are being replaced. `Ready=True` while enough of them answer, else `Ready=False`.
     RollingOut,
-    /// No echo servers are asked for.
+    /// `Ready=True`: no echo servers are asked for.
     ScaledToZero,
-    /// Pods are being added or removed.
+    /// `Progressing=True`: pods are being added or removed.
     Scaling,
-    /// Nothing is on its way (Progressing=False).
+    /// `Progressing=False`: nothing is on its way.
     Settled,
 }
 

@@ -62,31 +62,46 @@ impl Event {
         }
     }
 
-    /// Tells that `Ready` has come, that it has gone for a reason that a person must mend, or that a rollout has ended. Everything
-    /// else is told by the conditions.
-    pub fn of_transition(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Option<Self> {
-        let reason = |status, type_| find(status, type_).map(|condition| condition.reason.as_str());
-        let degraded = find(after, "Degraded").filter(|condition| condition.status == "True");
-        if let Some(degraded) = degraded {
-            return (reason(before, "Degraded") != Some(&degraded.reason))
-                .then(|| Self::of(EventType::Warning, degraded));
+    /// Tells that something has gone wrong that a person may have to mend, or is over; that `Ready` has come; and that a rollout has
+    /// ended. Everything else is told by the conditions.
+    pub fn of_transition(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<Self> {
+        let is_true = |status, type_| find(status, type_).filter(|found| found.status == "True");
+        let reason = |status, type_| find(status, type_).map(|found| found.reason.as_str());
+        let mut events = Vec::new();
+        match (is_true(before, "Degraded"), is_true(after, "Degraded")) {
+            (was, Some(is)) if was.map(|was| &was.reason) != Some(&is.reason) => {
+                events.push(Self::of(EventType::Warning, is));
+            }
+            (Some(was), None) => events.push(Self::normal(
+                "Recovered",
+                format!("{} is over.", was.reason),
+            )),
+            _ => (),
         }
-        let ready = find(after, "Ready").filter(|condition| condition.status == "True")?;
-        let was_ready = find(before, "Ready").is_some_and(|before| before.status == ready.status);
-        if !was_ready {
-            return Some(Self::of(EventType::Normal, ready));
-        }
+        let Some(ready) = is_true(after, "Ready") else {
+            return events;
+        };
         let has_rolled_out = reason(before, "Progressing") == Some("RollingOut")
             && reason(after, "Progressing") == Some("Settled");
-        has_rolled_out.then(|| Self {
-            type_: EventType::Normal,
-            reason: "RolledOut".to_owned(),
-            action: "Observe",
-            note: format!(
+        if is_true(before, "Ready").is_none() {
+            events.push(Self::of(EventType::Normal, ready));
+        } else if has_rolled_out {
+            let note = format!(
                 "All {} echo servers are of the newest form.",
                 after.replicas
-            ),
-        })
+            );
+            events.push(Self::normal("RolledOut", note));
+        }
+        events
+    }
+
+    fn normal(reason: &str, note: String) -> Self {
+        Self {
+            type_: EventType::Normal,
+            reason: reason.to_owned(),
+            action: "Observe",
+            note,
+        }
     }
 
     fn of(type_: EventType, condition: &Condition) -> Self {
@@ -177,32 +192,33 @@ mod tests {
         serde_json::from_value(json!({ "conditions": conditions })).unwrap()
     }
 
-    #[test]
-    fn getting_ready_is_told_once() {
-        let (before, after) = (
-            status("False", "RollingOut", "False"),
-            status("True", "Ready", "False"),
-        );
-        let event = Event::of_transition(&before, &after).unwrap();
-        assert_eq!(
-            (event.type_, event.reason.as_str()),
-            (EventType::Normal, "RollingOut")
-        );
-        assert_eq!(Event::of_transition(&after, &after), None);
+    fn told(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<String> {
+        let events = Event::of_transition(before, after);
+        events.into_iter().map(|event| event.reason).collect()
     }
 
     #[test]
-    fn a_new_trouble_is_told_once() {
-        let (before, after) = (
-            status("True", "Ready", "False"),
-            status("True", "ReplicasUnavailable", "True"),
-        );
-        let event = Event::of_transition(&before, &after).unwrap();
-        assert_eq!(
-            (event.type_, event.reason.as_str()),
-            (EventType::Warning, "ReplicasUnavailable")
-        );
-        assert_eq!(Event::of_transition(&after, &after), None);
+    fn getting_ready_is_told_once() {
+        let before = status("False", "RollingOut", "False");
+        let after = status("True", "Ready", "False");
+        assert_eq!(told(&before, &after), ["RollingOut"]);
+        assert_eq!(told(&after, &after), [""; 0]);
+    }
+
+    #[test]
+    fn a_new_trouble_is_told_once_and_so_is_its_end() {
+        let well = status("True", "Ready", "False");
+        let stuck = status("True", "ReplicasUnavailable", "True");
+        assert_eq!(told(&well, &stuck), ["ReplicasUnavailable"]);
+        assert_eq!(told(&stuck, &stuck), [""; 0]);
+        assert_eq!(told(&stuck, &well), ["Recovered"]);
+    }
+
+    #[test]
+    fn an_echo_cluster_that_is_degraded_still_tells_that_it_is_ready() {
+        let before = status("False", "NotServed", "True");
+        let after = status("True", "NotServed", "True");
+        assert_eq!(told(&before, &after), ["RollingOut"]);
     }
 
     #[test]

@@ -124,23 +124,23 @@ impl Report<'_> {
         self.reporter
             .metrics
             .count_write::<EchoCluster>(Verb::Apply);
-        let event = Event::of_transition(&self.told, &status);
+        let events = Event::of_transition(&self.told, &status);
         self.cluster = written;
         self.told = status;
-        self.publish(event).await;
+        for event in events {
+            self.publish(event).await;
+        }
         Ok(())
     }
 
     /// Publishes an event for each change that the pass has made to a child.
     pub async fn tell_changes(&self, changes: &[Change]) {
         for change in changes {
-            self.publish(Some(Event::of_change(change))).await;
+            self.publish(Event::of_change(change)).await;
         }
     }
 
-    async fn publish(&self, event: Option<Event>) {
-        if let Some(event) = event {
-            self.reporter.events.publish(&self.cluster, event).await;
-        }
+    async fn publish(&self, event: Event) {
+        self.reporter.events.publish(&self.cluster, event).await;
     }
 }

@@ -1,6 +1,8 @@
 //! `Observed → EchoClusterStatus`: what is told about an EchoCluster. Never does I/O; time comes as an argument.
 
 pub mod findings;
+#[cfg(test)]
+mod golden;
 
 use std::time::Duration;
 

@@ -14,16 +14,14 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::listener::BoundListener;
-use crate::probes::Probes;
-use crate::protocol::line;
-use crate::worker::{Command, WorkerHandle};
+use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
 /// gives up by default, so that it sees the reason.
 const PATIENCE: Duration = Duration::from_millis(800);
 
-/// The line that the server sends to itself.
-const QUESTION: &[u8] = b"readyz";
+/// The line that the server sends to itself: one byte, so that no `--max-line-bytes` is less.
+const QUESTION: &[u8] = b"?";
 
 /// Says in one sentence what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +58,8 @@ pub(crate) struct Health {
     pub(crate) workers: Vec<WorkerHandle>,
     /// What they serve.
     pub(crate) listeners: Vec<BoundListener>,
-    /// Where the server's own connections are announced.
-    pub(crate) probes: Arc<Probes>,
+    /// The prefix of an answer, and where the server's own connections are announced.
+    pub(crate) shared: Arc<Shared>,
     /// A signal to stop has come.
     pub(crate) is_draining: AtomicBool,
 }
@@ -109,7 +107,7 @@ impl Health {
     }
 
     /// Sends a line through a listener and compares the answer, on a connection that no metric
-    /// counts.
+    /// and no limit counts.
     async fn probe(&self, listener: SocketAddr) -> io::Result<()> {
         let target = SocketAddr::new(reachable(listener.ip()), listener.port());
         let socket = if target.is_ipv4() {
@@ -119,10 +117,10 @@ impl Health {
         }?;
         // Bound before it connects, so that its address can be announced first.
         socket.bind(SocketAddr::new(target.ip(), 0))?;
-        let _probe = self.probes.announce(socket.local_addr()?);
+        let _probe = self.shared.probes.announce(socket.local_addr()?);
         let mut stream = socket.connect(target).await?;
         stream.write_all(&[QUESTION, b"\n"].concat()).await?;
-        let expected = [line::PREFIX, QUESTION, b"\n"].concat();
+        let expected = [self.shared.rules.prefix(), QUESTION, b"\n"].concat();
         let mut answer = vec![0; expected.len()];
         stream.read_exact(&mut answer).await?;
         let is_right = answer == expected;
@@ -160,7 +158,7 @@ mod tests {
         Health {
             workers,
             listeners,
-            probes: Arc::default(),
+            shared: Arc::default(),
             is_draining,
         }
     }

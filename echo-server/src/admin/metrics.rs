@@ -1,6 +1,6 @@
 //! The metrics as OpenMetrics text, each summed over the workers when it is asked for.
 //!
-//! Labels are the listener's protocol and port, and the reason of a failed accept: closed sets all.
+//! Labels are the listener's protocol and port, and reasons: closed sets all.
 
 use std::fmt;
 
@@ -22,12 +22,9 @@ pub(super) const CONTENT_TYPE: HeaderValue =
 type Pick = fn(&Counters) -> &counters::Counter;
 
 /// The counters' names, what they count, and where they are. The text adds `_total` to each name.
-const TOTALS: [(&str, &str, Pick); 5] = [
+const TOTALS: [(&str, &str, Pick); 4] = [
     ("echo_connections_accepted", "Connections accepted", |set| {
         &set.accepted
-    }),
-    ("echo_connections_closed", "Connections ended", |set| {
-        &set.closed
     }),
     ("echo_lines", "Lines answered", |set| &set.lines),
     (
@@ -40,10 +37,37 @@ const TOTALS: [(&str, &str, Pick); 5] = [
     }),
 ];
 
-/// The reasons of a failed accept: descriptors or memory ran out, or anything else.
-const ACCEPT_ERRORS: [(&str, Pick); 2] = [
-    ("exhausted", |set| &set.accept_exhausted),
-    ("other", |set| &set.accept_failed),
+/// A metric's name, what it counts, and where each of its reasons is.
+type Reasons = (&'static str, &'static str, &'static [(&'static str, Pick)]);
+
+/// What is counted by reason.
+const BY_REASON: [Reasons; 3] = [
+    (
+        "echo_accept_errors",
+        "Failed accepts, by reason",
+        &[
+            ("exhausted", |set| &set.accept_exhausted),
+            ("other", |set| &set.accept_failed),
+        ],
+    ),
+    (
+        "echo_connections_rejected",
+        "Connections closed at once, by the limit that was reached",
+        &[
+            ("max_connections", |set| &set.rejected),
+            ("max_connections_per_client", |set| &set.rejected_client),
+        ],
+    ),
+    (
+        "echo_connections_closed",
+        "Connections ended, by the limit that was reached",
+        &[
+            ("none", |set| &set.ended),
+            ("idle_timeout", |set| &set.idle),
+            ("write_timeout", |set| &set.stuck),
+            ("max_line_bytes", |set| &set.too_long),
+        ],
+    ),
 ];
 
 /// The labels of a number.
@@ -60,7 +84,7 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
         for (index, labels) in labels(health) {
             family
                 .get_or_create(&labels)
-                .inc_by(sum(health, index, pick));
+                .inc_by(sum(health, index, |set| pick(set).get()));
         }
         registry.register(name, help, family);
     }
@@ -69,11 +93,9 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
         "Connections open now",
         active(health),
     );
-    registry.register(
-        "echo_accept_errors",
-        "Failed accepts, by reason",
-        accept_errors(health),
-    );
+    for (name, help, reasons) in BY_REASON {
+        registry.register(name, help, by_reason(health, reasons));
+    }
     let threads = Gauge::<i64>::default();
     threads.set(gauge(count(health.workers.len())));
     registry.register("echo_threads", "Worker threads", threads);
@@ -87,8 +109,8 @@ fn active(health: &Health) -> Family<Labels, Gauge> {
     let family = Family::<Labels, Gauge>::default();
     for (index, labels) in labels(health) {
         // Read first, so that the difference is never negative.
-        let closed = sum(health, index, |set| &set.closed);
-        let accepted = sum(health, index, |set| &set.accepted);
+        let closed = sum(health, index, Counters::closed);
+        let accepted = sum(health, index, |set| set.accepted.get());
         family
             .get_or_create(&labels)
             .set(gauge(accepted.saturating_sub(closed)));
@@ -96,16 +118,16 @@ fn active(health: &Health) -> Family<Labels, Gauge> {
     family
 }
 
-/// Counts failed accepts.
-fn accept_errors(health: &Health) -> Family<Labels, Counter> {
+/// Counts one metric by its reasons.
+fn by_reason(health: &Health, reasons: &[(&'static str, Pick)]) -> Family<Labels, Counter> {
     let family = Family::<Labels, Counter>::default();
     for (index, labels) in labels(health) {
-        for (reason, pick) in ACCEPT_ERRORS {
+        for (reason, pick) in reasons {
             let mut labels = labels.clone();
-            labels.push(("reason", reason.to_owned()));
+            labels.push(("reason", (*reason).to_owned()));
             family
                 .get_or_create(&labels)
-                .inc_by(sum(health, index, pick));
+                .inc_by(sum(health, index, |set| pick(set).get()));
         }
     }
     family
@@ -130,12 +152,12 @@ fn labels(health: &Health) -> impl Iterator<Item = (usize, Labels)> {
 }
 
 /// Adds up one number of one listener over the workers.
-fn sum(health: &Health, listener: usize, pick: Pick) -> u64 {
+fn sum(health: &Health, listener: usize, read: impl Fn(&Counters) -> u64) -> u64 {
     let sets = health
         .workers
         .iter()
         .filter_map(|worker| worker.counters(listener));
-    sets.map(|set| pick(set).get()).sum()
+    sets.map(read).sum()
 }
 
 /// Turns a count into what a gauge holds.

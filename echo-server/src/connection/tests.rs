@@ -57,6 +57,10 @@ struct Scene {
 
 impl Scene {
     fn new(room: usize, pieces: &[&[u8]]) -> Self {
+        Self::by(Rules::default(), room, pieces)
+    }
+
+    fn by(rules: Rules, room: usize, pieces: &[&[u8]]) -> Self {
         let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
         let script = Script {
             pieces,
@@ -66,7 +70,7 @@ impl Scene {
         let connection = Connection::new(script);
         Self {
             connection,
-            buffers: Buffers::default(),
+            buffers: Buffers::new(rules),
             counters: Counters::default(),
         }
     }
@@ -92,7 +96,7 @@ impl Scene {
 fn answers(lines: &[&[u8]]) -> Vec<u8> {
     lines
         .iter()
-        .flat_map(|line| [PREFIX, line, b"\n"].concat())
+        .flat_map(|line| [PREFIX.as_bytes(), line, b"\n"].concat())
         .collect()
 }
 
@@ -170,6 +174,18 @@ fn exit_is_half_closed_only_after_its_answer_was_taken() {
     scene.script().room = usize::MAX;
     assert_eq!(scene.turn(false), Next::HalfClose);
     assert_eq!(scene.script().taken, answers(&[b"exit"]));
+}
+
+#[test]
+fn a_line_too_long_is_half_closed_only_after_the_answer_so_far_was_taken() {
+    let rules = Rules::new("> ", 4).unwrap();
+    let mut scene = Scene::by(rules, 5, &[b"ab\nabcdef\nmore\n"]);
+    assert_eq!(scene.turn(false), Next::Wait);
+    assert!(scene.connection.owes() && scene.connection.is_too_long());
+    scene.script().room = usize::MAX;
+    assert_eq!(scene.turn(false), Next::HalfClose);
+    assert_eq!(scene.script().taken, b"> ab\n> abcd");
+    assert_eq!(scene.counters.lines.get(), 1);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpListener;
@@ -11,7 +10,6 @@ use tracing::warn;
 
 use super::FIRST_LISTENER;
 use super::connections::Connections;
-use crate::probes::Probes;
 
 /// Connections accepted from one listener before the connections that there are come first again.
 const BATCH: usize = 64;
@@ -35,8 +33,6 @@ const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::Erro
 pub(super) struct Acceptor {
     /// One for each listener, in the listeners' order; none any more once a drain has closed them.
     sockets: Vec<Listening>,
-    /// The connections that the server makes to itself.
-    probes: Arc<Probes>,
     /// Until when nothing is accepted.
     paused_until: Option<Instant>,
     /// When a pause was last logged.
@@ -65,11 +61,7 @@ enum Batch {
 
 impl Acceptor {
     /// Registers the sockets.
-    pub(super) fn new(
-        sockets: Vec<net::TcpListener>,
-        registry: &Registry,
-        probes: Arc<Probes>,
-    ) -> io::Result<Self> {
+    pub(super) fn new(sockets: Vec<net::TcpListener>, registry: &Registry) -> io::Result<Self> {
         let register = |(index, socket)| {
             let mut socket = TcpListener::from_std(socket);
             registry.register(
@@ -89,7 +81,6 @@ impl Acceptor {
             .collect::<io::Result<_>>()?;
         Ok(Self {
             sockets,
-            probes,
             paused_until: None,
             warned_at: None,
         })
@@ -123,7 +114,7 @@ impl Acceptor {
             if !listening.is_ready {
                 continue;
             }
-            match accept_batch(index, &listening.socket, &self.probes, connections) {
+            match accept_batch(index, &listening.socket, connections) {
                 Batch::Empty => listening.is_ready = false,
                 Batch::Full => {}
                 Batch::Refused(error) => refused = Some(error),
@@ -139,7 +130,7 @@ impl Acceptor {
     pub(super) fn accept_rest_and_close(&mut self, connections: &mut Connections) {
         for (index, listening) in self.sockets.drain(..).enumerate() {
             loop {
-                match accept_batch(index, &listening.socket, &self.probes, connections) {
+                match accept_batch(index, &listening.socket, connections) {
                     Batch::Full => {}
                     Batch::Empty => break,
                     Batch::Refused(error) => {
@@ -163,16 +154,11 @@ impl Acceptor {
 }
 
 /// Accepts until the queue is empty, the batch is full, or the system refuses.
-fn accept_batch(
-    listener: usize,
-    socket: &TcpListener,
-    probes: &Probes,
-    connections: &mut Connections,
-) -> Batch {
+fn accept_batch(listener: usize, socket: &TcpListener, connections: &mut Connections) -> Batch {
     for _ in 0..BATCH {
-        let accepted = socket.accept().and_then(|(stream, client)| {
-            connections.admit(stream, listener, probes.contains(client))
-        });
+        let accepted = socket
+            .accept()
+            .and_then(|(stream, client)| connections.admit(stream, client, listener));
         let Err(error) = accepted else { continue };
         if error.kind() == io::ErrorKind::WouldBlock {
             return Batch::Empty;

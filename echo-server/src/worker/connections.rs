@@ -1,24 +1,22 @@
-//! A worker's connections: a slab of slots of 32 bytes, whose turns it is next, and which linger
-//! after their last answer.
+//! A worker's connections: who has them, and whose turns it is next.
 
-use std::collections::VecDeque;
-use std::io;
+mod lifetime;
+mod slot;
+mod timeouts;
+
 use std::net::Shutdown;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::Registry;
 use slab::Slab;
 
-use super::FIRST_CONNECTION;
-use crate::connection::{Buffers, Connection, Next};
+use super::shared::Shared;
+use super::timer_wheel::TimerWheel;
+use crate::connection::{Buffers, Next};
 use crate::counters::Counters;
-
-/// How long to wait, after the last answer and the end of output, for the client to close. Closing
-/// at once would reset the connection if more bytes came, and a reset can destroy the answer; 2 s
-/// is many round trips.
-const LINGER: Duration = Duration::from_secs(2);
+use lifetime::End;
+use slot::{Patience, Slot};
 
 /// The connections.
 #[derive(Debug)]
@@ -27,85 +25,47 @@ pub(super) struct Connections {
     slots: Slab<Slot>,
     /// Who has more to do than one turn held.
     turns: Vec<usize>,
-    /// Who waits for the client to close, the longest first; may name slots that are taken anew.
-    lingering: VecDeque<Lingerer>,
-    /// How many ever lingered: numbers the next one, so that a slot taken anew is told apart.
-    lingered: u32,
+    /// When to look whether a connection has been idle or stuck for too long, or has lingered.
+    timers: TimerWheel,
+    /// How long that is.
+    patience: Patience,
+    /// When ticks began to be counted.
+    begin: Instant,
+    /// The tick of this pass of the worker's loop.
+    now: u32,
     /// Registers new ones.
     registry: Registry,
     /// Lent to each turn.
     buffers: Buffers,
+    /// What this worker shares with others.
+    shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
     counters: Arc<[Counters]>,
-    /// When a drain ends, once it has begun.
-    deadline: Option<Instant>,
-}
-
-/// A connection and what its worker remembers of it.
-#[derive(Debug)]
-struct Slot {
-    /// The conversation.
-    connection: Connection<TcpStream>,
-    /// Which set of counters is its.
-    counted_as: u8,
-    /// It is in `turns` already.
-    is_queued: bool,
-    /// Its number among those that lingered; 0 while it does not.
-    lingers_as: u32,
-}
-
-/// When a lingering connection is closed.
-#[derive(Debug)]
-struct Lingerer {
-    /// The moment.
-    closes_at: Instant,
-    /// Its slot.
-    key: usize,
-    /// Its number, as in the slot.
-    lingers_as: u32,
+    /// A drain has begun.
+    is_draining: bool,
 }
 
 impl Connections {
     /// Begins with none.
-    pub(super) fn new(registry: Registry, counters: Arc<[Counters]>) -> Self {
+    pub(super) fn new(
+        registry: Registry,
+        shared: Arc<Shared>,
+        counters: Arc<[Counters]>,
+        begin: Instant,
+    ) -> Self {
         Self {
             slots: Slab::new(),
             turns: Vec::new(),
-            lingering: VecDeque::new(),
-            lingered: 0,
+            timers: TimerWheel::new(),
+            patience: Patience::from(&shared.limits),
+            begin,
+            now: 0,
             registry,
-            buffers: Buffers::default(),
+            buffers: Buffers::new(shared.rules.clone()),
+            shared,
             counters,
-            deadline: None,
+            is_draining: false,
         }
-    }
-
-    /// Takes a new connection in. A probe is counted where no metric looks.
-    ///
-    /// # Errors
-    /// The system's, when it cannot watch another socket; the connection is closed then.
-    pub(super) fn admit(
-        &mut self,
-        mut stream: TcpStream,
-        listener: usize,
-        is_probe: bool,
-    ) -> io::Result<()> {
-        let probes = self.counters.len().saturating_sub(1);
-        let counted_as = if is_probe { probes } else { listener };
-        let entry = self.slots.vacant_entry();
-        let token = Token(FIRST_CONNECTION + entry.key());
-        self.registry
-            .register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
-        entry.insert(Slot {
-            connection: Connection::new(stream),
-            counted_as: u8::try_from(counted_as).unwrap_or(u8::MAX),
-            is_queued: false,
-            lingers_as: 0,
-        });
-        if let Some(counters) = self.counters(counted_as) {
-            counters.accepted.add(1);
-        }
-        Ok(())
     }
 
     /// Lends the counters of a listener.
@@ -113,8 +73,13 @@ impl Connections {
         self.counters.get(listener)
     }
 
+    /// Tells which counters are those of probes.
+    fn probes(&self) -> usize {
+        self.counters.len().saturating_sub(1)
+    }
+
     /// Gives a connection its turn for an event, unless it has one coming.
-    pub(super) fn turn(&mut self, key: usize, peer_is_closed: bool, now: Instant) {
+    pub(super) fn turn(&mut self, key: usize, peer_is_closed: bool) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
@@ -122,17 +87,17 @@ impl Connections {
             slot.connection.note_peer_closed();
         }
         if !slot.is_queued {
-            self.take_turn(key, now);
+            self.take_turn(key);
         }
     }
 
     /// Gives a turn to each connection that had more to do than its last one held.
-    pub(super) fn take_turns(&mut self, now: Instant) {
+    pub(super) fn take_turns(&mut self) {
         let mut turns = std::mem::take(&mut self.turns);
         for key in turns.drain(..) {
             if let Some(slot) = self.slots.get_mut(key) {
                 slot.is_queued = false;
-                self.take_turn(key, now);
+                self.take_turn(key);
             }
         }
         if self.turns.is_empty() {
@@ -141,27 +106,12 @@ impl Connections {
     }
 
     /// Begins a drain: gives everyone a turn, in which those with no line open are half-closed.
-    pub(super) fn drain(&mut self, deadline: Instant, now: Instant) {
-        self.deadline = Some(deadline);
+    pub(super) fn drain(&mut self) {
+        self.is_draining = true;
         let keys: Vec<_> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.take_turn(key, now);
+            self.take_turn(key);
         }
-    }
-
-    /// Closes those whose clients have not closed in time.
-    pub(super) fn close_lingering(&mut self, now: Instant) {
-        while let Some(lingerer) = self.lingering.pop_front_if(|first| first.closes_at <= now) {
-            let slot = self.slots.get(lingerer.key);
-            if slot.is_some_and(|slot| slot.lingers_as == lingerer.lingers_as) {
-                self.close(lingerer.key);
-            }
-        }
-    }
-
-    /// Tells when the next lingering one is closed.
-    pub(super) fn next_close(&self) -> Option<Instant> {
-        self.lingering.front().map(|first| first.closes_at)
     }
 
     /// Tells whether turns are due.
@@ -176,31 +126,33 @@ impl Connections {
 
     /// Counts those that still have something to say or to hear.
     pub(super) fn count_unfinished(&self) -> usize {
-        self.slots
-            .iter()
-            .filter(|(_, slot)| slot.lingers_as == 0)
-            .count()
+        let unfinished = |(_, slot): &(usize, &Slot)| !slot.is_lingering;
+        self.slots.iter().filter(unfinished).count()
     }
 
     /// Gives a connection its turn and does what it needs next.
-    fn take_turn(&mut self, key: usize, now: Instant) {
+    fn take_turn(&mut self, key: usize) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         let Some(counters) = self.counters.get(usize::from(slot.counted_as)) else {
             return;
         };
-        let next = if slot.lingers_as == 0 {
-            slot.connection
-                .turn(&mut self.buffers, counters, self.deadline.is_some())
-        } else {
+        let before = counters.traffic();
+        let next = if slot.is_lingering {
             slot.connection.discard(&mut self.buffers)
+        } else {
+            slot.connection
+                .turn(&mut self.buffers, counters, self.is_draining)
         };
+        if counters.traffic() != before {
+            slot.active_at = self.now;
+        }
         match next {
-            Next::Wait => {}
+            Next::Wait => self.set_timer(key),
             Next::Again => self.queue(key),
-            Next::HalfClose => self.half_close(key, now),
-            Next::Close => self.close(key),
+            Next::HalfClose => self.half_close(key),
+            Next::Close => self.close(key, End::Over),
         }
     }
 
@@ -215,34 +167,17 @@ impl Connections {
     }
 
     /// Sends the end of output, and lets the connection linger until the client closes.
-    fn half_close(&mut self, key: usize, now: Instant) {
+    fn half_close(&mut self, key: usize) {
         let Some(slot) = self.slots.get_mut(key) else {
             return;
         };
         if slot.connection.stream().shutdown(Shutdown::Write).is_err() {
-            return self.close(key);
+            return self.close(key, End::Over);
         }
-        self.lingered = self.lingered.checked_add(1).unwrap_or(1);
-        slot.lingers_as = self.lingered;
-        let closes_at = now + LINGER;
-        let closes_at = self
-            .deadline
-            .map_or(closes_at, |deadline| closes_at.min(deadline));
-        self.lingering.push_back(Lingerer {
-            closes_at,
-            key,
-            lingers_as: self.lingered,
-        });
+        slot.is_lingering = true;
+        slot.active_at = self.now;
+        self.set_timer(key);
         self.queue(key); // input may be waiting already, which no event will announce again
-    }
-
-    /// Forgets a connection, which closes it.
-    fn close(&mut self, key: usize) {
-        if let Some(slot) = self.slots.try_remove(key)
-            && let Some(counters) = self.counters.get(usize::from(slot.counted_as))
-        {
-            counters.closed.add(1);
-        }
     }
 }
 

@@ -38,7 +38,7 @@ fn lines_connections_and_bytes_are_counted_by_listener_and_probes_are_not() {
     let open = server.connect();
     ping(&open, "d");
     wait_until("one connection is closed", || {
-        number(&server, "echo_connections_closed_total", port) == 1
+        number(&server, "echo_connections_active", port) == 1
     });
     for (name, expected) in [
         ("echo_connections_accepted_total", 2),

@@ -33,6 +33,25 @@ const THREADS: &str = "for '--threads <COUNT>': must be a whole number from 1 to
 const DRAIN: &str = "for '--drain-seconds <SECONDS>': must be a whole number from 0 to 3600";
 const ADMIN: &str = "for '--admin <[ADDRESS:]PORT>'";
 
+/// How a number beyond its bounds is refused.
+fn bounds(flag: &str, name: &str, bounds: &str) -> String {
+    format!("for '--{flag} <{name}>': must be a whole number from {bounds}")
+}
+
+#[test]
+fn a_bad_prefix_takes_one_line_whatever_it_holds() {
+    let rule = "for '--line-prefix <TEXT>': must be at most 256 bytes without a line break";
+    for (value, printed) in [
+        ("a\n\nb", "a\\n\\nb"),
+        ("\r", "\\r"),
+        (&"x".repeat(257), &"x".repeat(257)),
+    ] {
+        let expected = format!("invalid value '{printed}' {rule}");
+        assert_eq!(refusal(&[], &[("ECHO_LINE_PREFIX", value)]), expected);
+        assert_eq!(refusal(&[&format!("--line-prefix={value}")], &[]), expected);
+    }
+}
+
 #[test]
 fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
     let not_served = "protocol \"udp\" is not served; served: line";
@@ -46,6 +65,31 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
         ("--threads", "two", THREADS.to_owned()),
         ("--drain-seconds", "3601", DRAIN.to_owned()),
         ("--drain-seconds", "1.5", DRAIN.to_owned()),
+        (
+            "--max-connections",
+            "0",
+            bounds("max-connections", "COUNT", "1 to 1000000"),
+        ),
+        (
+            "--max-connections-per-client",
+            "1000001",
+            bounds("max-connections-per-client", "COUNT", "0 to 1000000"),
+        ),
+        (
+            "--max-line-bytes",
+            "1073741825",
+            bounds("max-line-bytes", "COUNT", "0 to 1073741824"),
+        ),
+        (
+            "--idle-timeout-seconds",
+            "86401",
+            bounds("idle-timeout-seconds", "SECONDS", "0 to 86400"),
+        ),
+        (
+            "--write-timeout-seconds",
+            "3601",
+            bounds("write-timeout-seconds", "SECONDS", "0 to 3600"),
+        ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
         ("--admin", "", format!("{ADMIN}: {PORT}")),
     ] {
@@ -65,6 +109,43 @@ fn variables_are_checked_like_the_flags_that_they_stand_for() {
         ),
         ("ECHO_THREADS", "none", format!("'none' {THREADS}")),
         ("ECHO_DRAIN_SECONDS", "-1", format!("'-1' {DRAIN}")),
+        (
+            "ECHO_MAX_CONNECTIONS",
+            "x",
+            format!("'x' {}", bounds("max-connections", "COUNT", "1 to 1000000")),
+        ),
+        (
+            "ECHO_MAX_CONNECTIONS_PER_CLIENT",
+            "x",
+            format!(
+                "'x' {}",
+                bounds("max-connections-per-client", "COUNT", "0 to 1000000")
+            ),
+        ),
+        (
+            "ECHO_MAX_LINE_BYTES",
+            "x",
+            format!(
+                "'x' {}",
+                bounds("max-line-bytes", "COUNT", "0 to 1073741824")
+            ),
+        ),
+        (
+            "ECHO_IDLE_TIMEOUT_SECONDS",
+            "x",
+            format!(
+                "'x' {}",
+                bounds("idle-timeout-seconds", "SECONDS", "0 to 86400")
+            ),
+        ),
+        (
+            "ECHO_WRITE_TIMEOUT_SECONDS",
+            "x",
+            format!(
+                "'x' {}",
+                bounds("write-timeout-seconds", "SECONDS", "0 to 3600")
+            ),
+        ),
         (
             "ECHO_ADMIN",
             "12345",

@@ -14,3 +14,5 @@ mod drain;
 mod echo;
 #[cfg(test)]
 mod flags;
+#[cfg(test)]
+mod limits;

@@ -12,6 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use echo_server::config::Config;
+use echo_server::limits::Limits;
+use echo_server::protocol::line::Rules;
 use echo_server::server::{Ended, ServeError, Server};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -49,6 +51,8 @@ impl Running {
             admin: "127.0.0.1:0".parse().unwrap(),
             threads: NonZeroUsize::new(2).unwrap(),
             drain,
+            line: Rules::default(),
+            limits: Limits::default(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -117,11 +121,19 @@ impl Program {
 
     /// Starts it with a limit on its descriptors.
     pub(crate) fn start_with(drain_seconds: u64, descriptors: u32) -> Self {
+        let limit = format!("ulimit -n {descriptors}");
+        Self::start_after(&limit, &["--drain-seconds", &drain_seconds.to_string()])
+    }
+
+    /// Starts it with flags.
+    pub(crate) fn start_flags(flags: &[&str]) -> Self {
+        Self::start_after(":", flags)
+    }
+
+    /// Starts it with flags after a shell's command.
+    pub(crate) fn start_after(command: &str, flags: &[&str]) -> Self {
         let mut child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("ulimit -n {descriptors}; exec \"$0\" \"$@\""),
-            ])
+            .args(["-c", &format!("{command}; exec \"$0\" \"$@\"")])
             .arg(env!("CARGO_BIN_EXE_echo-server"))
             .args([
                 "--listen",
@@ -131,13 +143,16 @@ impl Program {
                 "--threads",
                 "1",
             ])
-            .args(["--drain-seconds", &drain_seconds.to_string()])
+            .args(flags)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        stderr.read_line(&mut line).unwrap();
+        while !line.contains("listeners=") {
+            line.clear();
+            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended early");
+        }
         let address_after = |words: &str| {
             let (_, after) = line.split_once(words).expect(&line);
             after.split(['"', ' ']).next().unwrap().parse().unwrap()
@@ -173,6 +188,23 @@ impl Program {
                 "the log ended without {words:?}"
             );
         }
+    }
+
+    /// How often the worker has gone to sleep.
+    pub(crate) fn wake_ups(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let worker = tasks
+            .map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+            .find(|status| status.starts_with("Name:\techo-0\n"))
+            .unwrap();
+        let sleeps = worker.lines().find(|line| line.starts_with("voluntary"));
+        sleeps
+            .unwrap()
+            .split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// The most memory that the process ever had resident, in KiB.

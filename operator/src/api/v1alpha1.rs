@@ -15,6 +15,7 @@ pub mod line;
 pub mod listener;
 pub mod network;
 pub mod pod;
+pub mod reference;
 pub mod resources;
 pub mod rollout;
 mod rules;
@@ -84,14 +85,14 @@ pub const ADMIN_PORT: i32 = 9090;
     validation = rules::autoscaling_has_a_cpu_request(),
 )]
 pub struct EchoClusterSpec {
-    /// How many echo servers run. Default 1, from 0 to 1000. A change adds or removes pods and restarts none.
+    /// How many echo servers run, 0 to 1000. Default 1. A change adds or removes pods and restarts none.
     /// `kubectl scale` and a HorizontalPodAutoscaler write this field; the operator never does.
     #[serde(default = "defaults::replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
-    /// The echo server image, by tag or digest. The default is the image of the release whose CRD was installed
-    /// when this EchoCluster was created. A change rolls the pods without going below `replicas`.
+    /// The echo server image, by tag or digest, at most 500 characters. The default is the image of the release whose CRD was
+    /// installed when this EchoCluster was created. A change rolls the pods, by default without going below `replicas`.
     #[serde(default = "defaults::image")]
     #[schemars(length(min = 1, max = 500))]
     #[x_kube(validation = rules::image_reference())]
@@ -118,7 +119,7 @@ pub struct EchoClusterSpec {
     )]
     pub listeners: Vec<Listener>,
 
-    /// How listeners of protocol `Line` answer.
+    /// How listeners of protocol `Line` answer. A change rolls the pods.
     #[serde(default)]
     pub line: LineSpec,
 
@@ -128,7 +129,7 @@ pub struct EchoClusterSpec {
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<i32>,
 
-    /// What each echo server puts up with from its clients.
+    /// What each echo server puts up with from its clients. A change of any of these fields rolls the pods.
     #[serde(default)]
     pub limits: Limits,
 
@@ -143,42 +144,49 @@ pub struct EchoClusterSpec {
     #[serde(default)]
     pub resources: Resources,
 
-    /// The Service in front of the echo servers.
+    /// The Service in front of the echo servers, named as the EchoCluster: the stable address for clients. A change of any of
+    /// these fields restarts no pod.
     #[serde(default)]
     pub service: ServiceSpec,
 
-    /// Where the echo servers run, and what they are marked with.
+    /// Where the echo servers run, and what they are marked with. A change of any of these fields rolls the pods.
     #[serde(default)]
     pub pod: PodSpec,
 
-    /// How the pods are spread over nodes and zones: `Soft` (default) evenly where that is possible, `Hard` evenly or they wait, which
-    /// needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes, `"Off"` (in quotes, since YAML
-    /// takes a bare one for false) as the scheduler does it by itself. A change rolls the pods.
+    /// How the pods are spread over nodes and zones: `Soft` (default) evenly where that is possible; `Hard` evenly, or they wait,
+    /// which needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes; `"Off"` (in quotes, since YAML takes a
+    /// bare one for false) as the scheduler does
+    /// it by itself. A change rolls the pods.
     #[serde(default)]
     pub topology_spread: TopologySpread,
 
-    /// How a change reaches the pods.
+    /// How a change reaches the pods: by a rolling update. A change of these fields restarts no pod, and holds from the next
+    /// rolling update on.
     #[serde(default)]
     pub rollout: Rollout,
 
-    /// How many pods evictions may take, as when nodes are drained.
+    /// How many pods evictions may take at a time, such as those of `kubectl drain`: a PodDisruptionBudget, while `replicas` is
+    /// more than 1. A change restarts no pod.
     #[serde(default)]
     pub disruption: Disruption,
 
-    /// A HorizontalPodAutoscaler for the EchoCluster. Default: none; one of your own that targets the EchoCluster works as well.
+    /// A HorizontalPodAutoscaler that scales the EchoCluster by the CPU use of its pods, between two bounds. It writes
+    /// `replicas`, so leave that out of manifests. Needs a metrics server, and a CPU request or limit in `resources`. Default:
+    /// none; one of your own that targets the EchoCluster works as well. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// Who reaches the echo servers.
+    /// Who reaches the echo servers: a NetworkPolicy, in clusters whose network enforces it. A change restarts no pod.
     #[serde(default)]
     pub network: Network,
 
-    /// What watches the echo servers.
+    /// What watches the echo servers. A change restarts no pod.
     #[serde(default)]
     pub monitoring: Monitoring,
 
-    /// Whether the operator leaves the children alone, for somebody to try something on them. Default false. The status
-    /// goes on telling the truth; setting it back to false undoes what was tried.
+    /// Whether the operator leaves the Deployment, the Services and all other children as they are, for somebody to try something
+    /// on them. Default false. While it is true, changes of the spec wait, and the status tells so; setting it back to false carries
+    /// them out and undoes what was tried.
     #[serde(default)]
     pub paused: bool,
 }

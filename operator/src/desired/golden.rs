@@ -1,33 +1,15 @@
 //! The children of the smallest and the fullest EchoCluster, as YAML in `tests/golden/` for reviewers to read.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the test is told by the environment to write the files anew"
-)]
-
-use std::fs;
-use std::path::Path;
 
 use serde::Serialize;
 
 use super::{Desired, desired};
 use crate::api::v1alpha1::EchoCluster;
-use crate::fixtures::{echo_cluster, full_echo_cluster};
+use crate::fixtures::{check_golden, echo_cluster, full_echo_cluster};
 use crate::plan::plan;
 
-/// Compares a child with its file, or writes the file with `UPDATE_GOLDEN=1`.
+/// Compares a child with its file.
 fn check(folder: &str, file: &str, child: &impl Serialize, remark: &str) {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{folder}/{file}.yaml"));
-    let made = serde_yaml::to_string(child).unwrap();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &made).unwrap();
-    }
-    let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        made == golden,
-        "tests/golden/{folder}/{file}.yaml is another one than what is made now. {remark}\nIf that is meant, run \
-         `UPDATE_GOLDEN=1 cargo test -p operator golden` and have the difference reviewed. Made now:\n{made}"
-    );
+    check_golden(&format!("{folder}/{file}"), child, remark);
 }
 
 fn check_children(folder: &str, cluster: &EchoCluster) {

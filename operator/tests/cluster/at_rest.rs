@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::audit::{self, AuditLog};
 use crate::namespace::Namespace;
@@ -21,29 +21,27 @@ async fn a_settled_echo_cluster_is_not_written_to_for_a_minute() {
     let Some(all) = AuditLog::from_now(&namespace).await else {
         return;
     };
-    let resources =
-        json!({"requests": {"cpu": "0.01", "memory": "16384Ki"}, "limits": {"memory": "0.0625Gi"}});
     tokio::join!(
         namespace.apply_ready("hello", json!({})),
-        namespace.apply_ready("full", json!({"replicas": 2, "threads": 1, "resources": resources, "service": {"type": "NodePort"}})),
+        namespace.apply_ready("full", every_field()),
         namespace.apply_ready("asleep", json!({"replicas": 0})),
     );
     // The event that an EchoCluster has become ready comes after the status that says so.
     wait::until_all(
         &namespace.api::<Event>(),
         "",
-        "three ready",
+        "three ready, and one without PodMonitors",
         |events: &[&Event]| {
             events
                 .iter()
                 .filter(|event| event.action.as_deref() == Some("Observe"))
                 .count()
-                >= 3
+                >= 4
         },
     )
     .await;
     assert!(
-        all.writes().len() >= 15,
+        all.writes().len() >= 20,
         "the audit log does not show what the operator writes"
     );
     let settled = AuditLog::from_now(&namespace).await.unwrap();
@@ -60,6 +58,49 @@ async fn a_settled_echo_cluster_is_not_written_to_for_a_minute() {
         before,
         "Services have changed"
     );
+}
+
+/// Sets every field, with amounts in odd notations, as far as any cluster can carry it out.
+fn every_field() -> Value {
+    let term = json!({"matchExpressions": [{"key": "kubernetes.io/os", "operator": "Exists"}]});
+    json!({
+        "replicas": 2,
+        "imagePullPolicy": "IfNotPresent",
+        "imagePullSecrets": [{"name": "nobody-has-it"}, {"name": "another"}],
+        "listeners": [{"name": "echo", "port": 12345, "protocol": "Line", "servicePort": 7}, {"name": "lab", "port": 2000}],
+        "line": {"prefix": "> "},
+        "threads": 1,
+        "limits": {"maxConnections": 100, "maxConnectionsPerClient": 50, "idleTimeoutSeconds": 60, "writeTimeoutSeconds": 0, "maxLineBytes": 4096},
+        "drainSeconds": 0,
+        "resources": {"requests": {"cpu": "0.01", "memory": "16384Ki"}, "limits": {"memory": "0.0625Gi"}},
+        "service": {
+            "type": "LoadBalancer",
+            "labels": {"team": "a"},
+            "annotations": {"example.com/note": ""},
+            "externalTrafficPolicy": "Local",
+            "internalTrafficPolicy": "Cluster",
+            "sessionAffinity": "ClientIP",
+            "ipFamilyPolicy": "PreferDualStack",
+            "trafficDistribution": "PreferClose",
+            "loadBalancerClass": "example.com/nobodys",
+            "loadBalancerSourceRanges": ["192.0.2.0/24", "198.51.100.0/24"],
+        },
+        "pod": {
+            "labels": {"team": "a"},
+            "annotations": {"example.com/note": ""},
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "tolerations": [{"key": "", "operator": "Exists", "effect": "", "value": ""}],
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}},
+            "priorityClassName": "system-cluster-critical",
+        },
+        "topologySpread": "Soft",
+        "rollout": {"maxSurge": 1, "maxUnavailable": "50%", "minReadySeconds": 1, "progressDeadlineSeconds": 60, "revisionHistoryLimit": 0},
+        "disruption": {"policy": "Limited", "maxUnavailable": "50%"},
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 2, "targetCPUUtilizationPercentage": 50},
+        "network": {"policy": "SameNamespace"},
+        "monitoring": {"podMonitor": true},
+        "paused": false,
+    })
 }
 
 async fn versions(services: &Api<Service>) -> Vec<Option<String>> {

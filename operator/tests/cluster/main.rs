@@ -8,6 +8,7 @@
 //! | `KUBECONFIG` | a cluster with the operator in it (`make deploy`); `kubectl` must be on the PATH |
 //! | `ECHO_OPERATOR_TEST_AUDIT_LOG` | the API server's audit log; without it, writes are not counted |
 //! | `ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES` | set where the cluster's network enforces NetworkPolicies; without it, no traffic is tried against them |
+//! | `ECHO_OPERATOR_TEST_REGISTRY` | a registry with `echo-server` and, for user `echo` with password `echo-password`, `private/echo-server`; without it, no image is pulled |
 //! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, no node is lost |
 //!
 //! Each test has a namespace of its own, and they run side by side; `-- --test-threads=8` is fastest on two cores.
@@ -53,6 +54,7 @@ mod causes;
 mod creation;
 mod deletion;
 mod events;
+mod image_pull;
 mod name_conflict;
 mod network_policy;
 mod optional_children;

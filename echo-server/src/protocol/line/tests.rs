@@ -8,7 +8,7 @@ fn reference(input: &[u8]) -> (Vec<u8>, u64) {
             Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
             None => line,
         };
-        answer.extend([PREFIX, text, b"\n"].concat());
+        answer.extend([PREFIX.as_bytes(), text, b"\n"].concat());
         lines += 1;
         if text == b"exit" {
             break;
@@ -20,12 +20,17 @@ fn reference(input: &[u8]) -> (Vec<u8>, u64) {
 /// Feeds the pieces one after the other, each until it is taken, with at most `limit` bytes of
 /// answer at a time.
 fn converse(pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) {
+    converse_by(&Rules::default(), pieces, limit)
+}
+
+/// The same by rules of one's own.
+fn converse_by(rules: &Rules, pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) {
     let (mut line, mut all, mut lines) = (Line::default(), Vec::new(), 0);
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
             let mut answer = Vec::new();
-            let answered = line.answer(rest, &mut answer, limit);
+            let answered = line.answer(rest, &mut answer, limit, rules);
             assert!(
                 answered.taken > 0 && answer.len() <= limit,
                 "{answered:?} of {rest:?}"
@@ -35,7 +40,7 @@ fn converse(pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) {
             rest = &rest[answered.taken..];
         }
     }
-    lines += line.finish(&mut all);
+    lines += line.finish(&mut all, rules);
     (all, lines)
 }
 
@@ -81,7 +86,7 @@ fn every_input_is_answered_alike_byte_by_byte() {
 fn every_input_is_answered_alike_with_the_least_room_for_answers() {
     for input in inputs() {
         assert_eq!(
-            converse(&[&input], OVERHEAD_BYTES + 1),
+            converse(&[&input], PREFIX.len() + OVERHEAD_BYTES + 1),
             reference(&input),
             "{input:?}"
         );
@@ -91,7 +96,7 @@ fn every_input_is_answered_alike_with_the_least_room_for_answers() {
 #[test]
 fn the_prefix_goes_out_before_the_line_has_ended() {
     let (mut line, mut answer) = (Line::default(), Vec::new());
-    line.answer(b"hel", &mut answer, 1 << 10);
+    line.answer(b"hel", &mut answer, 1 << 10, &Rules::default());
     assert_eq!(answer, b"Server received: hel");
     assert!(!line.is_between_lines());
 }
@@ -112,7 +117,7 @@ fn only_exit_itself_ends_the_conversation() {
         ("exi\nt\n", false),
     ] {
         let (mut line, mut answer) = (Line::default(), Vec::new());
-        line.answer(text.as_bytes(), &mut answer, 1 << 10);
+        line.answer(text.as_bytes(), &mut answer, 1 << 10, &Rules::default());
         assert_eq!(line.is_over(), ends, "{text:?}");
     }
 }
@@ -120,7 +125,7 @@ fn only_exit_itself_ends_the_conversation() {
 #[test]
 fn nothing_after_exit_is_answered() {
     let (mut line, mut answer) = (Line::default(), Vec::new());
-    let answered = line.answer(b"exit\nmore\n", &mut answer, 1 << 10);
+    let answered = line.answer(b"exit\nmore\n", &mut answer, 1 << 10, &Rules::default());
     assert_eq!(
         answered,
         Answered {
@@ -128,12 +133,73 @@ fn nothing_after_exit_is_answered() {
             lines: 1
         }
     );
-    line.answer(b"still more\n", &mut answer, 1 << 10);
-    assert_eq!(line.finish(&mut answer), 0);
+    line.answer(b"still more\n", &mut answer, 1 << 10, &Rules::default());
+    assert_eq!(line.finish(&mut answer, &Rules::default()), 0);
     assert_eq!(answer, b"Server received: exit\n");
 }
 
 #[test]
-fn a_conversation_takes_four_bytes() {
-    assert_eq!(size_of::<Line>(), 4);
+fn another_prefix_or_none_stands_before_every_line() {
+    for prefix in ["> ", "", "gr\u{fc}n ", &"x".repeat(MAX_PREFIX_BYTES)] {
+        let rules = Rules::new(prefix, 0).unwrap();
+        let (answer, lines) = converse_by(&rules, &[b"a\r\n\nb"], 1 << 10);
+        assert_eq!(
+            answer,
+            format!("{prefix}a\n{prefix}\n{prefix}b\n").into_bytes()
+        );
+        assert_eq!(lines, 3);
+    }
+}
+
+#[test]
+fn a_line_longer_than_allowed_is_answered_as_far_as_that_and_ends_it_however_it_comes() {
+    let rules = Rules::new("", 3).unwrap();
+    for (input, answer, is_too_long) in [
+        (&b"abc\nabc\r\nabc"[..], &b"abc\nabc\nabc\n"[..], false),
+        (b"ab\nabcd\nmore\n", b"ab\nabc", true),
+        (b"abc\rd\n", b"abc", true),
+        (b"ab\rcd\n", b"ab\r", true),
+        (b"abc\r\r\n", b"abc", true),
+        (b"abcdefgh", b"abc", true),
+        (b"exit\n", b"exi", true),
+    ] {
+        for size in 1..=input.len() {
+            let (mut line, mut got) = (Line::default(), Vec::new());
+            for piece in input.chunks(size) {
+                line.answer(piece, &mut got, 1 << 10, &rules);
+            }
+            assert_eq!(line.is_too_long(), is_too_long, "{input:?} by {size}");
+            line.finish(&mut got, &rules);
+            assert_eq!(got, answer, "{input:?} by {size}");
+            assert!(line.is_over());
+        }
+    }
+}
+
+#[test]
+fn a_carriage_return_at_the_end_of_input_can_be_the_byte_too_many() {
+    let rules = Rules::new("", 3).unwrap();
+    let (mut line, mut answer) = (Line::default(), Vec::new());
+    line.answer(b"abc\r", &mut answer, 1 << 10, &rules);
+    assert_eq!(line.finish(&mut answer, &rules), 0);
+    assert_eq!(answer, b"abc");
+    assert!(line.is_too_long());
+}
+
+#[test]
+fn without_a_limit_a_line_beyond_4_gib_goes_on() {
+    let mut line = Line {
+        length: u32::MAX - 1,
+        phase: Phase::Open,
+        ..Line::default()
+    };
+    let mut answer = Vec::new();
+    line.answer(b"abc", &mut answer, 1 << 10, &Rules::default());
+    line.answer(b"def\n", &mut answer, 1 << 10, &Rules::default());
+    assert_eq!(answer, b"abcdef\n");
+}
+
+#[test]
+fn a_conversation_takes_eight_bytes() {
+    assert_eq!(size_of::<Line>(), 8);
 }

@@ -23,7 +23,7 @@ func prints(t *testing.T, root string, files fstest.MapFS) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	l := layout.Layout{Root: root, Kubernetes: "1.37.2"}
-	for _, s := range steps(l) {
+	for _, s := range steps(l, true) {
 		print, err := fingerprint(l, files, s)
 		if err != nil {
 			t.Fatal(err)
@@ -54,7 +54,7 @@ func TestStagingModulesAreReplacedAndOthersAreNot(t *testing.T) {
 
 func TestOnlyAnOldKubernetesIsBuiltWithTheTagForIt(t *testing.T) {
 	for version, tagged := range map[string]bool{"1.33.13": true, "1.34.4": false, "1.37.2": false} {
-		arguments := strings.Join(steps(layout.Layout{Root: "/root", Kubernetes: version})[0].commands[1].arguments, " ")
+		arguments := strings.Join(steps(layout.Layout{Root: "/root", Kubernetes: version}, false)[0].commands[1].arguments, " ")
 		if strings.Contains(arguments, "before_1_34") != tagged {
 			t.Errorf("%s: %s", version, arguments)
 		}
@@ -80,6 +80,27 @@ func TestAMovedCheckoutIsFresh(t *testing.T) {
 	for binary := range before {
 		if before[binary] != again[binary] {
 			t.Errorf("%s has two fingerprints", binary)
+		}
+	}
+}
+
+func TestMetricsServerIsBuiltOnDemandOnly(t *testing.T) {
+	l := layout.Layout{Root: "/project", Kubernetes: "1.37.2"}
+	without, with := steps(l, false), steps(l, true)
+	if len(with) != len(without)+1 || with[len(without)].outputs[0] != "metrics-server" {
+		t.Errorf("got %d steps without, %d with", len(without), len(with))
+	}
+	for _, s := range without {
+		if strings.Contains(s.name, "metrics-server") {
+			t.Errorf("built without demand: %s", s.name)
+		}
+	}
+}
+
+func TestMetricsAreRefusedForAKubernetesThatMetricsServerDoesNotSupport(t *testing.T) {
+	for version, supported := range map[string]bool{"1.33.13": false, "1.34.0": true, layout.DefaultKubernetes: true} {
+		if err := MetricsSupported(layout.Layout{Kubernetes: version}); (err == nil) != supported {
+			t.Errorf("%s: got %v", version, err)
 		}
 	}
 }

@@ -22,10 +22,10 @@ type builder struct {
 	out     io.Writer
 }
 
-// Stale returns how many steps would have something to build.
-func Stale(l layout.Layout, sources fs.FS) (int, error) {
+// Stale returns how many steps would have something to build, with or without that of metrics-server.
+func Stale(l layout.Layout, sources fs.FS, metrics bool) (int, error) {
 	count := 0
-	for _, s := range steps(l) {
+	for _, s := range steps(l, metrics) {
 		print, err := fingerprint(l, sources, s)
 		if err != nil {
 			return 0, err
@@ -38,8 +38,8 @@ func Stale(l layout.Layout, sources fs.FS) (int, error) {
 }
 
 // Build builds what is missing or older than its sources, and reports progress on out. When all is fresh it runs no command.
-func Build(ctx context.Context, l layout.Layout, sources fs.FS, out io.Writer) error {
-	stale, err := Stale(l, sources)
+func Build(ctx context.Context, l layout.Layout, sources fs.FS, metrics bool, out io.Writer) error {
+	stale, err := Stale(l, sources, metrics)
 	if err != nil || stale == 0 {
 		return err
 	}
@@ -49,7 +49,7 @@ func Build(ctx context.Context, l layout.Layout, sources fs.FS, out io.Writer) e
 		return fmt.Errorf("make the folder of binaries: %w", err)
 	}
 	b := &builder{ctx: ctx, layout: l, sources: sources, out: out}
-	begun, all := time.Now(), steps(l)
+	begun, all := time.Now(), steps(l, metrics)
 	for i, s := range all {
 		print, err := fingerprint(l, sources, s)
 		if err != nil {

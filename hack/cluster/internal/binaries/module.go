@@ -23,7 +23,8 @@ func kubernetesModule(b *builder) (string, error) {
 	answer, err := download.Output() // its JSON holds the error, too
 	var found struct{ GoMod, Error string }
 	if decodeErr := json.Unmarshal(answer, &found); decodeErr != nil || found.Error != "" || found.GoMod == "" {
-		return "", fmt.Errorf("download %s (is it a published version, and is the Go module proxy reachable?): %v %s", module, err, found.Error)
+		return "", fmt.Errorf("Kubernetes %s cannot be downloaded: choose a version that is published, such as %s, and let the Go module proxy be reachable: %v: %s",
+			b.layout.Kubernetes, layout.DefaultKubernetes, err, found.Error)
 	}
 	upstream, err := os.ReadFile(found.GoMod)
 	if err != nil {

@@ -32,8 +32,20 @@ type command struct {
 // flags are common to all Go builds: no paths of this machine and no debugging tables in the binaries.
 var flags = []string{"-v", "-trimpath"}
 
-// steps returns how every binary of a cluster is built, the longest first.
-func steps(l layout.Layout) []step {
+// steps returns how every binary of a cluster is built, the longest first, and on demand metrics-server.
+func steps(l layout.Layout, metrics bool) []step {
+	all := clusterSteps(l)
+	if metrics {
+		all = append(all, step{
+			name: "metrics-server " + metricsServerVersion, outputs: []string{"metrics-server"}, folder: l.Build(),
+			commands: []command{goInstall(l, "", "sigs.k8s.io/metrics-server/cmd/metrics-server@"+metricsServerVersion)},
+		})
+	}
+	return all
+}
+
+// clusterSteps returns how the binaries are built that every cluster needs.
+func clusterSteps(l layout.Layout) []step {
 	kubernetes := l.Build("kubernetes")
 	return []step{
 		{

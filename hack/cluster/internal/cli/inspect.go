@@ -15,36 +15,11 @@ import (
 
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/api"
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/component"
-	"github.com/echo-operator/echo-operator/hack/cluster/internal/image"
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 )
 
 // followPause lies between two looks at a log that is followed.
 const followPause = 200 * time.Millisecond
-
-// load is the verb that brings images into the nodes.
-func (o *options) load() *cobra.Command {
-	return &cobra.Command{
-		Use: "load ARCHIVE...", Short: "Load OCI image archives into every node", Args: cobra.MinimumNArgs(1),
-		RunE: func(command *cobra.Command, archives []string) error {
-			if err := asRoot(); err != nil { // containerd's sockets are root's
-				return err
-			}
-			l, nodes, err := o.running()
-			if err != nil {
-				return err
-			}
-			for _, archive := range archives {
-				name, err := image.Load(command.Context(), l, layout.Nodes(nodes), archive)
-				if err != nil {
-					return err
-				}
-				fmt.Fprintf(command.OutOrStdout(), "Loaded %s into %s.\n", name, layout.NodeCount(nodes))
-			}
-			return nil
-		},
-	}
-}
 
 // status is the verb that shows what runs.
 func (o *options) status() *cobra.Command {
@@ -56,8 +31,8 @@ func (o *options) status() *cobra.Command {
 				return err
 			}
 			table := tabwriter.NewWriter(command.OutOrStdout(), 0, 0, 2, ' ', 0)
-			fmt.Fprintf(table, "Kubernetes\t%s, %s\nkubeconfig\t%s\naudit log\t%s\nbinaries\t%s\n\nCOMPONENT\tCONDITION\tPID\n",
-				l.Kubernetes, layout.NodeCount(nodes), l.AdminKubeconfig(), l.AuditLog(), l.Bin(""))
+			fmt.Fprintf(table, "Kubernetes\t%s, %s\nkubeconfig\t%s\naudit log\t%s\nbinaries\t%s\nregistry\t%s\n\nCOMPONENT\tCONDITION\tPID\n",
+				l.Kubernetes, layout.NodeCount(nodes), l.AdminKubeconfig(), l.AuditLog(), l.Bin(""), layout.RegistryAddress)
 			for _, name := range component.Names(l) {
 				condition, err := component.Look(l, name)
 				if err != nil {

@@ -17,6 +17,7 @@ import (
 // up is the verb that starts a cluster.
 func (o *options) up() *cobra.Command {
 	var nodes int
+	var metrics bool
 	command := &cobra.Command{
 		Use: "up", Short: "Build what is missing and start a cluster; does nothing when it runs already", Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -30,13 +31,14 @@ func (o *options) up() *cobra.Command {
 			if err := checks.ToRun(); err != nil {
 				return err
 			}
-			if err := locked(command, func() error { return o.buildBinaries(command, l) }); err != nil {
+			if err := locked(command, func() error { return o.buildBinaries(command, l, metrics) }); err != nil {
 				return err
 			}
 			if err := asRoot(); err != nil {
 				return err
 			}
-			if err := locked(command, func() error { return cluster.Up(command.Context(), l, nodes, command.OutOrStdout()) }); err != nil {
+			up := func() error { return cluster.Up(command.Context(), l, nodes, metrics, command.OutOrStdout()) }
+			if err := locked(command, up); err != nil {
 				return err
 			}
 			fmt.Fprintf(command.OutOrStdout(), "export KUBECONFIG=%s\n", l.AdminKubeconfig())
@@ -44,6 +46,7 @@ func (o *options) up() *cobra.Command {
 		},
 	}
 	command.Flags().IntVar(&nodes, "nodes", 1, "how many nodes: 1 to 50")
+	metricsFlag(command, &metrics, "run metrics-server, for kubectl top and HorizontalPodAutoscalers; a running cluster gets it added")
 	return command
 }
 
@@ -66,16 +69,24 @@ func (o *options) down() *cobra.Command {
 
 // build is the verb that builds the binaries only.
 func (o *options) build() *cobra.Command {
-	return &cobra.Command{
+	var metrics bool
+	command := &cobra.Command{
 		Use: "build", Short: "Build the binaries only; does nothing when they are fresh", Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			l, err := o.wanted()
 			if err != nil {
 				return err
 			}
-			return locked(command, func() error { return o.buildBinaries(command, l) })
+			return locked(command, func() error { return o.buildBinaries(command, l, metrics) })
 		},
 	}
+	metricsFlag(command, &metrics, "build metrics-server, too")
+	return command
+}
+
+// metricsFlag gives a verb the flag --metrics.
+func metricsFlag(command *cobra.Command, metrics *bool, usage string) {
+	command.Flags().BoolVar(metrics, "metrics", false, usage)
 }
 
 // setup is the verb that installs Debian packages.
@@ -107,13 +118,18 @@ func (o *options) setup() *cobra.Command {
 }
 
 // buildBinaries builds what is not fresh. The tools for it are asked for only then.
-func (o *options) buildBinaries(command *cobra.Command, l layout.Layout) error {
-	stale, err := binaries.Stale(l, o.sources)
+func (o *options) buildBinaries(command *cobra.Command, l layout.Layout, metrics bool) error {
+	if metrics {
+		if err := binaries.MetricsSupported(l); err != nil {
+			return err
+		}
+	}
+	stale, err := binaries.Stale(l, o.sources, metrics)
 	if err != nil || stale == 0 {
 		return err
 	}
 	if err := checks.ToBuild(); err != nil {
 		return err
 	}
-	return binaries.Build(command.Context(), l, o.sources, command.OutOrStdout())
+	return binaries.Build(command.Context(), l, o.sources, metrics, command.OutOrStdout())
 }

@@ -17,17 +17,15 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/owner"
 )
 
-// defaultKubernetes is the version that is built when none is asked for.
-const defaultKubernetes = "1.37.2"
-
 const description = `Builds a real Kubernetes from Go modules and runs it on this machine: etcd, API server, controller manager, scheduler, DNS,
-and nodes with kubelet, containerd, runc and kube-proxy, each in network namespaces. No Docker, no image registry, no route out.
+and nodes with kubelet, containerd, runc and kube-proxy, each in network namespaces. No Docker, and no route out.
 
   hack/cluster/cluster up --nodes 2
   export KUBECONFIG=$(hack/cluster/cluster kubeconfig)
   hack/cluster/cluster down
 
-A COMPONENT is etcd, apiserver, controller-manager, scheduler, dns, or containerd-N, kubelet-N, proxy-N of a node.
+A COMPONENT is etcd, apiserver, controller-manager, scheduler, dns, image-registry, metrics-server,
+or containerd-N, kubelet-N, proxy-N of a node.
 A NODE is node-1, node-2 and so on.`
 
 // options are what all verbs share.
@@ -56,10 +54,10 @@ func newRoot(sources fs.FS) *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.PersistentFlags().StringVar(&o.kubernetes, "kubernetes", os.Getenv("KUBERNETES"),
-		"Kubernetes `VERSION`, also by the environment variable KUBERNETES (default: the running one, else "+defaultKubernetes+")")
+		"Kubernetes `VERSION`, also by the environment variable KUBERNETES (default: the running one, else "+layout.DefaultKubernetes+")")
 	cobra.EnableCommandSorting = false
-	root.AddCommand(o.up(), o.down(), o.load(), o.status(), o.kubeconfig(), o.auditLog(), o.logs(),
-		o.kill(), o.pause(), o.resume(), o.restart(), o.build(), o.setup())
+	root.AddCommand(o.up(), o.down(), o.load(), o.push(), o.status(), o.kubeconfig(), o.auditLog(), o.logs(),
+		o.kill(), o.pause(), o.resume(), o.restart(), o.build(), o.setup(), o.serveRegistry())
 	return root
 }
 
@@ -80,7 +78,7 @@ func (o *options) wanted() (layout.Layout, error) {
 	}
 	version := o.kubernetes
 	if version == "" {
-		version = defaultKubernetes
+		version = layout.DefaultKubernetes
 	}
 	return layout.New(root, version)
 }

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -34,15 +35,52 @@ func whyNew(ctx context.Context, l layout.Layout, count int) string {
 	if err == nil {
 		err = client.NodesReady(ctx, layout.Nodes(count))
 	}
+	if err == nil && hasMetrics(l) {
+		err = client.MetricsReady(ctx)
+	}
 	if err != nil {
 		return fmt.Sprintf("The cluster that is here does not work (%v).", err)
 	}
 	return ""
 }
 
+// ContainersAnswer returns which nodes take no images since their containerd does not run, and what to do about each, or nil.
+func ContainersAnswer(l layout.Layout, nodes []layout.Node) error {
+	var failures []error
+	for _, n := range nodes {
+		name := component.Containerd(l, n).Name
+		containerd, _ := component.Look(l, name) // one without a record does not run
+		kubelet, _ := component.Look(l, component.Kubelet(l, n).Name)
+		if remedy := remedy(n, name, containerd, kubelet); remedy != "" {
+			failures = append(failures, fmt.Errorf("%s takes no images: %s, then try again", n.Name(), remedy))
+		}
+	}
+	return errors.Join(failures...)
+}
+
+// remedy says what to do about a node by what its containerd and its kubelet do, "" when containerd runs.
+func remedy(n layout.Node, name string, containerd, kubelet component.Condition) string {
+	node, what := n.Name(), name
+	if !kubelet.Running || kubelet.Paused {
+		what = node
+	}
+	switch {
+	case containerd.Paused:
+		return fmt.Sprintf("%s is paused; let it go on by `cluster resume %[1]s`", what)
+	case !containerd.Running:
+		return fmt.Sprintf("%s is down; start it by `cluster restart %[1]s`", what)
+	default:
+		return ""
+	}
+}
+
 // notRunning returns the names of the components that should run and do not.
 func notRunning(l layout.Layout, count int) []string {
-	wanted := []component.Component{component.Etcd(l), component.APIServer(l), component.ControllerManager(l), component.Scheduler(l), component.DNS(l)}
+	wanted := []component.Component{component.Etcd(l), component.APIServer(l), component.ControllerManager(l), component.Scheduler(l),
+		component.DNS(l), component.Registry(l)}
+	if hasMetrics(l) {
+		wanted = append(wanted, component.MetricsServer(l))
+	}
 	for _, n := range layout.Nodes(count) {
 		wanted = append(wanted, component.Containerd(l, n), component.Kubelet(l, n), component.Proxy(l, n))
 	}

@@ -24,8 +24,10 @@ import (
 )
 
 // Up starts a cluster of so many nodes, unless exactly that one is running in good health. Whatever else is left of a
-// cluster goes first. A failure leaves everything as it is, for `logs` and for the next `up`, which cleans it.
-func Up(ctx context.Context, l layout.Layout, count int, out io.Writer) error {
+// cluster goes first. Metrics are added to a running cluster that lacks them, and never taken away.
+// A failure leaves everything as it is, for `logs` and for the next `up`, which cleans it.
+func Up(ctx context.Context, l layout.Layout, count int, metrics bool, out io.Writer) error {
+	s := newStarter(ctx, l, count, out)
 	found, err := leftovers.Find(l.Root)
 	if err != nil {
 		return err
@@ -33,19 +35,20 @@ func Up(ctx context.Context, l layout.Layout, count int, out io.Writer) error {
 	if !found.None() {
 		reason := whyNew(ctx, l, count)
 		if reason == "" {
-			fmt.Fprintf(out, "Already up: Kubernetes %s, %s. Nothing to do.\n", l.Kubernetes, layout.NodeCount(count))
-			return nil
+			return s.keep(metrics)
 		}
 		fmt.Fprintf(out, "%s Removing it first: %s.\n", reason, found.Summary())
 		if err := found.Remove(); err != nil {
 			return err
 		}
 	}
-	s := newStarter(ctx, l, count, out)
 	if err := s.prepare(); err != nil {
 		return err
 	}
-	return s.start()
+	if err := s.start(); err != nil || !metrics {
+		return err
+	}
+	return s.addMetrics()
 }
 
 // starter carries what every step of a start needs.
@@ -99,7 +102,7 @@ func (s *starter) prepare() error {
 
 // start starts all components: the control plane, and beside it the nodes up to where they need the API server.
 func (s *starter) start() error {
-	if err := s.launch(component.Etcd(s.layout), component.APIServer(s.layout)); err != nil {
+	if err := s.launch(component.Etcd(s.layout), component.APIServer(s.layout), component.Registry(s.layout)); err != nil {
 		return err
 	}
 	client, err := api.New(s.layout)
@@ -139,6 +142,9 @@ func (s *starter) finish(client api.Client) error {
 	}
 	fmt.Fprintf(s.out, "%s Ready after %.1f s.\n", layout.NodeCount(len(s.nodes)), time.Since(s.begun).Seconds())
 	if err := until(s.ctx, "the default service account exists", client.DefaultServiceAccount); err != nil {
+		return err
+	}
+	if err := until(s.ctx, "the registry is ready", api.RegistryReady); err != nil {
 		return err
 	}
 	return until(s.ctx, "the DNS server is ready", api.DNSReady)

@@ -1,7 +1,10 @@
 package component
 
 import (
+	"fmt"
+
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
+	"github.com/echo-operator/echo-operator/hack/cluster/internal/pki"
 )
 
 // Etcd stores the cluster. It never waits for the disk, since nothing in this cluster is worth keeping.
@@ -37,6 +40,14 @@ func APIServer(l layout.Layout) Component {
 		"--kubelet-client-key=" + l.Key("apiserver-to-kubelet"),
 		"--kubelet-certificate-authority=" + l.Certificate("ca"),
 		"--kubelet-preferred-address-types=InternalIP", // node names are in no DNS that the API server asks
+		"--requestheader-client-ca-file=" + l.Certificate("front-proxy-ca"),
+		"--requestheader-allowed-names=" + pki.FrontProxy,
+		"--requestheader-username-headers=X-Remote-User",
+		"--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + l.Certificate(pki.FrontProxy),
+		"--proxy-client-key-file=" + l.Key(pki.FrontProxy),
+		"--enable-aggregator-routing=true", // straight to metrics-server, not through node-1, which may be down
 		"--audit-policy-file=" + l.Config("audit.yaml"),
 		"--audit-log-path=" + l.AuditLog(),
 		"--audit-log-mode=blocking", // an answered request is in the file already
@@ -45,7 +56,8 @@ func APIServer(l layout.Layout) Component {
 }
 
 // ControllerManager runs Kubernetes' controllers. Its default of 20 requests a second would make tests wait for
-// the garbage collector, and its default grace of 50 s would make them wait for a lost node.
+// the garbage collector, and its default grace of 50 s would make them wait for a lost node. A HorizontalPodAutoscaler
+// would look every 15 s, disregard a pod's first 5 minutes, and scale down after 5 minutes.
 func ControllerManager(l layout.Layout) Component {
 	return Component{Name: "controller-manager", Arguments: []string{
 		l.Bin("kube"), "kube-controller-manager",
@@ -60,6 +72,10 @@ func ControllerManager(l layout.Layout) Component {
 		"--concurrent-deployment-syncs=20",
 		"--node-monitor-period=1s",
 		"--node-monitor-grace-period=10s",
+		"--horizontal-pod-autoscaler-sync-period=2s",
+		"--horizontal-pod-autoscaler-downscale-stabilization=10s",
+		"--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+		"--horizontal-pod-autoscaler-initial-readiness-delay=1s",
 	}}
 }
 
@@ -77,4 +93,28 @@ func Scheduler(l layout.Layout) Component {
 // DNS answers for the names of Services and pods.
 func DNS(l layout.Layout) Component {
 	return Component{Name: "dns", Arguments: []string{l.Bin("coredns"), "-conf=" + l.Config("Corefile")}}
+}
+
+// Registry serves images to the nodes, as this program itself.
+func Registry(l layout.Layout) Component {
+	return Component{Name: "image-registry", Arguments: []string{l.Program(), "serve-registry"}}
+}
+
+// MetricsServer measures what pods and nodes use, every 10 s, which is the least that it accepts.
+// It gives up on a kubelet that is down well before the next time.
+func MetricsServer(l layout.Layout) Component {
+	kubeconfig := l.Kubeconfig("metrics-server")
+	return Component{Name: "metrics-server", Arguments: []string{
+		l.Bin("metrics-server"),
+		"--kubeconfig=" + kubeconfig,
+		"--authentication-kubeconfig=" + kubeconfig,
+		"--authorization-kubeconfig=" + kubeconfig,
+		fmt.Sprintf("--secure-port=%d", layout.MetricsPort),
+		"--tls-cert-file=" + l.Certificate("metrics-server"),
+		"--tls-private-key-file=" + l.Key("metrics-server"),
+		"--kubelet-certificate-authority=" + l.Certificate("ca"),
+		"--kubelet-preferred-address-types=InternalIP",
+		"--metric-resolution=10s",
+		"--kubelet-request-timeout=5s",
+	}}
 }

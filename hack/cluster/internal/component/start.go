@@ -3,6 +3,7 @@ package component
 import (
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/namespace"
@@ -33,6 +36,9 @@ func Start(l layout.Layout, c Component) (context.Context, error) {
 		return nil, fmt.Errorf("open the log of %s: %w", c.Name, err)
 	}
 	defer log.Close()
+	if err := keepInheritedFiles(); err != nil {
+		return nil, err
+	}
 	command := exec.Command(c.Arguments[0], c.Arguments[1:]...)
 	command.Dir, command.Stdout, command.Stderr = "/", log, log
 	command.Env = environment(l)
@@ -51,6 +57,16 @@ func Start(l layout.Layout, c Component) (context.Context, error) {
 		end(fmt.Errorf("%s has ended (%v); the end of %s:\n%s", c.Name, state, l.Log(c.Name), tail(l.Log(c.Name), 10)))
 	}()
 	return ended, nil
+}
+
+// keepInheritedFiles keeps from components what the caller of this program has left open, which is a lock when it was
+// called by `flock`: a component would hold it for as long as the cluster runs.
+func keepInheritedFiles() error {
+	const first = 3 // after input, output and errors
+	if err := unix.CloseRange(first, math.MaxInt32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return fmt.Errorf("keep the caller's open files from components: %w", err)
+	}
+	return nil
 }
 
 // environment returns what every process of the cluster inherits: no proxy settings, nothing of the caller's.

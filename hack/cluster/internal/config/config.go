@@ -33,6 +33,9 @@ func WriteNode(l layout.Layout, n layout.Node) error {
 	if err := write(filepath.Join(cniDirectory(l, n), "10-echo-cluster.conflist"), podNetwork(n)); err != nil {
 		return err
 	}
+	if err := writeText(registryFile(l), registryHost()); err != nil {
+		return err
+	}
 	if err := writeText(resolverFile(l), fmt.Sprintf("nameserver %s\n", layout.DNSServiceIP)); err != nil {
 		return err
 	}

@@ -48,3 +48,15 @@ func TestPodsGetAddressesOfTheirNode(t *testing.T) {
 		t.Errorf("got %s, %v", text, err)
 	}
 }
+
+func TestContainerdAsksTheClustersOwnRegistryWithoutTLS(t *testing.T) {
+	if text := containerd(testLayout, 1); !strings.Contains(text, `config_path = "`+registries(testLayout)+`"`) {
+		t.Errorf("containerd does not look for %s:\n%s", registries(testLayout), text)
+	}
+	if file := registryFile(testLayout); !strings.HasSuffix(file, "/registries/198.18.0.1:5000/hosts.toml") {
+		t.Errorf("containerd does not look at %s", file)
+	}
+	if text := registryHost(); text != "server = \"http://198.18.0.1:5000\"\n" {
+		t.Errorf("got %s", text)
+	}
+}

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -25,6 +26,8 @@ state = "/run/containerd"
   snapshotter = "%[1]s"
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = "%[2]s"
+[plugins.'io.containerd.cri.v1.images'.registry]
+  config_path = "%[6]s"
 
 [plugins.'io.containerd.cri.v1.runtime']
   restrict_oom_score_adj = true
@@ -42,8 +45,19 @@ state = "/run/containerd"
   path = "/var/lib/containerd/opt"
 [plugins.'io.containerd.nri.v1.nri']
   disable = true
-`, Snapshotter(l), PauseImage, l.Bin(""), cniDirectory(l, n), l.Bin("runc"))
+`, Snapshotter(l), PauseImage, l.Bin(""), cniDirectory(l, n), l.Bin("runc"), registries(l))
 }
+
+// registries returns the folder of what containerd knows of registries; one that has no folder in it is asked by HTTPS.
+func registries(l layout.Layout) string { return l.Config("registries") }
+
+// registryFile returns the file of what containerd knows of the cluster's own registry.
+func registryFile(l layout.Layout) string {
+	return filepath.Join(registries(l), layout.RegistryAddress, "hosts.toml")
+}
+
+// registryHost lets containerd ask the cluster's own registry without TLS.
+func registryHost() string { return fmt.Sprintf("server = \"http://%s\"\n", layout.RegistryAddress) }
 
 // Snapshotter returns how image layers are stacked: copied where the disk is itself an overlay, which cannot hold another.
 func Snapshotter(l layout.Layout) string {

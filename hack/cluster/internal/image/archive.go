@@ -10,6 +10,7 @@ import (
 	"os"
 
 	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go/v1"
 )
 
@@ -22,29 +23,9 @@ const containerdName = "io.containerd.image.name"
 // ReadName returns the full name of the image in an archive, as pods must write it, and the archive's index with that name in
 // the annotation that containerd reads. Tools such as buildah write the name where containerd takes it for a bare tag.
 func ReadName(archive io.Reader) (string, []byte, error) {
-	files := tar.NewReader(archive)
-	for {
-		header, err := files.Next()
-		if errors.Is(err, io.EOF) {
-			return "", nil, errors.New("it has no index.json, so it is no OCI archive: write one by `buildah push IMAGE oci-archive:FILE:NAME:TAG`")
-		}
-		if err != nil {
-			return "", nil, fmt.Errorf("read the archive (is it a tar file?): %w", err)
-		}
-		if cleanName(header.Name) == indexFile {
-			return nameIndex(files)
-		}
-	}
-}
-
-// nameIndex reads an index, finds its image's name, and returns both the name and the index that bears it.
-func nameIndex(file io.Reader) (string, []byte, error) {
-	var index v1.Index
-	if err := json.NewDecoder(file).Decode(&index); err != nil {
-		return "", nil, fmt.Errorf("decode index.json: %w", err)
-	}
-	if len(index.Manifests) != 1 {
-		return "", nil, fmt.Errorf("it holds %d images: write one image to each archive", len(index.Manifests))
+	index, err := readIndex(archive)
+	if err != nil {
+		return "", nil, err
 	}
 	annotations := index.Manifests[0].Annotations
 	name := annotations[containerdName]
@@ -64,6 +45,45 @@ func nameIndex(file io.Reader) (string, []byte, error) {
 		return "", nil, fmt.Errorf("encode index.json: %w", err)
 	}
 	return full.String(), text, nil
+}
+
+// ReadDigest returns the digest of the one image in an archive on disk.
+func ReadDigest(path string) (digest.Digest, error) {
+	var index v1.Index
+	err := readFile(path, func(archive io.Reader) error {
+		var err error
+		index, err = readIndex(archive)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	return index.Manifests[0].Digest, nil
+}
+
+// readIndex finds an archive's index, which lists exactly one image.
+func readIndex(archive io.Reader) (v1.Index, error) {
+	var index v1.Index
+	files := tar.NewReader(archive)
+	for {
+		header, err := files.Next()
+		if errors.Is(err, io.EOF) {
+			return index, errors.New("it has no index.json, so it is no OCI archive: write one by `buildah push IMAGE oci-archive:FILE:NAME:TAG`")
+		}
+		if err != nil {
+			return index, fmt.Errorf("read the archive (is it a tar file?): %w", err)
+		}
+		if cleanName(header.Name) == indexFile {
+			break
+		}
+	}
+	if err := json.NewDecoder(files).Decode(&index); err != nil {
+		return index, fmt.Errorf("decode index.json: %w", err)
+	}
+	if len(index.Manifests) != 1 {
+		return index, fmt.Errorf("it holds %d images: write one image to each archive", len(index.Manifests))
+	}
+	return index, nil
 }
 
 // CopyWithIndex copies an archive with another index in place of its own.

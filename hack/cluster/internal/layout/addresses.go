@@ -18,8 +18,12 @@ var (
 	DNSServiceIP         = netip.MustParseAddr("198.19.0.10")
 	APIServerURL         = fmt.Sprintf("https://%s:6443", ControlPlaneAddress)
 	DNSReadyURL          = fmt.Sprintf("http://%s:8181/ready", ControlPlaneAddress)
+	RegistryAddress      = fmt.Sprintf("%s:5000", ControlPlaneAddress)
 	KubernetesServiceDNS = []string{"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"}
 )
+
+// MetricsPort is where metrics-server listens, at the control plane's address.
+const MetricsPort = 4443
 
 // Names of what a cluster creates on the machine. `down` removes whatever bears them, with or without a record of it.
 const (

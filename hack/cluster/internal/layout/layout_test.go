@@ -2,6 +2,7 @@ package layout
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 )
 
@@ -39,6 +40,17 @@ func TestAVersionIsThreeNumbersFromTheOldestMinorOn(t *testing.T) {
 		if _, err := New("/root", version); (err == nil) != accepted {
 			t.Errorf("version %q: got error %v, want accepted = %t", version, err, accepted)
 		}
+	}
+}
+
+func TestARefusedVersionIsAnsweredWithOneToChoose(t *testing.T) {
+	for version, reason := range map[string]string{"1.32.9": "choose 1.33 or newer, such as 1.37.2", "2.0.0": "write all three numbers, such as 1.37.2"} {
+		if _, err := New("/root", version); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: got %v, want %q", version, err, reason)
+		}
+	}
+	if _, err := New("/root", DefaultKubernetes); err != nil {
+		t.Error(err)
 	}
 }
 

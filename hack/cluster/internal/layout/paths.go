@@ -10,6 +10,9 @@ import (
 // OldestMinor is the oldest Kubernetes 1.x that this program builds.
 const OldestMinor = 33
 
+// DefaultKubernetes is the version that is built when none is asked for.
+const DefaultKubernetes = "1.37.2"
+
 // Layout is the set of files of one cluster: a Kubernetes version within one checkout.
 type Layout struct {
 	// Root is the folder of all versions, target/cluster of the checkout.
@@ -24,10 +27,12 @@ var versionPattern = regexp.MustCompile(`^1\.([0-9]+)\.([0-9]+)$`)
 func New(root, kubernetes string) (Layout, error) {
 	l := Layout{Root: root, Kubernetes: kubernetes}
 	if !versionPattern.MatchString(kubernetes) {
-		return l, fmt.Errorf("--kubernetes %q is no Kubernetes version: write all three numbers, such as 1.37.2", kubernetes)
+		return l, fmt.Errorf("--kubernetes (or KUBERNETES) %q is no version of Kubernetes 1: write all three numbers, such as %s",
+			kubernetes, DefaultKubernetes)
 	}
 	if l.Minor() < OldestMinor {
-		return l, fmt.Errorf("--kubernetes %s is too old: 1.%d is the oldest that builds", kubernetes, OldestMinor)
+		return l, fmt.Errorf("--kubernetes (or KUBERNETES) %s is too old to build: choose 1.%d or newer, such as %s",
+			kubernetes, OldestMinor, DefaultKubernetes)
 	}
 	return l, nil
 }
@@ -44,6 +49,9 @@ func (l Layout) Minor() int {
 
 // StagingVersion returns the version of the modules that Kubernetes publishes beside itself: v0.37.2 for 1.37.2.
 func (l Layout) StagingVersion() string { return "v0" + l.Kubernetes[1:] }
+
+// Program returns the path of this program, which every version's cluster shares.
+func (l Layout) Program() string { return filepath.Join(l.Root, "bin", "cluster") }
 
 // Bin returns the path of a binary, or of their folder for "".
 func (l Layout) Bin(name string) string { return filepath.Join(l.Root, l.Kubernetes, "bin", name) }

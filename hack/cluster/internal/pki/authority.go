@@ -32,17 +32,17 @@ type Authority struct {
 	files       layout.Layout
 }
 
-// NewAuthority makes the certificate authority and writes its certificate; its key never leaves this process.
-func NewAuthority(l layout.Layout) (Authority, error) {
+// NewAuthority makes a certificate authority and writes its certificate under a name; its key never leaves this process.
+func NewAuthority(l layout.Layout, name string) (Authority, error) {
 	key, err := newKey()
 	if err != nil {
 		return Authority{}, err
 	}
-	certificate, err := cert.NewSelfSignedCACert(cert.Config{CommonName: "echo-cluster", NotBefore: time.Now().Add(-clockSlack)}, key)
+	certificate, err := cert.NewSelfSignedCACert(cert.Config{CommonName: "echo-cluster-" + name, NotBefore: time.Now().Add(-clockSlack)}, key)
 	if err != nil {
 		return Authority{}, fmt.Errorf("sign the certificate authority: %w", err)
 	}
-	if err := writeCertificate(l.Certificate("ca"), certificate.Raw); err != nil {
+	if err := writeCertificate(l.Certificate(name), certificate.Raw); err != nil {
 		return Authority{}, err
 	}
 	return Authority{certificate: certificate, key: key, files: l}, nil

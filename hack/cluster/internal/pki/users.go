@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/client-go/util/cert"
@@ -20,13 +21,14 @@ var users = map[string]cert.Config{
 	"admin":              {CommonName: "admin", Organization: []string{administrators}},
 	"dns":                {CommonName: "dns", Organization: []string{administrators}}, // reads Services and their endpoints
 	"controller-manager": {CommonName: "system:kube-controller-manager"},
+	"metrics-server":     metricsServer(),
 	"scheduler":          {CommonName: "system:kube-scheduler"},
 	"proxy":              {CommonName: "system:kube-proxy"},
 }
 
 // WriteAll makes every certificate, key and kubeconfig of a cluster.
 func WriteAll(l layout.Layout, nodes []layout.Node) error {
-	authority, err := NewAuthority(l)
+	authority, err := NewAuthority(l, "ca")
 	if err != nil {
 		return err
 	}
@@ -38,6 +40,9 @@ func WriteAll(l layout.Layout, nodes []layout.Node) error {
 	}
 	toKubelets := cert.Config{CommonName: "apiserver-to-kubelet", Organization: []string{administrators}}
 	if err := authority.Issue("apiserver-to-kubelet", toKubelets); err != nil {
+		return err
+	}
+	if err := issueFrontProxy(l); err != nil {
 		return err
 	}
 	for name, user := range users {
@@ -57,6 +62,25 @@ func WriteAll(l layout.Layout, nodes []layout.Node) error {
 func apiServer() cert.Config {
 	ips := []net.IP{layout.ControlPlaneAddress.AsSlice(), net.IPv4(127, 0, 0, 1), layout.KubernetesServiceIP.AsSlice()}
 	return cert.Config{CommonName: "kube-apiserver", AltNames: cert.AltNames{IPs: ips, DNSNames: layout.KubernetesServiceDNS}}
+}
+
+// FrontProxy is the name by which the API server passes requests on to servers that extend it.
+const FrontProxy = "front-proxy-client"
+
+// issueFrontProxy makes the certificate by which such servers believe the API server who a request is from. It comes of
+// an authority of its own, as Kubernetes' documentation asks, since whoever bears it may speak for every user.
+func issueFrontProxy(l layout.Layout) error {
+	authority, err := NewAuthority(l, "front-proxy-ca")
+	if err != nil {
+		return err
+	}
+	return authority.Issue(FrontProxy, cert.Config{CommonName: FrontProxy})
+}
+
+// metricsServer names metrics-server as its Service is called. It reads pods, nodes and what kubelets measure.
+func metricsServer() cert.Config {
+	names := cert.AltNames{DNSNames: []string{"metrics-server." + metav1.NamespaceSystem + ".svc"}}
+	return cert.Config{CommonName: "metrics-server", Organization: []string{administrators}, AltNames: names}
 }
 
 // kubelet names a kubelet as Kubernetes' node authorizer expects it.

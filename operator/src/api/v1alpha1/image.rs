@@ -32,7 +32,8 @@ impl ImagePullPolicy {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullSecret {
-    /// The name of a Secret of type `kubernetes.io/dockerconfigjson` in the EchoCluster's namespace.
+    /// The name of a Secret of type `kubernetes.io/dockerconfigjson` in the EchoCluster's namespace. One that does not exist
+    /// is passed over. A change rolls the pods.
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")

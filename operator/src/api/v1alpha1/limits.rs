@@ -8,32 +8,32 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// Connections that one echo server holds at a time, over all listeners, 1 to 1000000. Default 10000. One too many is
-    /// closed as soon as it is accepted, and counted.
+    /// closed as soon as it is accepted, and counted. A change rolls the pods.
     #[serde(default = "defaults::max_connections")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: i32,
 
     /// Connections that one client (an IPv4 address, or a /64 of IPv6) may hold at one echo server, 0 to 1000000.
     /// Default 0, which is no limit. One too many is closed as soon as it is accepted, and counted. Behind a load balancer
-    /// that hides addresses, all clients may look like one.
+    /// that hides addresses, all clients may look like one. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_connections_per_client: i32,
 
     /// Seconds after which a connection is closed that sends nothing and is owed nothing, 0 to 86400. Default 300;
-    /// 0 lets idle connections stay.
+    /// 0 lets idle connections stay. A change rolls the pods.
     #[serde(default = "defaults::idle_timeout_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub idle_timeout_seconds: i32,
 
     /// Seconds after which a connection is reset whose client takes nothing of the output that it is owed, 0 to 3600.
-    /// Default 30; 0 waits for ever.
+    /// Default 30; 0 waits for ever. A change rolls the pods.
     #[serde(default = "defaults::write_timeout_seconds")]
     #[schemars(range(min = 0, max = 3600))]
     pub write_timeout_seconds: i32,
 
     /// Bytes of the longest line, without its end, 0 to 1073741824. A longer one ends the connection. Default 0, which is
-    /// no limit: lines are streamed, so that a long one costs no memory.
+    /// no limit: lines are streamed, so that a long one costs no memory. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_073_741_824))]
     pub max_line_bytes: i32,

@@ -10,7 +10,7 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Names the listener, and its port in the pods and in the Service: at most 15 characters of a-z, 0-9 and
-    /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint.
+    /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint. A change rolls the pods.
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = rules::listener_name(), validation = rules::not_the_admin_name())]
     pub name: String,
@@ -18,13 +18,14 @@ pub struct Listener {
     /// What is spoken on the port. `Line` (default): each line is answered by `spec.line.prefix` and the line;
     /// the line `exit` is answered and then the connection is closed. `Raw`: bytes come back as they came (RFC 862).
     /// `Acknowledge`: what is sent first comes back behind `Acknowledged: `, and the connection is closed. `Udp`: datagrams come
-    /// back (RFC 862). `Http`: the answer tells the request. This release serves `Line` and refuses the others.
+    /// back (RFC 862). `Http`: the answer tells the request. This release serves `Line` and refuses the others. A change rolls
+    /// the pods.
     #[serde(default)]
     #[x_kube(validation = rules::served_protocol())]
     pub protocol: Protocol,
 
     /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the
-    /// admin endpoint's.
+    /// admin endpoint's. A change rolls the pods.
     #[schemars(range(min = 1024, max = 65535))]
     #[x_kube(validation = rules::not_the_admin_port())]
     pub port: i32,

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Network {
     /// `Open` (default): everyone reaches the listeners and the admin port, and nothing else of the pods. `SameNamespace`: only
     /// pods of the EchoCluster's namespace do; with `monitoring.podMonitor`, everyone still reaches the admin port. In both, echo servers
-    /// themselves connect to nothing. `"Off"` (in quotes, since YAML takes a bare one for false): no NetworkPolicy. A change restarts
-    /// no pod.
+    /// themselves connect to nothing. `"Off"` (in quotes, since YAML takes a bare one for false): no NetworkPolicy. A change
+    /// restarts no pod.
     #[serde(default)]
     pub policy: NetworkPolicyMode,
 }

@@ -14,34 +14,37 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 pub struct PodSpec {
     /// Labels that the pods get beside the operator's own, at most 32; never part of the selector. Keys of
-    /// `app.kubernetes.io/`, `kubernetes.io/` and `echo-operator.dev/`, and `pod-template-hash`, are refused.
+    /// `app.kubernetes.io/`, `kubernetes.io/` and `echo-operator.dev/`, and `pod-template-hash`, are refused. Default: none. A
+    /// change rolls the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys(), validation = rules::label_values())]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations that the pods get, at most 32. The same keys are refused as for `labels`.
+    /// Annotations that the pods get, at most 32, with values up to 4096 characters. The same keys are refused as for `labels`.
+    /// Default: none. A change rolls the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
     pub annotations: BTreeMap<String, String>,
 
-    /// Labels that a node must have to run echo servers, at most 32. Default: none.
+    /// Labels that a node must have to run echo servers, at most 32. Default: none. A change rolls the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
     #[x_kube(validation = rules::label_keys(), validation = rules::label_values())]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints of nodes that the pods put up with, at most 32, as in any pod. Default: none.
+    /// Taints of nodes that the pods put up with, at most 32, as in any pod. Default: none. A change rolls the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
 
     /// Rules of where the pods run or prefer to run, as in any pod. Default: none; `topologySpread` adds to it.
+    /// A change rolls the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity: Option<Affinity>,
 
-    /// The PriorityClass of the pods, which must exist. Default: the cluster's default.
+    /// The PriorityClass of the pods, which must exist. Default: the cluster's default. A change rolls the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
@@ -49,7 +52,8 @@ pub struct PodSpec {
     )]
     pub priority_class_name: Option<String>,
 
-    /// The RuntimeClass of the pods, such as one for gVisor, which must exist. Default: the node's own runtime.
+    /// The RuntimeClass of the pods, such as one for gVisor, which must exist. Default: the node's own runtime. A change
+    /// rolls the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),

@@ -14,7 +14,8 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::requests_within_limits())]
 pub struct Resources {
-    /// What the scheduler sets aside for each echo server. Default: 10m CPU, 16Mi memory.
+    /// What the scheduler sets aside for each echo server, of `cpu`, `memory` and `ephemeral-storage`; none may exceed its limit.
+    /// Default: 10m CPU, 16Mi memory. A change rolls the pods.
     #[serde(
         default = "default_requests",
         skip_serializing_if = "BTreeMap::is_empty"
@@ -23,7 +24,8 @@ pub struct Resources {
     #[x_kube(validation = rules::known_resources())]
     pub requests: BTreeMap<String, ResourceQuantity>,
 
-    /// What each echo server may use at most. Default: 64Mi memory and no limit on CPU.
+    /// What each echo server may use at most, of `cpu`, `memory` and `ephemeral-storage`. Default: 64Mi memory and no limit on
+    /// CPU. A change rolls the pods.
     #[serde(default = "default_limits", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 3))]
     #[x_kube(validation = rules::known_resources())]
@@ -65,7 +67,7 @@ impl JsonSchema for ResourceQuantity {
             "minimum": 0,
             "maxLength": 64,
             "pattern": r"^\+?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$",
-            "description": "An amount, as in 250m, 64Mi or 2.",
+            "description": "An amount, as in 250m, 64Mi or 2: a number with an optional suffix (n, u, m, k, M, G, T, P, E; Ki, Mi, Gi, Ti, Pi, Ei).",
         })
     }
 }

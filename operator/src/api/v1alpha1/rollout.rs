@@ -14,28 +14,29 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::rollout_can_move(), validation = rules::deadline_after_min_ready())]
 pub struct Rollout {
-    /// Pods that a rolling update may run beside `replicas`: a number from 0 to 1000, or a percentage up to 100%, rounded up.
-    /// Default 25%.
+    /// Pods that a rolling update may run beyond `replicas`: a number from 0 to 1000, or a percentage up to 100%, rounded up.
+    /// Default 25%. A change restarts no pod.
     #[serde(default = "defaults::max_surge")]
     pub max_surge: IntOrPercent,
 
     /// Pods that a rolling update may take away from `replicas`: a number from 0 to 1000, or a percentage up to 100%, rounded
-    /// down. Default 0, so that the count never falls; cannot be 0 together with `maxSurge`.
+    /// down. Default 0, so that the count never falls; cannot be 0 together with `maxSurge`. A change restarts no pod.
     #[serde(default = "defaults::max_unavailable")]
     pub max_unavailable: IntOrPercent,
 
-    /// Seconds that a new pod must have answered before it counts as available, 0 to 3600. Default 0.
+    /// Seconds that a new pod must have answered before it counts as available, 0 to 3600. Default 0. A change restarts
+    /// no pod.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600))]
     pub min_ready_seconds: i32,
 
-    /// Seconds without progress after which a rollout counts as stuck (`Degraded`), 1 to 86400, more than `minReadySeconds`.
-    /// Default 600.
+    /// Seconds without progress after which a rollout counts as stuck (condition `Degraded`), 1 to 86400, more than
+    /// `minReadySeconds`. Default 600. A change restarts no pod.
     #[serde(default = "defaults::progress_deadline_seconds")]
     #[schemars(range(min = 1, max = 86400))]
     pub progress_deadline_seconds: i32,
 
-    /// Old ReplicaSets that are kept to look at, 0 to 100. Default 3.
+    /// Old ReplicaSets that are kept to look at, 0 to 100. Default 3. A change restarts no pod.
     #[serde(default = "defaults::revision_history_limit")]
     #[schemars(range(min = 0, max = 100))]
     pub revision_history_limit: i32,
@@ -57,14 +58,14 @@ impl Default for Rollout {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Disruption {
-    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `"Off"` (in quotes, since YAML takes a bare
-    /// one for false) for none. With one replica there is none, since it
-    /// would either allow everything or keep nodes from being drained. A change restarts no pod.
+    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `"Off"` (in quotes, since YAML takes a
+    /// bare one for false) for none. While `replicas` is 0 or 1 there is none,
+    /// since it would either allow everything or keep nodes from being drained. A change restarts no pod.
     #[serde(default)]
     pub policy: DisruptionPolicy,
 
     /// Pods that may be missing at a time because of evictions: a number from 1 to 1000, or a percentage from 1% to 100%,
-    /// rounded up. Default 1.
+    /// rounded up. Default 1. A change restarts no pod.
     #[serde(default = "defaults::disruption")]
     #[x_kube(validation = rules::disruption_allows_some())]
     pub max_unavailable: IntOrPercent,

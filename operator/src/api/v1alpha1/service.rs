@@ -20,57 +20,64 @@ use super::rules;
 )]
 pub struct ServiceSpec {
     /// How the Service is reached: `ClusterIP` (default) from inside the cluster, `NodePort` also at a port of
-    /// every node, `LoadBalancer` also through the cloud's load balancer.
+    /// every node, `LoadBalancer` also through the cloud's load balancer. A change restarts no pod.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
 
     /// Labels that the Service gets beside the operator's own, at most 32. Keys of `app.kubernetes.io/`, `kubernetes.io/` and
-    /// `echo-operator.dev/` are refused.
+    /// `echo-operator.dev/`, and `pod-template-hash`, are refused. Default: none. A change restarts no pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "super::pod::labels_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys(), validation = rules::label_values())]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations that the Service gets, at most 32, such as those that a cloud's load balancer is set up by. The same keys
-    /// are refused as for `labels`.
+    /// Annotations that the Service gets, at most 32, with values up to 4096 characters, such as those that a cloud's load
+    /// balancer is set up by. The same keys are refused as for `labels`. Default: none. A change restarts no pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "super::pod::annotations_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
     pub annotations: BTreeMap<String, String>,
 
-    /// The node port of a listener, by the listener's name, 1 to 65535 (by default, clusters have 30000 to 32767).
-    /// Kubernetes chooses one for each listener that is not named here. Only for `NodePort` and `LoadBalancer`.
+    /// Which node port a listener has, by the listener's name, 1 to 65535 (by default, clusters have 30000 to 32767).
+    /// Default: Kubernetes chooses one for each listener that is not named here. Only for `NodePort` and `LoadBalancer`. A change
+    /// restarts no pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "node_ports_schema")]
     #[x_kube(validation = rules::unique_node_ports())]
     pub node_ports: BTreeMap<String, i32>,
 
-    /// Where connections from outside may go: `Cluster` (Kubernetes' default) to any pod, `Local` to pods of the node that they
-    /// arrive at, which keeps the client's address. Only for `NodePort` and `LoadBalancer`.
+    /// Where connections from outside may go: `Cluster` (default) to any pod, `Local` to pods of the node that they
+    /// arrive at, which keeps the client's address. Only for `NodePort` and `LoadBalancer`. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TrafficPolicy")]
     pub external_traffic_policy: Option<TrafficPolicy>,
 
-    /// Where connections from inside the cluster may go: `Cluster` (Kubernetes' default) to any pod, `Local` to pods of the
-    /// client's node.
+    /// Where connections from inside the cluster may go: `Cluster` (default) to any pod, `Local` to pods of the
+    /// client's node. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TrafficPolicy")]
     pub internal_traffic_policy: Option<TrafficPolicy>,
 
-    /// Whether the connections of a client (by its address) go to one pod: `None` (Kubernetes' default) or `ClientIP`.
+    /// Whether the connections of a client (by its address) go to one pod: `None` (default) or `ClientIP`.
+    /// A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SessionAffinity")]
     pub session_affinity: Option<SessionAffinity>,
 
-    /// Whether the Service has IPv4 and IPv6 addresses: `SingleStack` (Kubernetes' default), `PreferDualStack` where the cluster
-    /// has both, or `RequireDualStack`.
+    /// Whether the Service has IPv4 and IPv6 addresses: `SingleStack` (default), `PreferDualStack` where the cluster
+    /// has both, or `RequireDualStack`. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "IpFamilyPolicy")]
     pub ip_family_policy: Option<IpFamilyPolicy>,
 
     /// Which pods are preferred: `PreferClose` or `PreferSameZone` those of the client's zone, `PreferSameNode` those of its node (the
-    /// last two from Kubernetes 1.34). Default: none.
+    /// last two from Kubernetes 1.34). Default: none. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TrafficDistribution")]
     pub traffic_distribution: Option<TrafficDistribution>,
 
     /// Which load balancer implementation serves the Service, as `example.com/internal`. Default: the cloud's. Only for
-    /// `LoadBalancer`, and cannot change while the type is `LoadBalancer`.
+    /// `LoadBalancer`; cannot change while the type is that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 317),
@@ -81,7 +88,7 @@ pub struct ServiceSpec {
     pub load_balancer_class: Option<String>,
 
     /// The client addresses that the load balancer lets in, at most 64 in CIDR notation, as `192.0.2.0/24`. Default: all. Only for
-    /// `LoadBalancer`, where the cloud supports it.
+    /// `LoadBalancer`, where the cloud supports it. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = rules::source_ranges())]

@@ -17,7 +17,7 @@ pub struct EchoClusterStatus {
     #[serde(default)]
     pub replicas: i32,
 
-    /// Pods that answer.
+    /// Pods that answer: their readiness probe succeeds.
     #[serde(default)]
     pub ready_replicas: i32,
 
@@ -25,7 +25,7 @@ pub struct EchoClusterStatus {
     #[serde(default)]
     pub updated_replicas: i32,
 
-    /// Pods that have answered for long enough to be counted on.
+    /// Pods that have answered for `spec.rollout.minReadySeconds`, which is what `Ready` counts.
     #[serde(default)]
     pub available_replicas: i32,
 
@@ -37,12 +37,13 @@ pub struct EchoClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 
-    /// The image that the echo servers are told to run.
+    /// The image that the echo servers are told to run. During a rolling update, older pods run another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 
     /// `Ready`: as many echo servers answer as are asked for. `Progressing`: work is on its way.
-    /// `Degraded`: something is wrong that a person may have to mend; the message says what.
+    /// `Degraded`: something is wrong that a person may have to mend; the message says what, and what to do. The reasons are in
+    /// docs/reference.md.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

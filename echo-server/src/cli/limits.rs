@@ -1,0 +1,95 @@
+//! The flags of what is answered and how much is taken on. The operator passes those that an
+//! EchoCluster sets.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Refusal;
+use crate::limits::Limits;
+use crate::protocol::line::{PREFIX, Rules};
+
+/// The flags, with the bounds of an EchoCluster's fields.
+#[derive(Debug, Args)]
+pub(super) struct LimitArgs {
+    /// What stands before every answered line; at most 256 bytes without a line break
+    #[arg(long, value_name = "TEXT", env = "ECHO_LINE_PREFIX", default_value = PREFIX)]
+    line_prefix: String,
+
+    /// Longest line in bytes without its end, 0 to 1073741824; 0: any. A longer one is answered as
+    /// far as that, then the connection ends
+    #[arg(
+        long,
+        value_name = "COUNT",
+        env = "ECHO_MAX_LINE_BYTES",
+        default_value = "0"
+    )]
+    #[arg(value_parser = whole_number(0, 1 << 30))]
+    max_line_bytes: u32,
+
+    /// Connections open at once, 1 to 1000000. One more is accepted and closed at once
+    #[arg(long, value_name = "COUNT", env = "ECHO_MAX_CONNECTIONS")]
+    #[arg(default_value = "10000", value_parser = whole_number(1, 1_000_000))]
+    max_connections: u32,
+
+    /// Connections open at once of one client, which is an IPv4 address or an IPv6 network of 64
+    /// bits, 0 to 1000000; 0: no limit. One more is accepted and closed at once
+    #[arg(long, value_name = "COUNT", env = "ECHO_MAX_CONNECTIONS_PER_CLIENT")]
+    #[arg(default_value = "0", value_parser = whole_number(0, 1_000_000))]
+    max_connections_per_client: u32,
+
+    /// Seconds without a byte, 0 to 86400, after which (or up to an eighth later) a connection that
+    /// has taken its answers is closed; 0: never
+    #[arg(long, value_name = "SECONDS", env = "ECHO_IDLE_TIMEOUT_SECONDS")]
+    #[arg(default_value = "300", value_parser = whole_number(0, 86_400))]
+    idle_timeout_seconds: u32,
+
+    /// Seconds, 0 to 3600, after which (or up to an eighth later) a connection is reset whose
+    /// client takes nothing of its answers; 0: never
+    #[arg(long, value_name = "SECONDS", env = "ECHO_WRITE_TIMEOUT_SECONDS")]
+    #[arg(default_value = "30", value_parser = whole_number(0, 3_600))]
+    write_timeout_seconds: u32,
+}
+
+impl LimitArgs {
+    /// Gives the protocol's rules. The prefix is checked here rather than by clap, which would
+    /// print a line break as it is.
+    pub(super) fn rules(&self) -> Result<Rules, Refusal> {
+        Rules::new(&self.line_prefix, self.max_line_bytes).map_err(|allowed| {
+            let found = self.line_prefix.escape_debug();
+            Refusal::bad_usage(format!(
+                "invalid value '{found}' for '--line-prefix <TEXT>': {allowed}"
+            ))
+        })
+    }
+
+    /// Gives the limits.
+    pub(super) fn limits(&self) -> Limits {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let unless_zero = |number: u32| Some(number).filter(|number| *number > 0);
+        Limits {
+            max_connections: count(self.max_connections),
+            max_connections_per_client: unless_zero(self.max_connections_per_client).map(count),
+            idle_timeout: unless_zero(self.idle_timeout_seconds).map(seconds),
+            write_timeout: unless_zero(self.write_timeout_seconds).map(seconds),
+        }
+    }
+}
+
+/// Turns a flag's number into a count.
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// Reads a number within bounds, or words what it may be.
+pub(super) fn whole_number(
+    least: u32,
+    most: u32,
+) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let number = text.parse().ok();
+        number
+            .filter(|number| (least..=most).contains(number))
+            .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
+    }
+}

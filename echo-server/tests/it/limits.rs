@@ -1,0 +1,142 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "one test is about what happens for a while: nothing"
+)]
+//! What happens at each limit, and how it is counted.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::running::{Program, connect, expect, ping, read_to_end, request, wait_until};
+
+/// Reads a metric's number for one reason.
+fn number(server: &Program, metric: &str, reason: &str) -> u64 {
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let end = format!("reason=\"{reason}\"}} ");
+    let lines = body.lines().filter(|line| line.starts_with(metric));
+    let mut numbers = lines.filter_map(|line| line.split_once(&end));
+    numbers.next().expect(&body).1.parse().unwrap()
+}
+
+fn rejected(server: &Program, reason: &str) -> u64 {
+    number(server, "echo_connections_rejected_total{", reason)
+}
+
+fn closed(server: &Program, reason: &str) -> u64 {
+    number(server, "echo_connections_closed_total{", reason)
+}
+
+/// Tells whether the server has closed a new connection at once.
+fn is_turned_away(mut stream: TcpStream) -> bool {
+    match stream.read(&mut [0; 8]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn the_prefix_can_be_chosen_and_readiness_knows_it() {
+    let server = Program::start_flags(&["--line-prefix=-> ", "--max-line-bytes=1"]);
+    let mut stream = connect(server.address);
+    stream.write_all(b"a\n").unwrap();
+    expect(&stream, b"-> a\n");
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+}
+
+#[test]
+fn one_connection_too_many_is_closed_at_once_and_the_server_stays_ready() {
+    let server = Program::start_flags(&["--max-connections=2"]);
+    let clients = [(); 2].map(|()| connect(server.address));
+    for client in &clients {
+        ping(client, "served");
+    }
+    for turned_away in 1..=3 {
+        assert!(is_turned_away(connect(server.address)));
+        assert_eq!(rejected(&server, "max_connections"), turned_away);
+        assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+    }
+    drop(clients);
+    wait_until("both places are free", || closed(&server, "none") == 2);
+    ping(&connect(server.address), "served again");
+}
+
+#[test]
+fn a_client_with_too_many_connections_is_turned_away_and_others_are_not() {
+    let server = Program::start_flags(&["--max-connections-per-client=1"]);
+    let first = connect(server.address);
+    ping(&first, "served");
+    assert!(is_turned_away(connect(server.address)));
+    assert_eq!(rejected(&server, "max_connections_per_client"), 1);
+    assert_eq!(rejected(&server, "max_connections"), 0);
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+    let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    other
+        .bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into())
+        .unwrap();
+    other.connect(&server.address.into()).unwrap();
+    ping(&other.into(), "another client");
+    drop(first);
+    wait_until("both places are free", || closed(&server, "none") == 2);
+    ping(&connect(server.address), "served again");
+}
+
+#[test]
+fn an_idle_connection_sees_the_end_of_output() {
+    let server = Program::start_flags(&["--idle-timeout-seconds=1"]);
+    let stream = connect(server.address);
+    ping(&stream, "hello");
+    assert_eq!(read_to_end(&stream), b"");
+    assert_eq!(closed(&server, "idle_timeout"), 1);
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_reset() {
+    let server = Program::start_flags(&["--write-timeout-seconds=1"]);
+    let mut stream = connect(server.address);
+    let end = loop {
+        if let Err(error) = stream.write_all(&[b'\n'; 8192]) {
+            break error.kind();
+        }
+    };
+    assert_eq!(end, ErrorKind::ConnectionReset);
+    assert_eq!(closed(&server, "write_timeout"), 1);
+}
+
+#[test]
+fn a_line_too_long_is_answered_so_far_and_the_connection_ends() {
+    let server = Program::start_flags(&["--max-line-bytes=5"]);
+    let mut stream = connect(server.address);
+    stream.write_all(b"12345\r\n123456\nmore\n").unwrap();
+    assert_eq!(
+        read_to_end(&stream),
+        b"Server received: 12345\nServer received: 12345"
+    );
+    drop(stream);
+    wait_until("it is counted", || closed(&server, "max_line_bytes") == 1);
+}
+
+#[test]
+fn descriptors_are_raised_to_what_the_system_allows() {
+    let server = Program::start_after("ulimit -Sn 40", &[]);
+    let clients: Vec<_> = (0..100).map(|_| connect(server.address)).collect();
+    for client in &clients {
+        ping(client, "served");
+    }
+}
+
+#[test]
+fn idle_connections_wake_nobody() {
+    let server = Program::start_flags(&[]);
+    let clients: Vec<_> = (0..200).map(|_| connect(server.address)).collect();
+    for client in &clients {
+        ping(client, "served");
+    }
+    let (before, begin) = (server.wake_ups(), Instant::now());
+    wait_until("a while has passed", || {
+        begin.elapsed() >= Duration::from_secs(2)
+    });
+    assert!(server.wake_ups() - before <= 1); // the last answer's may come late
+}
