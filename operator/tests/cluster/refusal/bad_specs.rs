@@ -93,10 +93,15 @@ fn bad_listener_lists() -> Vec<BadSpec> {
         json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2000, "servicePort": 1}]);
     let same_service_port =
         json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2001, "servicePort": 2000}]);
+    let same_name = json!([{"name": "a", "port": 2000}, {"name": "a", "port": 2001}]);
     let same_written = json!([{"name": "a", "port": 2000, "servicePort": 1}, {"name": "b", "port": 2001, "servicePort": 1}]);
     let service_port =
         "two listeners have the same Service port; give each listener a servicePort of its own";
     [
+        (
+            same_name,
+            "two listeners have the same name; give each listener a name of its own",
+        ),
         (
             same_port,
             "two listeners have the same port; give each listener a port of its own",
