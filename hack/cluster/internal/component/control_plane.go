@@ -71,7 +71,7 @@ func ControllerManager(l layout.Layout) Component {
 		"--kube-api-burst=1000",
 		"--concurrent-deployment-syncs=20",
 		"--node-monitor-period=1s",
-		"--node-monitor-grace-period=10s",
+		"--node-monitor-grace-period=20s",
 		"--horizontal-pod-autoscaler-sync-period=2s",
 		"--horizontal-pod-autoscaler-downscale-stabilization=10s",
 		"--horizontal-pod-autoscaler-cpu-initialization-period=10s",

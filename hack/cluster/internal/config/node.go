@@ -38,8 +38,9 @@ func kubelet(l layout.Layout, n layout.Node) kubeletconfig.KubeletConfiguration 
 		ClusterDNS:     []string{layout.DNSServiceIP.String()},
 		ResolverConfig: new(resolverFile(l)),
 
-		// A lease is renewed after a quarter of its duration: every 2 s, well within the controller manager's 10 s of grace.
-		NodeLeaseDurationSeconds:  8,
+		// A lease is renewed after a quarter of its duration: every 4 s, which a busy machine may miss four times in the
+		// controller manager's 20 s of grace.
+		NodeLeaseDurationSeconds:  16,
 		NodeStatusUpdateFrequency: metav1.Duration{Duration: 2 * time.Second},
 		NodeStatusReportFrequency: metav1.Duration{Duration: time.Minute},
 		KubeAPIQPS:                new(int32(200)),
