@@ -11,7 +11,7 @@ export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
 
-.PHONY: help setup fmt lint verify test unit-test cluster-test bench-echo crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
+.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -24,6 +24,9 @@ demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
 
 test: setup ## Run all tests; the last line counts them
 	@hack/test.sh unit cluster
+
+test-long: setup ## Run the test of generated changes with 10,000 of them, on a cluster; takes half an hour
+	@hack/test.sh long
 
 unit-test: ## Run the tests that need no cluster
 	@hack/test.sh unit

@@ -5,6 +5,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 say "Rust: format, lints, documents"
 cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets -- --deny warnings
+cargo clippy --locked --package operator --test cluster -- --deny warnings # no part of "all targets", since `cargo test` alone leaves it out
 RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --quiet
 
 say "Tiers: pure modules use nothing of the outer ones"

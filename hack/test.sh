@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests named, `unit` and `cluster`, and ends with one line that counts them: `12 passed, 0 failed`.
+# Runs the tests named, `unit`, `cluster` and `long`, and ends with one line that counts them: `12 passed, 0 failed`.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 results=target/test-results.log
@@ -76,9 +76,17 @@ cluster() {
   tests cargo test --locked --workspace --test cluster -- --test-threads=8
 }
 
+# The seed is printed; ECHO_OPERATOR_TEST_SEED repeats a run.
+long() {
+  prepare_cluster
+  hack/deploy.sh apply
+  say "10,000 generated changes"
+  ECHO_OPERATOR_TEST_TRANSITIONS=10000 tests cargo test --locked --package operator --test cluster any_change -- --nocapture
+}
+
 for kind in "${@:-unit}"; do
   case $kind in
-    unit | cluster) "$kind" ;;
-    *) fail "there are unit and cluster tests, not $kind" ;;
+    unit | cluster | long) "$kind" ;;
+    *) fail "there are unit, cluster and long tests, not $kind" ;;
   esac
 done

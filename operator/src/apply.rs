@@ -7,6 +7,8 @@
 mod child;
 pub mod contention;
 pub mod outcome;
+mod pause;
+mod remove;
 mod replace;
 mod request;
 

@@ -84,7 +84,7 @@ pub async fn attempt(
         Ok(reconcile(&cluster, &attempts.context, is_failing).await?)
     });
     let result = match guarded(pass).await {
-        Err(Error::Apply(error)) if error.is_not_found() => Ok(Outcome::Applied), // deleted meanwhile
+        Err(Error::Apply(error)) if error.is_end_of_cluster() => Ok(Outcome::Applied), // deleted meanwhile
         result => result,
     };
     attempts

@@ -5,6 +5,7 @@
     reason = "the watches are where the operator reads from"
 )]
 
+mod backoff;
 pub mod listing;
 pub mod pods;
 
@@ -18,7 +19,8 @@ use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 
-pub use self::listing::{Listing, WatchEnded};
+pub use self::backoff::patient;
+pub use self::listing::{Listing, Need, WatchEnded};
 pub use self::pods::Pods;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::outcome::Child;
@@ -61,7 +63,7 @@ pub struct Cache<K: Resource<DynamicType = ()> + 'static> {
 }
 
 impl Caches {
-    /// Waits until every kind has been listed once, or is known not to be served.
+    /// Waits until every kind has been listed once, or is known to be one that cannot be and that is not needed.
     ///
     /// # Errors
     /// [`WatchEnded`].
@@ -102,33 +104,38 @@ impl Caches {
 /// Returns the Deployment that an autoscaler scales, if it is one.
 pub fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<&String> {
     let target = &autoscaler.spec.as_ref()?.scale_target_ref;
-    (target.kind == "Deployment").then_some(&target.name)
+    let api_version = target.api_version.as_deref().unwrap_or_default();
+    (target.kind == "Deployment" && api_version.starts_with("apps/")).then_some(&target.name)
 }
 
 /// Watches a kind in all namespaces: what `selector` selects, or everything. Returns the cache, and the stream of objects that were touched,
 /// which must be polled for the cache to follow.
 pub fn watch_children<K: Child>(
     client: Client,
+    need: Need,
     selector: Option<&str>,
-) -> (
-    Cache<K>,
-    impl Stream<Item = watcher::Result<K>> + Send + 'static,
-) {
+) -> (Cache<K>, impl Stream<Item = K> + Send + 'static) {
     let mut relist = Relist::default();
     let config = watcher::Config {
         label_selector: selector.map(ToOwned::to_owned),
         ..config()
     };
     let events = watcher(Api::<K>::all(client), config)
-        .default_backoff()
+        .backoff(patient())
         .modify(reduce)
         .flat_map(move |event| futures::stream::iter(relist.complete(event)));
-    let (cache, events) = keep(events);
-    (cache, drop_errors(events.touched_objects()))
+    let (cache, events) = keep(need, events);
+    // The watch tries again by itself, and its listing has logged the error.
+    let touched = events.touched_objects();
+    (
+        cache,
+        touched.filter_map(|item| std::future::ready(item.ok())),
+    )
 }
 
 /// Keeps what a watch tells of in a cache, and passes it on.
 pub fn keep<K>(
+    need: Need,
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
 ) -> (
     Cache<K>,
@@ -138,17 +145,9 @@ where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
     let (store, writer) = reflector::store();
-    let (listing, note) = Listing::of::<K>();
+    let (listing, note) = Listing::of::<K>(need);
     let kept = events.reflect(writer).inspect(note);
     (Cache { store, listing }, kept)
-}
-
-/// Drops the errors of a watch, which its [`Listing`] has logged. The watch tries again by itself; an error that reached the controller
-/// would make it wait with the triggers of all other kinds too.
-pub fn drop_errors<T: Send + 'static>(
-    touched: impl Stream<Item = watcher::Result<T>> + Send + 'static,
-) -> impl Stream<Item = watcher::Result<T>> + Send + 'static {
-    touched.filter(|item| std::future::ready(item.is_ok()))
 }
 
 /// Returns how every watch of the operator is made.

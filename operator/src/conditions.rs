@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 /// The types of condition of an EchoCluster. What is said of each and of each reason is printed in docs/reference.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum ConditionType {
-    /// As many echo servers answer as are asked for. It holds through a rolling update that keeps the count.
+    /// As many echo servers are available as are asked for. It holds through a rolling update that keeps the count.
     Ready,
     /// Work is on its way: children are being written, or pods started, replaced or removed.
     Progressing,
@@ -52,12 +52,12 @@ pub enum Reason {
     Paused,
     /// `Degraded=True`, and `Ready=False` while echo servers are missing: a resource quota of the namespace is used up.
     QuotaExceeded,
-    /// `Ready=True`: all echo servers answer, and are of the newest form.
+    /// `Ready=True`: all echo servers are available, and are of the newest form.
     Ready,
     /// `Progressing=True`, `Ready=Unknown` at first: the children are being brought to their desired form. `Ready=False`: an older
     /// object of the same name has to go first.
     Reconciling,
-    /// `Ready=False`: fewer echo servers answer than are asked for. `Degraded=True`: no node takes the pods, their containers
+    /// `Ready=False`: fewer echo servers are available than are asked for. `Degraded=True`: no node takes the pods, their containers
     /// cannot be started, or a rollout makes no progress for `spec.rollout.progressDeadlineSeconds`.
     ReplicasUnavailable,
     /// `Degraded=True`, `Ready=False`: a request to the API server fails again and again. What runs goes on running.

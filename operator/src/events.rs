@@ -81,11 +81,14 @@ impl Event {
         let Some(ready) = is_true(after, "Ready") else {
             return events;
         };
-        let has_rolled_out = reason(before, "Progressing") == Some("RollingOut")
-            && reason(after, "Progressing") == Some("Settled");
-        if is_true(before, "Ready").is_none() {
-            events.push(Self::of(EventType::Normal, ready));
-        } else if has_rolled_out {
+        let was_known = find(before, "Ready").is_some_and(|ready| ready.status != "Unknown");
+        let is_settled = reason(after, "Progressing") == Some("Settled");
+        // While a rollout takes its steps, Ready may come and go with each.
+        let has_come = is_true(before, "Ready").is_none() && (is_settled || !was_known);
+        if has_come {
+            events.push(Self::normal("Ready", ready.message.clone()));
+        }
+        if was_known && is_settled && reason(before, "Progressing") == Some("RollingOut") {
             let note = format!(
                 "All {} echo servers are of the newest form.",
                 after.replicas
@@ -175,22 +178,23 @@ mod tests {
 
     use super::*;
 
-    fn status(ready: &str, reason: &str, degraded: &str) -> EchoClusterStatus {
-        let condition = |type_: &str, status: &str, reason: &str| {
+    fn status(ready: &str, progressing: &str, degraded: &str) -> EchoClusterStatus {
+        let condition = |type_: &str, text: &str| {
+            let (status, reason) = text.split_once('/').unwrap();
             json!({"type": type_, "status": status, "reason": reason, "message": "m",
                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
         };
-        let wrong = if degraded == "True" {
-            reason
-        } else {
-            "AsExpected"
-        };
         let conditions = [
-            condition("Ready", ready, "RollingOut"),
-            condition("Degraded", degraded, wrong),
+            condition("Ready", ready),
+            condition("Progressing", progressing),
+            condition("Degraded", degraded),
         ];
         serde_json::from_value(json!({ "conditions": conditions })).unwrap()
     }
+
+    const WELL: &str = "False/AsExpected";
+    const SETTLED: &str = "False/Settled";
+    const ROLLING: &str = "True/RollingOut";
 
     fn told(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<String> {
         let events = Event::of_transition(before, after);
@@ -199,16 +203,26 @@ mod tests {
 
     #[test]
     fn getting_ready_is_told_once() {
-        let before = status("False", "RollingOut", "False");
-        let after = status("True", "Ready", "False");
-        assert_eq!(told(&before, &after), ["RollingOut"]);
+        let before = status("Unknown/Reconciling", "True/Reconciling", WELL);
+        let after = status("True/Ready", SETTLED, WELL);
+        assert_eq!(told(&before, &after), ["Ready"]);
         assert_eq!(told(&after, &after), [""; 0]);
     }
 
     #[test]
+    fn a_rollout_is_told_once_however_often_ready_comes_and_goes() {
+        let down = status("False/RollingOut", ROLLING, WELL);
+        let up = status("True/RollingOut", ROLLING, WELL);
+        let end = status("True/Ready", SETTLED, WELL);
+        assert_eq!(told(&down, &up), [""; 0]);
+        assert_eq!(told(&up, &end), ["RolledOut"]);
+        assert_eq!(told(&down, &end), ["Ready", "RolledOut"]);
+    }
+
+    #[test]
     fn a_new_trouble_is_told_once_and_so_is_its_end() {
-        let well = status("True", "Ready", "False");
-        let stuck = status("True", "ReplicasUnavailable", "True");
+        let well = status("True/Ready", SETTLED, WELL);
+        let stuck = status("True/Ready", SETTLED, "True/ReplicasUnavailable");
         assert_eq!(told(&well, &stuck), ["ReplicasUnavailable"]);
         assert_eq!(told(&stuck, &stuck), [""; 0]);
         assert_eq!(told(&stuck, &well), ["Recovered"]);
@@ -216,9 +230,9 @@ mod tests {
 
     #[test]
     fn an_echo_cluster_that_is_degraded_still_tells_that_it_is_ready() {
-        let before = status("False", "NotServed", "True");
-        let after = status("True", "NotServed", "True");
-        assert_eq!(told(&before, &after), ["RollingOut"]);
+        let before = status("False/ReplicasUnavailable", SETTLED, "True/NotServed");
+        let after = status("True/Ready", SETTLED, "True/NotServed");
+        assert_eq!(told(&before, &after), ["Ready"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `Applied → Observed`: what is known of the children, as plain numbers and words.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 
 use crate::apply::outcome::{Change, Obstacle};
@@ -9,7 +11,7 @@ use crate::pod_trouble::PodTrouble;
 /// What a pass found, without Kubernetes' types.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// The Deployment, unless it could not be brought to its desired form.
+    /// The Deployment as it is, whether or not it could be brought to its desired form.
     pub deployment: Option<ObservedDeployment>,
     /// Children whose name somebody else's object has.
     pub names_taken: Vec<Obstacle>,
@@ -59,6 +61,8 @@ pub struct ObservedDeployment {
 /// What goes on around the children.
 #[derive(Debug, Default)]
 pub struct Surroundings {
+    /// The Deployment as it was last seen, if it is ours.
+    pub deployment: Option<Arc<Deployment>>,
     /// What hinders the pods most.
     pub pod_trouble: Option<PodTrouble>,
     /// Somebody else's HorizontalPodAutoscaler that scales the Deployment.
@@ -88,9 +92,9 @@ pub fn observe(applied: Applied, surroundings: Surroundings) -> Observed {
     observed.note(pod_disruption_budget);
     observed.note(horizontal_pod_autoscaler);
     observed.note(pod_monitor);
-    observed.deployment = observed
-        .note(deployment)
-        .map(|deployment| observe_deployment(&deployment));
+    let written = observed.note(deployment);
+    let seen = surroundings.deployment.as_deref();
+    observed.deployment = written.as_ref().or(seen).map(observe_deployment);
     observed
 }
 
@@ -121,28 +125,36 @@ impl Observed {
     }
 }
 
-fn observe_deployment(deployment: &Deployment) -> ObservedDeployment {
+/// Reads what a Deployment says.
+pub fn observe_deployment(deployment: &Deployment) -> ObservedDeployment {
     let status = deployment.status.clone().unwrap_or_default();
     let conditions = status.conditions.unwrap_or_default();
     let find = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_);
     let reason = |condition: &DeploymentCondition| condition.reason.clone().unwrap_or_default();
-    let message = |condition: &DeploymentCondition| condition.message.clone().unwrap_or_default();
     let progressing = find("Progressing");
     ObservedDeployment {
         is_known: status.observed_generation.is_some(),
         is_up_to_date: status.observed_generation >= deployment.metadata.generation,
         is_complete: progressing.is_some_and(|found| reason(found) == "NewReplicaSetAvailable"),
-        stuck: progressing
-            .filter(|found| found.status == "False")
-            .map(message),
+        stuck: progressing.and_then(stuck),
         pods_refused: find("ReplicaFailure")
             .filter(|found| found.status == "True")
-            .map(message),
+            .map(|found| found.message.clone().unwrap_or_default()),
         replicas: status.replicas.unwrap_or_default(),
         ready_replicas: status.ready_replicas.unwrap_or_default(),
         updated_replicas: status.updated_replicas.unwrap_or_default(),
         available_replicas: status.available_replicas.unwrap_or_default(),
     }
+}
+
+/// Tells why a rollout does not go on. `kubectl rollout pause` is told too, since the next change would never reach the pods.
+fn stuck(progressing: &DeploymentCondition) -> Option<String> {
+    let is_paused = progressing.reason.as_deref() == Some("DeploymentPaused");
+    if is_paused {
+        return Some("it is paused, which `kubectl rollout resume` ends.".to_owned());
+    }
+    let message = progressing.message.clone().unwrap_or_default();
+    (progressing.status == "False").then_some(message)
 }
 
 #[cfg(test)]
@@ -176,5 +188,37 @@ mod tests {
         ]}));
         assert_eq!(observed.pods_refused.as_deref(), Some("exceeded quota"));
         assert_eq!(observed.stuck.as_deref(), Some("too late"));
+    }
+
+    #[test]
+    fn a_deployment_that_somebody_has_paused_is_stuck() {
+        let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
+            {"type": "Progressing", "status": "Unknown", "reason": "DeploymentPaused", "message": "Deployment is paused"},
+        ]}));
+        assert!(observed.stuck.unwrap().contains("kubectl rollout resume"));
+    }
+
+    #[test]
+    fn a_deployment_that_is_refused_still_tells_how_many_pods_it_has() {
+        let live = json!({"metadata": {"name": "hello", "generation": 1}, "spec": {"selector": {}, "template": {}}, "status": {"readyReplicas": 1}});
+        let seen: Deployment = serde_json::from_value(live).unwrap();
+        let applied = Applied {
+            deployment: Outcome::Refused(Obstacle {
+                child: "Deployment hello".to_owned(),
+                message: "no".to_owned(),
+            }),
+            service: Outcome::Absent(None),
+            headless_service: Outcome::Absent(None),
+            pod_disruption_budget: Outcome::Absent(None),
+            network_policy: Outcome::Absent(None),
+            horizontal_pod_autoscaler: Outcome::Absent(None),
+            pod_monitor: Outcome::Absent(None),
+        };
+        let surroundings = Surroundings {
+            deployment: Some(Arc::new(seen)),
+            ..Surroundings::default()
+        };
+        let observed = observe(applied, surroundings);
+        assert_eq!(observed.deployment.unwrap().ready_replicas, 1);
     }
 }

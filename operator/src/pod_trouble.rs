@@ -42,12 +42,13 @@ const START_REASONS: [&str; 5] = [
     "PreStartHookError",
 ];
 
-/// Finds what hinders a pod, unless it is on its way out.
+/// Finds what hinders a pod, unless it is on its way out or has ended, as an evicted one has, which stays to be looked at.
 pub fn pod_trouble(pod: &Pod) -> Option<PodTrouble> {
-    if pod.metadata.deletion_timestamp.is_some() {
+    let status = pod.status.as_ref()?;
+    let has_ended = matches!(status.phase.as_deref(), Some("Failed" | "Succeeded"));
+    if has_ended || pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let status = pod.status.as_ref()?;
     let container = status
         .container_statuses
         .iter()
@@ -87,7 +88,11 @@ fn container_trouble(container: &ContainerStatus) -> Option<PodTrouble> {
     crash(container).map(|message| trouble(PodTroubleKind::CrashLoop, &message))
 }
 
-/// Tells how a container ends again and again. Between two ends it runs for a while, without ever being ready; that is no cure.
+/// The reason with which the kubelet tells of a container that its node has lost, as by a restart of the node.
+const LOST: &str = "ContainerStatusUnknown";
+
+/// Tells how a container ends again and again. Between two ends it runs for a while without passing its startup probe; that is no cure.
+/// One that has passed it and is not ready has another trouble.
 fn crash(container: &ContainerStatus) -> Option<String> {
     let state = container.state.as_ref()?;
     let last = container
@@ -95,8 +100,18 @@ fn crash(container: &ContainerStatus) -> Option<String> {
         .as_ref()
         .and_then(|state| state.terminated.as_ref());
     let ended = state.terminated.as_ref().or(last)?;
-    let is_failing = !container.ready && container.restart_count > 0;
-    is_failing.then(|| words(ended))
+    let waiting = state.waiting.as_ref();
+    let waits =
+        waiting.is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
+    let is_lost = ended
+        .reason
+        .as_deref()
+        .is_some_and(|reason| [LOST, "Unknown"].contains(&reason));
+    let ends_again = container.restart_count > 1
+        && !container.ready
+        && container.started != Some(true)
+        && !is_lost;
+    (waits || ends_again).then(|| words(ended))
 }
 
 fn words(ended: &ContainerStateTerminated) -> String {
@@ -172,6 +187,33 @@ mod tests {
             Some((PodTroubleKind::CrashLoop, "OOMKilled, exit code 137".into()))
         );
         assert_eq!(told(&waiting), told(&running));
+    }
+
+    #[test]
+    fn a_server_that_has_started_since_is_not_told_to_end_again_and_again() {
+        let ended = json!({"terminated": {"exitCode": 137, "reason": "OOMKilled"}});
+        let unready = json!({"state": {"running": {}}, "lastState": ended, "restartCount": 3, "started": true});
+        assert_eq!(told(&unready), None);
+    }
+
+    #[test]
+    fn a_first_start_after_an_end_or_after_the_nodes_is_no_crash_loop() {
+        let ended = json!({"terminated": {"exitCode": 1, "reason": "Error"}});
+        let once = json!({"state": {"running": {}}, "lastState": ended, "restartCount": 1, "started": false});
+        assert_eq!(told(&once), None);
+        let lost = json!({"terminated": {"exitCode": 255, "reason": "Unknown"}});
+        let anew = json!({"state": {"running": {}}, "lastState": lost, "restartCount": 4, "started": false});
+        assert_eq!(told(&anew), None);
+    }
+
+    #[test]
+    fn a_pod_that_was_evicted_is_no_trouble_for_those_that_are_left() {
+        let ended = json!({"terminated": {"exitCode": 137, "reason": "Error"}});
+        let container = json!({"name": "echo-server", "image": "", "imageID": "", "ready": false, "restartCount": 3, "state": ended});
+        let status =
+            json!({"phase": "Failed", "reason": "Evicted", "containerStatuses": [container]});
+        let pod = json!({"metadata": {}, "status": status});
+        assert_eq!(pod_trouble(&serde_json::from_value(pod).unwrap()), None);
     }
 
     #[test]

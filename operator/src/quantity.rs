@@ -38,8 +38,9 @@ const MILLI: i128 = 1_000_000;
 #[error("write a number from 0 to 9E with an optional suffix, as in 250m, 0.5, 64Mi or 1e3")]
 pub struct NotAQuantity;
 
-/// Brings a quantity to canonical form: no fraction, nothing finer than a thousandth, the largest suffix that leaves a whole
-/// number.
+/// Brings a quantity to the one form of its amount: no fraction, nothing finer than a thousandth, the largest suffix that leaves a
+/// whole number, decimal or binary, whichever is shorter. The server would keep `64Mi` and `67108864` apart; here they must not be,
+/// or another notation of the same amount would write the child.
 ///
 /// # Errors
 /// [`NotAQuantity`] for text of another form, a negative amount, or one beyond the server's range.
@@ -48,12 +49,10 @@ pub fn canonical(text: &str) -> Result<String, NotAQuantity> {
         .find(|c: char| !matches!(c, '0'..='9' | '.' | '+'))
         .map_or((text, ""), |at| text.split_at(at));
     if let Some((_, exponent)) = BINARY.iter().find(|(name, _)| *name == suffix) {
-        let nanos = scaled(number, 9)?
-            .checked_mul(1 << exponent)
-            .ok_or(NotAQuantity)?;
-        return print(nanos, true);
+        let nanos = scaled(number, 9)?.checked_mul(1 << exponent);
+        return print(nanos.ok_or(NotAQuantity)?);
     }
-    print(scaled(number, 9 + decimal_exponent(suffix)?)?, false)
+    print(scaled(number, 9 + decimal_exponent(suffix)?)?)
 }
 
 fn decimal_exponent(suffix: &str) -> Result<i32, NotAQuantity> {
@@ -88,29 +87,28 @@ fn scaled(number: &str, exponent: i32) -> Result<i128, NotAQuantity> {
     digits.checked_mul(power).ok_or(NotAQuantity)
 }
 
-fn print(nanos: i128, binary: bool) -> Result<String, NotAQuantity> {
+fn print(nanos: i128) -> Result<String, NotAQuantity> {
     if nanos > i128::from(i64::MAX) * NANO {
         return Err(NotAQuantity);
     }
     let nanos = (nanos + MILLI - 1) / MILLI * MILLI;
+    let decimal =
+        DECIMAL.map(|(suffix, exponent)| (suffix, 10_i128.pow((exponent + 9).unsigned_abs())));
+    let binary = BINARY.map(|(suffix, exponent)| (suffix, NANO << exponent));
+    [with_suffix(nanos, &decimal), with_suffix(nanos, &binary)]
+        .into_iter()
+        .flatten()
+        .min_by_key(String::len)
+        .ok_or(NotAQuantity)
+}
+
+/// Writes an amount with the first suffix that leaves a whole number.
+fn with_suffix(nanos: i128, units: &[(&str, i128)]) -> Option<String> {
     if nanos == 0 {
-        return Ok("0".to_owned());
+        return Some("0".to_owned());
     }
-    if binary && nanos % NANO == 0 && nanos / NANO >= 1024 {
-        let whole = nanos / NANO;
-        for (suffix, exponent) in BINARY {
-            if whole % (1 << exponent) == 0 {
-                return Ok(format!("{}{suffix}", whole >> exponent));
-            }
-        }
-    }
-    for (suffix, exponent) in DECIMAL {
-        let unit = 10_i128.pow((exponent + 9).unsigned_abs());
-        if nanos % unit == 0 {
-            return Ok(format!("{}{suffix}", nanos / unit));
-        }
-    }
-    Err(NotAQuantity)
+    let (suffix, unit) = units.iter().find(|(_, unit)| nanos % unit == 0)?;
+    Some(format!("{}{suffix}", nanos / unit))
 }
 
 #[cfg(test)]
@@ -134,7 +132,10 @@ mod tests {
             ("1024Mi", "1Gi"),
             ("0.5Gi", "512Mi"),
             ("1.5Ki", "1536"),
-            ("67108864", "67108864"),
+            ("67108864", "64Mi"),
+            ("67108864000m", "64Mi"),
+            ("62500Ki", "64M"),
+            ("0.128G", "128M"),
             ("1000k", "1M"),
             ("3E", "3E"),
             ("0", "0"),
@@ -147,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_canonical_form_is_its_own_canonical_form() {
-        for text in ["1", "100m", "64Mi", "1k", "1536", "1m", "3E", "7Ei"] {
+        for text in ["1", "100m", "64Mi", "64M", "1k", "1536", "1m", "3E", "7Ei"] {
             assert_eq!(canonical(text).as_deref(), Ok(text));
         }
     }

@@ -4,18 +4,22 @@
     reason = "the pass hands the time to the pure steps"
 )]
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
+use kube::runtime::reflector::ObjectRef;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::{Applier, Error};
 use crate::desired::desired;
-use crate::observe::{Observed, Surroundings, observe};
+use crate::observe::{Observed, Surroundings, observe, observe_deployment};
 use crate::plan::{InvalidSpec, Owner, Plan, owner, plan};
 use crate::report::{Report, Reporter};
 use crate::status::{failing, first_status, invalid, is_too_early_to_tell, status};
+use crate::verdict::is_ours;
 
 /// What a pass works with.
 pub struct Context {
@@ -52,7 +56,8 @@ pub async fn reconcile(
         Ok(cluster) => cluster,
         Err(undecodable) => {
             let report = context.reporter.report_unreadable(undecodable).await?;
-            return refuse(report, &owner(cluster), &unreadable(&undecodable.error)).await;
+            let error = unreadable(&undecodable.error);
+            return refuse(report, &owner(cluster), context, &error).await;
         }
     };
     if cluster.metadata.deletion_timestamp.is_some() {
@@ -61,7 +66,7 @@ pub async fn reconcile(
     let mut report = context.reporter.report(cluster, cluster.status.clone());
     let plan = match plan(cluster) {
         Ok(plan) => plan,
-        Err(error) => return refuse(report, &owner(cluster), &error).await,
+        Err(error) => return refuse(report, &owner(cluster), context, &error).await,
     };
     if report.told().observed_generation.is_none() {
         report.tell(first_status(&plan, Timestamp::now())).await?;
@@ -73,9 +78,8 @@ pub async fn reconcile(
     let now = Timestamp::now();
     if let Some(error) = observed.failure.take() {
         if is_failing && !error.is_conflict() {
-            report
-                .tell(failing(&plan, &error, report.told(), now))
-                .await?;
+            let status = failing(&plan, &error, &observed, report.told(), now);
+            report.tell(status).await?;
         }
         return Err(error);
     }
@@ -90,9 +94,17 @@ pub async fn reconcile(
 fn surroundings(plan: &Plan, context: &Context) -> Surroundings {
     let caches = &context.applier.caches;
     Surroundings {
+        deployment: seen_deployment(&plan.owner, context),
         pod_trouble: caches.pods.trouble(&plan.owner),
         rival_autoscaler: caches.rival_autoscaler(&plan.owner),
     }
+}
+
+/// Returns the Deployment as it was last seen, if it is ours.
+fn seen_deployment(owner: &Owner, context: &Context) -> Option<Arc<Deployment>> {
+    let key = ObjectRef::new(&owner.name).within(&owner.namespace);
+    let seen = context.applier.caches.deployments.store.get(&key);
+    seen.filter(|deployment| is_ours(owner, &**deployment))
 }
 
 /// Returns how old an EchoCluster is; one whose clock is ahead of ours is new.
@@ -116,9 +128,18 @@ fn outcome(observed: &Observed) -> Outcome {
 async fn refuse(
     mut report: Report<'_>,
     owner: &Owner,
+    context: &Context,
     error: &InvalidSpec,
 ) -> Result<Outcome, Error> {
-    let status = invalid(owner, error, report.told(), Timestamp::now());
+    let deployment = seen_deployment(owner, context);
+    let deployment = deployment.as_deref().map(observe_deployment);
+    let status = invalid(
+        owner,
+        error,
+        deployment.as_ref(),
+        report.told(),
+        Timestamp::now(),
+    );
     report.tell(status).await?;
     Ok(Outcome::Applied)
 }

@@ -22,21 +22,14 @@ pub fn status(
     previous: &EchoClusterStatus,
     now: Timestamp,
 ) -> EchoClusterStatus {
-    let deployment = observed
-        .deployment
-        .clone()
-        .unwrap_or_else(|| last_known(previous));
     let findings = findings::findings(plan, observed);
     EchoClusterStatus {
         observed_generation: Some(plan.owner.generation),
-        replicas: deployment.replicas,
-        ready_replicas: deployment.ready_replicas,
-        updated_replicas: deployment.updated_replicas,
-        available_replicas: deployment.available_replicas,
         selector: Some(labels::selector_text(&plan.owner.name)),
         address: address(plan),
         image: Some(plan.image.clone()),
         conditions: conditions::merge(&previous.conditions, findings, plan.owner.generation, now),
+        ..counted(observed.deployment.as_ref(), previous)
     }
 }
 
@@ -74,24 +67,26 @@ pub fn is_too_early_to_tell(
         && has(next, ConditionType::Degraded, "False")
 }
 
-/// Tells that a request fails again and again. What runs goes on running, so the numbers stay.
+/// Tells that a request fails again and again.
 pub fn failing(
     plan: &Plan,
     error: &Error,
+    observed: &Observed,
     previous: &EchoClusterStatus,
     now: Timestamp,
 ) -> EchoClusterStatus {
     let findings = findings::failing(error);
     EchoClusterStatus {
         conditions: conditions::merge(&previous.conditions, findings, plan.owner.generation, now),
-        ..previous.clone()
+        ..counted(observed.deployment.as_ref(), previous)
     }
 }
 
-/// Tells that the spec cannot be carried out. What runs goes on running, so the numbers stay.
+/// Tells that the spec cannot be carried out. What runs goes on running.
 pub fn invalid(
     owner: &Owner,
     error: &InvalidSpec,
+    deployment: Option<&ObservedDeployment>,
     previous: &EchoClusterStatus,
     now: Timestamp,
 ) -> EchoClusterStatus {
@@ -99,7 +94,7 @@ pub fn invalid(
     EchoClusterStatus {
         observed_generation: Some(owner.generation),
         conditions: conditions::merge(&previous.conditions, findings, owner.generation, now),
-        ..previous.clone()
+        ..counted(deployment, previous)
     }
 }
 
@@ -112,14 +107,15 @@ fn address(plan: &Plan) -> Option<String> {
     ))
 }
 
-/// Returns the numbers last told, for a pass that learned no new ones.
-fn last_known(previous: &EchoClusterStatus) -> ObservedDeployment {
-    ObservedDeployment {
-        replicas: previous.replicas,
-        ready_replicas: previous.ready_replicas,
-        updated_replicas: previous.updated_replicas,
-        available_replicas: previous.available_replicas,
-        ..ObservedDeployment::default()
+/// Returns the status last told with the numbers of now. Without a Deployment there are no pods.
+fn counted(deployment: Option<&ObservedDeployment>, told: &EchoClusterStatus) -> EchoClusterStatus {
+    let deployment = deployment.cloned().unwrap_or_default();
+    EchoClusterStatus {
+        replicas: deployment.replicas,
+        ready_replicas: deployment.ready_replicas,
+        updated_replicas: deployment.updated_replicas,
+        available_replicas: deployment.available_replicas,
+        ..told.clone()
     }
 }
 
@@ -214,7 +210,13 @@ mod tests {
             observed_generation: Some(1),
             ..EchoClusterStatus::default()
         };
-        let status = failing(&plan(&cluster).unwrap(), &error, &previous, now());
+        let status = failing(
+            &plan(&cluster).unwrap(),
+            &error,
+            &Observed::default(),
+            &previous,
+            now(),
+        );
         assert_eq!(status.observed_generation, Some(1));
         let ready = &status.conditions[0];
         assert_eq!(
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invalid_spec_keeps_the_numbers_of_what_still_runs() {
+    fn an_invalid_spec_tells_the_numbers_of_what_still_runs() {
         let mut cluster = echo_cluster();
         cluster.spec.replicas = -1;
         let error = plan(&cluster).unwrap_err();
@@ -233,12 +235,18 @@ mod tests {
             ready_replicas: 3,
             ..EchoClusterStatus::default()
         };
+        let seen = ObservedDeployment {
+            ready_replicas: 2,
+            ..ObservedDeployment::default()
+        };
         let owner = crate::plan::owner(&cluster);
-        let status = invalid(&owner, &error, &previous, now());
+        let told = |seen| invalid(&owner, &error, seen, &previous, now());
+        let status = told(Some(&seen));
         assert_eq!(
             (status.ready_replicas, status.observed_generation),
-            (3, Some(1))
+            (2, Some(1))
         );
+        assert_eq!(told(None).ready_replicas, 0);
         assert_eq!(status.conditions[0].reason, "InvalidSpec");
     }
 }

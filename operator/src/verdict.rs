@@ -138,7 +138,8 @@ fn is_predecessor(owner: &Owner, controller: &OwnerReference) -> bool {
         && controller.name == owner.name
 }
 
-fn generation<K: Resource>(live: &K) -> Option<i64> {
+/// Returns the generation of the EchoCluster that a child was written for.
+pub fn generation<K: Resource>(live: &K) -> Option<i64> {
     live.annotations().get(GENERATION_ANNOTATION)?.parse().ok()
 }
 

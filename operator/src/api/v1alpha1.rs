@@ -113,7 +113,8 @@ pub struct EchoClusterSpec {
     #[serde(default = "defaults::listeners")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
-        merge_strategy = ListMerge::Map(vec!["name".into()]),
+        merge_strategy = ListMerge::Atomic, // else the default would stay beside what is applied
+        validation = rules::unique_names(),
         validation = rules::unique_ports(),
         validation = rules::unique_service_ports(),
     )]

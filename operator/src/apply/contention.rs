@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use super::outcome::ChangeAction;
+use crate::plan::Owner;
 
 /// The first wait. It doubles each time, up to [`LONGEST`].
 const FIRST: Duration = Duration::from_secs(4);
@@ -42,16 +43,20 @@ struct Child {
     repairs: HashMap<String, u32>,
     /// What somebody fights over, and until when it is left to him.
     fight: Option<(String, Instant)>,
+    /// The EchoCluster's generation at which it was fought over.
+    generation: i64,
     waits: ExponentialBackoff,
     last: Instant,
 }
 
 impl Contention {
-    /// Returns what somebody fights over, while the child is not to be written.
-    pub(super) fn keeps_from_writing(&self, owner_uid: &str, child: &str) -> Option<String> {
+    /// Returns what somebody fights over, while the child is not to be written. What the user has changed since is written at once.
+    pub(super) fn keeps_from_writing(&self, owner: &Owner, child: &str) -> Option<String> {
         let children = self.lock();
-        let (field, until) = children.get(&key(owner_uid, child))?.fight.as_ref()?;
-        (Instant::now() < *until).then(|| field.clone())
+        let child = children.get(&key(&owner.uid, child))?;
+        let (field, until) = child.fight.as_ref()?;
+        let is_as_fought_over = child.generation == owner.generation;
+        (is_as_fought_over && Instant::now() < *until).then(|| field.clone())
     }
 
     /// Returns what somebody has fought over lately, although the child is as desired now.
@@ -65,7 +70,7 @@ impl Contention {
     /// Notes a write and what differed right after it. Returns what somebody fights over, if anybody does.
     pub(super) fn note(
         &self,
-        owner_uid: &str,
+        owner: &Owner,
         child: &str,
         action: &ChangeAction,
         difference: Option<String>,
@@ -80,13 +85,14 @@ impl Contention {
             | ChangeAction::Scaled { .. }
             | ChangeAction::Deleted => None,
         };
-        let key = key(owner_uid, child);
+        let key = key(&owner.uid, child);
         if difference.is_none() && repaired.is_none() {
             children.remove(&key);
             return None;
         }
         let child = children.entry(key).or_insert_with(|| Child::new(now));
         child.last = now;
+        child.generation = owner.generation;
         let again = repaired.and_then(|field| child.repair(field));
         let field = difference.or(again)?;
         let until = now + child.waits.next().unwrap_or(LONGEST);
@@ -104,6 +110,7 @@ impl Child {
         Self {
             repairs: HashMap::new(),
             fight: None,
+            generation: 0,
             waits: waits(),
             last: now,
         }
@@ -133,28 +140,48 @@ fn waits() -> ExponentialBackoff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::plan::owner as owner_of;
 
     const CHILD: &str = "Service hello";
 
+    fn owner(uid: &str, generation: i64) -> Owner {
+        Owner {
+            uid: uid.to_owned(),
+            generation,
+            ..owner_of(&echo_cluster())
+        }
+    }
+
     fn repair(contention: &Contention, difference: Option<&str>) -> Option<String> {
         let action = ChangeAction::Repaired("spec.type was \"NodePort\"".to_owned());
-        contention.note("uid", CHILD, &action, difference.map(ToOwned::to_owned))
+        contention.note(
+            &owner("uid", 1),
+            CHILD,
+            &action,
+            difference.map(ToOwned::to_owned),
+        )
     }
 
     #[test]
     fn a_child_that_was_changed_back_is_not_written_again_at_once() {
         let contention = Contention::default();
         repair(&contention, Some("spec.type was \"NodePort\""));
-        let kept = |uid: &str| contention.keeps_from_writing(uid, CHILD);
-        assert_eq!(kept("uid").as_deref(), Some("spec.type was \"NodePort\""));
-        assert_eq!(kept("another"), None);
+        let kept =
+            |uid: &str, generation| contention.keeps_from_writing(&owner(uid, generation), CHILD);
+        assert_eq!(
+            kept("uid", 1).as_deref(),
+            Some("spec.type was \"NodePort\"")
+        );
+        assert_eq!(kept("another", 1), None);
+        assert_eq!(kept("uid", 2), None, "a change by the user has to wait");
     }
 
     #[test]
     fn a_repair_that_lasts_is_no_fight() {
         let contention = Contention::default();
         assert_eq!(repair(&contention, None), None);
-        assert_eq!(contention.keeps_from_writing("uid", CHILD), None);
+        assert_eq!(contention.keeps_from_writing(&owner("uid", 1), CHILD), None);
         assert_eq!(contention.fought_lately("uid", CHILD), None);
     }
 
@@ -169,7 +196,11 @@ mod tests {
             1,
             "the last repair tells: {told:?}"
         );
-        assert!(contention.keeps_from_writing("uid", CHILD).is_some());
+        assert!(
+            contention
+                .keeps_from_writing(&owner("uid", 1), CHILD)
+                .is_some()
+        );
         assert!(contention.fought_lately("uid", CHILD).is_some());
     }
 
@@ -177,7 +208,12 @@ mod tests {
     fn an_update_of_ours_begins_anew() {
         let contention = Contention::default();
         repair(&contention, Some("a field"));
-        contention.note("uid", CHILD, &ChangeAction::Updated(String::new()), None);
-        assert_eq!(contention.keeps_from_writing("uid", CHILD), None);
+        contention.note(
+            &owner("uid", 1),
+            CHILD,
+            &ChangeAction::Updated(String::new()),
+            None,
+        );
+        assert_eq!(contention.keeps_from_writing(&owner("uid", 1), CHILD), None);
     }
 }

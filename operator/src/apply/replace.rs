@@ -17,8 +17,12 @@ use serde_json::json;
 use super::outcome::Child;
 use super::request::{Error, request};
 use super::{Applier, Verb};
+use crate::drift::first_difference;
 use crate::labels::FIELD_MANAGER;
 use crate::verdict::{cut_short_replacement, is_replacement_entry};
+
+/// How often a child that was replaced is applied while others write to it. A rollout has a few writes of its status a second.
+const ATTEMPTS_TO_OWN: usize = 5;
 
 impl Applier {
     /// Applies `desired`. A child that exists is taken over by force, but only at the version that was judged; one that
@@ -91,10 +95,35 @@ impl Applier {
         let sent = api.replace(&name, &parameters, &replacement);
         let replaced = request(Verb::Update, desired, sent).await?;
         self.metrics.count_write::<K>(Verb::Update);
-        let applied = self
-            .server_side_apply(api, desired, Some(&replaced))
-            .await?;
-        self.drop_update_entry(api, applied).await
+        self.own_again(api, desired, replaced).await
+    }
+
+    /// Makes apply the owner of a child that was replaced. A controller that writes its status meanwhile changes nothing of ours.
+    /// Where somebody else is faster, the replacement is told all the same, and the next pass finds what is left to do.
+    async fn own_again<K: Child>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        replaced: K,
+    ) -> Result<K, Error> {
+        let expected = serde_json::to_value(desired)?;
+        let mut live = replaced.clone();
+        for _ in 0..ATTEMPTS_TO_OWN {
+            let applied = match self.server_side_apply(api, desired, Some(&live)).await {
+                Ok(applied) => self.drop_update_entry(api, applied).await,
+                error => error,
+            };
+            match applied {
+                Err(error) if error.is_conflict() => (),
+                done => return done,
+            }
+            live = request(Verb::Get, desired, api.get(&desired.name_any())).await?;
+            let is_same = live.meta().uid == replaced.meta().uid;
+            if !is_same || first_difference(&expected, &serde_json::to_value(&live)?).is_some() {
+                break;
+            }
+        }
+        Ok(replaced)
     }
 
     /// Removes the entry that a replacement has left in `managedFields`, if there is one.

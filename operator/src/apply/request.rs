@@ -90,13 +90,23 @@ impl Error {
     }
 
     /// Whether the object does not exist, or no longer.
-    pub fn is_not_found(&self) -> bool {
+    pub(super) fn is_not_found(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
     }
 
-    /// Whether the API server found the object invalid.
+    /// Whether it is the EchoCluster itself that no longer exists, so that there is nothing left to do.
+    pub fn is_end_of_cluster(&self) -> bool {
+        matches!(self, Self::Request { object, .. } if object.starts_with("EchoCluster "))
+            && self.is_not_found()
+    }
+
+    /// Whether the API server found the object invalid. It counts the node ports of a Service only when it takes them, and calls
+    /// it an internal error if one is there twice.
     pub(super) fn is_invalid(&self) -> bool {
-        self.status().is_some_and(|status| status.code == 422)
+        self.status().is_some_and(|status| {
+            let is_twice = status.message.starts_with("duplicate nodePort");
+            status.code == 422 || status.code == 500 && is_twice
+        })
     }
 
     /// Returns the API server's words where it understood the request and will refuse it again: bad, forbidden or invalid.
@@ -196,5 +206,15 @@ mod tests {
         assert_eq!(busy.refusal(), None);
         let conflict = ask(Status::failure("changed", "Conflict").with_code(409)).await;
         assert!(conflict.is_conflict() && !conflict.is_not_found());
+    }
+
+    #[tokio::test]
+    async fn a_node_port_that_is_there_twice_is_invalid_and_not_the_api_servers_trouble() {
+        let words = "duplicate nodePort: {TCP 30080}";
+        let twice = ask(Status::failure(words, "InternalError").with_code(500)).await;
+        assert!(twice.is_invalid());
+        let webhook = "failed calling webhook";
+        let broken = ask(Status::failure(webhook, "InternalError").with_code(500)).await;
+        assert!(!broken.is_invalid());
     }
 }

@@ -8,16 +8,28 @@ use tracing::{info, warn};
 /// Whether a watch has listed once what there is. Any number of tasks may wait for that; the runtime's own
 /// `Store::wait_until_ready` wakes only the one that has asked last, and the others sleep on.
 #[derive(Clone, Debug)]
-pub struct Listing(watch::Receiver<State>);
+pub struct Listing {
+    state: watch::Receiver<State>,
+    need: Need,
+}
 
+/// Whether the operator can do without a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It cannot: nothing is done until the kind is listed.
+    Required,
+    /// It can: EchoClusters that ask for the kind are told, and the others do not notice.
+    Optional,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// Not yet.
     Pending,
     /// It has.
     Listed,
-    /// There can be nothing, since the API server does not know the kind. The watch goes on asking, every half minute.
-    NotServed,
+    /// It cannot, for the reason given. The watch goes on asking, at last every half minute.
+    Unlistable(String),
 }
 
 /// A watch has ended before it listed anything, as it does when the operator stops. No retry helps.
@@ -28,12 +40,13 @@ pub struct WatchEnded;
 impl Listing {
     /// Makes the listing of a watch over kind `K`, and what has to be shown each of the watch's events. It logs the errors, with the kind
     /// that the runtime's own messages lack.
-    pub fn of<K: Resource<DynamicType = ()>>() -> (
+    pub fn of<K: Resource<DynamicType = ()>>(
+        need: Need,
+    ) -> (
         Self,
         impl FnMut(&watcher::Result<watcher::Event<K>>) + Send + 'static,
     ) {
-        let (listing, watched) = watch::channel(State::Pending);
-        let kind = K::kind(&());
+        let (listing, state) = watch::channel(State::Pending);
         let note = move |event: &watcher::Result<watcher::Event<K>>| match event {
             Ok(watcher::Event::InitDone) => {
                 listing.send_if_modified(|state| {
@@ -41,47 +54,87 @@ impl Listing {
                 });
             }
             Ok(_) => (),
-            Err(error) if is_not_served(error) => {
-                if listing.send_if_modified(|state| {
-                    std::mem::replace(state, State::NotServed) != State::NotServed
-                }) {
-                    info!(%kind, "the cluster does not serve this kind, will look again");
-                }
+            Err(error) => {
+                let is_news = listing.send_if_modified(|state| fail::<K>(state, error));
+                log::<K>(need, is_news, error);
             }
-            Err(error) => warn!(%kind, %error, "failed to watch, will try again"),
         };
-        (Self(watched), note)
+        (Self { state, need }, note)
     }
 
-    /// Waits for the list, or for the word that there is none.
+    /// Waits for the list, or for the word that a kind that is optional cannot be listed.
     ///
     /// # Errors
     /// [`WatchEnded`].
     pub async fn wait(&self) -> Result<(), WatchEnded> {
-        let mut listing = self.0.clone();
-        listing
-            .wait_for(|state| *state != State::Pending)
+        let mut state = self.state.clone();
+        let need = self.need;
+        state
+            .wait_for(|state| is_done(state, need))
             .await
             .map_err(|_| WatchEnded)?;
         Ok(())
     }
 
-    /// Tells whether there is a list, or none to be had.
+    /// Tells whether there is a list, or none is needed.
     pub fn is_done(&self) -> bool {
-        *self.0.borrow() != State::Pending
+        is_done(&self.state.borrow(), self.need)
     }
 
-    /// Tells whether the API server does not know the kind.
-    pub fn is_not_served(&self) -> bool {
-        *self.0.borrow() == State::NotServed
+    /// Returns why objects of the kind cannot be had, in words for a person.
+    pub fn obstacle(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            State::Unlistable(obstacle) => Some(obstacle.clone()),
+            State::Pending | State::Listed => None,
+        }
     }
 
-    /// Returns a stream with an item each time that the kind begins or ceases to be served.
+    /// Returns a stream with an item each time that the kind begins or ceases to be listed.
     pub fn changes(&self) -> impl futures::Stream<Item = ()> + Send + 'static + use<> {
-        futures::stream::unfold(self.0.clone(), |mut listing| async {
-            listing.changed().await.ok()?;
-            Some(((), listing))
+        futures::stream::unfold(self.state.clone(), |mut state| async {
+            state.changed().await.ok()?;
+            Some(((), state))
         })
+    }
+}
+
+fn is_done(state: &State, need: Need) -> bool {
+    match state {
+        State::Pending => false,
+        State::Listed => true,
+        State::Unlistable(_) => need == Need::Optional,
+    }
+}
+
+/// Notes an error of a watch. One that has listed lives on what it knows while it cannot go on, unless the kind is gone. Returns whether
+/// the state has changed.
+fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &watcher::Error) -> bool {
+    let (api_version, plural) = (K::api_version(&()), K::plural(&()));
+    let obstacle = if is_not_served(error) {
+        format!("the cluster does not serve {api_version} {plural}")
+    } else if *state == State::Pending {
+        format!("the operator cannot list {api_version} {plural}: {error}")
+    } else {
+        return false;
+    };
+    let is_news = !matches!(state, State::Unlistable(_));
+    *state = State::Unlistable(obstacle);
+    is_news
+}
+
+fn log<K: Resource<DynamicType = ()>>(need: Need, is_news: bool, error: &watcher::Error) {
+    let kind = K::kind(&());
+    match need {
+        Need::Optional if !is_not_served(error) => {
+            warn!(%kind, %error, "failed to watch, will try again");
+        }
+        Need::Optional if is_news => {
+            info!(%kind, "the cluster does not serve this kind, will look again");
+        }
+        Need::Optional => (),
+        Need::Required => {
+            warn!(%kind, %error, "failed to watch what the operator cannot do without, will try again");
+        }
     }
 }
 
@@ -108,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn everyone_who_waits_for_a_list_is_woken_by_it() {
         let (send, events) = futures::channel::mpsc::unbounded();
-        let (cache, kept) = keep::<Service>(events);
+        let (cache, kept) = keep::<Service>(Need::Required, events);
         let waiting = [
             cache.listing.clone(),
             cache.listing.clone(),
@@ -125,5 +178,36 @@ mod tests {
             let woken = tokio::time::timeout(Duration::from_secs(10), waiter).await;
             woken.expect("a waiter sleeps on").unwrap().unwrap();
         }
+    }
+
+    fn refused(code: u16) -> watcher::Error {
+        let status = kube::core::Status::failure("no", "reason").with_code(code);
+        watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_kind_that_cannot_be_listed_stops_only_what_needs_it() {
+        for code in [403, 404, 503] {
+            let (required, mut note) = Listing::of::<Service>(Need::Required);
+            note(&Err(refused(code)));
+            assert!(!required.is_done(), "{code}");
+            let (optional, mut note) = Listing::of::<Service>(Need::Optional);
+            note(&Err(refused(code)));
+            assert!(optional.is_done(), "{code}");
+            assert!(optional.obstacle().is_some(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_list_stays_known_while_the_watch_fails_and_is_dropped_when_the_kind_goes() {
+        let (listing, mut note) = Listing::of::<Service>(Need::Optional);
+        note(&Ok(watcher::Event::InitDone));
+        note(&Err(refused(503)));
+        assert_eq!(listing.obstacle(), None);
+        note(&Err(refused(404)));
+        let obstacle = listing.obstacle().unwrap();
+        assert_eq!(obstacle, "the cluster does not serve v1 services");
+        note(&Ok(watcher::Event::InitDone));
+        assert_eq!(listing.obstacle(), None);
     }
 }

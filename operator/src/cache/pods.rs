@@ -14,7 +14,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, ResourceExt};
 
-use super::Listing;
+use super::{Listing, Need, patient};
 use crate::api::v1alpha1::EchoCluster;
 use crate::labels::{INSTANCE_LABEL, MANAGED_BY_SELECTOR};
 use crate::plan::Owner;
@@ -28,7 +28,7 @@ pub struct Pods {
     pub listing: Listing,
 }
 
-/// The pods that something hinders, of each EchoCluster.
+/// The pods that something hinders.
 #[derive(Default)]
 struct Troubles {
     known: Known,
@@ -36,20 +36,23 @@ struct Troubles {
     listed: Option<Known>,
 }
 
-type Known = HashMap<Key, BTreeMap<String, PodTrouble>>;
+#[derive(Default)]
+struct Known {
+    /// The pods, by EchoCluster and name.
+    clusters: HashMap<Key, BTreeMap<String, PodTrouble>>,
+    /// The EchoCluster that each of them was filed under, by the pod: a pod may change its labels.
+    filed: HashMap<Key, Key>,
+}
 
-/// The namespace and name of an EchoCluster.
+/// A namespace and a name.
 type Key = (String, String);
 
 impl Pods {
     /// Returns what hinders the pods of `owner` most.
     pub fn trouble(&self, owner: &Owner) -> Option<PodTrouble> {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
-        worst(
-            &troubles.known,
-            &(owner.namespace.clone(), owner.name.clone()),
-        )
-        .cloned()
+        let key = (owner.namespace.clone(), owner.name.clone());
+        troubles.known.worst(&key).cloned()
     }
 }
 
@@ -61,7 +64,7 @@ pub fn watch_pods(
     Pods,
     impl Stream<Item = ObjectRef<DeserializeGuard<EchoCluster>>> + Send + 'static,
 ) {
-    let (listing, note) = Listing::of::<Pod>();
+    let (listing, note) = Listing::of::<Pod>(Need::Required);
     let troubles = Arc::new(Mutex::new(Troubles::default()));
     let pods = Pods {
         troubles: Arc::clone(&troubles),
@@ -72,7 +75,7 @@ pub fn watch_pods(
         super::config().labels(MANAGED_BY_SELECTOR),
     );
     let concerned = events
-        .default_backoff()
+        .backoff(patient())
         .inspect(note)
         .flat_map(move |event| {
             let concerned = match event {
@@ -92,52 +95,71 @@ impl Troubles {
     /// Takes in what a watch tells. Returns the EchoClusters whose worst trouble is another one now.
     fn note(&mut self, event: watcher::Event<Pod>) -> Vec<Key> {
         match event {
-            watcher::Event::Init => self.listed = Some(Known::new()),
+            watcher::Event::Init => self.listed = Some(Known::default()),
             watcher::Event::InitApply(pod) => {
                 let listed = self.listed.get_or_insert_default();
-                if let Some(key) = cluster(&pod) {
-                    set(listed, key, &pod, pod_trouble(&pod));
-                }
+                listed.file(&pod, pod_trouble(&pod));
             }
             watcher::Event::InitDone => {
-                let before =
-                    std::mem::replace(&mut self.known, self.listed.take().unwrap_or_default());
-                let keys: HashSet<Key> = before.keys().chain(self.known.keys()).cloned().collect();
-                let has_changed = |key: &Key| worst(&before, key) != worst(&self.known, key);
+                let listed = self.listed.take().unwrap_or_default();
+                let before = std::mem::replace(&mut self.known, listed);
+                let clusters = before.clusters.keys().chain(self.known.clusters.keys());
+                let keys: HashSet<Key> = clusters.cloned().collect();
+                let has_changed = |key: &Key| before.worst(key) != self.known.worst(key);
                 return keys.into_iter().filter(has_changed).collect();
             }
-            watcher::Event::Apply(pod) => return self.set(&pod, pod_trouble(&pod)),
-            watcher::Event::Delete(pod) => return self.set(&pod, None),
+            watcher::Event::Apply(pod) => return self.known.file(&pod, pod_trouble(&pod)),
+            watcher::Event::Delete(pod) => return self.known.file(&pod, None),
         }
         Vec::new()
     }
+}
 
-    fn set(&mut self, pod: &Pod, trouble: Option<PodTrouble>) -> Vec<Key> {
-        let Some(key) = cluster(pod) else {
-            return Vec::new();
+impl Known {
+    /// Files what hinders a pod. Returns the EchoClusters whose worst trouble is another one now.
+    fn file(&mut self, pod: &Pod, trouble: Option<PodTrouble>) -> Vec<Key> {
+        let name = pod.name_any();
+        let pod_key = (pod.namespace().unwrap_or_default(), name.clone());
+        let trouble = cluster(pod).zip(trouble);
+        let is_of = self.filed.remove(&pod_key);
+        let belongs_to = trouble.as_ref().map(|(cluster, _)| cluster.clone());
+        let concerned: HashSet<Key> = is_of.iter().chain(&belongs_to).cloned().collect();
+        let worst = |known: &Self| {
+            concerned
+                .iter()
+                .map(|key| known.worst(key).cloned())
+                .collect()
         };
-        let before = worst(&self.known, &key).cloned();
-        set(&mut self.known, key.clone(), pod, trouble);
-        if worst(&self.known, &key) == before.as_ref() {
-            return Vec::new();
+        let before: Vec<_> = worst(self);
+        if let Some(cluster) = is_of {
+            self.take_out(&cluster, &name);
         }
-        vec![key]
+        if let Some((cluster, trouble)) = trouble {
+            self.filed.insert(pod_key, cluster.clone());
+            let pods = self.clusters.entry(cluster).or_default();
+            pods.insert(name, trouble);
+        }
+        let after: Vec<_> = worst(self);
+        let pairs = before.into_iter().zip(after);
+        let has_changed = pairs.map(|(before, after)| before != after);
+        let concerned = concerned.into_iter().zip(has_changed);
+        concerned
+            .filter_map(|(key, has_changed)| has_changed.then_some(key))
+            .collect()
     }
-}
 
-fn set(known: &mut Known, key: Key, pod: &Pod, trouble: Option<PodTrouble>) {
-    let mut pods = known.remove(&key).unwrap_or_default();
-    match trouble {
-        Some(trouble) => drop(pods.insert(pod.name_any(), trouble)),
-        None => drop(pods.remove(&pod.name_any())),
+    fn take_out(&mut self, cluster: &Key, pod: &str) {
+        if let Some(pods) = self.clusters.get_mut(cluster) {
+            pods.remove(pod);
+            if pods.is_empty() {
+                self.clusters.remove(cluster);
+            }
+        }
     }
-    if !pods.is_empty() {
-        known.insert(key, pods);
-    }
-}
 
-fn worst<'a>(known: &'a Known, key: &Key) -> Option<&'a PodTrouble> {
-    known.get(key)?.values().min()
+    fn worst(&self, cluster: &Key) -> Option<&PodTrouble> {
+        self.clusters.get(cluster)?.values().min()
+    }
 }
 
 /// Returns the EchoCluster that a pod belongs to.
@@ -171,7 +193,18 @@ mod tests {
         assert_eq!(apply(pod("b", "ErrImagePull")), []);
         assert_eq!(troubles.note(watcher::Event::Delete(pod("a", ""))), []);
         assert_eq!(troubles.note(watcher::Event::Delete(pod("b", ""))), key);
-        assert!(troubles.known.is_empty());
+        assert!(troubles.known.clusters.is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_is_set_apart_takes_its_trouble_along() {
+        let mut troubles = Troubles::default();
+        troubles.note(watcher::Event::Apply(pod("a", "ErrImagePull")));
+        let mut apart = pod("a", "ErrImagePull");
+        apart.labels_mut().clear();
+        let key = ("default".to_owned(), "hello".to_owned());
+        assert_eq!(troubles.note(watcher::Event::Apply(apart)), [key]);
+        assert!(troubles.known.clusters.is_empty() && troubles.known.filed.is_empty());
     }
 
     #[test]
@@ -180,6 +213,6 @@ mod tests {
         troubles.note(watcher::Event::Apply(pod("a", "ErrImagePull")));
         troubles.note(watcher::Event::Init);
         troubles.note(watcher::Event::InitDone);
-        assert!(troubles.known.is_empty());
+        assert!(troubles.known.clusters.is_empty());
     }
 }

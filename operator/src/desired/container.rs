@@ -55,7 +55,8 @@ fn arguments(plan: &Plan) -> Vec<String> {
         .chain([
             format!("--admin={ADMIN_PORT}"),
             format!("--drain-seconds={}", plan.drain.as_secs()),
-            format!("--line-prefix={}", plan.line_prefix),
+            // The kubelet replaces $(NAME) in arguments by variables of the environment, and takes $$ for a $.
+            format!("--line-prefix={}", plan.line_prefix.replace('$', "$$")),
         ])
         .chain(limits(&plan.limits))
         .collect()
@@ -136,6 +137,17 @@ mod tests {
                 "--write-timeout-seconds=30",
                 "--max-line-bytes=0",
             ]
+        );
+    }
+
+    #[test]
+    fn a_prefix_that_looks_like_a_variable_stays_as_it_is() {
+        let mut cluster = echo_cluster();
+        cluster.spec.line.prefix = "$$5 $(KUBERNETES_SERVICE_HOST): ".to_owned();
+        let arguments = arguments(&plan(&cluster).unwrap());
+        assert!(
+            arguments.contains(&"--line-prefix=$$$$5 $$(KUBERNETES_SERVICE_HOST): ".to_owned()),
+            "{arguments:?}"
         );
     }
 }

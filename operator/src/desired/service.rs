@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use crate::api::v1alpha1::service::IpFamilyPolicy;
 use crate::labels;
 use crate::plan::{Plan, PlannedListener};
 
@@ -25,9 +26,7 @@ pub fn service(plan: &Plan) -> Service {
             session_affinity: wanted
                 .session_affinity
                 .map(|affinity| affinity.as_str().to_owned()),
-            ip_family_policy: wanted
-                .ip_family_policy
-                .map(|policy| policy.as_str().to_owned()),
+            ip_family_policy: Some(ip_family_policy(plan)),
             traffic_distribution: wanted
                 .traffic_distribution
                 .map(|preferred| preferred.as_str().to_owned()),
@@ -48,6 +47,13 @@ fn metadata(plan: &Plan) -> ObjectMeta {
     metadata.labels = Some(labels);
     metadata.annotations = Some(plan.service.annotations.clone());
     metadata
+}
+
+/// Returns what is asked for, or Kubernetes' default. Left out, the policy would stay what it was before.
+fn ip_family_policy(plan: &Plan) -> String {
+    let wanted = plan.service.ip_family_policy;
+    let policy = wanted.unwrap_or(IpFamilyPolicy::SingleStack);
+    policy.as_str().to_owned()
 }
 
 fn ports(plan: &Plan) -> Vec<ServicePort> {
@@ -86,6 +92,13 @@ mod tests {
     use super::*;
     use crate::fixtures::echo_cluster;
     use crate::plan::plan;
+
+    #[test]
+    fn a_policy_of_address_families_that_is_no_longer_asked_for_does_not_stay() {
+        let plan = plan(&echo_cluster()).unwrap();
+        let policy = service(&plan).spec.unwrap().ip_family_policy;
+        assert_eq!(policy.as_deref(), Some("SingleStack"));
+    }
 
     #[test]
     fn the_service_port_may_differ_from_the_pods_port() {

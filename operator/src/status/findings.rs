@@ -2,8 +2,10 @@
 
 #[cfg(test)]
 mod tests;
+mod trouble;
 mod words;
 
+use self::trouble::{blocked, degraded, pod_cause};
 use crate::apply::Error;
 use crate::conditions::ConditionStatus::{False, True, Unknown};
 use crate::conditions::ConditionType::{Degraded, Progressing, Ready};
@@ -13,20 +15,8 @@ use crate::plan::{InvalidSpec, Plan};
 
 /// Tells what holds for an EchoCluster whose spec can be carried out.
 pub fn findings(plan: &Plan, observed: &Observed) -> Vec<Finding> {
-    let name = &plan.owner.name;
-    if let Some(obstacle) = observed.names_taken.first() {
-        return wrong(Reason::NameConflict, &words::name_conflict(name, obstacle));
-    }
-    if let Some(obstacle) = observed.refused.first() {
-        return wrong(words::refusal(&obstacle.message), &words::refused(obstacle));
-    }
-    if let Some(obstacle) = observed.awaiting_deletion.first() {
-        let message = format!("{} has to wait: {}.", obstacle.child, obstacle.message);
-        return vec![
-            finding(Ready, False, Reason::Reconciling, message.clone()),
-            finding(Progressing, True, Reason::Reconciling, message),
-            as_expected(),
-        ];
+    if let Some(blocked) = blocked(plan, observed) {
+        return blocked;
     }
     let deployment = observed.deployment.clone().unwrap_or_default();
     let degraded = degraded(plan, observed, &deployment);
@@ -34,7 +24,7 @@ pub fn findings(plan: &Plan, observed: &Observed) -> Vec<Finding> {
         return paused(plan, observed, &deployment, degraded);
     }
     vec![
-        ready(plan, observed, &deployment, &degraded),
+        ready(plan, observed, &deployment),
         progressing(plan, observed, &deployment),
         degraded,
     ]
@@ -53,12 +43,7 @@ pub fn invalid(error: &InvalidSpec) -> Vec<Finding> {
     )
 }
 
-fn ready(
-    plan: &Plan,
-    observed: &Observed,
-    deployment: &ObservedDeployment,
-    degraded: &Finding,
-) -> Finding {
+fn ready(plan: &Plan, observed: &Observed, deployment: &ObservedDeployment) -> Finding {
     if !has_begun(plan, observed, deployment) {
         let message = format!("Deployment {} has no pods yet.", plan.owner.name);
         return finding(Ready, Unknown, Reason::Reconciling, message);
@@ -78,17 +63,12 @@ fn ready(
             Ready,
             True,
             reason,
-            format!("{wanted} of {wanted} echo servers answer."),
+            format!("{wanted} of {wanted} echo servers are available."),
         );
     }
-    let answering = format!("{available} of {wanted} echo servers answer");
-    if let Some(cause) = pod_cause(plan, observed, deployment) {
-        return finding(
-            Ready,
-            False,
-            degraded.reason,
-            format!("{answering}. {cause}"),
-        );
+    let answering = format!("{available} of {wanted} echo servers are available");
+    if let Some((reason, cause)) = pod_cause(plan, observed, deployment) {
+        return finding(Ready, False, reason, format!("{answering}. {cause}"));
     }
     let is_rolling_out = !deployment.is_complete && deployment.stuck.is_none();
     let reason = if is_rolling_out {
@@ -109,6 +89,10 @@ fn progressing(plan: &Plan, observed: &Observed, deployment: &ObservedDeployment
         let message = format!("Deployment {name} is stuck: {message}");
         return finding(Progressing, False, Reason::ReplicasUnavailable, message);
     }
+    if let Some(obstacle) = observed.awaiting_deletion.first() {
+        let message = words::waits_for_deletion(obstacle);
+        return finding(Progressing, True, Reason::Reconciling, message);
+    }
     if is_settled(plan, deployment) {
         let message = "Nothing is on its way.".to_owned();
         return finding(Progressing, False, Reason::Settled, message);
@@ -117,67 +101,14 @@ fn progressing(plan: &Plan, observed: &Observed, deployment: &ObservedDeployment
         let message = format!("Deployment {name} has a newer form than its controller has seen.");
         return finding(Progressing, True, Reason::Reconciling, message);
     }
-    let is_rollout = deployment.updated_replicas < deployment.replicas;
-    let reason = if is_rollout {
+    let reason = if !deployment.is_complete || deployment.updated_replicas < deployment.replicas {
         Reason::RollingOut
-    } else {
+    } else if deployment.replicas != plan.replicas {
         Reason::Scaling
+    } else {
+        Reason::ReplicasUnavailable
     };
     finding(Progressing, True, reason, words::counts(plan, deployment))
-}
-
-/// Tells what is wrong, beside what keeps children from being written at all.
-fn degraded(plan: &Plan, observed: &Observed, deployment: &ObservedDeployment) -> Finding {
-    let name = &plan.owner.name;
-    if let Some(message) = &deployment.pods_refused {
-        return finding(
-            Degraded,
-            True,
-            words::refusal(message),
-            words::pods_refused(name, message),
-        );
-    }
-    if let Some(trouble) = &observed.pod_trouble {
-        return finding(
-            Degraded,
-            True,
-            words::reason(trouble),
-            words::pod_trouble(plan, trouble),
-        );
-    }
-    if let Some(message) = &deployment.stuck {
-        return finding(
-            Degraded,
-            True,
-            Reason::ReplicasUnavailable,
-            words::stuck(name, message),
-        );
-    }
-    if let Some(rival) = &observed.rival_autoscaler {
-        return finding(
-            Degraded,
-            True,
-            Reason::Contended,
-            words::rival_autoscaler(name, rival),
-        );
-    }
-    if let Some(obstacle) = observed.contended.first() {
-        return finding(
-            Degraded,
-            True,
-            Reason::Contended,
-            words::contended(obstacle),
-        );
-    }
-    if let Some(obstacle) = observed.not_served.first() {
-        return finding(
-            Degraded,
-            True,
-            Reason::NotServed,
-            words::not_served(obstacle),
-        );
-    }
-    as_expected()
 }
 
 /// Tells of an EchoCluster that is left alone: what waits for the end of that, or else whether what there is answers.
@@ -190,10 +121,13 @@ fn paused(
     let (wanted, available) = (plan.replicas, deployment.available_replicas);
     let (is_ready, message) = match observed.left_alone.first() {
         Some(waiting) => (False, words::waits_for_the_end_of_the_pause(waiting)),
-        None if available >= wanted => (True, format!("{wanted} of {wanted} echo servers answer.")),
+        None if available >= wanted => (
+            True,
+            format!("{wanted} of {wanted} echo servers are available."),
+        ),
         None => (
             False,
-            format!("{available} of {wanted} echo servers answer."),
+            format!("{available} of {wanted} echo servers are available."),
         ),
     };
     let left_alone = "The children are left alone while spec.paused is true.".to_owned();
@@ -202,14 +136,6 @@ fn paused(
         finding(Progressing, False, Reason::Paused, left_alone),
         degraded,
     ]
-}
-
-/// Tells why pods are missing, where that is known.
-fn pod_cause(plan: &Plan, observed: &Observed, deployment: &ObservedDeployment) -> Option<String> {
-    let refused = deployment.pods_refused.as_ref();
-    let refused = refused.map(|message| words::pods_refused(&plan.owner.name, message));
-    let trouble = observed.pod_trouble.as_ref();
-    refused.or_else(|| trouble.map(|trouble| words::pod_trouble(plan, trouble)))
 }
 
 /// Whether the first rollout has brought about anything that can be told.

@@ -58,8 +58,8 @@ fn asked_for() -> EchoCluster {
     cluster
 }
 
-/// Returns an EchoCluster with the status that is told of it, after `change`.
-fn told(change: impl FnOnce(&mut State)) -> EchoCluster {
+/// Returns what is observed while all is well.
+fn all_is_well() -> Observed {
     let deployment = ObservedDeployment {
         is_known: true,
         is_up_to_date: true,
@@ -70,10 +70,15 @@ fn told(change: impl FnOnce(&mut State)) -> EchoCluster {
         available_replicas: 3,
         ..ObservedDeployment::default()
     };
-    let observed = Observed {
+    Observed {
         deployment: Some(deployment),
         ..Observed::default()
-    };
+    }
+}
+
+/// Returns an EchoCluster with the status that is told of it, after `change`.
+fn told(change: impl FnOnce(&mut State)) -> EchoCluster {
+    let observed = all_is_well();
     let cluster = asked_for();
     let mut state = State { cluster, observed };
     change(&mut state);
@@ -121,6 +126,7 @@ fn golden_states_on_the_way() {
     check("rolling-out", &told(State::is_rolling_out));
     let scales = |state: &mut State| {
         let deployment = state.deployment();
+        (deployment.replicas, deployment.updated_replicas) = (2, 2);
         (deployment.ready_replicas, deployment.available_replicas) = (2, 2);
     };
     check("scaling", &told(scales));
@@ -159,7 +165,14 @@ fn golden_states_in_which_children_are_not_written() {
         let error = plan(cluster).unwrap_err();
         let told = cluster.status.take().unwrap_or_default();
         let now = Timestamp::UNIX_EPOCH;
-        Some(invalid(&owner(cluster), &error, &told, now))
+        let deployment = all_is_well().deployment;
+        Some(invalid(
+            &owner(cluster),
+            &error,
+            deployment.as_ref(),
+            &told,
+            now,
+        ))
     };
     check("invalid-spec", &next(unreadable));
     let fails = |cluster: &mut EchoCluster| {
@@ -169,7 +182,13 @@ fn golden_states_in_which_children_are_not_written() {
         };
         let told = cluster.status.take().unwrap_or_default();
         let plan = plan(cluster).unwrap();
-        Some(failing(&plan, &error, &told, Timestamp::UNIX_EPOCH))
+        Some(failing(
+            &plan,
+            &error,
+            &all_is_well(),
+            &told,
+            Timestamp::UNIX_EPOCH,
+        ))
     };
     check("request-failed", &next(fails));
     let taken = |state: &mut State| {

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use serde_json::Value;
 
@@ -31,6 +32,8 @@ pub(crate) struct Write {
     pub(crate) resource: String,
     pub(crate) name: String,
     pub(crate) code: u64,
+    /// When the request came in.
+    pub(crate) at: Timestamp,
 }
 
 impl AuditLog {
@@ -94,7 +97,10 @@ impl AuditLog {
             "" => text("/objectRef/resource").to_owned(),
             subresource => format!("{}/{subresource}", text("/objectRef/resource")),
         };
-        is_write.then(|| Write {
+        if !is_write {
+            return None;
+        }
+        Some(Write {
             verb: verb.to_owned(),
             resource,
             name: text("/objectRef/name").to_owned(),
@@ -102,6 +108,7 @@ impl AuditLog {
                 .pointer("/responseStatus/code")
                 .and_then(Value::as_u64)
                 .unwrap_or_default(),
+            at: text("/requestReceivedTimestamp").parse().unwrap(),
         })
     }
 }
@@ -113,6 +120,7 @@ impl fmt::Display for Write {
             resource,
             name,
             code,
+            at: _,
         } = self;
         write!(formatter, "{verb} {resource} {name} → {code}")
     }

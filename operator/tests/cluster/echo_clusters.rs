@@ -17,6 +17,15 @@ pub(crate) const TESTER: &str = "somebody-else";
 impl Namespace {
     /// Applies an EchoCluster, with nothing in it but what the test says; the API server fills in the rest.
     pub(crate) async fn apply(&self, name: &str, spec: Value) -> EchoCluster {
+        let applied = self.try_apply(name, spec).await;
+        applied.expect("failed to apply the EchoCluster")
+    }
+
+    /// Applies an EchoCluster that may be refused.
+    ///
+    /// # Errors
+    /// What the API server says, or why it cannot be asked.
+    pub(crate) async fn try_apply(&self, name: &str, spec: Value) -> kube::Result<EchoCluster> {
         let cluster = json!({
             "apiVersion": EchoCluster::api_version(&()),
             "kind": EchoCluster::kind(&()),
@@ -24,11 +33,9 @@ impl Namespace {
             "spec": spec,
         });
         let parameters = PatchParams::apply(TESTER).force();
-        let applied = self
-            .api()
+        self.api()
             .patch(name, &parameters, &Patch::Apply(&cluster))
-            .await;
-        applied.expect("failed to apply the EchoCluster")
+            .await
     }
 
     /// Waits until an EchoCluster is ready and nothing is on its way.

@@ -36,7 +36,7 @@ async fn events_tell_of_creation_repair_update_and_return() {
             .await;
     }
     let ready = namespace
-        .event("Ready", "1 of 1 echo servers answer.")
+        .event("Ready", "1 of 1 echo servers are available.")
         .await;
     let regarding = ready.regarding.clone().unwrap();
     assert_eq!(

@@ -9,6 +9,8 @@
 //! | `ECHO_OPERATOR_TEST_AUDIT_LOG` | the API server's audit log; without it, writes are not counted |
 //! | `ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES` | set where the cluster's network enforces NetworkPolicies; without it, no traffic is tried against them |
 //! | `ECHO_OPERATOR_TEST_REGISTRY` | a registry with `echo-server` and, for user `echo` with password `echo-password`, `private/echo-server`; without it, no image is pulled |
+//! | `ECHO_OPERATOR_TEST_SEED` | the seed of `any_change`, to see the same specs again; without it, a new one, which is printed |
+//! | `ECHO_OPERATOR_TEST_TRANSITIONS` | how many specs `any_change` applies; without it, 500 |
 //! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, no node is lost |
 //!
 //! Each test has a namespace of its own, and they run side by side; `-- --test-threads=8` is fastest on two cores.
@@ -42,25 +44,28 @@ mod kubectl;
 mod namespace;
 mod node;
 mod owned_fields;
+mod schema;
 mod stranger;
 mod wait;
 
 // The tests. They run in the order of their names: first the one that takes longest, last those that need the cluster
 // for themselves.
+mod any_change;
 mod at_rest;
 mod autoscaling;
 mod causes;
 mod creation;
 mod deletion;
-mod drift;
 mod events;
 mod image_pull;
 mod name_conflict;
 mod network_policy;
 mod optional_children;
 mod pause;
+mod recovery;
 mod refusal;
 mod replacement;
 mod rollout;
 mod scale;
 mod trouble;
+mod unwanted_changes;

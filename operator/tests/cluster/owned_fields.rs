@@ -7,15 +7,24 @@ use operator::labels::FIELD_MANAGER;
 use serde_json::{Map, Value, json};
 
 /// Values that have a good neighbour: where only certain words are allowed, and amounts.
-const NEIGHBOURS: [(&str, &str); 9] = [
+const NEIGHBOURS: [(&str, &str); 18] = [
+    ("1", "2"),
     ("10m", "11m"),
     ("16Mi", "17Mi"),
+    ("AlwaysAllow", "IfHealthyBudget"),
     ("25%", "26%"),
     ("64Mi", "65Mi"),
     ("ClusterIP", "NodePort"),
+    ("ClientIP", "None"),
+    ("DoNotSchedule", "ScheduleAnyway"),
+    ("FallbackToLogsOnError", "File"),
     ("IfNotPresent", "Always"),
+    ("Local", "Cluster"),
+    ("NodePort", "ClusterIP"),
+    ("PreferClose", "PreferSameZone"),
     ("RuntimeDefault", "Unconfined"),
     ("ScheduleAnyway", "DoNotSchedule"),
+    ("SingleStack", "PreferDualStack"),
     ("TCP", "UDP"),
 ];
 
@@ -146,27 +155,37 @@ fn has(element: &Value, keys: &Map<String, Value>) -> bool {
         .all(|(key, value)| element.get(key) == Some(value))
 }
 
-/// Returns a value of the same kind that is another one.
-pub(crate) fn altered(value: &Value) -> Value {
+/// Returns values of the same kind that are other ones, of which the API server may refuse some.
+pub(crate) fn altered(value: &Value) -> Vec<Value> {
     match value {
-        Value::Null => json!("edited"),
-        Value::Bool(flag) => json!(!flag),
-        Value::Number(number) => json!(number.as_i64().unwrap() + 1),
+        Value::Null => vec![json!("edited")],
+        Value::Bool(flag) => vec![json!(!flag)],
+        Value::Number(number) => vec![json!(number.as_i64().unwrap() + 1)],
         Value::String(text) => match NEIGHBOURS.iter().find(|(known, _)| known == text) {
-            Some((_, neighbour)) => json!(neighbour),
-            None => json!(format!("{text}-edited")),
+            Some((_, neighbour)) => vec![json!(neighbour)],
+            None => vec![json!(format!("{text}-edited"))],
         },
-        Value::Array(elements) => elements.iter().cloned().chain([json!("edited")]).collect(),
+        Value::Array(elements) => {
+            let more = elements.iter().cloned().chain([json!("edited")]).collect();
+            let fewer = elements.iter().skip(1).cloned().collect();
+            let with_first = |first| [first].into_iter().chain(elements.iter().skip(1).cloned());
+            let others = elements.first().map(altered).unwrap_or_default();
+            let others = others.into_iter().map(|first| with_first(first).collect());
+            [more, fewer].into_iter().chain(others).collect()
+        }
         Value::Object(fields) => {
-            let alter = |(index, (name, field)): (usize, (&String, &Value))| {
-                let field = if index == 0 {
-                    altered(field)
-                } else {
-                    field.clone()
+            let alter = |name: &String, field: &Value| {
+                let with = |other| {
+                    let mut fields = fields.clone();
+                    fields.insert(name.clone(), other);
+                    Value::Object(fields)
                 };
-                (name.clone(), field)
+                altered(field).into_iter().map(with).collect::<Vec<_>>()
             };
-            Value::Object(fields.iter().enumerate().map(alter).collect())
+            fields
+                .iter()
+                .flat_map(|(name, field)| alter(name, field))
+                .collect()
         }
     }
 }

@@ -1,31 +1,92 @@
 //! Bad specs are refused before they are stored, in words that help.
 
 mod bad_specs;
+mod bounds;
 
+use futures::{StreamExt, stream};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
 use kube::api::{DynamicObject, PostParams};
-use kube::{Api, Resource};
+use kube::core::Status;
+use kube::{Api, Resource, ResourceExt};
 use operator::api::v1alpha1::EchoCluster;
+use operator::labels::headless_service_name;
 use serde_json::{Value, json};
 
-use self::bad_specs::bad_specs;
+use self::bad_specs::{BadSpec, bad_specs};
+use self::bounds::beyond_bounds;
 use crate::echo_clusters::{condition, tell};
 use crate::namespace::Namespace;
+use crate::schema::{SchemaPath, fields, spec_schema};
 use crate::stranger::objects;
 use crate::wait;
+
+/// Requests that are under way at a time.
+const CONCURRENCY: usize = 8;
 
 #[tokio::test]
 async fn each_bad_spec_is_refused_with_its_remedy() {
     let namespace = Namespace::shared("refusal").await;
     let clusters = objects::<EchoCluster>(&namespace).api;
     if let Err(refusal) = dry_run(&clusters, "hello", &json!({})).await {
-        panic!("the smallest EchoCluster is refused: {refusal}");
+        panic!("the smallest EchoCluster is refused: {}", refusal.message);
     }
-    let bad = bad_specs();
-    for (spec, words) in &bad {
-        is_refused(&clusters, "hello", spec, words).await;
+    let schema = spec_schema(&namespace.client).await;
+    let (ruled_out, out_of_bounds) = (bad_specs(), beyond_bounds(&schema));
+    let all = ruled_out.iter().chain(&out_of_bounds);
+    let refusals: Vec<Result<(&str, String), String>> = stream::iter(all)
+        .map(|bad| refusal(&clusters, bad))
+        .buffer_unordered(CONCURRENCY)
+        .collect()
+        .await;
+    let (refusals, complaints): (Vec<_>, Vec<_>) = refusals.into_iter().partition(Result::is_ok);
+    let complaints: Vec<String> = complaints.into_iter().filter_map(Result::err).collect();
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    let rules = rules(&schema);
+    for (field, words) in &rules {
+        let mut refusals = refusals.iter().flatten();
+        assert!(
+            refusals.any(|(refused, message)| refused == field && message.contains(words)),
+            "no bad spec breaks the rule of {field} that says: {words}"
+        );
     }
-    println!("{} bad specs were refused", bad.len());
+    println!(
+        "{} bad specs were refused: {} break one of {} rules, {} go beyond a bound",
+        ruled_out.len() + out_of_bounds.len(),
+        ruled_out.len(),
+        rules.len(),
+        out_of_bounds.len()
+    );
+    assert!(ruled_out.len() + out_of_bounds.len() >= 100);
 }
+
+#[tokio::test]
+async fn a_load_balancer_class_that_changes_is_refused() {
+    let namespace = Namespace::shared("load-balancer-class").await;
+    let service = json!({"type": "LoadBalancer", "loadBalancerClass": "example.com/a"});
+    let stored = namespace
+        .apply("hello", json!({"replicas": 0, "service": service}))
+        .await;
+    let clusters = objects::<EchoCluster>(&namespace);
+    for class in [json!("example.com/b"), Value::Null] {
+        let refused = clusters.edit("hello", |cluster| {
+            cluster["spec"]["service"]["loadBalancerClass"] = class.clone();
+        });
+        let refusal = refused.await.unwrap_err();
+        assert!(
+            refusal.message.contains(CLASS_STAYS),
+            "{class}: {}",
+            refusal.message
+        );
+    }
+    let plain = json!({"replicas": 0});
+    let changed = namespace.apply("hello", plain).await;
+    assert!(changed.metadata.generation > stored.metadata.generation);
+}
+
+/// What the one rule says that looks at what was there before.
+const CLASS_STAYS: &str =
+    "loadBalancerClass cannot change while type is LoadBalancer; set type to ClusterIP first";
 
 #[tokio::test]
 async fn each_spec_at_its_bounds_is_accepted() {
@@ -45,11 +106,75 @@ async fn each_spec_at_its_bounds_is_accepted() {
         json!({"resources": {"requests": {}, "limits": {}}, "service": {"type": "LoadBalancer"}}),
     ] {
         let answer = dry_run(&clusters, "hello", &spec).await;
-        assert!(answer.is_ok(), "{spec} is refused: {}", answer.unwrap_err());
+        assert!(
+            answer.is_ok(),
+            "{spec} is refused: {}",
+            answer.unwrap_err().message
+        );
     }
-    dry_run(&clusters, &"a".repeat(50), &json!({}))
+}
+
+#[tokio::test]
+async fn the_longest_name_works_and_one_character_more_is_refused() {
+    let namespace = Namespace::shared("long-name").await;
+    let longest = "a".repeat(50);
+    namespace
+        .apply_ready(&longest, json!({"replicas": 0}))
+        .await;
+    let services = namespace.api::<Service>();
+    services.get(&longest).await.unwrap();
+    let headless = headless_service_name(&longest);
+    services.get(&headless).await.unwrap();
+    let clusters = objects::<EchoCluster>(&namespace).api;
+    let refusal = dry_run(&clusters, &"a".repeat(51), &json!({})).await;
+    assert!(refusal.unwrap_err().message.contains(NAME_RULE));
+}
+
+#[tokio::test]
+async fn fields_that_this_release_does_not_know_are_dropped_and_the_rest_works() {
+    let namespace = Namespace::shared("unknown-fields").await;
+    let manifest = json!({
+        "apiVersion": EchoCluster::api_version(&()),
+        "kind": EchoCluster::kind(&()),
+        "metadata": {"name": "hello"},
+        "spec": {"replicas": 0, "fromTheFuture": {"a": 1}, "service": {"fromTheFuture": true}},
+    });
+    let apply = ["apply", "--validate=false", "--filename=-"];
+    namespace
+        .kubectl(&apply, &manifest.to_string())
         .await
         .unwrap();
+    namespace.ready("hello").await;
+    let stored = objects::<EchoCluster>(&namespace).get("hello").await;
+    assert_eq!(stored["spec"].get("fromTheFuture"), None);
+    assert_eq!(stored["spec"]["service"], json!({"type": "ClusterIP"}));
+}
+
+#[tokio::test]
+async fn an_amount_in_another_notation_changes_nothing() {
+    let namespace = Namespace::shared("notations").await;
+    let notations = [
+        ("1000m", "0.1", "64Mi"),
+        ("1", "100m", "67108864"),
+        ("1e0", "1e-1", "65536Ki"),
+        ("0.001e3", "+0.1", "0.0625Gi"),
+        ("1000000u", "100000000n", "67108864000m"),
+    ];
+    let deployments = namespace.api::<Deployment>();
+    let mut first: Option<Deployment> = None;
+    for (limit, request, memory) in notations {
+        let limits = json!({"cpu": limit, "memory": memory});
+        let resources = json!({"requests": {"cpu": request, "memory": memory}, "limits": limits});
+        let spec = json!({"replicas": 0, "resources": resources});
+        namespace.apply_ready("hello", spec).await;
+        let deployment = deployments.get("hello").await.unwrap();
+        let first = first.get_or_insert_with(|| deployment.clone());
+        assert_eq!(
+            deployment.resource_version(),
+            first.resource_version(),
+            "{resources} has written the Deployment"
+        );
+    }
 }
 
 #[tokio::test]
@@ -57,10 +182,14 @@ async fn each_bad_name_is_refused_with_its_remedy() {
     let namespace = Namespace::shared("names").await;
     let clusters = objects::<EchoCluster>(&namespace).api;
     for name in [&"a".repeat(51), "1hello", "hello.world"] {
-        let words = "because Service names derive from it, it must have at most 50 characters of a-z, 0-9 and -";
-        is_refused(&clusters, name, &json!({}), words).await;
+        let refusal = dry_run(&clusters, name, &json!({})).await.unwrap_err();
+        let words = format!("metadata.name is {name}: {NAME_RULE}");
+        assert!(refusal.message.contains(&words), "{}", refusal.message);
     }
 }
+
+const NAME_RULE: &str =
+    "because Service names derive from it, it must have at most 50 characters of a-z, 0-9 and -";
 
 #[tokio::test]
 async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
@@ -89,18 +218,97 @@ async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
     assert_eq!(tell(&mended, "Degraded"), "False/AsExpected");
 }
 
-async fn is_refused(clusters: &Api<DynamicObject>, name: &str, spec: &Value, words: &str) {
-    match dry_run(clusters, name, spec).await {
-        Ok(()) => panic!("{name} {spec} is accepted"),
-        Err(refusal) => assert!(
-            refusal.contains(words),
-            "{name} {spec} is refused in other words: {refusal}"
-        ),
+/// Returns the field and the words of the refusal of a bad spec, or what is wrong with it: it must be for one reason alone.
+async fn refusal<'a>(
+    clusters: &Api<DynamicObject>,
+    bad: &'a BadSpec,
+) -> Result<(&'a str, String), String> {
+    let BadSpec {
+        spec,
+        field,
+        words,
+        is_beyond_bound,
+    } = bad;
+    let Err(refusal) = dry_run(clusters, "hello", spec).await else {
+        return Err(format!("{spec} is accepted"));
+    };
+    let all: Vec<_> = refusal
+        .details
+        .iter()
+        .flat_map(|details| &details.causes)
+        .collect();
+    // Those without a field, or with the path of a subresource, only repeat another, or say that rules were not looked at.
+    let mut causes: Vec<_> = all
+        .iter()
+        .filter(|cause| cause.field.starts_with("spec"))
+        .collect();
+    // What is beyond a bound may break a rule of ours with it, but none of another field, or of one that is inside.
+    if *is_beyond_bound {
+        causes.retain(|cause| {
+            cause.message.contains(words)
+                || !(is_at(field, &cause.field) || is_around(field, &cause.field))
+        });
     }
+    if causes.is_empty() {
+        causes = all.iter().collect();
+    }
+    let is_expected = matches!(causes.as_slice(), [cause]
+        if (cause.field == "<nil>" || is_at(field, &cause.field)) && cause.message.contains(words));
+    let message = refusal.message.clone();
+    if is_expected {
+        return Ok((field, message));
+    }
+    Err(format!(
+        "{spec} is not refused because {field} {words}, or not for that alone: {message}"
+    ))
+}
+
+/// Whether the API server's name of a field, such as `spec.listeners[0].port`, is that of a field of the schema, such as
+/// `spec.listeners[].port`. An element that is there twice is told by its own name.
+fn is_at(field: &str, found: &str) -> bool {
+    let found = found.replace("[0]", "[]");
+    let (known, _) = field.split_once("{}").unwrap_or((field, ""));
+    found == field
+        || found.strip_suffix("[1]") == Some(field)
+        || known != field && found.starts_with(known)
+}
+
+/// Whether the API server's name of a field is that of an object that holds the field.
+fn is_around(field: &str, found: &str) -> bool {
+    field.starts_with(&format!("{}.", found.replace("[0]", "[]")))
+}
+
+/// Lists the rules of a schema: the field, and what the refusal says, or the longest part of it that is always the same.
+fn rules(schema: &Value) -> Vec<(String, String)> {
+    let mut rules = Vec::new();
+    for (path, field) in fields(schema, &SchemaPath::default()) {
+        for rule in field["x-kubernetes-validations"]
+            .as_array()
+            .into_iter()
+            .flatten()
+        {
+            let words = match rule["message"].as_str() {
+                Some(message) => message.to_owned(),
+                None => longest_literal(rule["messageExpression"].as_str().unwrap()),
+            };
+            if !words.starts_with(CLASS_STAYS) {
+                rules.push((path.to_string(), words));
+            }
+        }
+    }
+    rules
+}
+
+fn longest_literal(expression: &str) -> String {
+    let literals = expression.split('\'').skip(1).step_by(2);
+    literals
+        .max_by_key(|literal| literal.len())
+        .unwrap()
+        .to_owned()
 }
 
 /// Asks the API server whether it would take an EchoCluster.
-async fn dry_run(clusters: &Api<DynamicObject>, name: &str, spec: &Value) -> Result<(), String> {
+async fn dry_run(clusters: &Api<DynamicObject>, name: &str, spec: &Value) -> Result<(), Status> {
     let cluster = json!({
         "apiVersion": EchoCluster::api_version(&()),
         "kind": EchoCluster::kind(&()),
@@ -116,7 +324,7 @@ async fn dry_run(clusters: &Api<DynamicObject>, name: &str, spec: &Value) -> Res
         .await
     {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 422 => Err(status.message),
+        Err(kube::Error::Api(status)) if status.code == 422 => Err(*status),
         Err(error) => panic!("failed to ask about {spec}: {error}"),
     }
 }

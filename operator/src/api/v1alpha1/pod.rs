@@ -1,4 +1,7 @@
 //! What a user may add to the pods: where they run, and what they are marked with.
+//!
+//! Maps are atomic to server-side apply: it turns one that was emptied, as by `labels: {}` in a manifest, into `null` otherwise, and
+//! the API server refuses that.
 
 use std::collections::BTreeMap;
 
@@ -42,6 +45,7 @@ pub struct PodSpec {
     /// Rules of where the pods run or prefer to run, as in any pod. Default: none; `topologySpread` adds to it.
     /// A change rolls the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub affinity: Option<Affinity>,
 
     /// The PriorityClass of the pods, which must exist. Default: the cluster's default. A change rolls the pods.
@@ -67,6 +71,7 @@ pub(super) fn labels_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 32,
+        "x-kubernetes-map-type": "atomic",
         "additionalProperties": { "type": "string", "maxLength": 63 },
     })
 }
@@ -76,6 +81,7 @@ pub(super) fn annotations_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
         "maxProperties": 32,
+        "x-kubernetes-map-type": "atomic",
         "additionalProperties": { "type": "string", "maxLength": 4096 },
     })
 }

@@ -20,14 +20,14 @@ pub struct Resources {
         default = "default_requests",
         skip_serializing_if = "BTreeMap::is_empty"
     )]
-    #[schemars(extend("maxProperties" = 3))]
+    #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic"))]
     #[x_kube(validation = rules::known_resources())]
     pub requests: BTreeMap<String, ResourceQuantity>,
 
     /// What each echo server may use at most, of `cpu`, `memory` and `ephemeral-storage`. Default: 64Mi memory and no limit on
     /// CPU. A change rolls the pods.
     #[serde(default = "default_limits", skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 3))]
+    #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic"))]
     #[x_kube(validation = rules::known_resources())]
     pub limits: BTreeMap<String, ResourceQuantity>,
 }

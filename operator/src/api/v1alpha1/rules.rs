@@ -23,6 +23,12 @@ pub(super) fn cluster_name() -> Rule {
         ))
 }
 
+/// A port of a pod has a name of its own.
+pub(super) fn unique_names() -> Rule {
+    Rule::new("self.all(l, self.exists_one(m, m.name == l.name))")
+        .message("two listeners have the same name; give each listener a name of its own")
+}
+
 /// A pod can listen on a port once. (The message does not name the port: what could find it exceeds the cost that the API
 /// server allows a message.)
 pub(super) fn unique_ports() -> Rule {

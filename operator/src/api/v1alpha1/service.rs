@@ -177,6 +177,7 @@ fn node_ports_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({
         "type": "object",
         "maxProperties": 16,
+        "x-kubernetes-map-type": "atomic",
         "additionalProperties": { "type": "integer", "format": "int32", "minimum": 1, "maximum": 65535 },
     })
 }

@@ -41,7 +41,7 @@ pub struct EchoClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 
-    /// `Ready`: as many echo servers answer as are asked for. `Progressing`: work is on its way.
+    /// `Ready`: as many echo servers are available as are asked for. `Progressing`: work is on its way.
     /// `Degraded`: something is wrong that a person may have to mend; the message says what, and what to do. The reasons are in
     /// docs/reference.md.
     #[serde(default)]

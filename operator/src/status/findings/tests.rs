@@ -108,7 +108,7 @@ fn a_lost_pod_is_missed() {
     );
     assert_eq!(
         told,
-        "Ready=False/ReplicasUnavailable Progressing=True/Scaling Degraded=False/AsExpected"
+        "Ready=False/ReplicasUnavailable Progressing=True/ReplicasUnavailable Degraded=False/AsExpected"
     );
 }
 
@@ -176,7 +176,7 @@ fn a_missing_image_is_told_with_the_field_to_correct() {
     });
     assert_eq!(
         told,
-        "Ready=False/ImagePull Progressing=True/Scaling Degraded=True/ImagePull"
+        "Ready=False/ImagePull Progressing=True/ReplicasUnavailable Degraded=True/ImagePull"
     );
     assert!(message.contains("because. Correct spec.image"), "{message}");
 }
@@ -267,4 +267,33 @@ fn a_taken_name_is_told_with_child_owner_and_remedy() {
         findings[0].message,
         "Service hello exists and belongs to Other x, so EchoCluster hello leaves it alone. Delete or rename it, or choose another name for the EchoCluster."
     );
+}
+
+#[test]
+fn what_is_wrong_with_a_child_beside_those_that_serve_leaves_ready_alone() {
+    for child in [
+        "NetworkPolicy hello",
+        "PodDisruptionBudget hello",
+        "Service hello-pods",
+    ] {
+        let obstacle = Obstacle {
+            child: child.to_owned(),
+            message: "no".to_owned(),
+        };
+        let refused = Observed {
+            deployment: Some(complete(1)),
+            refused: vec![obstacle.clone()],
+            ..Observed::default()
+        };
+        let taken = Observed {
+            deployment: Some(complete(1)),
+            names_taken: vec![obstacle],
+            ..Observed::default()
+        };
+        let plan = plan(&echo_cluster()).unwrap();
+        let expected =
+            |reason| format!("Ready=True/Ready Progressing=False/Settled Degraded=True/{reason}");
+        assert_eq!(tell(&findings(&plan, &refused)), expected("Forbidden"));
+        assert_eq!(tell(&findings(&plan, &taken)), expected("NameConflict"));
+    }
 }

@@ -100,7 +100,7 @@ pub(super) fn contended(obstacle: &Obstacle) -> String {
 
 pub(super) fn not_served(obstacle: &Obstacle) -> String {
     format!(
-        "{} cannot be made: {}. Install what serves it, or take it out of the EchoCluster; everything else works.",
+        "{} cannot be made: {}. Install what serves it, let the operator see it, or take it out of the EchoCluster; everything else works.",
         obstacle.child, obstacle.message
     )
 }
@@ -110,6 +110,10 @@ pub(super) fn name_conflict(name: &str, obstacle: &Obstacle) -> String {
         "{} exists and {}, so EchoCluster {name} leaves it alone. Delete or rename it, or choose another name for the EchoCluster.",
         obstacle.child, obstacle.message
     )
+}
+
+pub(super) fn waits_for_deletion(obstacle: &Obstacle) -> String {
+    format!("{} has to wait: {}.", obstacle.child, obstacle.message)
 }
 
 pub(super) fn waits_for_the_end_of_the_pause(waiting: &Obstacle) -> String {

@@ -1,162 +1,147 @@
-//! Bad specs, each with one thing wrong, and words that the refusal must hold.
+//! Bad specs that break a rule of ours, each one alone, and words that the refusal must hold. Those that go beyond a bound
+//! follow from the schema; see `bounds`.
 
 use serde_json::{Value, json};
 
-/// A bad spec, and words of its refusal.
-type BadSpec = (Value, &'static str);
+/// A bad spec, and its refusal.
+#[derive(Debug)]
+pub(super) struct BadSpec {
+    pub(super) spec: Value,
+    /// The field that is refused, as [`crate::schema::SchemaPath`] writes it.
+    pub(super) field: String,
+    pub(super) words: String,
+    /// Whether it breaks what the schema says of a single field, and not a rule.
+    pub(super) is_beyond_bound: bool,
+}
+
+impl BadSpec {
+    pub(super) fn new(spec: Value, field: &str, words: &str) -> Self {
+        Self {
+            spec,
+            field: field.to_owned(),
+            words: words.to_owned(),
+            is_beyond_bound: false,
+        }
+    }
+
+    pub(super) fn beyond_bound(spec: Value, field: &str, words: &str) -> Self {
+        Self {
+            is_beyond_bound: true,
+            ..Self::new(spec, field, words)
+        }
+    }
+}
 
 /// Returns all of them.
 pub(super) fn bad_specs() -> Vec<BadSpec> {
-    let mut bad = bad_scalars();
+    let mut bad = bad_images_and_prefixes();
     bad.extend(bad_listener_lists());
     bad.extend(bad_listeners());
     bad.extend(bad_resources());
+    bad.extend(bad_services());
+    bad.extend(bad_rollouts());
+    for (part, fields) in [
+        ("pod", ["labels", "annotations"]),
+        ("service", ["labels", "annotations"]),
+    ] {
+        for field in fields {
+            bad.extend(TAKEN_KEYS.map(|key| {
+                let words = format!(
+                    "the key {key} belongs to the operator or to Kubernetes; choose another one"
+                );
+                marked(part, field, key, "a", &words)
+            }));
+            bad.push(marked(part, field, "two words", "a", BAD_KEY));
+        }
+        bad.push(marked(part, "labels", "a", "two words", BAD_VALUE));
+        bad.push(marked(part, "labels", "a", "-a", BAD_VALUE));
+    }
+    bad.push(marked("pod", "nodeSelector", "two words", "a", BAD_KEY));
+    bad.push(marked("pod", "nodeSelector", "a", "a-", BAD_VALUE));
     bad
 }
 
-fn bad_scalars() -> Vec<BadSpec> {
-    vec![
-        (
-            json!({"replicas": -1}),
-            "spec.replicas in body should be greater than or equal to 0",
-        ),
-        (
-            json!({"replicas": 1001}),
-            "spec.replicas in body should be less than or equal to 1000",
-        ),
-        (
-            json!({"replicas": "three"}),
-            "spec.replicas in body must be of type integer",
-        ),
-        (
-            json!({"replicas": null, "threads": "x"}),
-            "spec.threads in body must be of type integer",
-        ),
-        (
-            json!({"image": ""}),
-            "spec.image in body should be at least 1 chars long",
-        ),
-        (
-            json!({"image": "a".repeat(501)}),
-            "spec.image: Too long: may not be more than 500 bytes",
-        ),
-        (
-            json!({"image": "two words"}),
-            "spec.image in body should match",
-        ),
-        (
-            json!({"imagePullPolicy": "Sometimes"}),
-            "Unsupported value: \"Sometimes\": supported values: \"IfNotPresent\", \"Always\", \"Never\"",
-        ),
-        (
-            json!({"threads": 0}),
-            "spec.threads in body should be greater than or equal to 1",
-        ),
-        (
-            json!({"threads": 257}),
-            "spec.threads in body should be less than or equal to 256",
-        ),
-        (
-            json!({"drainSeconds": -1}),
-            "spec.drainSeconds in body should be greater than or equal to 0",
-        ),
-        (
-            json!({"drainSeconds": 3601}),
-            "spec.drainSeconds in body should be less than or equal to 3600",
-        ),
-        (
-            json!({"service": {"type": "ExternalName"}}),
-            "Unsupported value: \"ExternalName\": supported values: \"ClusterIP\", \"NodePort\", \"LoadBalancer\"",
-        ),
-    ]
+const TAKEN_KEYS: [&str; 4] = [
+    "app.kubernetes.io/name",
+    "kubernetes.io/os",
+    "echo-operator.dev/owner-uid",
+    "pod-template-hash",
+];
+const BAD_KEY: &str = "a key is none that Kubernetes takes; write it as example.com/name";
+const BAD_VALUE: &str =
+    "a value is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9";
+
+fn marked(part: &str, field: &str, key: &str, value: &str, words: &str) -> BadSpec {
+    let spec = json!({ part: { field: { key: value } } });
+    BadSpec::new(spec, &format!("spec.{part}.{field}"), words)
+}
+
+fn bad_images_and_prefixes() -> Vec<BadSpec> {
+    let images = ["two words", "a:b:c", "a@sha256:12", "/a", "a/", "A"].map(|image| {
+        let words = format!("the image is {image}, which is no image reference; write it as registry.example.com/name:tag");
+        BadSpec::new(json!({ "image": image }), "spec.image", &words)
+    });
+    let prefixes = ["two\nlines", "a\rreturn", &"ü".repeat(129)].map(|prefix| {
+        let words = "the prefix has a line break or more than 256 bytes; shorten it to one line of at most 256 bytes";
+        BadSpec::new(json!({"line": {"prefix": prefix}}), "spec.line.prefix", words)
+    });
+    images.into_iter().chain(prefixes).collect()
 }
 
 fn bad_listener_lists() -> Vec<BadSpec> {
-    let seventeen: Vec<Value> = (0..17)
-        .map(|index| json!({"name": format!("echo-{index}"), "port": 2000 + index}))
-        .collect();
-    let same_name = json!([{"name": "a", "port": 2000}, {"name": "a", "port": 2001}]);
     let same_port =
         json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2000, "servicePort": 1}]);
     let same_service_port =
         json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2001, "servicePort": 2000}]);
+    let same_name = json!([{"name": "a", "port": 2000}, {"name": "a", "port": 2001}]);
+    let same_written = json!([{"name": "a", "port": 2000, "servicePort": 1}, {"name": "b", "port": 2001, "servicePort": 1}]);
+    let service_port =
+        "two listeners have the same Service port; give each listener a servicePort of its own";
     [
         (
-            json!([]),
-            "spec.listeners in body should have at least 1 items",
+            same_name,
+            "two listeners have the same name; give each listener a name of its own",
         ),
-        (
-            json!(seventeen),
-            "spec.listeners: Too many: 17: must have at most 16 items",
-        ),
-        (same_name, "spec.listeners[1]: Duplicate value"),
         (
             same_port,
             "two listeners have the same port; give each listener a port of its own",
         ),
-        (
-            same_service_port,
-            "two listeners have the same Service port; give each listener a servicePort of its own",
-        ),
+        (same_service_port, service_port),
+        (same_written, service_port),
     ]
-    .map(|(listeners, words)| (json!({"listeners": listeners}), words))
+    .map(|(listeners, words)| {
+        BadSpec::new(json!({ "listeners": listeners }), "spec.listeners", words)
+    })
     .into()
 }
 
 fn bad_listeners() -> Vec<BadSpec> {
-    let bad_name =
-        "it must have at most 15 characters of a-z, 0-9 and single -, with at least one letter";
+    let bad = |field: &str, listener: Value, words: &str| {
+        let spec = json!({ "listeners": [listener] });
+        BadSpec::new(spec, &format!("spec.listeners[].{field}"), words)
+    };
+    let name = |name: &str| {
+        let words = format!(
+            "the name is {name}: it must have at most 15 characters of a-z, 0-9 and single -, with at least one letter"
+        );
+        bad("name", json!({"name": name, "port": 2000}), &words)
+    };
+    let protocol = |protocol: &str| {
+        let words =
+            format!("the protocol is {protocol}, which this release does not serve; choose Line");
+        let listener = json!({"name": "a", "port": 2000, "protocol": protocol});
+        bad("protocol", listener, &words)
+    };
     let admin_name = "the name is admin, which is the name of the admin port; choose another name";
     let admin_port =
         "the port is 9090, which is the admin endpoint's (health and metrics); choose another port";
-    let named = |name: &str| json!({"name": name, "port": 2000});
-    let at = |port: i32| json!({"name": "a", "port": port});
-    let served_at = |port: i32| json!({"name": "a", "port": 2000, "servicePort": port});
-    let speaking = |protocol: &str| json!({"name": "a", "port": 2000, "protocol": protocol});
-    [
-        (
-            json!({"port": 2000}),
-            "spec.listeners[0].name: Required value",
-        ),
-        (
-            json!({"name": "a"}),
-            "spec.listeners[0].port: Required value",
-        ),
-        (
-            named(""),
-            "spec.listeners[0].name in body should be at least 1 chars long",
-        ),
-        (
-            named("a234567890123456"),
-            "spec.listeners[0].name: Too long: may not be more than 15 bytes",
-        ),
-        (named("-a"), bad_name),
-        (named("a-"), bad_name),
-        (named("a--b"), bad_name),
-        (named("A"), bad_name),
-        (named("123"), bad_name),
-        (named("admin"), admin_name),
-        (at(9090), admin_port),
-        (
-            at(1023),
-            "spec.listeners[0].port in body should be greater than or equal to 1024",
-        ),
-        (
-            at(65536),
-            "spec.listeners[0].port in body should be less than or equal to 65535",
-        ),
-        (
-            served_at(0),
-            "servicePort in body should be greater than or equal to 1",
-        ),
-        (
-            served_at(65536),
-            "servicePort in body should be less than or equal to 65535",
-        ),
-        (speaking("Raw"), "supported values: \"Line\""),
-    ]
-    .map(|(listener, words)| (json!({"listeners": [listener]}), words))
-    .into()
+    let names = ["-a", "a-", "a--b", "A", "123", "a.b", "a_b"].map(name);
+    let protocols = ["Raw", "Acknowledge", "Udp", "Http"].map(protocol);
+    let taken = [
+        bad("name", json!({"name": "admin", "port": 2000}), admin_name),
+        bad("port", json!({"name": "a", "port": 9090}), admin_port),
+    ];
+    names.into_iter().chain(protocols).chain(taken).collect()
 }
 
 fn bad_resources() -> Vec<BadSpec> {
@@ -167,23 +152,101 @@ fn bad_resources() -> Vec<BadSpec> {
     [
         (
             over_default,
-            "the request of memory is 65Mi, more than its limit of 64Mi; lower the request",
+            "",
+            "the request of memory is 65Mi, more than its limit of 64Mi; lower the request or raise the limit",
         ),
         (
             over_limit,
-            "the request of cpu is 2, more than its limit of 1500m; lower the request",
+            "",
+            "the request of cpu is 2, more than its limit of 1500m; lower the request or raise the limit",
         ),
-        (json!({"requests": {"gpu": 1}}), unknown),
-        (json!({"limits": {"gpu": 1}}), unknown),
-        (
-            json!({"requests": {"cpu": "much"}}),
-            "spec.resources.requests.cpu in body should match",
+        (json!({"requests": {"gpu": 1}}), ".requests", unknown),
+        (json!({"limits": {"gpu": 1}}), ".limits", unknown),
+    ]
+    .map(|(resources, field, words)| {
+        BadSpec::new(json!({"resources": resources}), &format!("spec.resources{field}"), words)
+    })
+    .into()
+}
+
+fn bad_services() -> Vec<BadSpec> {
+    let two = json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2001}]);
+    let elsewhere = json!({"type": "NodePort", "nodePorts": {"lab": 30000}});
+    let twice = json!({"type": "NodePort", "nodePorts": {"a": 30000, "b": 30000}});
+    let cluster_ip = [
+        (json!({"nodePorts": {"echo": 30000}}), "nodePorts are set, but type is ClusterIP, which has none; set type to NodePort or LoadBalancer"),
+        (json!({"externalTrafficPolicy": "Local"}), "externalTrafficPolicy is set, but type is ClusterIP, which is not reached from outside; set type to"),
+        (json!({"type": "NodePort", "loadBalancerClass": "a"}), "loadBalancerClass is set, but type is NodePort; set type to LoadBalancer, or remove loadBalancerClass"),
+        (json!({"loadBalancerSourceRanges": ["192.0.2.0/24"]}), "loadBalancerSourceRanges are set, but type is ClusterIP; set type to LoadBalancer, or remove"),
+    ]
+    .map(|(service, words)| BadSpec::new(json!({"service": service}), "spec.service", words));
+    let ranges = ["192.0.2.0", "192.0.2.0/33", "example.com"].map(|range| {
+        let words = format!(
+            "the range {range} is not in CIDR notation; write it as 192.0.2.0/24 or 2001:db8::/32"
+        );
+        let service =
+            json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ["2001:db8::/32", range]});
+        BadSpec::new(
+            json!({"service": service}),
+            "spec.service.loadBalancerSourceRanges",
+            &words,
+        )
+    });
+    let node_ports = [
+        BadSpec::new(
+            json!({"service": elsewhere}),
+            "spec",
+            "service.nodePorts names a listener that is not in listeners; remove it, or correct the name",
         ),
+        BadSpec::new(
+            json!({"listeners": two, "service": twice}),
+            "spec.service.nodePorts",
+            "two listeners have the same node port; give each listener a node port of its own",
+        ),
+    ];
+    cluster_ip
+        .into_iter()
+        .chain(ranges)
+        .chain(node_ports)
+        .collect()
+}
+
+fn bad_rollouts() -> Vec<BadSpec> {
+    let stuck = "maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; raise one of them";
+    let late = "progressDeadlineSeconds is not more than minReadySeconds; raise it, or lower minReadySeconds";
+    let rollouts = [
+        (json!({"maxSurge": 0}), stuck),
+        (json!({"maxSurge": "0%", "maxUnavailable": "0%"}), stuck),
         (
-            json!({"limits": {"memory": "-1"}}),
-            "spec.resources.limits.memory in body should match",
+            json!({"progressDeadlineSeconds": 5, "minReadySeconds": 5}),
+            late,
         ),
     ]
-    .map(|(resources, words)| (json!({"resources": resources}), words))
-    .into()
+    .map(|(rollout, words)| BadSpec::new(json!({"rollout": rollout}), "spec.rollout", words));
+    let disruptions = [json!(0), json!("0%")].map(|unavailable| {
+        let words =
+            "maxUnavailable is 0, which would keep nodes from being drained; choose 1 or more";
+        let spec = json!({"disruption": {"maxUnavailable": unavailable}});
+        BadSpec::new(spec, "spec.disruption.maxUnavailable", words)
+    });
+    let autoscaling = json!({"minReplicas": 3, "maxReplicas": 2});
+    let no_request =
+        json!({"autoscaling": {"maxReplicas": 2}, "resources": {"requests": {"memory": 1}}});
+    let autoscalings = [
+        BadSpec::new(
+            json!({"autoscaling": autoscaling}),
+            "spec.autoscaling",
+            "minReplicas is more than maxReplicas; lower it, or raise maxReplicas",
+        ),
+        BadSpec::new(
+            no_request,
+            "spec",
+            "autoscaling needs a CPU request to measure against; set resources.requests.cpu",
+        ),
+    ];
+    rollouts
+        .into_iter()
+        .chain(disruptions)
+        .chain(autoscalings)
+        .collect()
 }

@@ -1,0 +1,200 @@
+//! One EchoCluster that changes again and again, and what it would be were it new.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::jiff::Timestamp;
+use operator::api::v1alpha1::EchoCluster;
+use serde_json::{Value, json};
+
+use super::children::{Child, Children};
+use super::generator::{Generator, Tried, start};
+use crate::audit::{self, Write};
+use crate::echo_clusters::condition;
+use crate::namespace::Namespace;
+use crate::wait;
+
+/// What is added to a node port that is asked for, since two Services cannot have the same one. The sums stay below 30086, where
+/// those begin that Kubernetes chooses by itself.
+const OTHER_NODE_PORT: i64 = 40;
+
+/// An EchoCluster that changes.
+pub(super) struct Chain<'a> {
+    namespace: &'a Namespace,
+    generator: Generator,
+    seed: u64,
+    name: String,
+    spec: Value,
+    children: Children,
+    steps: Vec<Step>,
+}
+
+/// A change that was made.
+struct Step {
+    begun: Timestamp,
+    what: String,
+    /// The children that had to change, to come or to go.
+    changed: BTreeSet<Child>,
+}
+
+impl<'a> Chain<'a> {
+    /// Makes an EchoCluster of the spec that every chain begins with.
+    pub(super) async fn begin(
+        namespace: &'a Namespace,
+        generator: Generator,
+        seed: u64,
+        index: usize,
+    ) -> Self {
+        let name = format!("chain-{index}");
+        let spec = start();
+        let cluster = namespace.apply_ready(&name, spec.clone()).await;
+        let children = Children::of(namespace, &cluster).await;
+        Self {
+            namespace,
+            generator,
+            seed,
+            name,
+            spec,
+            children,
+            steps: Vec::new(),
+        }
+    }
+
+    /// Changes the spec, and waits until the children are those of a new EchoCluster of that spec, or still what they were
+    /// while it is paused.
+    pub(super) async fn step(&mut self) {
+        let spec = self.generator.after(&self.spec);
+        let what = format!(
+            "seed {}, {}, step {}: from {} to {spec}",
+            self.seed,
+            self.name,
+            self.steps.len() + 1,
+            self.spec
+        );
+        let begun = Timestamp::now();
+        self.apply(&self.name, &spec, &what).await;
+        let is_done = |cluster: &EchoCluster| {
+            cluster
+                .status
+                .as_ref()
+                .and_then(|status| status.observed_generation)
+                == cluster.metadata.generation
+        };
+        let cluster = wait::until(&self.namespace.api(), &self.name, &what, is_done).await;
+        assert_is_possible(&cluster, &what);
+        let children = Children::of(self.namespace, &cluster).await;
+        if spec["paused"] == json!(true) {
+            let difference = self.children.difference(&children);
+            assert_eq!(difference, None, "{what}: changed while it is paused");
+        } else {
+            self.compare(&children, &spec, &what).await;
+        }
+        let changed = self.children.changed(&children);
+        self.steps.push(Step {
+            begun,
+            what,
+            changed,
+        });
+        (self.spec, self.children) = (spec, children);
+    }
+
+    /// Fails unless an EchoCluster made anew of a spec would have the same children.
+    async fn compare(&self, children: &Children, spec: &Value, what: &str) {
+        let spec = with_other_node_ports(spec);
+        let new = Children::of_a_new(self.namespace, &self.new_name(), &spec).await;
+        let mut new = new.unwrap_or_else(|error| panic!("{what}: not as a new one: {error}"));
+        new.move_node_ports(-OTHER_NODE_PORT);
+        assert_eq!(
+            new.difference(children),
+            None,
+            "{what}: to the left if it were new"
+        );
+    }
+
+    /// Makes an EchoCluster of the last spec, and waits until it has the same children.
+    pub(super) async fn end(&self) {
+        let what = format!("seed {}, {}, end: {}", self.seed, self.name, self.spec);
+        let spec = with_other_node_ports(&self.spec);
+        let new = self.apply(&self.new_name(), &spec, &what).await;
+        let look = async || {
+            let mut children = Children::of(self.namespace, &new).await;
+            children.move_node_ports(-OTHER_NODE_PORT);
+            children.difference(&self.children).map_or(Ok(()), Err)
+        };
+        if self.spec["paused"] != json!(true) {
+            wait::until_ok(&what, look).await;
+        }
+    }
+
+    fn new_name(&self) -> String {
+        format!("new-{}", self.name)
+    }
+
+    async fn apply(&self, name: &str, spec: &Value, what: &str) -> EchoCluster {
+        let applied = self.namespace.try_apply(name, spec.clone()).await;
+        applied.unwrap_or_else(|error| panic!("{what}: failed to apply {name}: {error}"))
+    }
+
+    pub(super) fn tried(&self) -> &Tried {
+        self.generator.tried()
+    }
+
+    /// Holds the writes of each step to what had to change: once each child that had to, and no other. Returns how many there were.
+    pub(super) fn judge(&self, writes: &[Write]) -> usize {
+        let names = [
+            self.name.clone(),
+            operator::labels::headless_service_name(&self.name),
+        ];
+        let is_of_chain = |write: &&Write| {
+            names.contains(&write.name)
+                && Children::RESOURCES.contains(&write.resource.as_str())
+                && write.code < 300
+        };
+        let mut of_steps: BTreeMap<usize, Vec<Write>> = BTreeMap::new();
+        for write in writes.iter().filter(is_of_chain) {
+            let step = self.steps.partition_point(|step| step.begun <= write.at);
+            of_steps.entry(step).or_default().push(write.clone());
+        }
+        of_steps.remove(&0); // before the first step
+        for (number, writes) in &of_steps {
+            let step = &self.steps[number - 1];
+            let written: Vec<Child> = writes.iter().map(child).collect();
+            let once: BTreeSet<Child> = written.iter().cloned().collect();
+            assert!(
+                once.len() == written.len() && once.is_subset(&step.changed),
+                "{}: it should write {:?} once each, and wrote {}",
+                step.what,
+                step.changed,
+                audit::list(writes)
+            );
+        }
+        of_steps.values().map(Vec::len).sum()
+    }
+}
+
+fn child(write: &Write) -> Child {
+    (write.resource.clone(), write.name.clone())
+}
+
+/// Fails if the operator or the API server finds fault with a spec that the schema allows.
+fn assert_is_possible(cluster: &EchoCluster, what: &str) {
+    let degraded = condition(cluster, "Degraded").unwrap();
+    let is_faulty = ["InvalidSpec", "NameConflict", "Contended", "RequestFailed"]
+        .contains(&degraded.reason.as_str())
+        || degraded.message.starts_with("The API server refuses");
+    assert!(
+        !is_faulty,
+        "{what}: {}: {}",
+        degraded.reason, degraded.message
+    );
+}
+
+fn with_other_node_ports(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    let ports = spec
+        .pointer_mut("/service/nodePorts")
+        .and_then(Value::as_object_mut);
+    for port in ports.into_iter().flat_map(|ports| ports.values_mut()) {
+        *port = json!(port.as_i64().unwrap() + OTHER_NODE_PORT);
+    }
+    spec
+}

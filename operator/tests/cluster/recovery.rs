@@ -1,0 +1,77 @@
+//! A spec that does harm hurts for as long as it stands: the last good one brings the echo servers back without more.
+
+use operator::api::v1alpha1::EchoCluster;
+use serde_json::{Value, json};
+
+use crate::echo_clusters::{is_settled, tell};
+use crate::namespace::Namespace;
+use crate::wait;
+
+#[tokio::test]
+async fn after_a_harmful_spec_the_last_good_one_recovers_by_itself() {
+    let nowhere =
+        json!([{"matchExpressions": [{"key": "example.com/none", "operator": "Exists"}]}]);
+    let required = json!({"nodeSelectorTerms": nowhere});
+    let affinity =
+        json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}});
+    let requests = json!({"cpu": "1000", "memory": "1Ei"});
+    let namespace = &Namespace::shared("recovery").await;
+    tokio::join!(
+        harm(
+            namespace,
+            "affinity",
+            json!({"pod": {"affinity": affinity}})
+        ),
+        harm(
+            namespace,
+            "image",
+            json!({"image": "127.0.0.1:1/none-such:1"})
+        ), // refuses connections at once
+        harm(
+            namespace,
+            "resources",
+            json!({"resources": {"requests": requests, "limits": {}}})
+        ),
+        harm(
+            namespace,
+            "priority",
+            json!({"pod": {"priorityClassName": "none-such"}})
+        ),
+        harm(
+            namespace,
+            "runtime",
+            json!({"pod": {"runtimeClassName": "none-such"}})
+        ),
+        harm(
+            namespace,
+            "unseen",
+            json!({"resources": {"limits": {"cpu": "1e99999"}}})
+        ),
+    );
+}
+
+/// Applies a good spec, the same with harm in it, and the good one again.
+async fn harm(namespace: &Namespace, name: &str, harm: Value) {
+    let clusters = namespace.api::<EchoCluster>();
+    // Old pods must go before new ones come, so that harm is felt.
+    let good = json!({"replicas": 1, "rollout": {"maxSurge": 0, "maxUnavailable": 1}});
+    let mut bad = good.clone();
+    bad.as_object_mut()
+        .unwrap()
+        .extend(harm.as_object().unwrap().clone());
+    namespace.apply_ready(name, good.clone()).await;
+    namespace.apply(name, bad).await;
+    let is_told = |cluster: &EchoCluster| tell(cluster, "Degraded").starts_with("True/");
+    let harmed = wait::until(&clusters, name, "told", is_told).await;
+    println!(
+        "{name}: Ready={}, Degraded={}",
+        tell(&harmed, "Ready"),
+        tell(&harmed, "Degraded")
+    );
+    namespace.apply(name, good).await;
+    let is_well = |cluster: &EchoCluster| {
+        is_settled(cluster) && tell(cluster, "Degraded") == "False/AsExpected"
+    };
+    wait::until(&clusters, name, "well again", is_well).await;
+    namespace.ready_pods(name, 1).await;
+}

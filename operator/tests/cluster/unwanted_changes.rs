@@ -1,0 +1,128 @@
+//! Every field that the operator owns, changed and removed by somebody else, and every child deleted: each comes back, soon.
+
+mod repairs;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt;
+use operator::labels::GENERATION_ANNOTATION;
+use serde_json::{Value, json};
+
+use self::repairs::{Repairs, disturb};
+use crate::namespace::Namespace;
+use crate::stranger::objects;
+use crate::wait;
+
+#[tokio::test]
+async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_unowned_fields_stay()
+ {
+    let namespace = Namespace::alone("unwanted").await;
+    namespace.apply("full", full()).await;
+    namespace.apply("balanced", balanced()).await;
+    let (deployments, services) = (
+        objects::<Deployment>(&namespace),
+        objects::<Service>(&namespace),
+    );
+    let budgets = objects::<PodDisruptionBudget>(&namespace);
+    let policies = objects::<NetworkPolicy>(&namespace);
+    let autoscalers = objects::<HorizontalPodAutoscaler>(&namespace);
+    let paused = [("paused", json!(true))];
+    let unready = [("publishNotReadyAddresses", json!(true))];
+    let egress = [("egress", json!([{}]))];
+    let repairs = tokio::join!(
+        disturb(&namespace, &deployments, "full", &paused, 1),
+        disturb(&namespace, &services, "full", &unready, 1),
+        disturb(&namespace, &services, "full-pods", &unready, 1),
+        disturb(&namespace, &budgets, "full", &[], 1),
+        disturb(&namespace, &policies, "full", &egress, 1),
+        disturb(&namespace, &autoscalers, "full", &[], 1),
+        disturb(&namespace, &services, "balanced", &unready, 1),
+    );
+    let (a, b, c, d, e, f, g) = repairs;
+    Repairs::sum([a, b, c, d, e, f, g]).judge();
+}
+
+/// A spec that makes every child and sets every field that a node without special set-up takes. No pod comes of it, since their
+/// PriorityClass does not exist.
+fn full() -> Value {
+    let terms = json!([{"matchExpressions": [{"key": "example.com/zone", "operator": "In", "values": ["a"]}]}]);
+    let node_affinity =
+        json!({"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}});
+    let near = json!([{"weight": 1, "podAffinityTerm": {"topologyKey": "example.com/rack"}}]);
+    let far =
+        json!([{"topologyKey": "example.com/rack", "labelSelector": {"matchLabels": {"a": "b"}}}]);
+    json!({
+        "replicas": 3,
+        "imagePullSecrets": [{"name": "registry"}],
+        "listeners": [{"name": "echo", "port": 12345}, {"name": "lab", "port": 23456, "servicePort": 7}],
+        "threads": 2,
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "16Mi", "ephemeral-storage": "16Mi"},
+            "limits": {"cpu": "1", "memory": "64Mi", "ephemeral-storage": "64Mi"},
+        },
+        "service": {
+            "type": "NodePort",
+            "labels": {"example.com/team": "a"},
+            "annotations": {"example.com/note": "a"},
+            "nodePorts": {"echo": 30080, "lab": 30083},
+            "externalTrafficPolicy": "Local",
+            "internalTrafficPolicy": "Local",
+            "sessionAffinity": "ClientIP",
+            "ipFamilyPolicy": "SingleStack",
+            "trafficDistribution": "PreferClose",
+        },
+        "pod": {
+            "labels": {"example.com/team": "a"},
+            "annotations": {"example.com/note": "a"},
+            "nodeSelector": {"example.com/disk": "a"},
+            "tolerations": [{"key": "example.com/taint", "operator": "Exists", "effect": "NoSchedule"}],
+            "affinity": {
+                "nodeAffinity": node_affinity,
+                "podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": near},
+                "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": far},
+            },
+            "priorityClassName": "none-such",
+            "runtimeClassName": "none-such",
+        },
+        "topologySpread": "Hard",
+        "rollout": {"minReadySeconds": 1},
+        "autoscaling": {"minReplicas": 1, "maxReplicas": 10, "targetCPUUtilizationPercentage": 70},
+        "network": {"policy": "SameNamespace"},
+    })
+}
+
+/// A spec with the fields that only a load balancer has.
+fn balanced() -> Value {
+    let service = json!({
+        "type": "LoadBalancer",
+        "loadBalancerClass": "example.com/none",
+        "loadBalancerSourceRanges": ["192.0.2.0/24", "198.51.100.0/24"],
+    });
+    json!({"replicas": 0, "service": service})
+}
+
+#[tokio::test]
+async fn a_child_that_claims_to_be_of_a_newer_generation_is_mended() {
+    let namespace = Namespace::shared("generation").await;
+    namespace.apply_ready("hello", json!({"replicas": 0})).await;
+    let deployments = objects::<Deployment>(&namespace);
+    let forge = |deployment: &mut Value| {
+        deployment["metadata"]["annotations"][GENERATION_ANNOTATION] = json!("999");
+        deployment["spec"]["replicas"] = json!(1);
+    };
+    deployments.edit("hello", forge).await.unwrap();
+    let is_mended = |deployment: &Deployment| {
+        deployment.annotations()[GENERATION_ANNOTATION] == "1"
+            && deployment.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
+    };
+    wait::until(
+        &namespace.api(),
+        "hello",
+        "of generation 1 again",
+        is_mended,
+    )
+    .await;
+}

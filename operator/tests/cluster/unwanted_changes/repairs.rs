@@ -1,0 +1,235 @@
+//! Disturbs an object field by field, and measures how long each takes to come back.
+
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, DynamicObject};
+use kube::{Api, ResourceExt};
+use serde_json::Value;
+
+use crate::namespace::Namespace;
+use crate::owned_fields::{Path, altered, owned_fields};
+use crate::stranger::{Objects, json as json_of};
+use crate::wait;
+
+/// How long 99 of 100 fields may be away (issue 9).
+const SOON: Duration = Duration::from_secs(1);
+
+/// Fields whose every other value the API server refuses.
+const UNALTERABLE: [(&str, &str); 8] = [
+    (
+        "Deployment full: spec.selector",
+        "a selector cannot be changed",
+    ),
+    (
+        "Deployment full: spec.template.metadata.labels.app.kubernetes.io",
+        "they must fit the selector",
+    ),
+    (
+        "Deployment full: spec.strategy.type",
+        "another type takes no rollingUpdate; see replacement.rs",
+    ),
+    (
+        "Service full-pods: spec.clusterIP",
+        "an address cannot be changed; see replacement.rs",
+    ),
+    (
+        "Service full-pods: spec.type",
+        "only this one has no address; see replacement.rs",
+    ),
+    (
+        "Service full: spec.type",
+        "no other type takes the fields beside it",
+    ),
+    (
+        "Service balanced: spec.type",
+        "no other type takes the fields beside it",
+    ),
+    (
+        "Service balanced: spec.loadBalancerClass",
+        "a class cannot be changed",
+    ),
+];
+
+/// What was disturbed and how long it took to come back.
+#[derive(Default)]
+pub(super) struct Repairs {
+    fields: usize,
+    times: Vec<(Duration, String)>,
+}
+
+impl Repairs {
+    pub(super) fn sum<const N: usize>(all: [Self; N]) -> Self {
+        let mut sum = Self::default();
+        for repairs in all {
+            sum.fields += repairs.fields;
+            sum.times.extend(repairs.times);
+        }
+        sum
+    }
+
+    /// Prints the numbers and holds them to the goal.
+    pub(super) fn judge(mut self) {
+        self.times.sort();
+        let at = |percent: usize| &self.times[(self.times.len() - 1) * percent / 100];
+        println!(
+            "{} owned fields, {} disturbances: back after {:?} (half), {:?} (99 of 100), {:?} at most, which was {}",
+            self.fields,
+            self.times.len(),
+            at(50).0,
+            at(99).0,
+            at(100).0,
+            at(100).1
+        );
+        assert!(at(99).0 <= SOON, "{:?} took {:?}", at(99).1, at(99).0);
+    }
+}
+
+/// Changes and removes each owned field of an object, at least `minimum` of them, while its spec has fields of somebody else;
+/// in the end, deletes it whole.
+pub(super) async fn disturb(
+    namespace: &Namespace,
+    objects: &Objects,
+    name: &str,
+    others: &[(&str, Value)],
+    minimum: usize,
+) -> Repairs {
+    let with_others = |object: &mut Value| {
+        object["metadata"]["labels"]["example.com/label"] = "mine".into();
+        object["metadata"]["annotations"]["example.com/annotation"] = "mine".into();
+        for (field, value) in others {
+            object["spec"][field] = value.clone();
+        }
+    };
+    wait::until(&objects.api, name, "made", |_| true).await;
+    let original = objects.edit(name, with_others).await.unwrap();
+    let fields = owned_fields(&original);
+    let kind = &objects.kind;
+    assert!(
+        fields.len() >= minimum,
+        "{kind} {name} has only {} owned fields",
+        fields.len()
+    );
+    let mut disturbed = Disturbed {
+        objects,
+        name,
+        original,
+        times: Vec::new(),
+    };
+    let count = fields.len();
+    // A changed list key leaves two elements; a changed owner reference may let Kubernetes delete the object. Both end
+    // in a new object or a new spec, where fields of others do not stay.
+    let (owners, rest): (Vec<Path>, Vec<Path>) = fields.into_iter().partition(is_owner);
+    let (keys, rest): (Vec<Path>, Vec<Path>) = rest.into_iter().partition(Path::is_list_key);
+    for path in &rest {
+        disturbed.field(path).await;
+    }
+    let mut expected = objects.get(name).await;
+    let found = expected.clone();
+    with_others(&mut expected);
+    assert_eq!(found, expected, "fields of somebody else have changed");
+    for path in &keys {
+        disturbed.field(path).await;
+    }
+    let told = mended(namespace, kind, name, disturbed.times.len()).await;
+    assert_eq!(told, disturbed.times.len(), "events of {kind} {name}");
+    for path in &owners {
+        disturbed.field(path).await;
+    }
+    disturbed.deletion().await;
+    println!(
+        "{kind} {name}: {} disturbances of {count} fields",
+        disturbed.times.len()
+    );
+    Repairs {
+        fields: count,
+        times: disturbed.times,
+    }
+}
+
+fn is_owner(path: &Path) -> bool {
+    path.to_string().starts_with("metadata.ownerReferences")
+}
+
+/// Waits for as many events as there were disturbances, and returns how many there are.
+async fn mended(namespace: &Namespace, kind: &str, name: &str, disturbances: usize) -> usize {
+    let events = namespace.api::<Event>();
+    let is_it = |event: &Event| {
+        let note = event.note.as_deref().unwrap_or_default();
+        // Without its hash, a child looks like one of an operator of another idea.
+        let begins = ["Repaired", "Updated"].map(|what| format!("{what} {kind} {name}: "));
+        begins.iter().any(|begin| note.starts_with(begin))
+    };
+    let count = |events: &[&Event]| events.iter().filter(|event| is_it(event)).count();
+    let enough = |events: &[&Event]| count(events) >= disturbances;
+    let what = format!("{disturbances} events of {kind} {name}");
+    let events = wait::until_all(&events, "", &what, enough).await;
+    count(&events.iter().collect::<Vec<_>>())
+}
+
+/// An object that is disturbed.
+struct Disturbed<'a> {
+    objects: &'a Objects,
+    name: &'a str,
+    original: Value,
+    times: Vec<(Duration, String)>,
+}
+
+impl Disturbed<'_> {
+    /// Changes a field and removes it. A removal is possible where the API server does not ask for the field.
+    async fn field(&mut self, path: &Path) {
+        let original = self.original.clone();
+        let value = path.get(&original);
+        let value = value.unwrap_or_else(|| panic!("{path} is owned and not there"));
+        let what = format!("{} {}: {path}", self.objects.kind, self.name);
+        if !path.is_element() {
+            let mut is_taken = false;
+            for other in altered(value) {
+                is_taken = self
+                    .once(path, value, |object| path.set(object, other.clone()))
+                    .await;
+                if is_taken {
+                    break;
+                }
+            }
+            let is_known = UNALTERABLE.iter().any(|(known, _)| what.starts_with(known));
+            assert!(is_taken || is_known, "{what} cannot be made any other");
+        }
+        self.once(path, value, |object| path.remove(object)).await;
+    }
+
+    /// Makes an edit and waits until the field is back. Returns whether the API server took it. An edit that changes nothing
+    /// does not count: the API server's default for a field may be what the operator applies.
+    async fn once(&mut self, path: &Path, value: &Value, edit: impl Fn(&mut Value)) -> bool {
+        let Ok(edited) = self.objects.edit(self.name, edit).await else {
+            return false;
+        };
+        if path.get(&edited) == Some(value) {
+            return true;
+        }
+        let begun = Instant::now();
+        let is_back = |object: &_| path.get(&json_of(object)) == Some(value);
+        let what = format!("{path} is {value} again");
+        wait::until(&self.objects.api, self.name, &what, is_back).await;
+        self.note(begun, &path.to_string());
+        true
+    }
+
+    /// Deletes the object and waits for another one.
+    async fn deletion(&mut self) {
+        let api: &Api<DynamicObject> = &self.objects.api;
+        let before = api.get(self.name).await.unwrap().uid();
+        api.delete(self.name, &DeleteParams::default())
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        let is_new = |object: &DynamicObject| object.uid() != before;
+        wait::until(api, self.name, "made anew", is_new).await;
+        self.note(begun, "all of it");
+    }
+
+    fn note(&mut self, begun: Instant, what: &str) {
+        let what = format!("{what} of {} {}", self.objects.kind, self.name);
+        self.times.push((begun.elapsed(), what));
+    }
+}
