@@ -9,7 +9,8 @@ use super::rules;
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LineSpec {
-    /// What each answer begins with, before the line itself: at most 256 bytes without line breaks, and may be empty.
+    /// What each answer begins with, before the line itself: at most 256 bytes without line breaks or other control characters but tabs, and
+    /// may be empty.
     /// Default: `Server received: `. A change rolls the pods.
     #[serde(default = "default_prefix")]
     #[schemars(length(max = 256))]

@@ -10,7 +10,8 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 pub struct Listener {
     /// Names the listener, and its port in the pods and in the Service: at most 15 characters of a-z, 0-9 and
-    /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint. A change rolls the pods.
+    /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint. A change rolls the pods, and
+    /// is like a new listener in place of the old one: clients of its port are cut off until a pod has it.
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = rules::listener_name(), validation = rules::not_the_admin_name())]
     pub name: String,

@@ -106,10 +106,11 @@ pub(super) fn image_reference() -> Rule {
     ))
 }
 
-/// A prefix with a line break would end the answer before the line.
+/// A prefix with a line break would end the answer before the line, and no program takes a NUL as its argument.
 pub(super) fn line_prefix() -> Rule {
-    Rule::new("!self.contains('\\n') && !self.contains('\\r') && size(bytes(self)) <= 256")
-        .message("the prefix has a line break or more than 256 bytes; shorten it to one line of at most 256 bytes")
+    Rule::new(r"!self.matches('[\x00-\x08\x0a-\x1f\x7f]') && size(bytes(self)) <= 256").message(
+        "the prefix has a line break, another control character or more than 256 bytes; shorten it to one line of at most 256 bytes",
+    )
 }
 
 /// What the echo server of this release does not speak.
@@ -148,8 +149,9 @@ pub(super) fn min_replicas_within_max() -> Rule {
 /// A percentage of nothing cannot be aimed at.
 pub(super) fn autoscaling_has_a_cpu_request() -> Rule {
     Rule::new(
-        "!has(self.autoscaling) || (has(self.resources.requests) && 'cpu' in self.resources.requests) || \
-         (has(self.resources.limits) && 'cpu' in self.resources.limits)",
+        "!has(self.autoscaling) || [has(self.resources.requests) && 'cpu' in self.resources.requests ? self.resources.requests['cpu'] : \
+         has(self.resources.limits) && 'cpu' in self.resources.limits ? self.resources.limits['cpu'] : 0].all(cpu, \
+         quantity(string(cpu)).isGreaterThan(quantity('0')))",
     )
-    .message("autoscaling needs a CPU request to measure against; set resources.requests.cpu")
+    .message("autoscaling needs a CPU request above 0 to measure against; set resources.requests.cpu")
 }

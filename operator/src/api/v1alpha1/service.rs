@@ -82,12 +82,12 @@ pub struct ServiceSpec {
     #[schemars(
         length(min = 1, max = 317),
         regex(
-            pattern = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+            pattern = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
         )
     )]
     pub load_balancer_class: Option<String>,
 
-    /// The client addresses that the load balancer lets in, at most 64 in CIDR notation, as `192.0.2.0/24`. Default: all. Only for
+    /// The client addresses that the load balancer lets in, at most 64 in CIDR notation without bits behind the mask, as `192.0.2.0/24`. Default: all. Only for
     /// `LoadBalancer`, where the cloud supports it. A change restarts no pod.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]

@@ -61,15 +61,17 @@ pub(super) fn bad_specs() -> Vec<BadSpec> {
     bad
 }
 
-const TAKEN_KEYS: [&str; 4] = [
+const TAKEN_KEYS: [&str; 5] = [
     "app.kubernetes.io/name",
     "kubernetes.io/os",
     "echo-operator.dev/owner-uid",
+    "container.apparmor.security.beta.kubernetes.io/echo-server",
     "pod-template-hash",
 ];
-const BAD_KEY: &str = "a key is none that Kubernetes takes; write it as example.com/name";
+const BAD_KEY: &str =
+    "the key two words is none that Kubernetes takes; write it as example.com/name";
 const BAD_VALUE: &str =
-    "a value is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9";
+    "the value of a is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9";
 
 fn marked(part: &str, field: &str, key: &str, value: &str, words: &str) -> BadSpec {
     let spec = json!({ part: { field: { key: value } } });
@@ -81,8 +83,8 @@ fn bad_images_and_prefixes() -> Vec<BadSpec> {
         let words = format!("the image is {image}, which is no image reference; write it as registry.example.com/name:tag");
         BadSpec::new(json!({ "image": image }), "spec.image", &words)
     });
-    let prefixes = ["two\nlines", "a\rreturn", &"ü".repeat(129)].map(|prefix| {
-        let words = "the prefix has a line break or more than 256 bytes; shorten it to one line of at most 256 bytes";
+    let prefixes = ["two\nlines", "a\rreturn", "a\0b", "\x7f", &"ü".repeat(129)].map(|prefix| {
+        let words = "the prefix has a line break, another control character or more than 256 bytes; shorten it to one line of";
         BadSpec::new(json!({"line": {"prefix": prefix}}), "spec.line.prefix", words)
     });
     images.into_iter().chain(prefixes).collect()
@@ -180,16 +182,14 @@ fn bad_services() -> Vec<BadSpec> {
         (json!({"loadBalancerSourceRanges": ["192.0.2.0/24"]}), "loadBalancerSourceRanges are set, but type is ClusterIP; set type to LoadBalancer, or remove"),
     ]
     .map(|(service, words)| BadSpec::new(json!({"service": service}), "spec.service", words));
-    let ranges = ["192.0.2.0", "192.0.2.0/33", "example.com"].map(|range| {
-        let words = format!(
-            "the range {range} is not in CIDR notation; write it as 192.0.2.0/24 or 2001:db8::/32"
-        );
+    let ranges = ["192.0.2.0", "192.0.2.0/33", "192.0.2.1/24", "example.com"].map(|range| {
+        let words = "a range is not in CIDR notation, or has bits behind its mask; write it as 192.0.2.0/24";
         let service =
             json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ["2001:db8::/32", range]});
         BadSpec::new(
             json!({"service": service}),
             "spec.service.loadBalancerSourceRanges",
-            &words,
+            words,
         )
     });
     let node_ports = [
@@ -241,7 +241,12 @@ fn bad_rollouts() -> Vec<BadSpec> {
         BadSpec::new(
             no_request,
             "spec",
-            "autoscaling needs a CPU request to measure against; set resources.requests.cpu",
+            "autoscaling needs a CPU request above 0 to measure against; set resources.requests.cpu",
+        ),
+        BadSpec::new(
+            json!({"autoscaling": {"maxReplicas": 2}, "resources": {"requests": {"cpu": "0m"}}}),
+            "spec",
+            "autoscaling needs a CPU request above 0 to measure against; set resources.requests.cpu",
         ),
     ];
     rollouts

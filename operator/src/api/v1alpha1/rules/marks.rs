@@ -2,10 +2,10 @@
 
 use kube::core::{Message, Rule};
 
-/// Keys that belong to the operator or to Kubernetes.
+/// Keys that belong to the operator or to Kubernetes, among them those that would loosen what holds the container.
 pub(in super::super) fn free_keys() -> Rule {
     const TAKEN: &str = "k.startsWith('app.kubernetes.io/') || k.startsWith('kubernetes.io/') || \
-                         k.startsWith('echo-operator.dev/') || k == 'pod-template-hash'";
+                         k.startsWith('echo-operator.dev/') || k.startsWith('container.apparmor.') || k == 'pod-template-hash'";
     Rule::new(format!("!self.exists(k, {TAKEN})")).message(Message::Expression(format!(
         "'the key ' + self.filter(k, {TAKEN})[0] + ' belongs to the operator or to Kubernetes; choose another one'"
     )))
@@ -13,16 +13,18 @@ pub(in super::super) fn free_keys() -> Rule {
 
 /// The grammar of keys, with the API server's own words about what is wrong.
 pub(in super::super) fn label_keys() -> Rule {
-    Rule::new("self.all(k, !format.qualifiedName().validate(k).hasValue())").message(
-        "a key is none that Kubernetes takes; write it as example.com/name, with at most 63 characters of A-Z, a-z, 0-9, '-', '_' \
-         and '.' in the name",
-    )
+    const BAD: &str = "format.qualifiedName().validate(k).hasValue()";
+    Rule::new(format!("!self.exists(k, {BAD})")).message(Message::Expression(format!(
+        "'the key ' + self.filter(k, {BAD})[0] + ' is none that Kubernetes takes; write it as example.com/name, with at most 63 \
+         characters of A-Z, a-z, 0-9, -, _ and . in the name'"
+    )))
 }
 
 /// The grammar of label values.
 pub(in super::super) fn label_values() -> Rule {
-    Rule::new("self.all(k, !format.labelValue().validate(self[k]).hasValue())").message(
-        "a value is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9, '-', '_' and '.', beginning and ending \
-         with a letter or digit",
-    )
+    const BAD: &str = "format.labelValue().validate(self[k]).hasValue()";
+    Rule::new(format!("!self.exists(k, {BAD})")).message(Message::Expression(format!(
+        "'the value of ' + self.filter(k, {BAD})[0] + ' is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9, \
+         -, _ and ., beginning and ending with a letter or digit'"
+    )))
 }
