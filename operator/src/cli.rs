@@ -156,7 +156,7 @@ fn print_reference() -> anyhow::Result<()> {
 }
 
 /// Quotes the words that kubectl, which reads YAML 1.1, takes for booleans and YAML 1.2 for text, such as the `Off` of an enum.
-fn quote_booleans(yaml: &str) -> String {
+pub(crate) fn quote_booleans(yaml: &str) -> String {
     const BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
     let quote = |line: &str| match line.rsplit_once(' ') {
         Some((before, word))

@@ -3,6 +3,7 @@
 //! Depends on the plan alone: no client, clock, randomness or environment, so that the same EchoCluster gives the
 //! same children in every release and an upgrade of the operator restarts no pod.
 
+mod arguments;
 mod container;
 pub mod deployment;
 pub mod headless_service;

@@ -3,6 +3,7 @@
 //! The schema has refused most bad input before it was stored. What is checked again here are objects that were
 //! stored under an older schema. After this step nobody reads the spec again. Never does I/O.
 
+mod limits;
 pub mod listeners;
 
 use std::collections::BTreeMap;
@@ -16,8 +17,8 @@ use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
 
 pub use self::listeners::PlannedListener;
 use crate::api::v1alpha1::{
-    Autoscaling, Disruption, EchoCluster, ImagePullPolicy, Limits, NetworkPolicyMode, PodSpec,
-    ResourceQuantity, Rollout, ServiceSpec, TopologySpread,
+    Autoscaling, Disruption, EchoCluster, Faults, ImagePullPolicy, Limits, NetworkPolicyMode,
+    PodSpec, ResourceQuantity, Rollout, ServiceSpec, TopologySpread,
 };
 use crate::labels::RESTARTED_AT_ANNOTATION;
 use crate::quantity;
@@ -35,7 +36,7 @@ pub struct Plan {
     pub image_pull_policy: ImagePullPolicy,
     /// The names of the Secrets that it is pulled with.
     pub image_pull_secrets: Vec<String>,
-    /// At least one listener; names, ports and Service ports are unique.
+    /// At least one listener; names are unique, and so are ports and Service ports of each transport.
     pub listeners: Vec<PlannedListener>,
     /// What an answer of protocol `Line` begins with.
     pub line_prefix: String,
@@ -43,6 +44,8 @@ pub struct Plan {
     pub threads: Option<i32>,
     /// What an echo server puts up with; each within its bounds.
     pub limits: Limits,
+    /// What goes wrong on purpose, if anything may; each within its bounds.
+    pub faults: Option<Faults>,
     /// How long a stopping echo server may take.
     pub drain: Duration,
     /// Resource requests in canonical notation.
@@ -127,7 +130,8 @@ pub fn plan(cluster: &EchoCluster) -> Result<Plan, InvalidSpec> {
             .threads
             .map(|threads| within("spec.threads", threads, 1..=256))
             .transpose()?,
-        limits: limits(&spec.limits)?,
+        limits: limits::limits(&spec.limits)?,
+        faults: spec.faults.as_ref().map(limits::faults).transpose()?,
         drain: Duration::from_secs(u64::from(
             within("spec.drainSeconds", spec.drain_seconds, 0..=3600)?.unsigned_abs(),
         )),
@@ -154,29 +158,6 @@ pub fn owner(cluster: &impl kube::Resource) -> Owner {
         uid: cluster.uid().unwrap_or_default(),
         generation: cluster.meta().generation.unwrap_or_default(),
     }
-}
-
-/// Checks the limits, which become flags that the echo server would refuse.
-fn limits(limits: &Limits) -> Result<Limits, InvalidSpec> {
-    let bounds = [
-        ("maxConnections", limits.max_connections, 1..=1_000_000),
-        (
-            "maxConnectionsPerClient",
-            limits.max_connections_per_client,
-            0..=1_000_000,
-        ),
-        ("idleTimeoutSeconds", limits.idle_timeout_seconds, 0..=86400),
-        (
-            "writeTimeoutSeconds",
-            limits.write_timeout_seconds,
-            0..=3600,
-        ),
-        ("maxLineBytes", limits.max_line_bytes, 0..=1_073_741_824),
-    ];
-    for (name, value, allowed) in bounds {
-        within(&format!("spec.limits.{name}"), value, allowed)?;
-    }
-    Ok(limits.clone())
 }
 
 fn canonical(

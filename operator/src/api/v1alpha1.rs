@@ -9,6 +9,7 @@
 
 pub mod autoscaling;
 pub mod crd;
+pub mod faults;
 pub mod image;
 pub mod limits;
 pub mod line;
@@ -26,10 +27,11 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use self::autoscaling::Autoscaling;
+pub use self::faults::Faults;
 pub use self::image::{ImagePullPolicy, ImagePullSecret};
 pub use self::limits::Limits;
 pub use self::line::LineSpec;
-pub use self::listener::{Listener, Protocol};
+pub use self::listener::{Listener, Protocol, ProxyMode};
 pub use self::network::{Monitoring, Network, NetworkPolicyMode, TopologySpread};
 pub use self::pod::PodSpec;
 pub use self::resources::{ResourceQuantity, Resources};
@@ -108,7 +110,7 @@ pub struct EchoClusterSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
 
-    /// What the echo servers listen on, 1 to 16 listeners with unique names and ports.
+    /// What the echo servers listen on, 1 to 16 listeners with unique names, and with ports that are unique over TCP and over UDP.
     /// Default: one listener named `echo`, protocol `Line`, port 12345. A change rolls the pods.
     #[serde(default = "defaults::listeners")]
     #[schemars(length(min = 1, max = 16))]
@@ -133,6 +135,11 @@ pub struct EchoClusterSpec {
     /// What each echo server puts up with from its clients. A change of any of these fields rolls the pods.
     #[serde(default)]
     pub limits: Limits,
+
+    /// What goes wrong on purpose, for people who test clients. Default: nothing. While a fault is on, the message of the condition
+    /// `Ready` names it. A change rolls the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
 
     /// Seconds that a stopping echo server has to finish what its clients sent, 0 to 3600. Default 10.
     /// The pod's termination grace period is this plus 5 seconds. A change rolls the pods.
@@ -195,7 +202,7 @@ pub struct EchoClusterSpec {
 /// The values of fields that a user left out. They go into the schema, so that the API server fills them in
 /// and `kubectl get -o yaml` shows what runs.
 mod defaults {
-    use super::{DEFAULT_ECHO_SERVER_IMAGE, Listener, Protocol};
+    use super::{DEFAULT_ECHO_SERVER_IMAGE, Listener, Protocol, ProxyMode};
 
     pub(super) fn replicas() -> i32 {
         1
@@ -211,6 +218,7 @@ mod defaults {
             protocol: Protocol::Line,
             port: 12345,
             service_port: None,
+            proxy: ProxyMode::Off,
         }]
     }
 

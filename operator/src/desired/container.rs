@@ -1,13 +1,14 @@
-//! The container: the echo server, what it is told, and how its health is asked for.
+//! The container: the echo server, where it runs, and how its health is asked for.
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, HTTPGetAction, Probe, ResourceRequirements,
-    SecurityContext,
+    Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
+    ObjectFieldSelector, Probe, ResourceRequirements, SecurityContext,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::v1alpha1::{ADMIN_PORT, Limits};
-use crate::plan::Plan;
+use super::arguments::arguments;
+use crate::api::v1alpha1::{ADMIN_PORT, Protocol};
+use crate::plan::{Plan, PlannedListener};
 
 /// The name of the admin port in the pods.
 pub(super) const ADMIN_PORT_NAME: &str = "admin";
@@ -19,6 +20,7 @@ pub(super) fn container(plan: &Plan) -> Container {
         image: Some(plan.image.clone()),
         image_pull_policy: Some(plan.image_pull_policy.as_str().to_owned()),
         args: Some(arguments(plan)),
+        env: environment(plan),
         ports: Some(ports(plan)),
         resources: Some(ResourceRequirements {
             requests: Some(plan.resource_requests.clone()).filter(|requests| !requests.is_empty()),
@@ -43,38 +45,27 @@ pub(super) fn container(plan: &Plan) -> Container {
     }
 }
 
-/// Returns the echo server's flags, which are its wire contract (docs/architecture.md).
-fn arguments(plan: &Plan) -> Vec<String> {
-    let listeners = plan
-        .listeners
-        .iter()
-        .map(|listener| format!("--listen={}:{}", listener.protocol.as_flag(), listener.port));
-    let threads = plan.threads.map(|threads| format!("--threads={threads}"));
-    listeners
-        .chain(threads)
-        .chain([
-            format!("--admin={ADMIN_PORT}"),
-            format!("--drain-seconds={}", plan.drain.as_secs()),
-            // The kubelet replaces $(NAME) in arguments by variables of the environment, and takes $$ for a $.
-            format!("--line-prefix={}", plan.line_prefix.replace('$', "$$")),
-        ])
-        .chain(limits(&plan.limits))
-        .collect()
-}
-
-fn limits(limits: &Limits) -> impl Iterator<Item = String> {
-    [
-        ("max-connections", limits.max_connections),
-        (
-            "max-connections-per-client",
-            limits.max_connections_per_client,
-        ),
-        ("idle-timeout-seconds", limits.idle_timeout_seconds),
-        ("write-timeout-seconds", limits.write_timeout_seconds),
-        ("max-line-bytes", limits.max_line_bytes),
+/// Returns the variables from which answers of protocol `Http` tell where they come from. Other pods have none, so that they are not
+/// restarted.
+fn environment(plan: &Plan) -> Option<Vec<EnvVar>> {
+    let is_http = |listener: &PlannedListener| listener.protocol == Protocol::Http;
+    let variables = [
+        ("POD_NAME", "metadata.name"),
+        ("POD_NAMESPACE", "metadata.namespace"),
+        ("NODE_NAME", "spec.nodeName"),
     ]
-    .into_iter()
-    .map(|(flag, value)| format!("--{flag}={value}"))
+    .map(|(name, path)| EnvVar {
+        name: name.to_owned(),
+        value_from: Some(EnvVarSource {
+            field_ref: Some(ObjectFieldSelector {
+                field_path: path.to_owned(),
+                ..ObjectFieldSelector::default()
+            }),
+            ..EnvVarSource::default()
+        }),
+        ..EnvVar::default()
+    });
+    plan.listeners.iter().any(is_http).then(|| variables.into())
 }
 
 fn ports(plan: &Plan) -> Vec<ContainerPort> {
@@ -119,35 +110,12 @@ mod tests {
     use crate::plan::plan;
 
     #[test]
-    fn arguments_follow_the_echo_cluster() {
+    fn only_pods_that_speak_http_are_told_where_they_are() {
         let mut cluster = echo_cluster();
-        cluster.spec.threads = Some(4);
-        cluster.spec.drain_seconds = 0;
-        assert_eq!(
-            arguments(&plan(&cluster).unwrap()),
-            [
-                "--listen=line:12345",
-                "--threads=4",
-                "--admin=9090",
-                "--drain-seconds=0",
-                "--line-prefix=Server received: ",
-                "--max-connections=10000",
-                "--max-connections-per-client=0",
-                "--idle-timeout-seconds=300",
-                "--write-timeout-seconds=30",
-                "--max-line-bytes=0",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_prefix_that_looks_like_a_variable_stays_as_it_is() {
-        let mut cluster = echo_cluster();
-        cluster.spec.line.prefix = "$$5 $(KUBERNETES_SERVICE_HOST): ".to_owned();
-        let arguments = arguments(&plan(&cluster).unwrap());
-        assert!(
-            arguments.contains(&"--line-prefix=$$$$5 $$(KUBERNETES_SERVICE_HOST): ".to_owned()),
-            "{arguments:?}"
-        );
+        assert_eq!(environment(&plan(&cluster).unwrap()), None);
+        cluster.spec.listeners[0].protocol = Protocol::Http;
+        let variables = environment(&plan(&cluster).unwrap()).unwrap();
+        let names = variables.iter().map(|variable| variable.name.as_str());
+        assert!(names.eq(["POD_NAME", "POD_NAMESPACE", "NODE_NAME"]));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{InvalidSpec, invalid, within};
-use crate::api::v1alpha1::{ADMIN_PORT, Listener, Protocol};
+use crate::api::v1alpha1::{ADMIN_PORT, Listener, Protocol, ProxyMode};
 
 /// A listener with its Service port filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct PlannedListener {
     pub name: String,
     /// What is spoken on it.
     pub protocol: Protocol,
+    /// Whether connections begin with a header of the PROXY protocol; not over UDP.
+    pub proxy: ProxyMode,
     /// The port in the pods.
     pub port: i32,
     /// The port of the Service.
@@ -37,7 +39,7 @@ pub(super) fn listeners(
     }
     let (mut names, mut ports, mut service_ports) = (
         BTreeSet::new(),
-        BTreeSet::from([ADMIN_PORT]),
+        BTreeSet::from(["TCP", "UDP"].map(|transport| (ADMIN_PORT, transport))),
         BTreeSet::new(),
     );
     listeners
@@ -45,6 +47,7 @@ pub(super) fn listeners(
         .enumerate()
         .map(|(index, listener)| {
             let field = |name| format!("spec.listeners[{index}].{name}");
+            let transport = listener.protocol.transport();
             let service_port = listener.service_port.unwrap_or(listener.port);
             within(&field("port"), listener.port, 1024..=65535)?;
             within(&field("servicePort"), service_port, 1..=65535)?;
@@ -55,30 +58,31 @@ pub(super) fn listeners(
                     "the name is taken; choose another one",
                 ));
             }
-            if !ports.insert(listener.port) {
+            if !ports.insert((listener.port, transport)) {
                 return Err(invalid(
                     &field("port"),
                     listener.port,
                     "the port is taken; choose another one",
                 ));
             }
-            if !service_ports.insert(service_port) {
+            if !service_ports.insert((service_port, transport)) {
                 return Err(invalid(
                     &field("servicePort"),
                     service_port,
                     "the port is taken; choose another one",
                 ));
             }
-            if !listener.protocol.is_served() {
+            if transport == "UDP" && listener.proxy != ProxyMode::Off {
                 return Err(invalid(
-                    &field("protocol"),
-                    format!("{:?}", listener.protocol),
-                    "this release does not serve it; choose Line",
+                    &field("proxy"),
+                    format!("{:?}", listener.proxy),
+                    "protocol Udp has no connections; remove it, or choose another protocol",
                 ));
             }
             Ok(PlannedListener {
                 name: listener.name.clone(),
                 protocol: listener.protocol,
+                proxy: listener.proxy,
                 port: listener.port,
                 service_port,
                 node_port: node_ports.get(&listener.name).copied(),

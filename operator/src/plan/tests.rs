@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::v1alpha1::ADMIN_PORT;
+use crate::api::v1alpha1::{ADMIN_PORT, Faults, Protocol, ProxyMode};
 use crate::fixtures::echo_cluster;
 
 #[test]
@@ -28,6 +28,43 @@ fn two_listeners_on_one_port_are_refused() {
     assert_eq!(
         plan(&cluster).unwrap_err().to_string(),
         "spec.listeners[1].port is 12345: the port is taken; choose another one"
+    );
+}
+
+#[test]
+fn a_listener_of_udp_may_share_its_port_with_one_of_tcp() {
+    let mut cluster = echo_cluster();
+    let mut second = cluster.spec.listeners[0].clone();
+    (second.name, second.protocol) = ("second".into(), Protocol::Udp);
+    cluster.spec.listeners.push(second.clone());
+    assert_eq!(plan(&cluster).unwrap().listeners[1].service_port, 12345);
+    second.name = "third".into();
+    cluster.spec.listeners.push(second);
+    assert_eq!(plan(&cluster).unwrap_err().field, "spec.listeners[2].port");
+}
+
+#[test]
+fn a_proxy_before_udp_is_refused() {
+    let mut cluster = echo_cluster();
+    let listener = &mut cluster.spec.listeners[0];
+    (listener.protocol, listener.proxy) = (Protocol::Udp, ProxyMode::Required);
+    assert_eq!(
+        plan(&cluster).unwrap_err().to_string(),
+        "spec.listeners[0].proxy is Required: protocol Udp has no connections; remove it, or choose another protocol"
+    );
+}
+
+#[test]
+fn a_jitter_beyond_the_delay_is_refused() {
+    let mut cluster = echo_cluster();
+    cluster.spec.faults = Some(Faults {
+        delay_milliseconds: 10,
+        jitter_milliseconds: 11,
+        ..Faults::default()
+    });
+    assert_eq!(
+        plan(&cluster).unwrap_err().to_string(),
+        "spec.faults.jitterMilliseconds is 11: choose a number from 0 to 10"
     );
 }
 

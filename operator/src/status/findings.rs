@@ -24,10 +24,18 @@ pub fn findings(plan: &Plan, observed: &Observed) -> Vec<Finding> {
         return paused(plan, observed, &deployment, degraded);
     }
     vec![
-        ready(plan, observed, &deployment),
+        with_faults(plan, ready(plan, observed, &deployment)),
         progressing(plan, observed, &deployment),
         degraded,
     ]
+}
+
+/// Adds what goes wrong on purpose, once there are echo servers of which it can be told.
+fn with_faults(plan: &Plan, mut ready: Finding) -> Finding {
+    if plan.replicas > 0 && ready.status != Unknown {
+        ready.message += &words::faults(plan).unwrap_or_default();
+    }
+    ready
 }
 
 /// Tells that a request fails again and again.
@@ -130,9 +138,13 @@ fn paused(
             format!("{available} of {wanted} echo servers are available."),
         ),
     };
+    let mut ready = finding(Ready, is_ready, Reason::Paused, message);
+    if observed.left_alone.is_empty() {
+        ready = with_faults(plan, ready);
+    }
     let left_alone = "The children are left alone while spec.paused is true.".to_owned();
     vec![
-        finding(Ready, is_ready, Reason::Paused, message),
+        ready,
         finding(Progressing, False, Reason::Paused, left_alone),
         degraded,
     ]

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
 use super::{failing, first_status, invalid, status};
-use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
+use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus, Faults};
 use crate::apply::outcome::Obstacle;
 use crate::apply::{Error, Verb};
 use crate::fixtures::{check_golden, echo_cluster};
@@ -139,6 +139,14 @@ fn golden_states_on_the_way() {
 #[test]
 fn golden_states_of_rest() {
     check("ready", &told(|_| ()));
+    let goes_wrong = |state: &mut State| {
+        state.cluster.spec.faults = Some(Faults {
+            delay_milliseconds: 100,
+            corrupt_percent: 1,
+            ..Faults::default()
+        });
+    };
+    check("ready-with-faults", &told(goes_wrong));
     let sleeps = |state: &mut State| {
         state.cluster.spec.replicas = 0;
         *state.deployment() = ObservedDeployment {

@@ -20,6 +20,12 @@ pub struct Limits {
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_connections_per_client: i32,
 
+    /// Seconds after which a connection is closed that has sent nothing yet, a header of the PROXY protocol aside, 0 to 3600.
+    /// Default 0, which is as many as `idleTimeoutSeconds`. A change rolls the pods.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 3600))]
+    pub first_byte_timeout_seconds: i32,
+
     /// Seconds after which a connection is closed that sends nothing and is owed nothing, 0 to 86400. Default 300;
     /// 0 lets idle connections stay. A change rolls the pods.
     #[serde(default = "defaults::idle_timeout_seconds")]
@@ -44,6 +50,7 @@ impl Default for Limits {
         Self {
             max_connections: defaults::max_connections(),
             max_connections_per_client: 0,
+            first_byte_timeout_seconds: 0,
             idle_timeout_seconds: defaults::idle_timeout_seconds(),
             write_timeout_seconds: defaults::write_timeout_seconds(),
             max_line_bytes: 0,

@@ -8,6 +8,7 @@ use super::rules;
 /// A port that every echo server of the cluster listens on.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::proxy_fits_the_protocol())]
 pub struct Listener {
     /// Names the listener, and its port in the pods and in the Service: at most 15 characters of a-z, 0-9 and
     /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint. A change rolls the pods, and
@@ -19,14 +20,13 @@ pub struct Listener {
     /// What is spoken on the port. `Line` (default): each line is answered by `spec.line.prefix` and the line;
     /// the line `exit` is answered and then the connection is closed. `Raw`: bytes come back as they came (RFC 862).
     /// `Acknowledge`: what is sent first comes back behind `Acknowledged: `, and the connection is closed. `Udp`: datagrams come
-    /// back (RFC 862). `Http`: the answer tells the request. This release serves `Line` and refuses the others. A change rolls
-    /// the pods.
+    /// back (RFC 862). `Http` (HTTP/1.1, and HTTP/2 without TLS): the answer describes the request, and names pod and node.
+    /// A change rolls the pods.
     #[serde(default)]
-    #[x_kube(validation = rules::served_protocol())]
     pub protocol: Protocol,
 
     /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the
-    /// admin endpoint's. A change rolls the pods.
+    /// admin endpoint's. A listener of protocol `Udp` and one of another protocol may share it. A change rolls the pods.
     #[schemars(range(min = 1024, max = 65535))]
     #[x_kube(validation = rules::not_the_admin_port())]
     pub port: i32,
@@ -35,6 +35,13 @@ pub struct Listener {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub service_port: Option<i32>,
+
+    /// Whether connections begin with a header of the PROXY protocol, version 1 or 2, which names the client: `"Off"` (default; in
+    /// quotes, since YAML takes a bare one for false), they do not; `Optional`, one that comes is taken; `Required`, connections
+    /// without one are closed. Anybody can write a header, so let nobody but proxies reach such a listener. Not for `Udp`. A
+    /// change rolls the pods.
+    #[serde(default)]
+    pub proxy: ProxyMode,
 }
 
 /// The protocol of a listener.
@@ -67,16 +74,36 @@ impl Protocol {
         }
     }
 
-    /// Whether the echo server of this release speaks the protocol.
-    pub fn is_served(self) -> bool {
-        matches!(self, Self::Line)
-    }
-
     /// Returns what carries the protocol, as a Service port and a NetworkPolicy name it.
     pub fn transport(self) -> &'static str {
         match self {
             Self::Udp => "UDP",
             Self::Line | Self::Raw | Self::Acknowledge | Self::Http => "TCP",
+        }
+    }
+}
+
+/// Whether connections begin with a header of the PROXY protocol.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub enum ProxyMode {
+    /// They do not.
+    #[default]
+    Off,
+    /// They may.
+    Optional,
+    /// They must.
+    Required,
+}
+
+impl ProxyMode {
+    /// Returns the echo server's own name of the mode, as its `--listen` flag takes it; none where there is nothing to say.
+    pub fn as_flag(self) -> Option<&'static str> {
+        match self {
+            Self::Off => None,
+            Self::Optional => Some("optional"),
+            Self::Required => Some("required"),
         }
     }
 }

@@ -29,22 +29,25 @@ pub(super) fn unique_names() -> Rule {
         .message("two listeners have the same name; give each listener a name of its own")
 }
 
-/// A pod can listen on a port once. (The message does not name the port: what could find it exceeds the cost that the API
-/// server allows a message.)
+/// A pod can listen on a port once over TCP and once over UDP. (The message does not name the port: what could find it exceeds
+/// the cost that the API server allows a message.)
 pub(super) fn unique_ports() -> Rule {
-    Rule::new("self.all(l, self.exists_one(m, m.port == l.port))")
-        .message("two listeners have the same port; give each listener a port of its own")
+    Rule::new("self.all(l, self.exists_one(m, m.port == l.port && (m.protocol == 'Udp') == (l.protocol == 'Udp')))")
+        .message(
+            "two listeners have the same port; give each listener a port of its own, which only one of protocol Udp may share \
+             with one of another protocol",
+        )
 }
 
-/// A Service can have a port once.
+/// A Service can have a port once over TCP and once over UDP.
 pub(super) fn unique_service_ports() -> Rule {
     Rule::new(
         "self.all(l, self.exists_one(m, (has(m.servicePort) ? m.servicePort : m.port) == (has(l.servicePort) ? \
-         l.servicePort : l.port)))",
+         l.servicePort : l.port) && (m.protocol == 'Udp') == (l.protocol == 'Udp')))",
     )
     .message(
         "two listeners have the same Service port; give each listener a servicePort of its own, which is its port where \
-         none is written",
+         none is written, and which only one of protocol Udp may share with one of another protocol",
     )
 }
 
@@ -113,11 +116,19 @@ pub(super) fn line_prefix() -> Rule {
     )
 }
 
-/// What the echo server of this release does not speak.
-pub(super) fn served_protocol() -> Rule {
-    Rule::new("self == 'Line'").message(Message::Expression(
-        "'the protocol is ' + self + ', which this release does not serve; choose Line'".to_owned(),
+/// The PROXY protocol begins connections, which datagrams have none of.
+pub(super) fn proxy_fits_the_protocol() -> Rule {
+    Rule::new("self.protocol != 'Udp' || self.proxy == 'Off'").message(Message::Expression(
+        "'proxy is ' + self.proxy + ', but protocol is Udp, which has no connections; remove proxy, or choose another protocol'"
+            .to_owned(),
     ))
+}
+
+/// An answer cannot come before its question.
+pub(super) fn jitter_within_delay() -> Rule {
+    Rule::new("self.jitterMilliseconds <= self.delayMilliseconds").message(
+        "jitterMilliseconds is more than delayMilliseconds; lower it, or raise delayMilliseconds",
+    )
 }
 
 /// A rolling update that may neither add nor take a pod cannot move.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::api::v1alpha1::{EchoCluster, Faults};
 use crate::apply::outcome::Obstacle;
 use crate::fixtures::echo_cluster;
 use crate::plan::plan;
@@ -48,6 +49,36 @@ fn all_pods_answer() {
         told,
         "Ready=True/Ready Progressing=False/Settled Degraded=False/AsExpected"
     );
+}
+
+#[test]
+fn faults_are_named_by_ready_while_they_are_on_and_degrade_nothing() {
+    let mut cluster = echo_cluster();
+    let told = |cluster: &EchoCluster| {
+        let observed = Observed {
+            deployment: Some(complete(1)),
+            ..Observed::default()
+        };
+        findings(&plan(cluster).unwrap(), &observed)
+    };
+    let without = told(&cluster);
+    cluster.spec.faults = Some(Faults {
+        seed: 7,
+        ..Faults::default()
+    });
+    assert_eq!(told(&cluster), without);
+    let faults = cluster.spec.faults.get_or_insert_default();
+    (faults.reset_after_bytes, faults.refuse_percent) = (1000, 5);
+    for is_paused in [false, true] {
+        cluster.spec.paused = is_paused;
+        let findings = told(&cluster);
+        assert_eq!(
+            findings[0].message,
+            "1 of 1 echo servers are available. Faults are on: resetAfterBytes 1000, refusePercent 5. Remove spec.faults to end \
+             them."
+        );
+        assert_eq!(findings[2], without[2]);
+    }
 }
 
 #[test]

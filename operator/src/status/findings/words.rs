@@ -123,6 +123,17 @@ pub(super) fn waits_for_the_end_of_the_pause(waiting: &Obstacle) -> String {
     )
 }
 
+/// Returns the faults that are on, as a sentence to be added to another.
+pub(super) fn faults(plan: &Plan) -> Option<String> {
+    let on = plan.faults.as_ref()?.on();
+    let on: Vec<String> = on
+        .into_iter()
+        .map(|(field, value)| format!("{field} {value}"))
+        .collect();
+    let list = on.join(", ");
+    (!on.is_empty()).then(|| format!(" Faults are on: {list}. Remove spec.faults to end them."))
+}
+
 pub(super) fn counts(plan: &Plan, deployment: &ObservedDeployment) -> String {
     format!(
         "Deployment {} has {} pods, {} of them of the newest template and {} available; {} are asked for.",
