@@ -7,7 +7,7 @@ use operator::labels::FIELD_MANAGER;
 use serde_json::{Map, Value, json};
 
 /// Values that have a good neighbour: where only certain words are allowed, and amounts.
-const NEIGHBOURS: [(&str, &str); 18] = [
+const NEIGHBOURS: [(&str, &str); 22] = [
     ("1", "2"),
     ("10m", "11m"),
     ("16Mi", "17Mi"),
@@ -26,6 +26,10 @@ const NEIGHBOURS: [(&str, &str); 18] = [
     ("ScheduleAnyway", "DoNotSchedule"),
     ("SingleStack", "PreferDualStack"),
     ("TCP", "UDP"),
+    ("UDP", "TCP"),
+    ("metadata.name", "metadata.uid"),
+    ("metadata.namespace", "metadata.uid"),
+    ("spec.nodeName", "status.hostIP"),
 ];
 
 /// Where a field is in an object.

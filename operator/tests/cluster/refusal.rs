@@ -102,6 +102,11 @@ async fn each_spec_at_its_bounds_is_accepted() {
         json!({"listeners": sixteen}),
         json!({"listeners": [{"name": "a23456789012345", "port": 1024, "servicePort": 1}]}),
         json!({"listeners": [{"name": "a", "port": 65535, "servicePort": 65535}]}),
+        json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Raw"}, {"name": "b", "port": 2000, "protocol": "Udp"}]}),
+        json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Http", "proxy": "Required"}]}),
+        json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Udp", "proxy": "Off"}]}),
+        json!({"faults": {"delayMilliseconds": 60000, "jitterMilliseconds": 60000, "seed": 4_294_967_295_u32}}),
+        json!({"faults": {}}),
         json!({"resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"cpu": "1000m", "memory": "64Mi"}}}),
         json!({"resources": {"requests": {}, "limits": {}}, "service": {"type": "LoadBalancer"}}),
     ] {

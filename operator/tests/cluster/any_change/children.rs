@@ -234,7 +234,8 @@ fn leave_out_addresses(spec: &mut Value, owned: &[String]) {
     for port in ports {
         let path = format!(
             "spec.ports[port={},protocol={}].nodePort",
-            port["port"], "TCP"
+            port["port"],
+            port["protocol"].as_str().unwrap()
         );
         if !owned.contains(&path) {
             drop(port.as_object_mut().unwrap().remove("nodePort"));

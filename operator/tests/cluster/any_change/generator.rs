@@ -148,6 +148,11 @@ impl Generator {
             forget(rollout, &["minReadySeconds"]);
             rollout["progressDeadlineSeconds"] = json!(deadline.max(1));
         }
+        let faults = &mut spec["faults"];
+        if faults["jitterMilliseconds"].as_i64() > faults["delayMilliseconds"].as_i64().or(Some(0))
+        {
+            faults["delayMilliseconds"] = faults["jitterMilliseconds"].clone();
+        }
         let requests = &spec["resources"]["requests"];
         let limits = &spec["resources"]["limits"];
         let has_cpu = |amounts: &Value| amounts.get("cpu").is_some();

@@ -92,6 +92,28 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             json!({"cpu": "1000m", "memory": "67108864"}),
             json!({"cpu": "1500000u", "memory": "1e9", "ephemeral-storage": "1Ti"}),
         ],
+        "spec.rollout.maxSurge" | "spec.rollout.maxUnavailable" => {
+            vec![
+                json!(0),
+                json!(1000),
+                json!("0%"),
+                json!("100%"),
+                json!("33%"),
+            ]
+        }
+        "spec.disruption.maxUnavailable" => vec![json!(1), json!(1000), json!("1%"), json!("100%")],
+        "spec.autoscaling" => vec![
+            json!({"maxReplicas": 1}),
+            json!({"maxReplicas": 1000, "minReplicas": 1000, "targetCPUUtilizationPercentage": 1000}),
+            json!({"maxReplicas": 7, "minReplicas": 3, "targetCPUUtilizationPercentage": 1}),
+        ],
+        _ => return marked_samples(path),
+    })
+}
+
+/// Returns samples of what the Service and the pods are marked with.
+fn marked_samples(path: &str) -> Option<Vec<Value>> {
+    Some(match path {
         "spec.service.labels" | "spec.pod.labels" => {
             vec![marks(1), marks(32), json!({"a": "", "example.com/b": "b"})]
         }
@@ -117,21 +139,6 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
         "spec.pod.tolerations" => tolerations(),
         "spec.pod.affinity" => affinities(),
         "spec.pod.priorityClassName" | "spec.pod.runtimeClassName" => vec![json!("none-such")],
-        "spec.rollout.maxSurge" | "spec.rollout.maxUnavailable" => {
-            vec![
-                json!(0),
-                json!(1000),
-                json!("0%"),
-                json!("100%"),
-                json!("33%"),
-            ]
-        }
-        "spec.disruption.maxUnavailable" => vec![json!(1), json!(1000), json!("1%"), json!("100%")],
-        "spec.autoscaling" => vec![
-            json!({"maxReplicas": 1}),
-            json!({"maxReplicas": 1000, "minReplicas": 1000, "targetCPUUtilizationPercentage": 1000}),
-            json!({"maxReplicas": 7, "minReplicas": 3, "targetCPUUtilizationPercentage": 1}),
-        ],
         _ => return None,
     })
 }
@@ -153,7 +160,8 @@ fn marks(count: usize) -> Value {
         .collect()
 }
 
-/// Returns 1 to 16 listeners, some of which have the names or the ports of others of another list.
+/// Returns 1 to 16 listeners, some of which have the names or the ports of others of another list. One of datagrams may have the
+/// ports of the one before it.
 fn listeners(random: &mut Rng) -> Value {
     let mut ports: Vec<u16> = (12340..12372).collect();
     let mut service_ports: Vec<u16> = (1..40).collect();
@@ -168,9 +176,28 @@ fn listeners(random: &mut Rng) -> Value {
         if random.bool() {
             listener["servicePort"] = json!(service_port);
         }
+        if let Some(protocol) = random.choice(&["Line", "Raw", "Acknowledge", "Udp", "Http"]) {
+            listener["protocol"] = json!(protocol);
+        }
+        if listener["protocol"] != "Udp" && random.bool() {
+            listener["proxy"] = json!(random.choice(&["Off", "Optional", "Required"]));
+        }
         listener
     };
-    listeners.map(listener).collect()
+    let mut listeners: Vec<Value> = listeners.map(listener).collect();
+    for index in 1..listeners.len() {
+        let is_udp = |index: usize| listeners[index]["protocol"] == "Udp";
+        if is_udp(index) && !is_udp(index - 1) && random.bool() {
+            let before = listeners[index - 1].clone();
+            let listener = listeners[index].as_object_mut().unwrap();
+            drop(listener.remove("servicePort"));
+            for name in ["port", "servicePort"] {
+                let port = before.get(name).map(|port| (name.to_owned(), port.clone()));
+                listener.extend(port);
+            }
+        }
+    }
+    json!(listeners)
 }
 
 fn tolerations() -> Vec<Value> {

@@ -40,6 +40,7 @@ pub(super) fn bad_specs() -> Vec<BadSpec> {
     bad.extend(bad_resources());
     bad.extend(bad_services());
     bad.extend(bad_rollouts());
+    bad.extend(bad_faults());
     for (part, fields) in [
         ("pod", ["labels", "annotations"]),
         ("service", ["labels", "annotations"]),
@@ -95,8 +96,10 @@ fn bad_listener_lists() -> Vec<BadSpec> {
         json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2000, "servicePort": 1}]);
     let same_service_port =
         json!([{"name": "a", "port": 2000}, {"name": "b", "port": 2001, "servicePort": 2000}]);
+    let same_datagrams = json!([{"name": "a", "port": 2000, "protocol": "Udp"}, {"name": "b", "port": 2000, "protocol": "Udp", "servicePort": 1}]);
     let same_name = json!([{"name": "a", "port": 2000}, {"name": "a", "port": 2001}]);
     let same_written = json!([{"name": "a", "port": 2000, "servicePort": 1}, {"name": "b", "port": 2001, "servicePort": 1}]);
+    let port = "two listeners have the same port; give each listener a port of its own, which only one of protocol Udp may share with";
     let service_port =
         "two listeners have the same Service port; give each listener a servicePort of its own";
     [
@@ -104,10 +107,8 @@ fn bad_listener_lists() -> Vec<BadSpec> {
             same_name,
             "two listeners have the same name; give each listener a name of its own",
         ),
-        (
-            same_port,
-            "two listeners have the same port; give each listener a port of its own",
-        ),
+        (same_port, port),
+        (same_datagrams, port),
         (same_service_port, service_port),
         (same_written, service_port),
     ]
@@ -128,22 +129,20 @@ fn bad_listeners() -> Vec<BadSpec> {
         );
         bad("name", json!({"name": name, "port": 2000}), &words)
     };
-    let protocol = |protocol: &str| {
-        let words =
-            format!("the protocol is {protocol}, which this release does not serve; choose Line");
-        let listener = json!({"name": "a", "port": 2000, "protocol": protocol});
-        bad("protocol", listener, &words)
-    };
     let admin_name = "the name is admin, which is the name of the admin port; choose another name";
     let admin_port =
         "the port is 9090, which is the admin endpoint's (health and metrics); choose another port";
     let names = ["-a", "a-", "a--b", "A", "123", "a.b", "a_b"].map(name);
-    let protocols = ["Raw", "Acknowledge", "Udp", "Http"].map(protocol);
+    let proxies = ["Optional", "Required"].map(|proxy| {
+        let words = format!("proxy is {proxy}, but protocol is Udp, which has no connections; remove proxy, or choose another protocol");
+        let listener = json!({"name": "a", "port": 2000, "protocol": "Udp", "proxy": proxy});
+        BadSpec::new(json!({ "listeners": [listener] }), "spec.listeners[]", &words)
+    });
     let taken = [
         bad("name", json!({"name": "admin", "port": 2000}), admin_name),
         bad("port", json!({"name": "a", "port": 9090}), admin_port),
     ];
-    names.into_iter().chain(protocols).chain(taken).collect()
+    names.into_iter().chain(proxies).chain(taken).collect()
 }
 
 fn bad_resources() -> Vec<BadSpec> {
@@ -209,6 +208,17 @@ fn bad_services() -> Vec<BadSpec> {
         .chain(ranges)
         .chain(node_ports)
         .collect()
+}
+
+fn bad_faults() -> [BadSpec; 2] {
+    [
+        json!({"jitterMilliseconds": 1}),
+        json!({"delayMilliseconds": 10, "jitterMilliseconds": 11}),
+    ]
+    .map(|faults| {
+        let words = "jitterMilliseconds is more than delayMilliseconds; lower it, or raise delayMilliseconds";
+        BadSpec::new(json!({"faults": faults}), "spec.faults", words)
+    })
 }
 
 fn bad_rollouts() -> Vec<BadSpec> {
