@@ -307,6 +307,27 @@ fn lines_that_a_server_leaves_when_it_closes_are_answered_on_the_next_connection
 }
 
 #[test]
+fn a_server_that_closes_within_an_answer_has_failed() {
+    let is_second = |line: &[u8]| line.starts_with(b"001");
+    let answer = |line: &[u8]| {
+        let mut answer = right(line)?;
+        answer.truncate(if line.starts_with(b"001") { 5 } else { 1000 });
+        Some(answer)
+    };
+    let one = Plan {
+        connections: 1,
+        ..plan(serve(answer, is_second))
+    };
+    let report = run(one, 10_000);
+    assert_eq!((report.failed, report.closed), (2, 0));
+    let trouble = report.first_trouble.unwrap();
+    assert!(
+        trouble.ends_with(" closed the connection after 5 bytes of an answer"),
+        "{trouble}"
+    );
+}
+
+#[test]
 fn a_server_that_closes_at_once_is_given_up() {
     let report = run(plan(serve(|_| None, is_exit)), 10_000);
     assert_eq!(

@@ -14,8 +14,10 @@ use super::script::Script;
 /// Why a connection is of no use any more.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The server has ended its output.
+    /// The server has ended its output between two answers.
     Closed,
+    /// The server has ended its output within an answer, of which so many bytes have come.
+    Torn(u64),
     /// The connection could not be made, or broke.
     Failed(io::Error),
     /// The server sent other bytes than it should.
@@ -127,7 +129,12 @@ impl Connection {
         };
         loop {
             let length = match stream.read(buffer) {
-                Ok(0) => return Err(Broken::Closed),
+                Ok(0) => {
+                    return Err(match self.received % script.answer_bytes {
+                        0 => Broken::Closed,
+                        part => Broken::Torn(part),
+                    });
+                }
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(Broken::Failed(in_plain_words(error))),

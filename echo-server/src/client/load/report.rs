@@ -30,9 +30,9 @@ pub struct Report {
     pub received_bytes: u64,
     /// Connections made after the first ones.
     pub reconnected: u64,
-    /// Connections that the server ended; what was not answered was sent again.
+    /// Connections that the server ended between two answers; what was not answered was sent again.
     pub closed: u64,
-    /// Connections that could not be made or broke; what was not answered was sent again.
+    /// Connections that could not be made, broke or ended within an answer; what was not answered was sent again.
     pub failed: u64,
     /// Connections on which the server sent wrong bytes.
     pub corrupt: u64,

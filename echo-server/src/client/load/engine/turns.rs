@@ -82,6 +82,10 @@ impl Load {
                 self.report.closed += 1;
                 format!("{address} closed the connection")
             }
+            Broken::Torn(part) => {
+                self.report.failed += 1;
+                format!("{address} closed the connection after {part} bytes of an answer")
+            }
             Broken::Failed(error) => {
                 self.report.failed += 1;
                 format!("{address}: {error}")
