@@ -52,6 +52,20 @@ impl Namespace {
         tokio::task::spawn_blocking(run).await.unwrap()
     }
 
+    /// Runs the lab's client in `pod`, and returns what it prints.
+    ///
+    /// # Errors
+    /// What it says when it fails.
+    pub(crate) async fn echo_client(
+        &self,
+        pod: &Pod,
+        arguments: &[&str],
+    ) -> Result<String, String> {
+        let pod = pod.name_any();
+        let client = [&["exec", &pod, "--", "/echo-client"], arguments].concat();
+        self.kubectl(&client, "").await
+    }
+
     /// Sends a line to `address` by the lab's client in `pod`, and returns what the client prints.
     ///
     /// # Errors

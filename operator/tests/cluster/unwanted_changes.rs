@@ -59,7 +59,7 @@ fn full() -> Value {
         "listeners": [
             {"name": "echo", "port": 12345},
             {"name": "lab", "port": 23456, "servicePort": 7},
-            {"name": "datagrams", "port": 23457, "protocol": "Udp"},
+            {"name": "udp", "port": 23457, "protocol": "Udp"},
             {"name": "web", "port": 8080, "protocol": "Http"},
         ],
         "threads": 2,
