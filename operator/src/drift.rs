@@ -9,8 +9,9 @@ use crate::labels::GENERATION_ANNOTATION;
 
 /// The fields that identify an element of a list, by the list's name, as the Kubernetes API declares them
 /// (`x-kubernetes-list-map-keys`). Elements of other lists are told apart by their place.
-const LIST_MAP_KEYS: [(&str, &[&str]); 5] = [
+const LIST_MAP_KEYS: [(&str, &[&str]); 6] = [
     ("containers", &["name"]),
+    ("env", &["name"]),
     ("imagePullSecrets", &["name"]),
     ("ownerReferences", &["uid"]),
     ("ports", &["containerPort", "port", "protocol"]),
@@ -142,6 +143,12 @@ mod tests {
         assert_difference(
             &json!({"ports": [one, two]}),
             &json!({"ports": [two, one]}),
+            None,
+        );
+        let [one, two] = ["POD_NAME", "NODE_NAME"].map(|name| json!({"name": name}));
+        assert_difference(
+            &json!({"env": [one, two]}),
+            &json!({"env": [two, one]}),
             None,
         );
     }

@@ -71,7 +71,7 @@ fn full() -> Value {
             "type": "NodePort",
             "labels": {"example.com/team": "a"},
             "annotations": {"example.com/note": "a"},
-            "nodePorts": {"echo": 30080, "lab": 30083},
+            "nodePorts": {"echo": 30080, "lab": 30083, "udp": 30076, "web": 30078},
             "externalTrafficPolicy": "Local",
             "internalTrafficPolicy": "Local",
             "sessionAffinity": "ClientIP",
