@@ -91,7 +91,7 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
     };
     wait::until(&quotas, "small", "counted", is_counted).await;
     namespace.apply("hello", json!({"replicas": 2})).await;
-    let cluster = Box::pin(told_soon(&namespace, "True/QuotaExceeded")).await;
+    let cluster = told_soon(&namespace, "True/QuotaExceeded").await;
     let message = &condition(&cluster, "Degraded").unwrap().message;
     assert!(message.contains("exceeded quota: small"), "{message}");
     assert!(message.contains("Raise the quota"), "{message}");
@@ -110,7 +110,7 @@ async fn pods_that_a_policy_refuses_are_told_within_seconds() {
     let namespace = Namespace::shared("refused-pods").await;
     let policy = Policy::refuse_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
-    let cluster = Box::pin(told_soon(&namespace, "True/Forbidden")).await;
+    let cluster = told_soon(&namespace, "True/Forbidden").await;
     let message = &condition(&cluster, "Degraded").unwrap().message;
     assert!(message.contains("no pods on Mondays"), "{message}");
     assert_eq!(tell(&cluster, "Ready"), "False/Forbidden");

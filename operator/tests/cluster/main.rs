@@ -29,6 +29,13 @@
 )]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::large_futures,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests know their numbers and have room"
+)]
+#![allow(
     missing_docs,
     clippy::missing_docs_in_private_items,
     clippy::missing_panics_doc,

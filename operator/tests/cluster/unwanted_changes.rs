@@ -41,8 +41,7 @@ async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_
         disturb(&namespace, &autoscalers, "full", &[], 1),
         disturb(&namespace, &services, "balanced", &unready, 1),
     );
-    let (a, b, c, d, e, f, g) = repairs;
-    Repairs::sum([a, b, c, d, e, f, g]).judge();
+    Repairs::sum(<[Repairs; 7]>::from(repairs)).judge();
 }
 
 /// A spec that makes every child and sets every field that a node without special set-up takes. No pod comes of it, since their

@@ -103,16 +103,6 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             ]
         }
         // In a dry run, a listener between the two gets the port after the first's, which must not be the last's.
-        "spec.service.nodePorts" => vec![json!({"$first": 0}), json!({"$first": 2, "$last": 1})],
-        "spec.service.ipFamilyPolicy" => vec![json!("SingleStack"), json!("PreferDualStack")], // a third one needs two families
-        "spec.service.trafficDistribution" => vec![json!("PreferClose")], // the others need Kubernetes 1.34
-        "spec.service.loadBalancerClass" => vec![json!("internal"), json!("example.com/Internal")],
-        "spec.service.loadBalancerSourceRanges" => {
-            vec![
-                json!(["192.0.2.0/24"]),
-                json!(["198.51.100.0/24", "2001:db8::/32", "192.0.2.0/24"]),
-            ]
-        }
         "spec.pod.nodeSelector" => vec![marks(1), marks(31)],
         "spec.pod.tolerations" => tolerations(),
         "spec.pod.affinity" => affinities(),
@@ -132,6 +122,22 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             json!({"maxReplicas": 1000, "minReplicas": 1000, "targetCPUUtilizationPercentage": 1000}),
             json!({"maxReplicas": 7, "minReplicas": 3, "targetCPUUtilizationPercentage": 1}),
         ],
+        _ => return service_samples(path),
+    })
+}
+
+fn service_samples(path: &str) -> Option<Vec<Value>> {
+    Some(match path {
+        "spec.service.nodePorts" => vec![json!({"$first": 0}), json!({"$first": 2, "$last": 1})],
+        "spec.service.ipFamilyPolicy" => vec![json!("SingleStack"), json!("PreferDualStack")], // a third one needs two families
+        "spec.service.trafficDistribution" => vec![json!("PreferClose")], // the others need Kubernetes 1.34
+        "spec.service.loadBalancerClass" => vec![json!("internal"), json!("example.com/Internal")],
+        "spec.service.loadBalancerSourceRanges" => {
+            vec![
+                json!(["192.0.2.0/24"]),
+                json!(["198.51.100.0/24", "2001:db8::/32", "192.0.2.0/24"]),
+            ]
+        }
         _ => return None,
     })
 }
