@@ -74,5 +74,6 @@ mod refusal;
 mod replacement;
 mod rollout;
 mod scale;
+mod stored;
 mod trouble;
 mod unwanted_changes;
