@@ -108,8 +108,9 @@ where
         .delete(&name, &DeleteParams::default())
         .await
         .unwrap();
-    let healed = namespace.ready("hello").await;
-    assert_eq!(tell(&healed, "Degraded"), "False/AsExpected");
+    let is_healed = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    wait::until(&namespace.api(), "hello", "well again", is_healed).await;
+    namespace.ready("hello").await;
     wait::until_none(&namespace.api::<Pod>(), "app=foreign").await;
 }
 
