@@ -85,17 +85,7 @@ async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what
     }
     drop(loose);
     for (name, _, words) in &bad {
-        let is_told = |cluster: &DynamicObject| {
-            let conditions = &cluster.data["status"]["conditions"];
-            let mut conditions = conditions.as_array().into_iter().flatten();
-            conditions.any(|condition| {
-                condition["type"] == "Ready"
-                    && condition["message"]
-                        .as_str()
-                        .is_some_and(|said| said.starts_with(words))
-            })
-        };
-        wait::until(&clusters, name, words, is_told).await;
+        told(&clusters, name, words).await;
     }
     if let Some(log) = AuditLog::from_now(&namespace).await {
         tokio::time::sleep(std::time::Duration::from_secs(10)).await; // time itself is what is looked at
@@ -115,6 +105,18 @@ async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what
         patched.unwrap();
         namespace.ready(name).await;
     }
+}
+
+/// Waits until the message of `Ready` begins with these words.
+async fn told(clusters: &Api<DynamicObject>, name: &str, words: &str) {
+    let is_told = |cluster: &DynamicObject| {
+        let conditions = &cluster.data["status"]["conditions"];
+        let mut conditions = conditions.as_array().into_iter().flatten();
+        let ready = conditions.find(|condition| condition["type"] == "Ready");
+        let said = ready.and_then(|ready| ready["message"].as_str());
+        said.is_some_and(|said| said.starts_with(words))
+    };
+    wait::until(clusters, name, words, is_told).await;
 }
 
 fn uid(pod: &Pod) -> Option<String> {
