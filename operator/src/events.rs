@@ -85,15 +85,15 @@ impl Event {
         let is_settled = reason(after, "Progressing") == Some("Settled");
         // While a rollout takes its steps, Ready may come and go with each.
         let has_come = is_true(before, "Ready").is_none() && (is_settled || !was_known);
-        if has_come {
-            events.push(Self::normal("Ready", ready.message.clone()));
-        }
-        if was_known && is_settled && reason(before, "Progressing") == Some("RollingOut") {
+        let was_rolling_out = reason(before, "Progressing") == Some("RollingOut");
+        if was_known && is_settled && was_rolling_out {
             let note = format!(
                 "All {} echo servers are of the newest form.",
                 after.replicas
             );
             events.push(Self::normal("RolledOut", note));
+        } else if has_come {
+            events.push(Self::normal("Ready", ready.message.clone()));
         }
         events
     }
@@ -216,7 +216,7 @@ mod tests {
         let end = status("True/Ready", SETTLED, WELL);
         assert_eq!(told(&down, &up), [""; 0]);
         assert_eq!(told(&up, &end), ["RolledOut"]);
-        assert_eq!(told(&down, &end), ["Ready", "RolledOut"]);
+        assert_eq!(told(&down, &end), ["RolledOut"]);
     }
 
     #[test]

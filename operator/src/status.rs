@@ -62,7 +62,6 @@ pub fn is_too_early_to_tell(
     age < EARLY
         && told.observed_generation == next.observed_generation
         && has(told, ConditionType::Ready, "Unknown")
-        && !has(next, ConditionType::Ready, "True")
         && has(next, ConditionType::Progressing, "True")
         && has(next, ConditionType::Degraded, "False")
 }

@@ -1,6 +1,6 @@
 //! EchoClusters that are scaled by themselves.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,6 +117,9 @@ async fn load_on_the_pods_scales_the_echo_cluster_up_and_its_end_down_again() {
     namespace.ready_pods("hello", 1).await;
 }
 
+/// Lines that are sent together.
+const BLOCK: usize = 500;
+
 /// Lines without end, from a pod of EchoCluster `client`. They end when this is dropped.
 struct Load {
     client: Child,
@@ -137,14 +140,18 @@ impl Load {
             ])
             .args(["/echo-client", address])
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()
             .expect("failed to start kubectl");
         let is_over = Arc::new(AtomicBool::new(false));
         let (mut lines, stop) = (client.stdin.take().unwrap(), Arc::clone(&is_over));
-        let block = "good day\n".repeat(1000);
+        let mut answers = BufReader::new(client.stdout.take().unwrap()).lines();
+        let block = "good day\n".repeat(BLOCK);
+        // Only so many are on their way: what is would be answered long after the end.
         let writer = std::thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) && lines.write_all(block.as_bytes()).is_ok() {}
+            while !stop.load(Ordering::Relaxed) && lines.write_all(block.as_bytes()).is_ok() {
+                drop(answers.by_ref().take(BLOCK).collect::<Vec<_>>());
+            }
         });
         Self {
             client,

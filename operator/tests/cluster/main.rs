@@ -33,7 +33,7 @@
     clippy::cast_possible_wrap,
     clippy::large_futures,
     clippy::wildcard_enum_match_arm,
-    reason = "numbers are small here, stacks are large, and of a JSON value one kind is wanted"
+    reason = "tests know their numbers and have room"
 )]
 #![allow(
     missing_docs,
@@ -75,6 +75,7 @@ mod refusal;
 mod replacement;
 mod rollout;
 mod scale;
+mod stored;
 mod trouble;
 mod under_load;
 mod unwanted_changes;

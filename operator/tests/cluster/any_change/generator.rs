@@ -153,11 +153,11 @@ impl Generator {
         {
             faults["delayMilliseconds"] = faults["jitterMilliseconds"].clone();
         }
-        let requests = &spec["resources"]["requests"];
-        let limits = &spec["resources"]["limits"];
-        let has_cpu = |amounts: &Value| amounts.get("cpu").is_some();
-        let is_measured = requests.is_null() || has_cpu(requests) || has_cpu(limits);
-        // An autoscaler would change a number of replicas that is not 0.
+        let is_measured = is_measured(&spec["resources"]);
+        // An autoscaler would change a number of replicas that is not 0, and may do so until it is gone.
+        if before["autoscaling"].is_object() {
+            spec["replicas"] = json!(0);
+        }
         if !is_measured || spec["replicas"] != json!(0) {
             forget(spec, &["autoscaling"]);
         }
@@ -203,6 +203,12 @@ impl Generator {
 /// The spec that every chain begins with, beside what [`Generator::mend`] adds.
 pub(super) fn start() -> Value {
     json!({"replicas": 0, "pod": {"nodeSelector": {"example.com/nowhere": "nowhere"}}})
+}
+
+fn is_measured(resources: &Value) -> bool {
+    let requests = &resources["requests"];
+    let has_cpu = |amounts: &Value| amounts.get("cpu").is_some();
+    requests.is_null() || has_cpu(requests) || has_cpu(&resources["limits"])
 }
 
 /// Sets what a field needs beside it to mean anything.

@@ -92,6 +92,21 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             json!({"cpu": "1000m", "memory": "67108864"}),
             json!({"cpu": "1500000u", "memory": "1e9", "ephemeral-storage": "1Ti"}),
         ],
+        "spec.service.labels" | "spec.pod.labels" => {
+            vec![marks(1), marks(32), json!({"a": "", "example.com/b": "b"})]
+        }
+        "spec.service.annotations" | "spec.pod.annotations" => {
+            vec![
+                marks(1),
+                marks(32),
+                json!({"a": "", "example.com/b": "two\nlines".repeat(400)}),
+            ]
+        }
+        // In a dry run, a listener between the two gets the port after the first's, which must not be the last's.
+        "spec.pod.nodeSelector" => vec![marks(1), marks(31)],
+        "spec.pod.tolerations" => tolerations(),
+        "spec.pod.affinity" => affinities(),
+        "spec.pod.priorityClassName" | "spec.pod.runtimeClassName" => vec![json!("none-such")],
         "spec.rollout.maxSurge" | "spec.rollout.maxUnavailable" => {
             vec![
                 json!(0),
@@ -107,24 +122,12 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             json!({"maxReplicas": 1000, "minReplicas": 1000, "targetCPUUtilizationPercentage": 1000}),
             json!({"maxReplicas": 7, "minReplicas": 3, "targetCPUUtilizationPercentage": 1}),
         ],
-        _ => return marked_samples(path),
+        _ => return service_samples(path),
     })
 }
 
-/// Returns samples of what the Service and the pods are marked with.
-fn marked_samples(path: &str) -> Option<Vec<Value>> {
+fn service_samples(path: &str) -> Option<Vec<Value>> {
     Some(match path {
-        "spec.service.labels" | "spec.pod.labels" => {
-            vec![marks(1), marks(32), json!({"a": "", "example.com/b": "b"})]
-        }
-        "spec.service.annotations" | "spec.pod.annotations" => {
-            vec![
-                marks(1),
-                marks(32),
-                json!({"a": "", "example.com/b": "two\nlines".repeat(400)}),
-            ]
-        }
-        // In a dry run, a listener between the two gets the port after the first's, which must not be the last's.
         "spec.service.nodePorts" => vec![json!({"$first": 0}), json!({"$first": 2, "$last": 1})],
         "spec.service.ipFamilyPolicy" => vec![json!("SingleStack"), json!("PreferDualStack")], // a third one needs two families
         "spec.service.trafficDistribution" => vec![json!("PreferClose")], // the others need Kubernetes 1.34
@@ -135,10 +138,6 @@ fn marked_samples(path: &str) -> Option<Vec<Value>> {
                 json!(["198.51.100.0/24", "2001:db8::/32", "192.0.2.0/24"]),
             ]
         }
-        "spec.pod.nodeSelector" => vec![marks(1), marks(31)],
-        "spec.pod.tolerations" => tolerations(),
-        "spec.pod.affinity" => affinities(),
-        "spec.pod.priorityClassName" | "spec.pod.runtimeClassName" => vec![json!("none-such")],
         _ => return None,
     })
 }
