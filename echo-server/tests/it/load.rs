@@ -307,6 +307,26 @@ fn lines_that_a_server_leaves_when_it_closes_are_answered_on_the_next_connection
 }
 
 #[test]
+fn a_closed_loop_goes_on_after_an_end_with_nothing_in_flight() {
+    let server = serve(right, |line| line[2] == b'9');
+    let pacing = Pacing::Closed {
+        in_flight: 1,
+        in_batches: false,
+    };
+    let one = Plan {
+        pacing,
+        ..plan(server)
+    };
+    let report = run(one, 500);
+    assert!(report.is_clean(), "{:?}", report.first_trouble);
+    assert!(
+        report.lines > 400 && report.closed > 40,
+        "{} lines",
+        report.lines
+    );
+}
+
+#[test]
 fn a_server_that_closes_within_an_answer_has_failed() {
     let is_second = |line: &[u8]| line.starts_with(b"001");
     let answer = |line: &[u8]| {

@@ -27,8 +27,27 @@ impl Load {
         let lines = connection.answered - before;
         self.report.lines += lines;
         self.pending -= lines;
+        if received.is_err() {
+            self.replace(index, lines, end);
+        }
         received?;
         self.go_on(index, lines, end)
+    }
+
+    /// Allows as many lines as were answered just before the connection's end, to be sent on the next one: a closed loop that had
+    /// nothing in flight would stay silent.
+    fn replace(&mut self, index: usize, answered: u64, end: u64) {
+        let now = self.now();
+        let Some(connection) = self.connections.get_mut(index) else {
+            return;
+        };
+        let more = freed(self.plan.pacing, connection.pending(), answered);
+        let most = self.plan.lines_per_connection.unwrap_or(u64::MAX);
+        let more = if now < end { more.min(most) } else { 0 };
+        if more > 0 {
+            connection.allow(more, now);
+            self.pending += more;
+        }
     }
 
     /// Lets a connection of a closed loop send as many lines as were answered, unless it waits for
@@ -38,19 +57,13 @@ impl Load {
         let Some(connection) = self.connections.get_mut(index) else {
             return Ok(());
         };
-        let Pacing::Closed {
-            in_flight,
-            in_batches,
-        } = self.plan.pacing
-        else {
+        let Pacing::Closed { in_flight, .. } = self.plan.pacing else {
             return connection.send(&self.script);
         };
-        let mut more = match (in_batches, connection.pending()) {
-            _ if now >= end => 0,
-            (false, _) => answered,
-            (true, 0) => in_flight.into(),
-            (true, _) => 0,
-        };
+        let mut more = freed(self.plan.pacing, connection.pending(), answered);
+        if now >= end {
+            more = 0;
+        }
         if let Some(most) = self.plan.lines_per_connection {
             more = more.min(most - connection.answered - connection.pending());
             if connection.answered == most {
@@ -108,5 +121,16 @@ impl Load {
             self.report.unanswered += connection.give_up();
         }
         self.report.first_trouble.get_or_insert(trouble);
+    }
+}
+
+/// Counts the lines that a closed loop may send on a connection for those that were answered; an open loop goes by the clock.
+fn freed(pacing: Pacing, pending: u64, answered: u64) -> u64 {
+    match pacing {
+        Pacing::Closed {
+            in_batches: false, ..
+        } => answered,
+        Pacing::Closed { in_flight, .. } if pending == 0 => in_flight.into(),
+        Pacing::Closed { .. } | Pacing::Open { .. } => 0,
     }
 }
