@@ -1,7 +1,8 @@
 //! Finds the first owned field in which a live object differs from the desired one. Never does I/O.
 //!
 //! Owned is what the desired object declares. A map may hold more than that: other people's labels, annotations
-//! and fields stay. A list that is declared is owned as a whole, with one exception: `metadata.ownerReferences`.
+//! and fields stay. A list that is declared is owned as a whole, with one exception: `metadata.ownerReferences`. So is a selector, which
+//! one key more makes select nothing.
 
 use serde_json::{Map, Value};
 
@@ -19,6 +20,15 @@ const LIST_MAP_KEYS: [(&str, &[&str]); 6] = [
         "topologySpreadConstraints",
         &["topologyKey", "whenUnsatisfiable"],
     ),
+];
+
+/// The maps that the Kubernetes API declares to be one value (`x-kubernetes-map-type: atomic`), as far as children have them.
+const ATOMIC_MAPS: [&str; 5] = [
+    "labelSelector",
+    "matchLabels",
+    "nodeSelector",
+    "podSelector",
+    "selector",
 ];
 
 /// Returns the path of the first owned field that differs, as `spec.replicas`, and what it is instead.
@@ -40,7 +50,7 @@ fn map_difference(
     desired: &Map<String, Value>,
     live: &Map<String, Value>,
 ) -> Option<String> {
-    desired
+    let differing = desired
         .iter()
         .filter(|(name, _)| *name != GENERATION_ANNOTATION)
         .find_map(|(name, value)| {
@@ -54,7 +64,13 @@ fn map_difference(
                 None if is_empty(value) => None,
                 None => Some(format!("{path} was missing")),
             }
-        })
+        });
+    let is_atomic = ATOMIC_MAPS.contains(&path.rsplit('.').next().unwrap_or(path));
+    differing.or_else(|| {
+        let mut more = live.keys().filter(|name| !desired.contains_key(*name));
+        let name = more.next().filter(|_| is_atomic)?;
+        Some(format!("{path}.{name} was there"))
+    })
 }
 
 fn list_difference(path: &str, desired: &[Value], live: &[Value]) -> Option<String> {
@@ -196,5 +212,16 @@ mod tests {
             &json!({"annotations": {GENERATION_ANNOTATION: "1"}}),
             None,
         );
+    }
+
+    #[test]
+    fn a_selector_with_one_key_more_differs() {
+        let desired = json!({"spec": {"selector": {"a": "b"}}});
+        let live = json!({"spec": {"selector": {"a": "b", "x": "y"}}});
+        assert_difference(&desired, &live, Some("spec.selector.x was there"));
+        let policy = json!({"spec": {"podSelector": {"matchLabels": {"a": "b"}}}});
+        let live = json!({"spec": {"podSelector": {"matchLabels": {"a": "b", "x": "y"}}}});
+        let found = Some("spec.podSelector.matchLabels.x was there");
+        assert_difference(&policy, &live, found);
     }
 }

@@ -109,6 +109,34 @@ fn balanced() -> Value {
 }
 
 #[tokio::test]
+async fn a_selector_with_one_key_more_which_would_select_nothing_comes_back() {
+    let namespace = Namespace::shared("selector").await;
+    namespace
+        .apply_ready("hello", json!({"network": {"policy": "SameNamespace"}}))
+        .await;
+    let services = objects::<Service>(&namespace);
+    let more = |service: &mut Value| service["spec"]["selector"]["x"] = json!("y");
+    services.edit("hello", more).await.unwrap();
+    let has_more = |service: &Service| {
+        let selector = service.spec.clone().and_then(|spec| spec.selector);
+        selector.is_some_and(|selector| selector.contains_key("x"))
+    };
+    wait::until(&namespace.api(), "hello", "mended", |service| {
+        !has_more(service)
+    })
+    .await;
+    let policies = objects::<NetworkPolicy>(&namespace);
+    let more = |policy: &mut Value| policy["spec"]["podSelector"]["matchLabels"]["x"] = json!("y");
+    policies.edit("hello", more).await.unwrap();
+    let has_more =
+        |policy: &NetworkPolicy| json!(policy)["spec"]["podSelector"]["matchLabels"]["x"] == "y";
+    wait::until(&namespace.api(), "hello", "mended", |policy| {
+        !has_more(policy)
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_child_that_claims_to_be_of_a_newer_generation_is_mended() {
     let namespace = Namespace::shared("generation").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;

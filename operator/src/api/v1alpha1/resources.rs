@@ -12,7 +12,7 @@ use super::rules;
 /// What each echo server may use.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::requests_within_limits())]
+#[x_kube(validation = rules::requests_within_limits(), validation = rules::memory_limit_is_enough())]
 pub struct Resources {
     /// What the scheduler sets aside for each echo server, of `cpu`, `memory` and `ephemeral-storage`; none may exceed its limit.
     /// Default: 10m CPU, 16Mi memory. A change rolls the pods.
@@ -25,7 +25,7 @@ pub struct Resources {
     pub requests: BTreeMap<String, ResourceQuantity>,
 
     /// What each echo server may use at most, of `cpu`, `memory` and `ephemeral-storage`. Default: 64Mi memory and no limit on
-    /// CPU. A change rolls the pods.
+    /// CPU; 8Mi memory at least. A change rolls the pods.
     #[serde(default = "default_limits", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic"))]
     #[x_kube(validation = rules::known_resources())]

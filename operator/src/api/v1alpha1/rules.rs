@@ -97,6 +97,15 @@ pub(super) fn requests_within_limits() -> Rule {
     ))
 }
 
+/// The container runtime itself needs more than a mebibyte to start a container, and `64m` is a sixteenth of a byte.
+pub(super) fn memory_limit_is_enough() -> Rule {
+    Rule::new(
+        "!has(self.limits) || !('memory' in self.limits) || \
+         quantity(string(self.limits['memory'])).compareTo(quantity('8Mi')) >= 0",
+    )
+    .message("the limit of memory is less than 8Mi, with which no echo server can start; write it as 64Mi")
+}
+
 /// The grammar of image references, as far as it keeps typing errors out: registry, repository, tag and digest.
 pub(super) fn image_reference() -> Rule {
     Rule::new(

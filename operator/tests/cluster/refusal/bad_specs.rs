@@ -163,6 +163,7 @@ fn bad_resources() -> Vec<BadSpec> {
         ),
         (json!({"requests": {"gpu": 1}}), ".requests", unknown),
         (json!({"limits": {"gpu": 1}}), ".limits", unknown),
+        (json!({"requests": {}, "limits": {"memory": "64m"}}), "", "the limit of memory is less than 8Mi, with which no echo server can start; write it as 64Mi"),
     ]
     .map(|(resources, field, words)| {
         BadSpec::new(json!({"resources": resources}), &format!("spec.resources{field}"), words)
