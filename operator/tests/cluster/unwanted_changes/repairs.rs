@@ -12,8 +12,11 @@ use crate::owned_fields::{Path, altered, owned_fields};
 use crate::stranger::{Objects, json as json_of};
 use crate::wait;
 
-/// How long 99 of 100 fields may be away (issue 9).
+/// How long 99 of 100 fields may be away.
 const SOON: Duration = Duration::from_secs(1);
+
+/// Where the machine is so busy that 99 of 100 edits, two requests each, take more than a fifth of that: so many times as long as they.
+const EDITS: u32 = 5;
 
 /// Fields whose every other value the API server refuses.
 const UNALTERABLE: [(&str, &str); 8] = [
@@ -56,6 +59,8 @@ const UNALTERABLE: [(&str, &str); 8] = [
 pub(super) struct Repairs {
     fields: usize,
     times: Vec<(Duration, String)>,
+    /// How long the edits themselves took.
+    edits: Vec<Duration>,
 }
 
 impl Repairs {
@@ -64,6 +69,7 @@ impl Repairs {
         for repairs in all {
             sum.fields += repairs.fields;
             sum.times.extend(repairs.times);
+            sum.edits.extend(repairs.edits);
         }
         sum
     }
@@ -81,7 +87,11 @@ impl Repairs {
             at(100).0,
             at(100).1
         );
-        assert!(at(99).0 <= SOON, "{:?} took {:?}", at(99).1, at(99).0);
+        self.edits.sort();
+        let edit = self.edits[(self.edits.len() - 1) * 99 / 100];
+        println!("99 of 100 edits took {edit:?} at most");
+        let bound = SOON.max(EDITS * edit);
+        assert!(at(99).0 <= bound, "{:?} took {:?}", at(99).1, at(99).0);
     }
 }
 
@@ -115,6 +125,7 @@ pub(super) async fn disturb(
         name,
         original,
         times: Vec::new(),
+        edits: Vec::new(),
     };
     let count = fields.len();
     // A changed list key leaves two elements; a changed owner reference may let Kubernetes delete the object. Both end
@@ -144,6 +155,7 @@ pub(super) async fn disturb(
     Repairs {
         fields: count,
         times: disturbed.times,
+        edits: disturbed.edits,
     }
 }
 
@@ -173,6 +185,7 @@ struct Disturbed<'a> {
     name: &'a str,
     original: Value,
     times: Vec<(Duration, String)>,
+    edits: Vec<Duration>,
 }
 
 impl Disturbed<'_> {
@@ -201,9 +214,11 @@ impl Disturbed<'_> {
     /// Makes an edit and waits until the field is back. Returns whether the API server took it. An edit that changes nothing
     /// does not count: the API server's default for a field may be what the operator applies.
     async fn once(&mut self, path: &Path, value: &Value, edit: impl Fn(&mut Value)) -> bool {
+        let asked = Instant::now();
         let Ok(edited) = self.objects.edit(self.name, edit).await else {
             return false;
         };
+        self.edits.push(asked.elapsed());
         if path.get(&edited) == Some(value) {
             return true;
         }
