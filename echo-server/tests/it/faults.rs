@@ -147,3 +147,34 @@ fn http_is_delayed_and_reset_as_well() {
     });
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
 }
+
+#[test]
+fn a_fault_that_takes_longer_than_a_timeout_closes_nobody() {
+    let flags = ["--fault=delay=2500", "--idle-timeout-seconds=1"];
+    let listen = ["--listen=http:127.0.0.1:0", "--write-timeout-seconds=1"];
+    let server = Program::start_flags(&[&flags[..], &listen].concat());
+    let http = connect(server.listener("http"));
+    (&http).write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    let line = connect(server.address);
+    ping(&line, "hello");
+    expect(&http, b"HTTP/1.1 200 OK\r\n");
+    assert_eq!(read_to_end(&line), b"", "silence is the client's again");
+    wait_until("it is counted", || {
+        closed(server.admin, "line", "idle_timeout") == 1
+    });
+}
+
+#[test]
+fn a_connection_that_is_to_be_closed_is_also_when_all_came_at_once() {
+    let flags = ["--listen=http:127.0.0.1:0", "--fault=close=100"];
+    let proxied = ["--listen=raw:127.0.0.1:0/proxy=required"];
+    let server = Program::start_flags(&[&flags[..], &proxied].concat());
+    for (protocol, question) in [
+        ("http", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+        ("raw", "PROXY TCP4 192.0.2.1 198.51.100.1 4000 7\r\nhello"),
+    ] {
+        let mut stream = connect(server.listener(protocol));
+        stream.write_all(question.as_bytes()).unwrap();
+        assert!(is_turned_away(stream), "{protocol}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The protocol Http: what is answered, in both versions, at each limit and to odd shapes.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use crate::running::{
-    Program, Running, closed, connect, expect, is_turned_away, read_to_end, request, wait_until,
+    PATIENCE, Program, Running, closed, connect, expect, is_turned_away, read_to_end, request, wait_until,
 };
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
@@ -169,7 +170,7 @@ fn a_head_or_a_described_body_too_long_is_refused() {
     let head = format!("GET / HTTP/1.1\r\nHost: h\r\nX: {long}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     expect(&stream, b"HTTP/1.1 431 ");
-    let body = "x".repeat(32 * 1024 + 1);
+    let body = "x".repeat(4 * 1024 + 1);
     let head = format!(
         "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -205,6 +206,30 @@ fn an_idle_connection_is_closed_but_not_while_an_answer_is_held_back() {
         .unwrap();
     let answer = String::from_utf8(read_to_end(&stream)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    wait_until("it is counted", || {
+        closed(server.admin, "http", "idle_timeout") == 1
+    });
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_a_request_that_was_given_up() {
+    let (server, address) = start(&["--idle-timeout-seconds=1"]);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.unwrap();
+        let connection = tokio::spawn(connection);
+        let question = Request::get("http://h/?delay=30").body(Full::new(Bytes::new()));
+        let sent = sender.send_request(question.unwrap());
+        let given_up = tokio::time::timeout(Duration::from_millis(300), sent).await;
+        assert!(given_up.is_err());
+        let ended = tokio::time::timeout(PATIENCE, connection).await;
+        assert!(ended.is_ok(), "the connection goes on");
+    });
     wait_until("it is counted", || {
         closed(server.admin, "http", "idle_timeout") == 1
     });
@@ -280,6 +305,47 @@ fn a_drain_answers_requests_that_have_come_and_closes_idle_connections() {
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     drop((idle, waiting));
     assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+#[test]
+fn a_drain_in_a_storm_of_connections_loses_no_request() {
+    let get = "GET /?status=204 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    for (protocol, listen, fault, question, answer) in [
+        ("http", "http:127.0.0.1:0", None, get, "HTTP/1.1 204 "),
+        ("http", "http:127.0.0.1:0/proxy=optional", None, get, "HTTP/1.1 204 "),
+        ("raw", "raw:127.0.0.1:0", Some("--fault=delay=0"), "hello", "hello"),
+        ("raw", "raw:127.0.0.1:0/proxy=optional", None, "hello", "hello"),
+    ] {
+        let mut flags = vec!["--listen", listen, "--drain-seconds=2"];
+        flags.extend(fault);
+        let server = Program::start_flags(&flags);
+        let address = server.listener(protocol);
+        server.signal("TERM");
+        storm(address, question, answer);
+    }
+}
+
+/// Connects and asks until nothing listens any more, and takes each answer a good while later. Only the
+/// last connection may be lost, as it may come while the door is closed.
+fn storm(address: SocketAddr, question: &str, answer: &str) {
+    const AT_ONCE: usize = 100;
+    let is_answered = |mut stream: TcpStream| {
+        let mut found = vec![0; answer.len()];
+        stream.read_exact(&mut found).is_ok() && found == answer.as_bytes()
+    };
+    let mut asked = VecDeque::new();
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        drop(stream.write_all(question.as_bytes()));
+        asked.push_back(stream);
+        if asked.len() > AT_ONCE {
+            assert!(is_answered(asked.pop_front().unwrap()));
+        }
+    }
+    drop(asked.pop_back());
+    let lost = asked.into_iter().map(is_answered).enumerate();
+    let lost: Vec<_> = lost.filter_map(|(n, is)| (!is).then_some(n)).collect();
+    assert!(lost.is_empty(), "{address} lost {lost:?}");
 }
 
 #[test]
