@@ -18,12 +18,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::Listen;
 use crate::counters::Counters;
@@ -41,6 +42,12 @@ const WAITING_COMMANDS: usize = 64;
 
 /// How long to accept nothing after the system refused, most often for want of a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a drain waits for what was on its way.
+const DRAIN_GRACE: Duration = Duration::from_millis(250);
+
+/// How long to wait, after the end of output, for the client to close, as workers do.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Errors of `accept` that pass only when something is freed: ENFILE, EMFILE, ENOMEM, ENOBUFS.
 const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
@@ -69,10 +76,10 @@ struct Context {
     open: AtomicUsize,
     /// Connections to which faults could happen so far.
     fates: AtomicU64,
-    /// Turns true when listeners are to close.
-    drain: watch::Receiver<bool>,
-    /// Turns it.
-    begin_drain: watch::Sender<bool>,
+    /// Since when listeners are to be closed.
+    drain: watch::Receiver<Option<Instant>>,
+    /// Sets it.
+    begin_drain: watch::Sender<Option<Instant>>,
 }
 
 impl Context {
@@ -95,10 +102,17 @@ impl Context {
         faults.are_wanted().then(next)
     }
 
-    /// Waits for the drain.
-    async fn drain_begun(&self) {
+    /// Waits for the drain, and tells when it began.
+    async fn drain_begun(&self) -> Instant {
         let mut drain = self.drain.clone();
-        drop(drain.wait_for(|begun| *begun).await);
+        let begun = drain.wait_for(Option::is_some).await.ok();
+        begun.and_then(|begun| *begun).unwrap_or_else(Instant::now)
+    }
+
+    /// Waits until a drain lets a connection wait for nothing more: not when it begins, as requests
+    /// may have come that were not seen yet, above all on a connection that has just begun.
+    async fn drain_due(&self, begin: Instant) {
+        sleep_until(self.drain_begun().await.max(begin) + DRAIN_GRACE).await;
     }
 }
 
@@ -112,7 +126,7 @@ impl Tasks {
         let sets = 0..=shared.listeners.len();
         let counters: Arc<[_]> = sets.map(|_| Counters::default()).collect();
         let handle = WorkerHandle::new(Mailbox::Tasks(sender), Arc::clone(&counters), None);
-        let (begin_drain, drain) = watch::channel(false);
+        let (begin_drain, drain) = watch::channel(None);
         let context = Context {
             log: Mutex::new(LineLog::new(shared.log_lines)),
             shared,
@@ -160,7 +174,7 @@ impl Tasks {
                     Some(Command::Ping(pong)) => drop(pong.send(())),
                     Some(Command::Drain { deadline: end }) => {
                         deadline = Some(end.into());
-                        self.context.begin_drain.send_replace(true);
+                        self.context.begin_drain.send_replace(Some(Instant::now()));
                     }
                     Some(Command::Stop) | None => break,
                 },
@@ -178,9 +192,9 @@ async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
     loop {
         let accepted = tokio::select! {
             biased;
+            _ = context.drain_begun() => break, // first, as there may be no end of what can be accepted
             accepted = socket.accept() => accepted,
             Some(_) = connections.join_next() => continue,
-            () = context.drain_begun() => break,
         };
         match accepted {
             Ok((stream, client)) => {
@@ -193,7 +207,18 @@ async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
             }
         }
     }
-    drop(socket);
+    // What is queued is asked of the system, as the runtime may not have heard of it yet.
+    if let Ok(socket) = socket.into_std() {
+        while let Ok((stream, client)) = socket.accept() {
+            if stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                let context = Arc::clone(&context);
+                connections.spawn(serve(stream, client, listener, context));
+            }
+        }
+    }
     while connections.join_next().await.is_some() {}
 }
 
@@ -226,6 +251,17 @@ async fn serve(stream: TcpStream, client: SocketAddr, listener: usize, context: 
     guest.leave(end);
 }
 
+/// Ends output, then takes what comes until the client closes: to close while something is unread would
+/// be a reset, which can destroy an answer on its way.
+async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = vec![0; 4096];
+    let come = async { while stream.read(&mut rest).await.is_ok_and(|length| length > 0) {} };
+    drop(timeout(LINGER, come).await);
+}
+
 /// Serves one connection until it ends.
 async fn converse(
     mut stream: TcpStream,
@@ -239,24 +275,34 @@ async fn converse(
         drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
         return End::Fault;
     }
+    let begin = Instant::now();
     let start = tokio::select! {
+        biased;
         start = start::read(&mut stream, listen, guest) => start,
-        () = context.drain_begun() => return End::Over,
+        () = context.drain_due(begin) => {
+            linger(&mut stream).await;
+            return End::Over;
+        }
     };
     match start {
         Err(end) => end,
         Ok(start) => {
             let is_http2 = start.is_http2;
             if fate.as_ref().is_some_and(|fate| fate.closed) {
-                start::swallow(&mut stream).await;
+                if start.bytes.is_empty() {
+                    tokio::select! {
+                        () = start::swallow(&mut stream) => {}
+                        () = context.drain_due(begin) => {}
+                    }
+                }
                 return End::Fault;
             }
             let metered = Metered::new(stream, start.bytes, guest.counted(), Arc::clone(activity));
             let stream = Faulty::new(metered, fate, Arc::clone(activity));
             if listen.protocol == Protocol::Http {
-                http::serve(stream, is_http2, guest, activity).await
+                http::serve(stream, is_http2, guest, activity, begin).await
             } else {
-                conversation::serve(stream, listen.protocol, guest).await
+                conversation::serve(stream, listen.protocol, guest, begin).await
             }
         }
     }

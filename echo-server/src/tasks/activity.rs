@@ -1,5 +1,6 @@
 //! How long a connection has been silent or stuck, and when that is too long.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,10 +19,18 @@ pub(super) struct Activity {
     begin: Instant,
     /// When a byte last moved, in milliseconds since then.
     moved_at: AtomicU64,
+    /// When a request, or a piece of one or of an answer, last came or went; as above.
+    stepped_at: AtomicU64,
+    /// Only such steps end a silence, as bytes may be but PINGs of HTTP/2.
+    counts_steps: AtomicBool,
     /// A byte has come.
     has_begun: AtomicBool,
     /// The client takes nothing of what there is for it.
     is_stuck: AtomicBool,
+    /// A fault keeps an answer back.
+    is_gated: AtomicBool,
+    /// Bodies of answers, and pieces of them, that were not sent yet.
+    owed: AtomicU64,
     /// Requests that are held back as they asked for, and so are nobody's silence.
     held: AtomicU64,
     /// Tells the watch that something else is to be waited for.
@@ -37,8 +46,12 @@ impl Activity {
             limits: limits.clone(),
             begin: Instant::now(),
             moved_at: AtomicU64::new(0),
+            stepped_at: AtomicU64::new(0),
+            counts_steps: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
+            is_gated: AtomicBool::new(false),
+            owed: AtomicU64::new(0),
             held: AtomicU64::new(0),
             changed: Notify::new(),
             is_reset: AtomicBool::new(false),
@@ -47,11 +60,21 @@ impl Activity {
 
     /// Notes that bytes have moved.
     pub(super) fn note_moved(&self) {
-        let since = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved_at.store(since, Ordering::Relaxed);
+        self.moved_at.store(self.age(), Ordering::Relaxed);
         if !self.has_begun.swap(true, Ordering::Relaxed) {
             self.changed.notify_one();
         }
+    }
+
+    /// Notes that a request has come, or a piece of one, or that a piece of an answer went.
+    pub(super) fn note_step(&self) {
+        self.stepped_at.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Lets nothing but such steps end a silence from now on.
+    pub(super) fn count_steps(&self) {
+        self.note_step();
+        self.counts_steps.store(true, Ordering::Relaxed);
     }
 
     /// Notes whether the client takes what there is for it; tells whether that is news.
@@ -63,14 +86,26 @@ impl Activity {
         is_news
     }
 
+    /// Notes whether a fault keeps an answer back, which is not the client's silence.
+    pub(super) fn note_gated(&self, is_gated: bool) {
+        if self.is_gated.swap(is_gated, Ordering::Relaxed) != is_gated {
+            self.note_moved();
+            self.note_step();
+            self.changed.notify_one();
+        }
+    }
+
     /// Waits for as long as a request asked for.
-    pub(super) async fn hold(&self, delay: Duration) {
+    pub(super) async fn hold(self: &Arc<Self>, delay: Duration) {
+        let _held = self.held();
+        tokio::time::sleep(delay).await;
+    }
+
+    /// Makes silence nobody's fault until the guard is dropped, also with a request that is given up.
+    pub(super) fn held(self: &Arc<Self>) -> Held {
         self.held.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_one();
-        tokio::time::sleep(delay).await;
-        self.held.fetch_sub(1, Ordering::Relaxed);
-        self.note_moved();
-        self.changed.notify_one();
+        Held(Arc::clone(self))
     }
 
     /// Lets the stream be reset when it is dropped, rather than closed.
@@ -86,13 +121,12 @@ impl Activity {
     /// Waits until the connection has been silent or stuck for too long.
     pub(super) async fn overdue(&self) -> End {
         loop {
-            let (patience, end) = self.patience();
-            let moved_at = Duration::from_millis(self.moved_at.load(Ordering::Relaxed));
+            let (since, patience, end) = self.patience();
             let Some(patience) = patience else {
                 self.changed.notified().await;
                 continue;
             };
-            let due = self.begin + moved_at + patience;
+            let due = self.begin + Duration::from_millis(since.load(Ordering::Relaxed)) + patience;
             if Instant::now() >= due {
                 if end == End::Stuck {
                     self.reset();
@@ -106,22 +140,78 @@ impl Activity {
         }
     }
 
-    /// Tells how long nothing may move as things stand, and what that would be the end of.
-    fn patience(&self) -> (Option<Duration>, End) {
+    /// Tells since when how long nothing may happen as things stand, and what that would be the end
+    /// of. What is owed comes before what is held, as a request can ask to be held while it takes
+    /// nothing of another's answer.
+    fn patience(&self) -> (&AtomicU64, Option<Duration>, End) {
         let Limits {
             first_byte_timeout,
             idle_timeout,
             write_timeout,
             ..
         } = self.limits;
-        if self.is_stuck.load(Ordering::Relaxed) {
-            (write_timeout, End::Stuck)
+        if self.is_gated.load(Ordering::Relaxed) {
+            (&self.moved_at, None, End::Idle)
+        } else if self.is_stuck.load(Ordering::Relaxed) {
+            (&self.moved_at, write_timeout, End::Stuck)
+        } else if self.owed.load(Ordering::Relaxed) > 0 && write_timeout.is_some() {
+            (&self.stepped_at, write_timeout, End::Stuck)
         } else if self.held.load(Ordering::Relaxed) > 0 {
-            (None, End::Idle)
+            (&self.moved_at, None, End::Idle)
         } else if !self.has_begun.load(Ordering::Relaxed) && first_byte_timeout.is_some() {
-            (first_byte_timeout, End::Silent)
+            (&self.moved_at, first_byte_timeout, End::Silent)
+        } else if self.counts_steps.load(Ordering::Relaxed) {
+            (&self.stepped_at, idle_timeout, End::Idle)
         } else {
-            (idle_timeout, End::Idle)
+            (&self.moved_at, idle_timeout, End::Idle)
+        }
+    }
+
+    /// Tells how long ago it began, in milliseconds.
+    fn age(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Something that is held back.
+#[derive(Debug)]
+pub(super) struct Held(Arc<Activity>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.held.fetch_sub(1, Ordering::Relaxed);
+        activity.note_moved();
+        activity.note_step();
+        activity.changed.notify_one();
+    }
+}
+
+/// A body of an answer, or a piece of one, until it is sent or given up.
+#[derive(Debug)]
+pub(super) struct Owed(Arc<Activity>);
+
+impl Owed {
+    /// Begins now.
+    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        activity.note_step();
+        if activity.owed.fetch_add(1, Ordering::Relaxed) == 0 {
+            activity.changed.notify_one();
+        }
+        Self(Arc::clone(activity))
+    }
+
+    /// Notes that some of it was sent.
+    pub(super) fn note_step(&self) {
+        self.0.note_step();
+    }
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        self.0.note_step();
+        if self.0.owed.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.changed.notify_one();
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::faulty::Faulty;
 use super::guest::{Counted, End, Guest};
+use super::linger;
 use crate::counters::count;
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
@@ -17,11 +17,13 @@ use crate::protocol::line::Rules;
 /// Bytes read at once, and the most answer made at once.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// How long to wait, after the last answer, for the client to close, as workers do.
-const LINGER: Duration = Duration::from_secs(2);
-
 /// Serves a connection until it ends, or until a drain between two lines.
-pub(super) async fn serve(mut stream: Faulty, protocol: Protocol, guest: &Guest) -> End {
+pub(super) async fn serve(
+    mut stream: Faulty,
+    protocol: Protocol,
+    guest: &Guest,
+    begin: Instant,
+) -> End {
     let mut talk = Talk {
         conversation: Conversation::new(protocol),
         rules: &guest.context().shared.rules,
@@ -34,7 +36,7 @@ pub(super) async fn serve(mut stream: Faulty, protocol: Protocol, guest: &Guest)
         let read = tokio::select! {
             biased;
             read = stream.read(&mut question) => read,
-            () = guest.context().drain_begun(), if talk.conversation.is_between() => break,
+            () = guest.context().drain_due(begin), if talk.conversation.is_between() => break,
         };
         let Ok(length) = read else { return End::Over };
         let input = question.get(..length).unwrap_or_default();
@@ -46,16 +48,7 @@ pub(super) async fn serve(mut stream: Faulty, protocol: Protocol, guest: &Guest)
             break;
         }
     }
-    if stream.shutdown().await.is_ok() {
-        let rest = async {
-            while stream
-                .read(&mut question)
-                .await
-                .is_ok_and(|length| length > 0)
-            {}
-        };
-        drop(timeout(LINGER, rest).await);
-    }
+    linger(&mut stream).await;
     if talk.conversation.is_too_long() {
         End::TooLong
     } else {

@@ -64,7 +64,9 @@ impl Faulty {
     /// Waits until the gate is open.
     fn poll_gate(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(gate) = &mut self.gate {
-            ready!(gate.as_mut().poll(context));
+            let polled = gate.as_mut().poll(context);
+            self.activity.note_gated(polled.is_pending());
+            ready!(polled);
             self.gate = None;
             self.activity.note_moved();
         }

@@ -1,6 +1,7 @@
 //! The protocol `Http`: HTTP/1.1, and HTTP/2 without TLS for clients that begin with it.
 
 mod answer;
+mod body;
 mod question;
 
 use std::convert::Infallible;
@@ -13,11 +14,14 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
 
 use super::activity::Activity;
 use super::faulty::Faulty;
 use super::guest::{End, Guest};
-use answer::{Answer, Answerer};
+use super::linger;
+use answer::Answerer;
+use body::Answer;
 
 /// The longest head of a request in bytes; a longer one is answered by 431. What an HTTP/1.1
 /// connection buffers at most is this in each direction.
@@ -27,7 +31,7 @@ const HEAD_BYTES: usize = 16 * 1024;
 const HEADER_LIST_BYTES: u32 = 16 * 1024;
 
 /// Requests at once on one HTTP/2 connection, each of which may hold a body.
-const STREAMS: u32 = 16;
+const STREAMS: u32 = 4;
 
 /// Bytes that an HTTP/2 client may send before they are read, of one stream and of all.
 const WINDOW_BYTES: u32 = 64 * 1024;
@@ -37,10 +41,11 @@ const SEND_BYTES: usize = 16 * 1024;
 
 /// Serves a connection until it ends; a drain lets it end after the requests that have come.
 pub(super) async fn serve(
-    stream: Faulty,
+    mut stream: Faulty,
     is_http2: bool,
     guest: &Guest,
     activity: &Arc<Activity>,
+    begin: Instant,
 ) -> End {
     let answerer = Arc::new(Answerer::new(guest, Arc::clone(activity)));
     let service = service_fn(move |request: Request<Incoming>| {
@@ -50,13 +55,15 @@ pub(super) async fn serve(
     let context = guest.context();
     let limits = &context.shared.limits;
     let head_timeout = limits.first_byte_timeout.or(limits.idle_timeout);
-    let io = TokioIo::new(stream);
+    let io = TokioIo::new(&mut stream);
     let served = if is_http2 {
+        activity.count_steps();
         let connection = http2().serve_connection(io, service);
         let mut served = pin!(connection);
         tokio::select! {
+            biased;
             served = served.as_mut() => served,
-            () = context.drain_begun() => {
+            () = context.drain_due(begin) => {
                 served.as_mut().graceful_shutdown();
                 served.await
             }
@@ -65,13 +72,18 @@ pub(super) async fn serve(
         let connection = http1(head_timeout).serve_connection(io, service);
         let mut served = pin!(connection);
         tokio::select! {
+            biased;
             served = served.as_mut() => served,
-            () = context.drain_begun() => {
+            () = context.drain_due(begin) => {
                 served.as_mut().graceful_shutdown();
                 served.await
             }
         }
     };
+    if !activity.is_reset() {
+        let _silent = activity.held();
+        linger(&mut stream).await;
+    }
     match served {
         Err(error) if error.is_timeout() && limits.first_byte_timeout.is_some() => End::Silent,
         Err(error) if error.is_timeout() => End::Idle,

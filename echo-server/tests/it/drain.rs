@@ -1,14 +1,15 @@
 //! How the server ends: readiness first, no line lost, no reset, no longer than it must.
 
+use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use echo_server::server::Ended;
 
-use crate::running::{Program, Running, exchange, expect, ping, read_to_end, wait_until};
+use crate::running::{PATIENCE, Program, Running, exchange, expect, ping, read_to_end, wait_until};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
@@ -159,4 +160,62 @@ fn the_program_ends_with_0_after_a_drain_and_with_130_after_a_second_signal() {
     interrupted.signal("TERM");
     interrupted.wait_for_log("second signal");
     assert_eq!(interrupted.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_drain_in_a_storm_of_connections_loses_no_request() {
+    let get = "GET /?status=204 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
+    for (protocol, listen, fault, question, answer) in [
+        ("http", "http:127.0.0.1:0", None, get, "HTTP/1.1 204 "),
+        (
+            "http",
+            "http:127.0.0.1:0/proxy=optional",
+            None,
+            get,
+            "HTTP/1.1 204 ",
+        ),
+        (
+            "raw",
+            "raw:127.0.0.1:0",
+            Some("--fault=delay=0"),
+            "hello",
+            "hello",
+        ),
+        (
+            "raw",
+            "raw:127.0.0.1:0/proxy=optional",
+            None,
+            "hello",
+            "hello",
+        ),
+    ] {
+        let mut flags = vec!["--listen", listen, "--drain-seconds=2"];
+        flags.extend(fault);
+        let server = Program::start_flags(&flags);
+        let address = server.listener(protocol);
+        server.signal("TERM");
+        storm(address, question, answer);
+    }
+}
+
+/// Connects and asks until nothing listens any more, and takes each answer a good while later. Only the
+/// very last may be lost: no system can close the door and let in who stands in it at that moment.
+fn storm(address: SocketAddr, question: &str, answer: &str) {
+    const AT_ONCE: usize = 100;
+    let is_answered = |mut stream: TcpStream| {
+        let mut found = vec![0; answer.len()];
+        stream.read_exact(&mut found).is_ok() && found == answer.as_bytes()
+    };
+    let mut asked = VecDeque::new();
+    while let Ok(mut stream) = TcpStream::connect(address) {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        drop(stream.write_all(question.as_bytes()));
+        asked.push_back(stream);
+        if asked.len() > AT_ONCE {
+            assert!(is_answered(asked.pop_front().unwrap()));
+        }
+    }
+    let answered = asked.into_iter().map(is_answered);
+    let lost = answered.filter(|is_answered| !is_answered).count();
+    assert!(lost < AT_ONCE / 5, "{lost} of {question:?} are lost");
 }

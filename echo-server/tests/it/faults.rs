@@ -154,7 +154,9 @@ fn a_fault_that_takes_longer_than_a_timeout_closes_nobody() {
     let listen = ["--listen=http:127.0.0.1:0", "--write-timeout-seconds=1"];
     let server = Program::start_flags(&[&flags[..], &listen].concat());
     let http = connect(server.listener("http"));
-    (&http).write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    (&http)
+        .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
     let line = connect(server.address);
     ping(&line, "hello");
     expect(&http, b"HTTP/1.1 200 OK\r\n");

@@ -1,6 +1,5 @@
 //! The protocol Http: what is answered, in both versions, at each limit and to odd shapes.
 
-use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -14,7 +13,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 
 use crate::running::{
-    PATIENCE, Program, Running, closed, connect, expect, is_turned_away, read_to_end, request, wait_until,
+    PATIENCE, Program, Running, closed, connect, expect, is_turned_away, read_to_end, request,
+    wait_until,
 };
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
@@ -305,47 +305,6 @@ fn a_drain_answers_requests_that_have_come_and_closes_idle_connections() {
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     drop((idle, waiting));
     assert_eq!(server.ended(), Ended::Drained { cut: 0 });
-}
-
-#[test]
-fn a_drain_in_a_storm_of_connections_loses_no_request() {
-    let get = "GET /?status=204 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n";
-    for (protocol, listen, fault, question, answer) in [
-        ("http", "http:127.0.0.1:0", None, get, "HTTP/1.1 204 "),
-        ("http", "http:127.0.0.1:0/proxy=optional", None, get, "HTTP/1.1 204 "),
-        ("raw", "raw:127.0.0.1:0", Some("--fault=delay=0"), "hello", "hello"),
-        ("raw", "raw:127.0.0.1:0/proxy=optional", None, "hello", "hello"),
-    ] {
-        let mut flags = vec!["--listen", listen, "--drain-seconds=2"];
-        flags.extend(fault);
-        let server = Program::start_flags(&flags);
-        let address = server.listener(protocol);
-        server.signal("TERM");
-        storm(address, question, answer);
-    }
-}
-
-/// Connects and asks until nothing listens any more, and takes each answer a good while later. Only the
-/// last connection may be lost, as it may come while the door is closed.
-fn storm(address: SocketAddr, question: &str, answer: &str) {
-    const AT_ONCE: usize = 100;
-    let is_answered = |mut stream: TcpStream| {
-        let mut found = vec![0; answer.len()];
-        stream.read_exact(&mut found).is_ok() && found == answer.as_bytes()
-    };
-    let mut asked = VecDeque::new();
-    while let Ok(mut stream) = TcpStream::connect(address) {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        drop(stream.write_all(question.as_bytes()));
-        asked.push_back(stream);
-        if asked.len() > AT_ONCE {
-            assert!(is_answered(asked.pop_front().unwrap()));
-        }
-    }
-    drop(asked.pop_back());
-    let lost = asked.into_iter().map(is_answered).enumerate();
-    let lost: Vec<_> = lost.filter_map(|(n, is)| (!is).then_some(n)).collect();
-    assert!(lost.is_empty(), "{address} lost {lost:?}");
 }
 
 #[test]

@@ -29,6 +29,8 @@ mod http;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod http_harm;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Either, Full, Limited};
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -12,20 +12,22 @@ use tokio::time::Instant;
 
 use super::super::activity::Activity;
 use super::super::guest::{Counted, Guest};
+use super::body::{Answer, Content};
 use super::question::Question;
 use crate::config::Place;
 
-/// The longest body that is described; a longer one is answered by 413.
-const DESCRIBED_BYTES: usize = 32 * 1024;
+/// The longest body that is described; a longer one is answered by 413. Described, one of control
+/// characters is six times as long.
+const DESCRIBED_BYTES: usize = 4 * 1024;
+
+/// The longest description; a longer one, of a head that grows as it is described, is answered by 413.
+const DESCRIPTION_BYTES: usize = 32 * 1024;
 
 /// The type of whatever is not JSON. A browser takes it for nothing else, as `nosniff` says.
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// The type of descriptions, and of bodies that say so.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-
-/// An answer's body: one that is whole, or the request's own.
-pub(super) type Answer = Either<Full<Bytes>, Incoming>;
 
 /// Answers one connection's requests.
 #[derive(Debug)]
@@ -54,6 +56,7 @@ impl Answerer {
     /// Answers a request, and counts it like a line; the delay that it asks for is not counted as
     /// its latency.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        self.activity.note_step();
         let begin = Instant::now();
         let question = Question::read(request.uri().path(), request.uri().query());
         let answer = match question {
@@ -84,12 +87,16 @@ impl Answerer {
         };
         let length = answer.body().size_hint().exact().unwrap_or_default();
         self.counted.note_lines(self.client, 1, length);
-        guarded(answer)
+        Answer::watched(guarded(answer), &self.activity)
     }
 
     /// Describes a request in JSON.
-    async fn describe(&self, request: Request<Incoming>) -> Response<Answer> {
+    async fn describe(&self, request: Request<Incoming>) -> Response<Content> {
         let (head, body) = request.into_parts();
+        let body = body.map_frame(|frame| {
+            self.activity.note_step();
+            frame
+        });
         let body = match Limited::new(body, DESCRIBED_BYTES).collect().await {
             Ok(body) => body.to_bytes(),
             Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -114,14 +121,20 @@ impl Answerer {
             "namespace": self.place.namespace,
             "node": self.place.node,
         });
-        let mut answer = whole(format!("{text}\n"));
+        let mut text = format!("{text}\n");
+        text.shrink_to_fit(); // it may be owed for long
+        if text.len() > DESCRIPTION_BYTES {
+            let sentence = format!("the description is longer than {DESCRIPTION_BYTES} bytes");
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
+        }
+        let mut answer = whole(text);
         answer.headers_mut().insert(CONTENT_TYPE, JSON);
         answer
     }
 }
 
 /// Gives a request's body back as it comes, of any length.
-fn raw(request: Request<Incoming>) -> Response<Answer> {
+fn raw(request: Request<Incoming>) -> Response<Content> {
     let asked = request.headers().get(CONTENT_TYPE);
     let is_json = asked.is_some_and(|asked| *asked == JSON);
     let mut answer = Response::new(Either::Right(request.into_body()));
@@ -144,7 +157,7 @@ fn headers(headers: &HeaderMap) -> Value {
 }
 
 /// Answers with a sentence.
-fn plain(status: StatusCode, sentence: &str) -> Response<Answer> {
+fn plain(status: StatusCode, sentence: &str) -> Response<Content> {
     let mut answer = whole(format!("{sentence}\n"));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, PLAIN_TEXT);
@@ -152,12 +165,12 @@ fn plain(status: StatusCode, sentence: &str) -> Response<Answer> {
 }
 
 /// Answers with a text.
-fn whole(text: String) -> Response<Answer> {
+fn whole(text: String) -> Response<Content> {
     Response::new(Either::Left(Full::from(text)))
 }
 
 /// Adds what every answer has, and takes the body from those that may have none.
-fn guarded(mut answer: Response<Answer>) -> Response<Answer> {
+fn guarded(mut answer: Response<Content>) -> Response<Content> {
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
