@@ -4,6 +4,14 @@ use std::io;
 
 use rlimit::Resource;
 
+use crate::config::Config;
+
+/// Descriptors that are kept back for what there is once: 32 admin connections, probes, files and the runtime.
+const KEPT: usize = 64;
+
+/// Descriptors of each thread beside its listeners: what its events come from, and what wakes it.
+const EACH_THREAD: usize = 4;
+
 /// Raises the process's own limit as far as the system lets it, and tells how far that is.
 ///
 /// The limit with which programs start is low (1024) for the sake of those that use `select(2)`,
@@ -17,4 +25,12 @@ pub fn raise_limit() -> io::Result<u64> {
         Resource::NOFILE.set(hard, hard)?;
     }
     Ok(hard)
+}
+
+/// Tells how many connections so many descriptors suffice for, at least one.
+pub fn left_for_connections(limit: u64, config: &Config) -> usize {
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let threads = config.threads.get() + 2; // one for tasks and one for all else
+    let kept = KEPT + threads * (config.listeners.len() + EACH_THREAD);
+    limit.saturating_sub(kept).max(1)
 }

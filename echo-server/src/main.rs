@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 /// Binds, then serves on this thread's runtime until the signals have their way.
 fn run(config: &Config) -> Result<Ended, Box<dyn Error>> {
-    prepare_descriptors(config.limits.max_connections);
+    let config = &with_descriptors(config);
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let stops = signals::stops()?;
@@ -37,16 +37,25 @@ fn run(config: &Config) -> Result<Ended, Box<dyn Error>> {
     })
 }
 
-/// Gets as many descriptors as the system gives, and warns if that is not one for each connection.
-fn prepare_descriptors(connections: usize) {
+/// Gets as many descriptors as the system gives, and allows no more connections than those suffice for:
+/// the admin endpoint and the server's own probes need some, also when all connections are taken.
+fn with_descriptors(config: &Config) -> Config {
+    let mut config = config.clone();
+    let wanted = config.limits.max_connections;
     match descriptors::raise_limit() {
         Err(error) => warn!(%error, "failed to raise the limit of descriptors"),
-        Ok(limit) if usize::try_from(limit).is_ok_and(|limit| limit <= connections) => {
-            warn!(
-                limit,
-                connections, "there are fewer descriptors than --max-connections"
-            );
+        Ok(limit) => {
+            let most = descriptors::left_for_connections(limit, &config);
+            if most < wanted {
+                warn!(
+                    limit,
+                    wanted,
+                    most,
+                    "there are descriptors for fewer connections than --max-connections: raise the limit (ulimit -n)"
+                );
+                config.limits.max_connections = most;
+            }
         }
-        Ok(_) => {}
     }
+    config
 }

@@ -192,7 +192,8 @@ fn a_header_that_is_garbage_is_closed_and_counted_each_time() {
 
 #[test]
 fn without_descriptors_http_pauses_as_well_and_goes_on_when_connections_close() {
-    let server = Program::start_after("ulimit -n 40", &[HTTP]);
+    let server = Program::start_flags(&[HTTP]);
+    server.leave_descriptors(40);
     // Asked for while there are descriptors, as scrapes take one too.
     let address = server.listener("http");
     let clients: Vec<TcpStream> = (0..60).map(|_| connect(address)).collect();

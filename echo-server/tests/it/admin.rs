@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use crate::running::{Program, Running, connect, exchange, ping, request, wait_until};
+use crate::running::{self, Program, Running, connect, exchange, ping, request, wait_until};
 
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -140,7 +140,8 @@ fn metrics_are_openmetrics_text_with_threads_and_failed_accepts() {
 
 #[test]
 fn without_descriptors_left_accepting_pauses_and_goes_on_when_connections_close() {
-    let mut server = Program::start_with(1, 40);
+    let mut server = Program::start(1);
+    server.leave_descriptors(40);
     let clients: Vec<_> = (0..60).map(|_| connect(server.address)).collect();
     server.wait_for_log("failed to accept");
     let mut waiting = clients.last().unwrap();
@@ -161,6 +162,28 @@ fn without_descriptors_left_accepting_pauses_and_goes_on_when_connections_close(
         .unwrap();
     let errors: u64 = errors.rsplit(' ').next().unwrap().parse().unwrap();
     assert!((1..100).contains(&errors), "{errors} failed accepts"); // one each 100 ms
+}
+
+#[test]
+fn no_more_connections_are_taken_than_leave_descriptors_for_the_admin_endpoint() {
+    let server = Program::start_after("ulimit -n 128", &["--listen=http:127.0.0.1:0"]);
+    let clients: Vec<_> = (0..100)
+        .flat_map(|_| [server.address, server.listener("http")])
+        .map(connect)
+        .collect();
+    wait_until("some were turned away", || {
+        running::number(
+            server.admin,
+            "echo_connections_rejected",
+            "line",
+            "max_connections",
+        ) > 0
+    });
+    assert_eq!(request(server.admin, "GET", "/livez").0, 200);
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+    let refused = running::number(server.admin, "echo_accept_errors", "line", "exhausted");
+    assert_eq!(refused, 0);
+    drop(clients);
 }
 
 #[test]

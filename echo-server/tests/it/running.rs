@@ -114,13 +114,7 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it, and reads from its first log line where it listens.
     pub(crate) fn start(drain_seconds: u64) -> Self {
-        Self::start_with(drain_seconds, 1024)
-    }
-
-    /// Starts it with a limit on its descriptors.
-    pub(crate) fn start_with(drain_seconds: u64, descriptors: u32) -> Self {
-        let limit = format!("ulimit -n {descriptors}");
-        Self::start_after(&limit, &["--drain-seconds", &drain_seconds.to_string()])
+        Self::start_flags(&["--drain-seconds", &drain_seconds.to_string()])
     }
 
     /// Starts it with flags.
@@ -174,6 +168,12 @@ impl Program {
             first_line: line,
             stderr,
         }
+    }
+
+    /// Takes descriptors from it while it runs, which it did not reckon with.
+    pub(crate) fn leave_descriptors(&self, most: u64) {
+        let pid = self.child.id().try_into().unwrap();
+        rlimit::prlimit(pid, rlimit::Resource::NOFILE, Some((most, most)), None).unwrap();
     }
 
     /// Sends a signal, by its name without SIG.
