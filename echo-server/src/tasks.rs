@@ -297,12 +297,25 @@ async fn converse(
                 }
                 return End::Fault;
             }
-            let metered = Metered::new(stream, start.bytes, guest.counted(), Arc::clone(activity));
+            let shared = Arc::new(stream);
+            let metered = Metered::new(
+                Arc::clone(&shared),
+                start.bytes,
+                guest.counted(),
+                Arc::clone(activity),
+            );
             let stream = Faulty::new(metered, fate, Arc::clone(activity));
-            if listen.protocol == Protocol::Http {
-                http::serve(stream, is_http2, guest, activity, begin).await
-            } else {
-                conversation::serve(stream, listen.protocol, guest, begin).await
+            let talk = async {
+                if listen.protocol == Protocol::Http {
+                    http::serve(stream, is_http2, guest, activity, begin).await
+                } else {
+                    conversation::serve(stream, listen.protocol, guest, begin).await
+                }
+            };
+            tokio::select! {
+                biased;
+                end = talk => end,
+                () = metered::is_reset(&shared) => End::Over,
             }
         }
     }

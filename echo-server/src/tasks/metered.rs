@@ -1,13 +1,14 @@
 //! A client's stream that counts its bytes and knows when it is stuck.
 
-use std::io;
+use std::io::{self, ErrorKind};
+use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -20,8 +21,8 @@ use crate::counters::{count, nanos};
 pub(super) struct Metered {
     /// What was read before it came here.
     start: Vec<u8>,
-    /// The rest.
-    stream: TcpStream,
+    /// The rest, shared with whoever waits for a reset.
+    stream: Arc<TcpStream>,
     /// Where bytes are counted.
     counted: Counted,
     /// Learns when bytes move.
@@ -33,7 +34,7 @@ pub(super) struct Metered {
 impl Metered {
     /// Takes over a stream and what was read of it.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Arc<TcpStream>,
         start: Vec<u8>,
         counted: Counted,
         activity: Arc<Activity>,
@@ -74,7 +75,7 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if self.start.is_empty() {
-            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            ready!(poll_read(&self.stream, context, buffer))?;
         } else {
             let length = self.start.len().min(buffer.remaining());
             let rest = self.start.split_off(length);
@@ -98,7 +99,7 @@ impl AsyncWrite for Metered {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        let polled = poll_write(&self.stream, context, bytes);
         self.note_stuck(polled.is_pending());
         let length = ready!(polled)?;
         self.activity.note_moved();
@@ -108,12 +109,12 @@ impl AsyncWrite for Metered {
         Poll::Ready(Ok(length))
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.stream).shutdown(Shutdown::Write))
     }
 }
 
@@ -121,7 +122,49 @@ impl Drop for Metered {
     fn drop(&mut self) {
         self.note_stuck(false);
         if self.activity.is_reset() {
-            drop(SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)));
+            drop(SockRef::from(&*self.stream).set_linger(Some(Duration::ZERO)));
+        }
+    }
+}
+
+/// Reads from a shared stream.
+fn poll_read(
+    stream: &TcpStream,
+    context: &mut Context<'_>,
+    buffer: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    loop {
+        ready!(stream.poll_read_ready(context))?;
+        match stream.try_read(buffer.initialize_unfilled()) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => {
+                buffer.advance(read?);
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+/// Writes to a shared stream.
+fn poll_write(
+    stream: &TcpStream,
+    context: &mut Context<'_>,
+    bytes: &[u8],
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(stream.poll_write_ready(context))?;
+        match stream.try_write(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            written => return Poll::Ready(written),
+        }
+    }
+}
+
+/// Waits until a client has reset its connection, which nobody learns who neither reads nor writes.
+pub(super) async fn is_reset(stream: &TcpStream) {
+    while let Ok(ready) = stream.ready(Interest::ERROR).await {
+        if ready.is_error() {
+            return;
         }
     }
 }

@@ -236,6 +236,27 @@ fn an_idle_connection_is_closed_after_a_request_that_was_given_up() {
 }
 
 #[test]
+fn a_client_that_is_gone_by_a_reset_is_not_waited_for() {
+    let (server, address) = start(&[]);
+    let stream = connect(address);
+    (&stream)
+        .write_all(b"GET /?delay=30 HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    let is_active = || {
+        let (_, _, body) = request(server.admin, "GET", "/metrics");
+        let mut lines = body.lines();
+        let line = lines.find(|line| line.starts_with("echo_connections_active{protocol=\"http\""));
+        line.unwrap().ends_with(" 1")
+    };
+    wait_until("it is active", is_active);
+    socket2::SockRef::from(&stream)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(stream);
+    wait_until("it is over", || !is_active());
+}
+
+#[test]
 fn a_client_that_takes_nothing_of_a_raw_body_is_reset() {
     let (server, address) = start(&["--write-timeout-seconds=1"]);
     let mut stream = connect(address);
