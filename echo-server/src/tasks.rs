@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::config::Listen;
-use crate::counters::Counters;
+use crate::counters::{Counters, nanos};
 use crate::faults::Fate;
 use crate::line_log::LineLog;
 use crate::protocol::Protocol;
@@ -76,6 +76,8 @@ struct Context {
     open: AtomicUsize,
     /// Connections to which faults could happen so far.
     fates: AtomicU64,
+    /// Until when the time of connections was counted whose clients take nothing.
+    stalled_until: Mutex<Instant>,
     /// Since when listeners are to be closed.
     drain: watch::Receiver<Option<Instant>>,
     /// Sets it.
@@ -92,6 +94,20 @@ impl Context {
         let listen = self.shared.listeners.get(listener); // none for a probe
         if let Some(listen) = listen.filter(|_| log.is_due(lines)) {
             LineLog::write(*listen, client, lines, sent);
+        }
+    }
+
+    /// Counts the time since it was last counted for connections whose clients take nothing.
+    fn count_stalled(&self) {
+        let mut until = self
+            .stalled_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let since = nanos(now.saturating_duration_since(*until));
+        *until = now;
+        for set in self.counters.iter() {
+            set.stalled_nanos.add(since.saturating_mul(set.stalled()));
         }
     }
 
@@ -133,6 +149,7 @@ impl Tasks {
             counters,
             open: AtomicUsize::new(0),
             fates: AtomicU64::new(0),
+            stalled_until: Mutex::new(Instant::now()),
             drain,
             begin_drain,
         };
@@ -171,7 +188,10 @@ impl Tasks {
             };
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Command::Ping(pong)) => drop(pong.send(())),
+                    Some(Command::Ping(pong)) => {
+                        self.context.count_stalled();
+                        let _gone = pong.send(());
+                    }
                     Some(Command::Drain { deadline: end }) => {
                         deadline = Some(end.into());
                         self.context.begin_drain.send_replace(Some(Instant::now()));

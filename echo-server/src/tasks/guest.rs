@@ -158,6 +158,19 @@ impl Counted {
         }
     }
 
+    /// Counts that its client begins to take nothing, or that this is over.
+    pub(super) fn note_stuck(&self, is_stuck: bool) {
+        self.0.count_stalled();
+        if let Some(counters) = self.get() {
+            let edge = if is_stuck {
+                &counters.stalls_begun
+            } else {
+                &counters.stalls_ended
+            };
+            edge.add(1);
+        }
+    }
+
     /// Lends them.
     pub(super) fn get(&self) -> Option<&Counters> {
         self.0.counters.get(self.1)

@@ -10,11 +10,10 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
 use super::activity::Activity;
 use super::guest::Counted;
-use crate::counters::{count, nanos};
+use crate::counters::count;
 
 /// The stream.
 #[derive(Debug)]
@@ -27,8 +26,6 @@ pub(super) struct Metered {
     counted: Counted,
     /// Learns when bytes move.
     activity: Arc<Activity>,
-    /// Since when the client has taken nothing.
-    stuck_since: Option<Instant>,
 }
 
 impl Metered {
@@ -44,26 +41,14 @@ impl Metered {
             stream,
             counted,
             activity,
-            stuck_since: None,
         }
     }
 
     /// Notes whether the client takes what there is for it.
-    fn note_stuck(&mut self, is_stuck: bool) {
-        if !self.activity.note_stuck(is_stuck) {
-            return;
+    fn note_stuck(&self, is_stuck: bool) {
+        if self.activity.note_stuck(is_stuck) {
+            self.counted.note_stuck(is_stuck);
         }
-        let since = self.stuck_since.take();
-        if let Some(counters) = self.counted.get() {
-            match since {
-                None => counters.stalls_begun.add(1),
-                Some(since) => {
-                    counters.stalls_ended.add(1);
-                    counters.stalled_nanos.add(nanos(since.elapsed()));
-                }
-            }
-        }
-        self.stuck_since = is_stuck.then(Instant::now);
     }
 }
 
@@ -95,7 +80,7 @@ impl AsyncRead for Metered {
 
 impl AsyncWrite for Metered {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {

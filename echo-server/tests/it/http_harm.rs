@@ -68,3 +68,38 @@ fn heads_that_never_end_cost_little_each() {
     let each = (server.peak_kib() - before) / CLIENTS;
     assert!(each < 128, "{each} KiB each");
 }
+
+#[test]
+fn the_time_of_a_client_that_takes_nothing_is_told_while_it_passes() {
+    let raw = "--listen=raw:127.0.0.1:0";
+    let server = Program::start_flags(&[LISTEN, raw, "--write-timeout-seconds=0"]);
+    let (http, raw) = ("http", "raw");
+    for (protocol, head) in [
+        (
+            http,
+            "POST /raw HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n",
+        ),
+        (raw, ""),
+    ] {
+        let client = connect(server.listener(protocol));
+        (&client).write_all(head.as_bytes()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        let mut seconds = 0.0;
+        for _ in 0..3 {
+            let before = seconds;
+            wait_until("time passes, though nothing else happens", || {
+                stuff(&client, &[b'x'; 4096], &mut 0);
+                seconds = backpressure(&server, protocol);
+                seconds > before
+            });
+        }
+    }
+}
+
+/// Reads for how long clients of a protocol have taken nothing.
+fn backpressure(server: &Program, protocol: &str) -> f64 {
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let start = format!("echo_backpressure_seconds_total{{protocol=\"{protocol}\"");
+    let line = body.lines().find(|line| line.starts_with(&start)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
