@@ -26,8 +26,9 @@ const WAYS: usize = 4;
 /// come to it within a tenth of a second.
 const LAST_REPETITION: u32 = 100;
 
-/// After how many datagrams all counts begin anew, so that those of clients long gone give way.
-const FORGOTTEN_AFTER: u32 = 1 << 18;
+/// How long after it last came a datagram is new again, in milliseconds. What circles comes back far sooner,
+/// and a client that asks once a second with the same bytes never gets to [`LAST_REPETITION`].
+const FORGOTTEN_AFTER: u64 = 900;
 
 /// As much of a datagram as tells it from others.
 const TELLING_BYTES: usize = 256;
@@ -48,8 +49,6 @@ pub struct Gate {
     repetitions: Box<[Repetition]>,
     /// Hides from senders which place is whose.
     secret: RandomState,
-    /// Datagrams judged since counts last began anew.
-    judged: u32,
 }
 
 /// What clients of one place may still ask.
@@ -68,6 +67,8 @@ struct Repetition {
     hash: u64,
     /// How often.
     count: u32,
+    /// When it last came, in milliseconds.
+    at: u64,
 }
 
 /// Where a datagram comes from.
@@ -103,7 +104,6 @@ impl Gate {
             buckets: vec![full; BUCKETS].into_boxed_slice(),
             repetitions: vec![Repetition::default(); REPETITIONS].into_boxed_slice(),
             secret: RandomState::new(),
-            judged: 0,
         }
     }
 
@@ -119,7 +119,7 @@ impl Gate {
         if !self.is_allowed(source.client, now) {
             return Err(Dropped::Rate);
         }
-        if self.has_come_back(source, payload) {
+        if self.has_come_back(source, payload, now) {
             return Err(Dropped::Loop);
         }
         Ok(())
@@ -143,12 +143,7 @@ impl Gate {
     }
 
     /// Counts a datagram, and tells whether it is one repetition too many.
-    fn has_come_back(&mut self, source: Source, payload: &[u8]) -> bool {
-        self.judged += 1;
-        if self.judged == FORGOTTEN_AFTER {
-            self.judged = 0;
-            self.repetitions.fill(Repetition::default());
-        }
+    fn has_come_back(&mut self, source: Source, payload: &[u8], now: u64) -> bool {
         let telling = payload.get(..TELLING_BYTES).unwrap_or(payload);
         let hash = self.secret.hash_one((source, telling, payload.len()));
         let (sets, _) = self.repetitions.as_chunks_mut::<WAYS>();
@@ -156,14 +151,21 @@ impl Gate {
             return false;
         };
         let known = set.iter().position(|known| known.hash == hash);
-        let rarest = || (0..).zip(&*set).min_by_key(|(_, known)| known.count);
+        let is_over = |known: &Repetition| now.saturating_sub(known.at) > FORGOTTEN_AFTER;
+        // One that is over gives way first; one that still rises never does by age.
+        let weight = |known: &Repetition| if is_over(known) { 0 } else { known.count };
+        let rarest = || (0..).zip(&*set).min_by_key(|(_, known)| weight(known));
         let way = known.or_else(|| rarest().map(|(way, _)| way));
         let Some(repetition) = way.and_then(|way| set.get_mut(way)) else {
             return false;
         };
-        if known.is_none() {
-            *repetition = Repetition { hash, count: 0 };
+        if known.is_none() || is_over(repetition) {
+            *repetition = Repetition {
+                hash,
+                ..Repetition::default()
+            };
         }
+        repetition.at = now;
         repetition.count += 1;
         let is_last = repetition.count >= LAST_REPETITION;
         if is_last {

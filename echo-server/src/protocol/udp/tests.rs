@@ -61,6 +61,33 @@ fn the_same_datagram_misses_one_answer_of_a_hundred_and_different_ones_none() {
     assert_eq!(count_answers(&mut gate, CLIENT, 10_000, 0), 10_000);
 }
 
+#[test]
+fn the_same_datagram_once_a_second_is_always_answered_and_twice_a_second_is_not() {
+    let mut gate = Gate::new(Vec::new(), None);
+    let mut answered = |pause: u64, begin: u64| {
+        let times = (0..1_000).map(|number| begin + number * pause);
+        let answers = times.filter(|now| gate.judge(CLIENT, b"same", *now).is_ok());
+        answers.count()
+    };
+    assert_eq!(answered(1_000, 0), 1_000);
+    assert_eq!(answered(500, 10_000_000), 990);
+}
+
+#[test]
+fn what_still_circles_is_counted_whatever_else_comes() {
+    let mut gate = Gate::new(Vec::new(), None);
+    let mut others = 0..;
+    let answers = (0..u64::from(LAST_REPETITION)).filter(|now| {
+        for other in others.by_ref().take(3_000) {
+            let payload = u64::to_ne_bytes(other);
+            assert!(gate.judge(CLIENT, &payload, *now).is_ok());
+        }
+        gate.judge(CLIENT, b"circles", *now).is_ok()
+    });
+    let answers = answers.count();
+    assert_eq!(answers, 99, "300,000 others came in between");
+}
+
 /// Sets two servers on each other with so many datagrams, and counts how many of them still circle
 /// after that many rounds.
 fn circling(datagrams: u32, rounds: u32, rate: Option<u32>) -> usize {
