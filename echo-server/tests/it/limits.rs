@@ -90,6 +90,21 @@ fn a_connection_that_sends_nothing_at_first_is_closed_and_one_that_did_is_only_i
 }
 
 #[test]
+fn clients_that_take_all_places_and_say_nothing_give_them_back() {
+    let flags = ["--max-connections=20", "--first-byte-timeout-seconds=1"];
+    let server = Program::start_flags(&flags);
+    let silent: Vec<_> = (0..20).map(|_| connect(server.address)).collect();
+    assert!(is_turned_away(connect(server.address)));
+    for stream in silent {
+        assert_eq!(read_to_end(&stream), b"");
+    }
+    wait_until("all places are free", || {
+        closed(&server, "first_byte_timeout") == 20
+    });
+    ping(&connect(server.address), "served");
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_reset() {
     let server = Program::start_flags(&["--write-timeout-seconds=1"]);
     let mut stream = connect(server.address);
