@@ -11,7 +11,7 @@ export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
 
-.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
+.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -36,6 +36,9 @@ cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBE
 
 bench-echo: ## Compare the echo server with others, and write docs/performance.md (BENCH_SECONDS=40)
 	@hack/bench-echo.sh
+
+fuzz: ## Fuzz what reads input in the echo server, each part for FUZZ_SECONDS=60; needs cargo-fuzz and a nightly Rust
+	@hack/fuzz.sh
 
 lint: ## Check formats, lints, documents, tiers, generated files and scripts
 	@hack/lint.sh
@@ -78,4 +81,4 @@ kind-down: ## Delete the kind cluster
 
 clean: ## Remove the local cluster and everything built, Kubernetes' binaries too
 	@if [ -x target/cluster/bin/cluster ]; then hack/cluster/cluster down; fi
-	@rm -rf target
+	@rm -rf target echo-server/fuzz/target

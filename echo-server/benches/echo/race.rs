@@ -59,6 +59,7 @@ impl Case {
             prefix: PREFIX.as_bytes().to_vec(),
             pacing: self.pacing,
             lines_per_connection: self.lines_per_connection,
+            knocks: false,
             patience: PATIENCE,
         };
         Ok(Load::connect(plan)?)

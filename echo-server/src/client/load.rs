@@ -26,8 +26,13 @@ pub use pace::Pacing;
 pub use plan::Plan;
 pub use report::Report;
 
+/// The most bytes of a batch that knocks: what fits into one segment wherever IPv6 is spoken, whose
+/// smallest packets have 1280 bytes (RFC 8200, section 5), 60 of them headers, and up to 20 of TCP's options.
+const MOST_KNOCKING_BYTES: usize = 1200;
+
 /// The flags of `load`.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct LoadArgs {
     /// On whom; connections are spread over all addresses that take one.
     #[command(flatten)]
@@ -56,6 +61,12 @@ pub(super) struct LoadArgs {
     #[arg(long, conflicts_with = "rate")]
     batches: bool,
 
+    /// Send the first byte of a batch alone, and the rest once its answer has begun: a server that
+    /// then ends the connection without answering the batch has lost lines, which is a failure. For
+    /// servers that answer a line while it comes
+    #[arg(long, requires = "batches")]
+    knock: bool,
+
     /// Open loop: lines a second over all connections, 1 to 10000000, sent when they are due
     /// whatever the server does; keeps one processor busy
     #[arg(long, value_name = "LINES", value_parser = whole_number(1, 10_000_000))]
@@ -82,6 +93,7 @@ pub(super) struct LoadArgs {
 pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), ClientError> {
     drop(descriptors::raise_limit()); // if it fails, connecting tells
     let patience = args.server.timeout.patience();
+    check_knock(args)?;
     let mut load = Load::connect(Plan {
         addresses: usable_addresses(&args.server, patience)?,
         connections: count(args.connections),
@@ -95,6 +107,7 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
             |lines_per_second| Pacing::Open { lines_per_second },
         ),
         lines_per_connection: Some(args.lines_per_connection.into()).filter(|most| *most > 0),
+        knocks: args.knock,
         patience,
     })?;
     let mut earlier = Report::default();
@@ -117,6 +130,18 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
     } else {
         Err(ClientError::Load(report.trouble()))
     }
+}
+
+/// Checks that a batch comes in one piece, without which a line may be late rather than lost.
+fn check_knock(args: &LoadArgs) -> Result<(), ClientError> {
+    let bytes = count(args.in_flight) * (count(args.line_bytes) + 1);
+    if args.knock && (args.line_bytes == 0 || bytes > MOST_KNOCKING_BYTES) {
+        return Err(ClientError::Knock {
+            bytes,
+            most: MOST_KNOCKING_BYTES,
+        });
+    }
+    Ok(())
 }
 
 /// Lists the server's addresses that take a connection. A name may have one of a family that the

@@ -1,7 +1,9 @@
 //! One connection under load: what it may send, what it has sent, and what it still waits for.
 
+mod knock;
+
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::SocketAddr;
 
 use mio::net::TcpStream;
@@ -42,6 +44,10 @@ pub(super) struct Connection {
     first: u64,
     /// How many lines it may have sent by now.
     allowed: u64,
+    /// Whether the rest of a batch waits until the answer to its first byte has begun.
+    knocks: bool,
+    /// How many lines came before the latest batch.
+    before_batch: u64,
     /// The bytes that it has sent.
     sent: u64,
     /// The bytes that it has received, all of them right.
@@ -53,11 +59,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Begins to connect. The conversation will begin with the script's line `first`.
+    /// Begins to connect. The conversation will begin with the script's line `first`; if it
+    /// `knocks`, the rest of what is allowed at once waits until its first byte is being answered.
     pub(super) fn open(
         address: SocketAddr,
         token: Token,
         first: u64,
+        knocks: bool,
         registry: &Registry,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -66,6 +74,8 @@ impl Connection {
             token,
             first,
             allowed: 0,
+            knocks,
+            before_batch: 0,
             sent: 0,
             received: 0,
             answered: 0,
@@ -91,6 +101,7 @@ impl Connection {
 
     /// Lets it send lines that are due at a time.
     pub(super) fn allow(&mut self, lines: u64, due: u64) {
+        self.before_batch = self.allowed;
         self.allowed += lines;
         self.waiting.push_back((due, lines));
     }
@@ -98,15 +109,17 @@ impl Connection {
     /// Sends as much as is allowed and the socket takes. The rest goes out when the socket is
     /// writable.
     pub(super) fn send(&mut self, script: &Script) -> Result<(), Broken> {
+        let most = self.may_have_sent(script);
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
         loop {
-            let left = self.allowed * script.question_bytes - self.sent;
+            let left = most - self.sent;
             if left == 0 {
                 return Ok(());
             }
-            match stream.write(script.question(self.first, self.sent, left)) {
+            let parts = script.question(self.first, self.sent, left);
+            match stream.write_vectored(&parts.map(IoSlice::new)) {
                 Ok(length) => self.sent += u64::try_from(length).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(Broken::Failed(in_plain_words(error))),
@@ -171,6 +184,7 @@ impl Connection {
         self.stream = Some(connect(self.address, self.token, registry)?);
         self.first = (self.first + self.answered) % script.lines;
         self.allowed -= self.answered;
+        self.before_batch = 0;
         (self.sent, self.received, self.answered) = (0, 0, 0);
         Ok(())
     }

@@ -21,6 +21,11 @@ pub struct Plan {
     /// How many lines a connection carries before it is closed and opened again; none: any number.
     /// Only for [`Pacing::Closed`].
     pub lines_per_connection: Option<u64>,
+    /// Whether the first byte of a batch is sent alone, and the rest once its answer has begun, so
+    /// that lines left unanswered are known to be lost: see [`Report::lost`](super::Report::lost).
+    /// Only for batches of [`Pacing::Closed`] that fit into one segment, and for servers that answer
+    /// a line while it comes.
+    pub knocks: bool,
     /// How long to wait for connections, and for the last answers.
     pub patience: Duration,
 }

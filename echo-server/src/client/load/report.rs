@@ -32,6 +32,8 @@ pub struct Report {
     pub reconnected: u64,
     /// Connections that the server ended between two answers; what was not answered was sent again.
     pub closed: u64,
+    /// Those of them that had whole lines unanswered.
+    pub closed_early: u64,
     /// Connections that could not be made, broke or ended within an answer; what was not answered was sent again.
     pub failed: u64,
     /// Connections on which the server sent wrong bytes.
@@ -40,6 +42,12 @@ pub struct Report {
     pub given_up: u64,
     /// Lines that were due and have no answer.
     pub unanswered: u64,
+    /// Whole lines that were sent again, since their connection had ended before their answers. A
+    /// server may end its output while they are on their way, so they are no fault.
+    pub resent: u64,
+    /// Whole lines that the server had begun to read and left without an answer when the connection
+    /// ended; known only of a load that knocks.
+    pub lost: u64,
     /// What went wrong first, in words.
     pub first_trouble: Option<String>,
 }
@@ -48,7 +56,7 @@ impl Report {
     /// Tells whether every line was answered, and rightly. Connections that the server ended are no
     /// fault as long as their lines were answered by others.
     pub fn is_clean(&self) -> bool {
-        self.failed + self.corrupt + self.given_up + self.unanswered == 0
+        self.failed + self.corrupt + self.given_up + self.unanswered + self.lost == 0
     }
 
     /// Gives the lines that were answered in a second.
@@ -61,13 +69,14 @@ impl Report {
         let Self {
             corrupt,
             unanswered,
+            lost,
             failed,
             given_up,
             ..
         } = self;
         let first = self.first_trouble.as_deref().unwrap_or("no answer in time");
         format!(
-            "wrong bytes on {corrupt} connections, {unanswered} lines unanswered, {failed} \
+            "wrong bytes on {corrupt} connections, {unanswered} lines unanswered, {lost} lost, {failed} \
              connections failed, {given_up} given up; first: {first}"
         )
     }
@@ -81,12 +90,16 @@ impl Report {
             _ = write!(latency, "{name} {value}  ");
         }
         format!(
-            "lines        {} answered, {} unanswered, {} connections with wrong bytes\n\
+            "lines        {} answered, {} unanswered, {} sent again, {} known to be lost, {} \
+             connections with wrong bytes\n\
              rate         {} lines/s, {} MB/s sent, {} MB/s received\n\
              latency ms   {latency}max {}\n\
-             connections  {} opened again, {} ended by the server, {} failed, {} given up\n",
+             connections  {} opened again, {} ended by the server ({} with lines unanswered), {} \
+             failed, {} given up\n",
             self.lines,
             self.unanswered,
+            self.resent,
+            self.lost,
             self.corrupt,
             self.lines_per_second(),
             megabytes(self.sent_bytes),
@@ -94,6 +107,7 @@ impl Report {
             milliseconds(self.latency.longest()),
             self.reconnected,
             self.closed,
+            self.closed_early,
             self.failed,
             self.given_up,
         )
@@ -107,12 +121,14 @@ impl Report {
             _ = write!(latency, "\"{name}\":{value},");
         }
         format!(
-            "{{\"lines\":{},\"unanswered\":{},\"milliseconds\":{},\"lines_per_second\":{},\
+            "{{\"lines\":{},\"unanswered\":{},\"resent\":{},\"lost\":{},\"milliseconds\":{},\"lines_per_second\":{},\
              \"sent_bytes\":{},\"received_bytes\":{},\"latency_nanoseconds\":{{{latency}\"max\":{}}},\
-             \"connections\":{{\"reconnected\":{},\"closed\":{},\"failed\":{},\"given_up\":{},\
-             \"corrupt\":{}}}}}\n",
+             \"connections\":{{\"reconnected\":{},\"closed\":{},\"closed_early\":{},\
+             \"failed\":{},\"given_up\":{},\"corrupt\":{}}}}}\n",
             self.lines,
             self.unanswered,
+            self.resent,
+            self.lost,
             self.elapsed.as_millis(),
             self.lines_per_second(),
             self.sent_bytes,
@@ -120,6 +136,7 @@ impl Report {
             self.latency.longest().as_nanos(),
             self.reconnected,
             self.closed,
+            self.closed_early,
             self.failed,
             self.given_up,
             self.corrupt,
@@ -157,24 +174,28 @@ mod tests {
             elapsed: Duration::from_millis(1_500),
             sent_bytes: 6_000_000,
             received_bytes: 9_000_000,
-            closed: 1,
+            closed: 2,
+            closed_early: 1,
+            resent: 3,
             ..Report::default()
         };
         report.latency.record(100, 3_000);
         assert_eq!(
             report.table(),
-            "lines        3000 answered, 0 unanswered, 0 connections with wrong bytes\n\
+            "lines        3000 answered, 0 unanswered, 3 sent again, 0 known to be lost, 0 \
+             connections with wrong bytes\n\
              rate         2000 lines/s, 4 MB/s sent, 6 MB/s received\n\
              latency ms   p50 0.000  p90 0.000  p99 0.000  p99.9 0.000  p99.99 0.000  max 0.000\n\
-             connections  0 opened again, 1 ended by the server, 0 failed, 0 given up\n"
+             connections  0 opened again, 2 ended by the server (1 with lines unanswered), 0 \
+             failed, 0 given up\n"
         );
         assert_eq!(
             report.json(),
-            "{\"lines\":3000,\"unanswered\":0,\"milliseconds\":1500,\"lines_per_second\":2000,\
+            "{\"lines\":3000,\"unanswered\":0,\"resent\":3,\"lost\":0,\"milliseconds\":1500,\"lines_per_second\":2000,\
              \"sent_bytes\":6000000,\"received_bytes\":9000000,\"latency_nanoseconds\":{\"p50\":100,\
              \"p90\":100,\"p99\":100,\"p99_9\":100,\"p99_99\":100,\"max\":100},\
-             \"connections\":{\"reconnected\":0,\"closed\":1,\"failed\":0,\"given_up\":0,\
-             \"corrupt\":0}}\n"
+             \"connections\":{\"reconnected\":0,\"closed\":2,\"closed_early\":1,\
+             \"failed\":0,\"given_up\":0,\"corrupt\":0}}\n"
         );
     }
 
@@ -185,11 +206,13 @@ mod tests {
             change(&mut report);
             report.is_clean()
         };
-        assert!(with(|report| report.closed = 1));
+        assert!(with(|report| (report.closed, report.closed_early) = (1, 1)));
+        assert!(with(|report| report.resent = 1));
         assert!(with(|report| report.reconnected = 1));
         assert!(!with(|report| report.corrupt = 1));
         assert!(!with(|report| report.failed = 1));
         assert!(!with(|report| report.given_up = 1));
         assert!(!with(|report| report.unanswered = 1));
+        assert!(!with(|report| report.lost = 1));
     }
 }

@@ -56,12 +56,15 @@ impl Script {
         }
     }
 
-    /// Lends up to `most` bytes of what a conversation that began with line `first` sends after
-    /// `sent` bytes; fewer at the script's end.
-    pub(super) fn question(&self, first: u64, sent: u64, most: u64) -> &[u8] {
+    /// Lends up to `most` bytes, and at most a script, of what a conversation that began with line
+    /// `first` sends after `sent` bytes: to the script's end, and from its beginning, so that both can
+    /// be sent in one piece.
+    pub(super) fn question(&self, first: u64, sent: u64, most: u64) -> [&[u8]; 2] {
         let rest = rest(&self.questions, first * self.question_bytes + sent);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
-        rest.get(..most).unwrap_or(rest)
+        let end = rest.get(..most).unwrap_or(rest);
+        let more = (most - end.len()).min(self.questions.len() - rest.len());
+        [end, self.questions.get(..more).unwrap_or_default()]
     }
 
     /// Compares what a conversation that began with line `first` received after `received` bytes.
@@ -120,6 +123,19 @@ mod tests {
         for bytes in [0, 1, 2] {
             let script = Script::new(bytes, b"");
             assert_eq!(script.questions.len(), 1000 * (bytes + 1));
+        }
+    }
+
+    #[test]
+    fn what_is_sent_goes_on_from_the_end_with_the_beginning() {
+        let script = Script::new(10, b"");
+        let all = script.questions.len() as u64;
+        let twice = script.questions.repeat(2);
+        for (first, sent, most) in [(0, 0, 5), (7, 3, 90), (0, all - 4, 11), (2, all, 2 * all)] {
+            let sent_bytes = usize::try_from((first * 11 + sent) % all).unwrap();
+            let length = usize::try_from(most.min(all)).unwrap();
+            let expected = &twice[sent_bytes..sent_bytes + length];
+            assert!(script.question(first, sent, most).concat() == expected);
         }
     }
 

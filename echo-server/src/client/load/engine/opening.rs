@@ -46,7 +46,8 @@ impl Load {
                     .next()
                     .unwrap_or_else(|| SocketAddr::from(([0; 4], 0)));
                 let first = u64::try_from(index).unwrap_or_default() % load.script.lines;
-                let opened = Connection::open(address, Token(index), first, load.poll.registry());
+                let (token, registry) = (Token(index), load.poll.registry());
+                let opened = Connection::open(address, token, first, load.plan.knocks, registry);
                 let opened = opened.map_err(|source| refused(address, source))?;
                 load.connections.push(opened);
             }

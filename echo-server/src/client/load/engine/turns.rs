@@ -89,25 +89,32 @@ impl Load {
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        let address = connection.address;
+        let in_vain = connection.sent_in_vain(&self.script);
+        let mut is_trouble = true;
         let trouble = match broken {
             Broken::Closed => {
+                let lost = connection.lost(&self.script);
                 self.report.closed += 1;
-                format!("{address} closed the connection")
+                self.report.closed_early += u64::from(in_vain > 0);
+                self.report.lost += lost;
+                is_trouble = lost > 0;
+                format!("closed the connection with {in_vain} lines unanswered")
             }
             Broken::Torn(part) => {
                 self.report.failed += 1;
-                format!("{address} closed the connection after {part} bytes of an answer")
+                self.report.lost += connection.lost(&self.script);
+                format!("closed the connection after {part} bytes of an answer")
             }
             Broken::Failed(error) => {
                 self.report.failed += 1;
-                format!("{address}: {error}")
+                format!("failed: {error}")
             }
             Broken::Corrupt { expected, found } => {
                 self.report.corrupt += 1;
-                format!("{address} sent {found} instead of {expected}")
+                format!("sent {found} instead of {expected}")
             }
         };
+        let address = connection.address;
         let was_of_use = connection.answered > 0;
         if was_of_use
             && connection
@@ -115,12 +122,17 @@ impl Load {
                 .is_ok()
         {
             self.report.reconnected += 1;
+            self.report.resent += in_vain;
         } else {
+            is_trouble = true;
             self.report.given_up += 1;
             self.pending -= connection.pending();
             self.report.unanswered += connection.give_up();
         }
-        self.report.first_trouble.get_or_insert(trouble);
+        if is_trouble {
+            let trouble = || format!("{address} {trouble}");
+            self.report.first_trouble.get_or_insert_with(trouble);
+        }
     }
 }
 
