@@ -24,7 +24,7 @@ use crate::schema::spec_schema;
 /// Kubernetes keeps free for those who ask for a certain one.
 const CHAINS: usize = 8;
 
-/// How many changes an ordinary run makes (issue 4, item 10).
+/// How many changes an ordinary run makes.
 const TRANSITIONS: usize = 500;
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use crate::echo_clusters::{node_of, uids};
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// The lines that have to be answered at least (issue 5, item 5).
+/// The lines that have to be answered at least.
 const LINES: u64 = 1_000_000;
 
 /// The lines that are on their way at a time are numbered, and every byte of their answers is compared; the client connects again when
