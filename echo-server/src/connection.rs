@@ -4,18 +4,17 @@
 //! Buffers belong to the worker: a connection has memory of its own only while it owes output, and
 //! is not read meanwhile.
 
-use std::io::{self, ErrorKind, IoSlice, Read, Write};
+mod buffers;
+mod output;
+
+use std::io::{self, ErrorKind, Read, Write};
 
 use crate::counters::{Counters, count};
 use crate::protocol::conversation::Conversation;
 use crate::protocol::line::Rules;
-
-/// Bytes read at once. What a client does not take of its answers is kept as the input that calls
-/// for them, so this is also the most that one can be owed: 64 KiB with what is noted beside it.
-const QUESTION_BYTES: usize = 64 * 1024 - 64;
-
-/// Bytes of answers put together before they are sent.
-const ANSWER_BYTES: usize = 32 * 1024;
+use buffers::ANSWER_BYTES;
+pub(crate) use buffers::Buffers;
+use output::{Owed, send};
 
 /// Bytes of answers in one turn, after which other connections come first. Counted in answers
 /// rather than questions, since empty lines make many times the work; one read is answered
@@ -24,35 +23,6 @@ const ANSWERS_PER_TURN: u64 = 128 * 1024;
 
 /// Reads thrown away in one turn.
 const DISCARDS_PER_TURN: usize = 4;
-
-/// The worker's memory for whichever connection has its turn, and the rules for all of them.
-#[derive(Debug)]
-pub(crate) struct Buffers {
-    /// How lines are answered.
-    rules: Rules,
-    /// What was read.
-    question: Box<[u8]>,
-    /// What is to be written.
-    answer: Vec<u8>,
-}
-
-impl Buffers {
-    /// Makes them for connections under these rules.
-    pub(crate) fn new(rules: Rules) -> Self {
-        Self {
-            rules,
-            question: vec![0; QUESTION_BYTES].into_boxed_slice(),
-            answer: Vec::with_capacity(ANSWER_BYTES),
-        }
-    }
-}
-
-impl Buffers {
-    /// Lends the memory for a question, to look at bytes that are read later.
-    pub(crate) fn peeked(&mut self) -> &mut [u8] {
-        &mut self.question
-    }
-}
 
 /// A client's stream and how far its conversation is.
 #[derive(Debug)]
@@ -68,16 +38,6 @@ pub(crate) struct Connection<S> {
     has_ended: bool,
     /// What the client has not taken yet.
     owed: Option<Box<Owed>>,
-}
-
-/// Output that a socket did not take. Kept as input, since an answer may be eighteen times as long:
-/// the same answer is made again when the socket has room.
-#[derive(Debug)]
-struct Owed {
-    /// The input; nothing if it has ended.
-    question: Box<[u8]>,
-    /// Bytes of its answer that the socket has taken already.
-    sent: usize,
 }
 
 /// What a connection needs after its turn.
@@ -279,37 +239,6 @@ impl<S: Read + Write> Connection<S> {
         }
         Ok(())
     }
-}
-
-/// Writes two parts, of which `sent` bytes are sent already, until all is taken or the socket would
-/// block, and tells how much is sent by then.
-fn send(
-    stream: &mut impl Write,
-    [first, second]: [&[u8]; 2],
-    mut sent: usize,
-    counters: &Counters,
-) -> io::Result<usize> {
-    let before = sent;
-    while sent < first.len() + second.len() {
-        let first_left = first.get(sent..).unwrap_or_default();
-        let second_left = second
-            .get(sent.saturating_sub(first.len())..)
-            .unwrap_or_default();
-        let written = if second_left.is_empty() {
-            stream.write(first_left)
-        } else {
-            stream.write_vectored(&[IoSlice::new(first_left), IoSlice::new(second_left)])
-        };
-        match written {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(length) => sent += length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    counters.sent_bytes.add(count(sent - before));
-    Ok(sent)
 }
 
 #[cfg(test)]

@@ -95,6 +95,16 @@ impl Counters {
         }
     }
 
+    /// Counts that a connection begins to owe output, or that this is over.
+    pub(crate) fn note_stalled(&self, owes: bool) {
+        let edge = if owes {
+            &self.stalls_begun
+        } else {
+            &self.stalls_ended
+        };
+        edge.add(1);
+    }
+
     /// Counts the connections that are not read, since they owe output.
     pub(crate) fn stalled(&self) -> u64 {
         let ended = self.stalls_ended.get(); // read first, so that the difference is never negative

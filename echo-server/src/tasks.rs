@@ -3,7 +3,9 @@
 //! `Http` is served here, by hyper, and every protocol of bytes to which faults happen, so that
 //! neither costs the workers anything. Limits, counters and the drain are those of the workers.
 
+mod acceptor;
 mod activity;
+mod connection;
 mod conversation;
 mod faulty;
 mod guest;
@@ -17,40 +19,25 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
-use crate::config::Listen;
 use crate::counters::{Counters, nanos};
 use crate::faults::Fate;
 use crate::line_log::LineLog;
-use crate::protocol::Protocol;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
-use activity::Activity;
-use faulty::Faulty;
-use guest::{End, Guest};
-use metered::Metered;
+use acceptor::accept;
+use guest::End;
 
 /// Commands that may wait, as for a worker.
 const WAITING_COMMANDS: usize = 64;
 
-/// How long to accept nothing after the system refused, most often for want of a descriptor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// How long a drain waits for what was on its way.
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
-
-/// How long to wait, after the end of output, for the client to close, as workers do.
-const LINGER: Duration = Duration::from_secs(2);
-
-/// Errors of `accept` that pass only when something is freed: ENFILE, EMFILE, ENOMEM, ENOBUFS.
-const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
 
 /// The thread's belongings.
 #[derive(Debug)]
@@ -203,140 +190,5 @@ impl Tasks {
             }
         }
         Ok(self.context.open.load(Ordering::Relaxed))
-    }
-}
-
-/// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
-async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
-    let mut connections = JoinSet::new();
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            _ = context.drain_begun() => break, // first, as there may be no end of what can be accepted
-            accepted = socket.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        match accepted {
-            Ok((stream, client)) => {
-                let context = Arc::clone(&context);
-                connections.spawn(serve(stream, client, listener, context));
-            }
-            Err(error) => {
-                count_failure(&context, listener, &error);
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-    // What is queued is asked of the system, as the runtime may not have heard of it yet.
-    if let Ok(socket) = socket.into_std() {
-        while let Ok((stream, client)) = socket.accept() {
-            if stream.set_nonblocking(true).is_err() {
-                continue;
-            }
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                let context = Arc::clone(&context);
-                connections.spawn(serve(stream, client, listener, context));
-            }
-        }
-    }
-    while connections.join_next().await.is_some() {}
-}
-
-/// Counts a failed accept.
-fn count_failure(context: &Context, listener: usize, error: &io::Error) {
-    let code = error.raw_os_error();
-    if let Some(counters) = context.counters.get(listener) {
-        let counter = if code.is_some_and(|code| EXHAUSTED.contains(&code)) {
-            &counters.accept_exhausted
-        } else {
-            &counters.accept_failed
-        };
-        counter.add(1);
-    }
-}
-
-/// Serves one connection, if the limits let it in, until it ends or they end it.
-async fn serve(stream: TcpStream, client: SocketAddr, listener: usize, context: Arc<Context>) {
-    let Some(listen) = context.shared.listeners.get(listener).copied() else {
-        return;
-    };
-    let Some(mut guest) = Guest::enter(&context, client, listener) else {
-        return;
-    };
-    let activity = Arc::new(Activity::new(&context.shared.limits));
-    let end = tokio::select! {
-        end = converse(stream, listen, &mut guest, &activity) => end,
-        end = activity.overdue() => end,
-    };
-    guest.leave(end);
-}
-
-/// Ends output, then takes what comes until the client closes: to close while something is unread would
-/// be a reset, which can destroy an answer on its way.
-async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let mut rest = vec![0; 4096];
-    let come = async { while stream.read(&mut rest).await.is_ok_and(|length| length > 0) {} };
-    drop(timeout(LINGER, come).await);
-}
-
-/// Serves one connection until it ends.
-async fn converse(
-    mut stream: TcpStream,
-    listen: Listen,
-    guest: &mut Guest,
-    activity: &Arc<Activity>,
-) -> End {
-    let context = Arc::clone(guest.context());
-    let fate = (!guest.is_probe()).then(|| context.next_fate()).flatten();
-    if fate.as_ref().is_some_and(|fate| fate.refused) {
-        drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
-        return End::Fault;
-    }
-    let begin = Instant::now();
-    let start = tokio::select! {
-        biased;
-        start = start::read(&mut stream, listen, guest) => start,
-        () = context.drain_due(begin) => {
-            linger(&mut stream).await;
-            return End::Over;
-        }
-    };
-    match start {
-        Err(end) => end,
-        Ok(start) => {
-            let is_http2 = start.is_http2;
-            if fate.as_ref().is_some_and(|fate| fate.closed) {
-                if start.bytes.is_empty() {
-                    tokio::select! {
-                        () = start::swallow(&mut stream) => {}
-                        () = context.drain_due(begin) => {}
-                    }
-                }
-                return End::Fault;
-            }
-            let shared = Arc::new(stream);
-            let metered = Metered::new(
-                Arc::clone(&shared),
-                start.bytes,
-                guest.counted(),
-                Arc::clone(activity),
-            );
-            let stream = Faulty::new(metered, fate, Arc::clone(activity));
-            let talk = async {
-                if listen.protocol == Protocol::Http {
-                    http::serve(stream, is_http2, guest, activity, begin).await
-                } else {
-                    conversation::serve(stream, listen.protocol, guest, begin).await
-                }
-            };
-            tokio::select! {
-                biased;
-                end = talk => end,
-                () = metered::is_reset(&shared) => End::Over,
-            }
-        }
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use super::buffers::QUESTION_BYTES;
 use super::*;
 use crate::protocol::Protocol;
 use crate::protocol::line::PREFIX;

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::connection::linger;
 use super::faulty::Faulty;
 use super::guest::{Counted, End, Guest};
-use super::linger;
 use crate::counters::count;
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;

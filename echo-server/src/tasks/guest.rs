@@ -162,12 +162,7 @@ impl Counted {
     pub(super) fn note_stuck(&self, is_stuck: bool) {
         self.0.count_stalled();
         if let Some(counters) = self.get() {
-            let edge = if is_stuck {
-                &counters.stalls_begun
-            } else {
-                &counters.stalls_ended
-            };
-            edge.add(1);
+            counters.note_stalled(is_stuck);
         }
     }
 

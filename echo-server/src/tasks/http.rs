@@ -17,9 +17,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::activity::Activity;
+use super::connection::linger;
 use super::faulty::Faulty;
 use super::guest::{End, Guest};
-use super::linger;
 use answer::Answerer;
 use body::Answer;
 

@@ -128,7 +128,7 @@ impl Connections {
         }
         if let Some(counters) = self.counters(counted_as) {
             if slot.connection.owes() {
-                counters.stalls_ended.add(1);
+                counters.note_stalled(false);
             }
             let count = match end {
                 End::BadHeader => &counters.bad_header,

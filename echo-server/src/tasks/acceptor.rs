@@ -1,0 +1,67 @@
+//! The door of one listener: accepts its connections until a drain, and those that were queued then.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Context;
+use super::connection::serve;
+
+/// How long to accept nothing after the system refused, most often for want of a descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Errors of `accept` that pass only when something is freed: ENFILE, EMFILE, ENOMEM, ENOBUFS.
+const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
+
+/// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
+pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = context.drain_begun() => break, // first, as there may be no end of what can be accepted
+            accepted = socket.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let context = Arc::clone(&context);
+                connections.spawn(serve(stream, client, listener, context));
+            }
+            Err(error) => {
+                count_failure(&context, listener, &error);
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // What is queued is asked of the system, as the runtime may not have heard of it yet.
+    if let Ok(socket) = socket.into_std() {
+        while let Ok((stream, client)) = socket.accept() {
+            if stream.set_nonblocking(true).is_err() {
+                continue;
+            }
+            if let Ok(stream) = TcpStream::from_std(stream) {
+                let context = Arc::clone(&context);
+                connections.spawn(serve(stream, client, listener, context));
+            }
+        }
+    }
+    while connections.join_next().await.is_some() {}
+}
+
+/// Counts a failed accept.
+fn count_failure(context: &Context, listener: usize, error: &io::Error) {
+    let code = error.raw_os_error();
+    if let Some(counters) = context.counters.get(listener) {
+        let counter = if code.is_some_and(|code| EXHAUSTED.contains(&code)) {
+            &counters.accept_exhausted
+        } else {
+            &counters.accept_failed
+        };
+        counter.add(1);
+    }
+}

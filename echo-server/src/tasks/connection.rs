@@ -1,0 +1,128 @@
+//! One connection, from its admission to its end, whatever it speaks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+use super::activity::Activity;
+use super::faulty::Faulty;
+use super::guest::{End, Guest};
+use super::metered::Metered;
+use super::start::Started;
+use super::{Context, conversation, http, metered, start};
+use crate::config::Listen;
+use crate::faults::Fate;
+use crate::protocol::Protocol;
+
+/// How long to wait, after the end of output, for the client to close, as workers do.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves one connection, if the limits let it in, until it ends or they end it.
+pub(super) async fn serve(
+    stream: TcpStream,
+    client: SocketAddr,
+    listener: usize,
+    context: Arc<Context>,
+) {
+    let Some(listen) = context.shared.listeners.get(listener).copied() else {
+        return;
+    };
+    let Some(mut guest) = Guest::enter(&context, client, listener) else {
+        return;
+    };
+    let activity = Arc::new(Activity::new(&context.shared.limits));
+    let end = tokio::select! {
+        end = converse(stream, listen, &mut guest, &activity) => end,
+        end = activity.overdue() => end,
+    };
+    guest.leave(end);
+}
+
+/// Ends output, then takes what comes until the client closes: to close while something is unread would
+/// be a reset, which can destroy an answer on its way.
+pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let mut rest = vec![0; 4096];
+    let come = async { while stream.read(&mut rest).await.is_ok_and(|length| length > 0) {} };
+    drop(timeout(LINGER, come).await);
+}
+
+/// Serves one connection until it ends.
+async fn converse(
+    mut stream: TcpStream,
+    listen: Listen,
+    guest: &mut Guest,
+    activity: &Arc<Activity>,
+) -> End {
+    let context = Arc::clone(guest.context());
+    let fate = (!guest.is_probe()).then(|| context.next_fate()).flatten();
+    let now = Instant::now();
+    let start = match begin(&mut stream, listen, guest, fate.as_ref(), now).await {
+        Ok(start) => start,
+        Err(end) => return end,
+    };
+    let is_http2 = start.is_http2;
+    let shared = Arc::new(stream);
+    let metered = Metered::new(
+        Arc::clone(&shared),
+        start.bytes,
+        guest.counted(),
+        Arc::clone(activity),
+    );
+    let stream = Faulty::new(metered, fate, Arc::clone(activity));
+    let talk = async {
+        if listen.protocol == Protocol::Http {
+            http::serve(stream, is_http2, guest, activity, now).await
+        } else {
+            conversation::serve(stream, listen.protocol, guest, now).await
+        }
+    };
+    tokio::select! {
+        biased;
+        end = talk => end,
+        () = metered::is_reset(&shared) => End::Over,
+    }
+}
+
+/// Reads how a connection begins, unless it is fated to end before that.
+///
+/// # Errors
+/// How it ends instead.
+async fn begin(
+    stream: &mut TcpStream,
+    listen: Listen,
+    guest: &mut Guest,
+    fate: Option<&Fate>,
+    now: Instant,
+) -> Result<Started, End> {
+    if fate.is_some_and(|fate| fate.refused) {
+        drop(SockRef::from(&*stream).set_linger(Some(Duration::ZERO)));
+        return Err(End::Fault);
+    }
+    let context = Arc::clone(guest.context());
+    let start = tokio::select! {
+        biased;
+        start = start::read(stream, listen, guest) => start?,
+        () = context.drain_due(now) => {
+            linger(stream).await;
+            return Err(End::Over);
+        }
+    };
+    if fate.is_some_and(|fate| fate.closed) {
+        if start.bytes.is_empty() {
+            tokio::select! {
+                () = start::swallow(stream) => {}
+                () = context.drain_due(now) => {}
+            }
+        }
+        return Err(End::Fault);
+    }
+    Ok(start)
+}
