@@ -17,7 +17,6 @@ use std::io;
 use std::net::{self, SocketAddr};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -27,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::counters::{Counters, nanos};
+use crate::drain::FIRST_WORDS;
 use crate::faults::Fate;
 use crate::line_log::LineLog;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
@@ -35,9 +35,6 @@ use guest::End;
 
 /// Commands that may wait, as for a worker.
 const WAITING_COMMANDS: usize = 64;
-
-/// How long a drain waits for what was on its way.
-const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
 /// The thread's belongings.
 #[derive(Debug)]
@@ -115,7 +112,7 @@ impl Context {
     /// Waits until a drain lets a connection wait for nothing more: not when it begins, as requests
     /// may have come that were not seen yet, above all on a connection that has just begun.
     async fn drain_due(&self, begin: Instant) {
-        sleep_until(self.drain_begun().await.max(begin) + DRAIN_GRACE).await;
+        sleep_until(self.drain_begun().await.max(begin) + FIRST_WORDS).await;
     }
 }
 

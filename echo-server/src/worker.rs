@@ -26,6 +26,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
 use crate::counters::{Counters, Load};
+use crate::drain::FIRST_WORDS;
 use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use connections::Connections;
@@ -142,11 +143,12 @@ impl Worker {
             self.meter.begin(now);
             self.connections.set_now(now);
             for event in &events {
-                self.dispatch(event);
+                self.dispatch(event, now);
             }
             self.acceptor.accept(&mut self.connections, now);
             self.datagrams.answer(now);
             self.connections.take_turns();
+            self.connections.end_silence(now);
             self.connections.close_overdue();
             self.meter.end(Instant::now());
         }
@@ -168,6 +170,7 @@ impl Worker {
         let ahead = [
             self.acceptor.resumes_at(),
             self.connections.next_due(),
+            self.connections.silence_ends_at(),
             self.deadline,
         ];
         let next = ahead.into_iter().flatten().min()?;
@@ -175,10 +178,10 @@ impl Worker {
     }
 
     /// Hands an event to whom it concerns.
-    fn dispatch(&mut self, event: &Event) {
+    fn dispatch(&mut self, event: &Event, now: Instant) {
         let Token(token) = event.token();
         if event.token() == COMMANDS {
-            self.obey();
+            self.obey(now);
         } else if let Some(key) = token.checked_sub(FIRST_CONNECTION) {
             self.connections.turn(key, event.is_read_closed());
         } else {
@@ -188,7 +191,7 @@ impl Worker {
     }
 
     /// Obeys the commands that have come.
-    fn obey(&mut self) {
+    fn obey(&mut self, now: Instant) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Ping(pong) => drop(pong.send(())),
@@ -196,7 +199,7 @@ impl Worker {
                 Command::Drain { deadline } => {
                     self.acceptor.accept_rest_and_close(&mut self.connections);
                     self.datagrams.answer_rest_and_close();
-                    self.connections.drain();
+                    self.connections.drain(deadline.min(now + FIRST_WORDS));
                     self.deadline = Some(deadline);
                 }
             }

@@ -55,8 +55,33 @@ pub(super) struct Connections {
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
     counters: Arc<[Counters]>,
-    /// A drain has begun.
-    is_draining: bool,
+    /// How far a drain is.
+    drain: Drain,
+}
+
+/// Whom a drain half-closes as soon as no line of theirs is open.
+#[derive(Debug, Clone, Copy)]
+enum Drain {
+    /// Nobody: none has begun.
+    None,
+    /// All but those that have said nothing yet.
+    OfOthers {
+        /// When they have waited for too long.
+        silence_ends_at: Instant,
+    },
+    /// All.
+    OfAll,
+}
+
+impl Drain {
+    /// Tells whether it concerns connections that have come so far.
+    fn concerns(self, stage: Stage) -> bool {
+        match self {
+            Self::None => false,
+            Self::OfOthers { .. } => !matches!(stage, Stage::Header | Stage::Silent),
+            Self::OfAll => true,
+        }
+    }
 }
 
 impl Connections {
@@ -82,7 +107,7 @@ impl Connections {
             named: HashMap::new(),
             shared,
             counters,
-            is_draining: false,
+            drain: Drain::None,
         }
     }
 
@@ -123,9 +148,31 @@ impl Connections {
         }
     }
 
-    /// Begins a drain: gives everyone a turn, in which those with no line open are half-closed.
-    pub(super) fn drain(&mut self) {
-        self.is_draining = true;
+    /// Begins a drain: gives everyone a turn, in which those with no line open are half-closed, but
+    /// for those that have said nothing yet. They may still begin until `silence_ends_at`.
+    pub(super) fn drain(&mut self, silence_ends_at: Instant) {
+        self.drain = Drain::OfOthers { silence_ends_at };
+        self.take_all_turns();
+    }
+
+    /// Half-closes, in a drain, those that have said nothing in time.
+    pub(super) fn end_silence(&mut self, now: Instant) {
+        if self.silence_ends_at().is_some_and(|end| now >= end) {
+            self.drain = Drain::OfAll;
+            self.take_all_turns();
+        }
+    }
+
+    /// Tells when [`Self::end_silence`] is due; none without a drain, and after it.
+    pub(super) fn silence_ends_at(&self) -> Option<Instant> {
+        match self.drain {
+            Drain::OfOthers { silence_ends_at } => Some(silence_ends_at),
+            Drain::None | Drain::OfAll => None,
+        }
+    }
+
+    /// Gives everyone a turn.
+    fn take_all_turns(&mut self) {
         let keys: Vec<_> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.take_turn(key);

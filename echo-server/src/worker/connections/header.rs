@@ -14,7 +14,7 @@ impl Connections {
     pub(super) fn take_header(&mut self, key: usize) -> bool {
         match self.try_take_header(key) {
             Ok(Some(client)) => self.note_client(key, client),
-            Ok(None) if self.is_draining => self.half_close(key), // there is no line to wait for
+            Ok(None) if self.drain.concerns(Stage::Header) => self.half_close(key), // there is no line to wait for
             Ok(None) => self.set_timer(key),
             Err(end) => self.close(key, end),
         }

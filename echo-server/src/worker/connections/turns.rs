@@ -35,7 +35,7 @@ impl Connections {
             slot.connection.discard(&mut self.buffers)
         } else {
             slot.connection
-                .turn(&mut self.buffers, counters, self.is_draining)
+                .turn(&mut self.buffers, counters, self.drain.concerns(slot.stage))
         };
         let owes = slot.connection.owes();
         let has_moved = counters.traffic() != before;
