@@ -169,12 +169,13 @@ impl Fate {
         self.random.u32(0..100) < self.corrupt_percent
     }
 
-    /// Makes one byte wrong.
-    pub(crate) fn corrupt(&mut self, bytes: &mut [u8]) {
+    /// Makes one byte wrong, and tells which.
+    pub(crate) fn corrupt(&mut self, bytes: &mut [u8]) -> usize {
         let place = self.random.usize(..bytes.len().max(1));
         if let Some(byte) = bytes.get_mut(place) {
             *byte ^= self.random.u8(1..);
         }
+        place
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
 use super::Context;
 use super::connection::serve;
+use super::guest::Guest;
 
 /// How long to accept nothing after the system refused, most often for want of a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -19,6 +20,9 @@ const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
 
 /// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
 pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
+    let Some(listen) = context.shared.listeners.get(listener).copied() else {
+        return;
+    };
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -29,8 +33,10 @@ pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Co
         };
         match accepted {
             Ok((stream, client)) => {
-                let context = Arc::clone(&context);
-                connections.spawn(serve(stream, client, listener, context));
+                if let Some(guest) = Guest::enter(&context, client, listener) {
+                    connections.spawn(serve(stream, listen, guest));
+                }
+                yield_now().await; // so that those who are done give back descriptors
             }
             Err(error) => {
                 count_failure(&context, listener, &error);
@@ -41,12 +47,12 @@ pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Co
     // What is queued is asked of the system, as the runtime may not have heard of it yet.
     if let Ok(socket) = socket.into_std() {
         while let Ok((stream, client)) = socket.accept() {
-            if stream.set_nonblocking(true).is_err() {
-                continue;
-            }
-            if let Ok(stream) = TcpStream::from_std(stream) {
-                let context = Arc::clone(&context);
-                connections.spawn(serve(stream, client, listener, context));
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            let Ok(stream) = stream else { continue };
+            if let Some(guest) = Guest::enter(&context, client, listener) {
+                connections.spawn(serve(stream, listen, guest));
             }
         }
     }

@@ -1,6 +1,5 @@
 //! One connection, from its admission to its end, whatever it speaks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use super::faulty::Faulty;
 use super::guest::{End, Guest};
 use super::metered::Metered;
 use super::start::Started;
-use super::{Context, conversation, http, metered, start};
+use super::{conversation, http, metered, start};
 use crate::config::Listen;
 use crate::faults::Fate;
 use crate::protocol::Protocol;
@@ -22,20 +21,9 @@ use crate::protocol::Protocol;
 /// How long to wait, after the end of output, for the client to close, as workers do.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Serves one connection, if the limits let it in, until it ends or they end it.
-pub(super) async fn serve(
-    stream: TcpStream,
-    client: SocketAddr,
-    listener: usize,
-    context: Arc<Context>,
-) {
-    let Some(listen) = context.shared.listeners.get(listener).copied() else {
-        return;
-    };
-    let Some(mut guest) = Guest::enter(&context, client, listener) else {
-        return;
-    };
-    let activity = Arc::new(Activity::new(&context.shared.limits));
+/// Serves one connection that was let in, until it ends or the limits end it.
+pub(super) async fn serve(stream: TcpStream, listen: Listen, mut guest: Guest) {
+    let activity = Arc::new(Activity::new(&guest.context().shared.limits));
     let end = tokio::select! {
         end = converse(stream, listen, &mut guest, &activity) => end,
         end = activity.overdue() => end,
@@ -122,6 +110,7 @@ async fn begin(
                 () = context.drain_due(now) => {}
             }
         }
+        linger(stream).await; // what is unread would make it a reset
         return Err(End::Fault);
     }
     Ok(start)

@@ -133,10 +133,12 @@ impl Faulty {
         let portion = fate.rate.map_or(u32::MAX, |rate| (rate / PORTIONS).max(1));
         let most = usize::try_from(left.min(portion.into())).unwrap_or(usize::MAX);
         let bytes = bytes.get(..most).unwrap_or(bytes);
-        let written = if std::mem::take(&mut self.corrupts) {
+        let written = if self.corrupts {
             let mut wrong = bytes.to_vec();
-            fate.corrupt(&mut wrong);
-            ready!(Pin::new(&mut self.stream).poll_write(context, &wrong))?
+            let place = fate.corrupt(&mut wrong);
+            let written = ready!(Pin::new(&mut self.stream).poll_write(context, &wrong))?;
+            self.corrupts = place >= written;
+            written
         } else {
             ready!(Pin::new(&mut self.stream).poll_write(context, bytes))?
         };

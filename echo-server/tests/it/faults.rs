@@ -5,11 +5,12 @@
 //! Faults that are asked for: what a client sees of each, and that nothing else changes.
 
 use std::io::{ErrorKind, Read, Write};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::running::{
     Program, closed, connect, exchange, expect, is_turned_away, ping, read_to_end, request,
-    wait_until,
+    stalled, wait_until,
 };
 
 #[test]
@@ -127,6 +128,28 @@ fn a_corrupted_answer_has_one_wrong_byte() {
 }
 
 #[test]
+fn answers_to_a_client_that_takes_them_late_are_corrupted_as_well() {
+    const PART: usize = 128 * 1024;
+    const PARTS: usize = 60;
+    let server = Program::start_flags(&["--listen=raw:127.0.0.1:0", "--fault=corrupt=100"]);
+    let stream = connect(server.listener("raw"));
+    let answers = thread::scope(|scope| {
+        scope.spawn(|| (&stream).write_all(&vec![b'x'; PARTS * PART]).unwrap());
+        let mut answers = vec![0; PARTS * PART];
+        for (number, part) in answers.chunks_mut(PART).enumerate() {
+            wait_until("the client is stuck", || {
+                number + 8 > PARTS || stalled(server.admin, "raw") == 1
+            });
+            (&stream).read_exact(part).unwrap();
+        }
+        answers
+    });
+    // The server reads 16 KiB at once, so that no answer is longer.
+    let mut right = answers.split(|byte| *byte != b'x');
+    assert!(right.all(|part| part.len() < 2 * 16 * 1024));
+}
+
+#[test]
 fn http_is_delayed_and_reset_as_well() {
     let server = Program::start_flags(&[
         "--listen=http:127.0.0.1:0",
@@ -164,6 +187,14 @@ fn a_fault_that_takes_longer_than_a_timeout_closes_nobody() {
     wait_until("it is counted", || {
         closed(server.admin, "line", "idle_timeout") == 1
     });
+}
+
+#[test]
+fn a_connection_that_is_to_be_closed_is_not_reset_however_much_has_come() {
+    let server = Program::start_flags(&["--listen=raw:127.0.0.1:0", "--fault=close=100"]);
+    let mut stream = connect(server.listener("raw"));
+    stream.write_all(&vec![b'x'; 50_000]).unwrap();
+    assert_eq!(read_to_end(&stream), b"");
 }
 
 #[test]

@@ -328,6 +328,14 @@ pub(crate) fn closed(admin: SocketAddr, protocol: &str, reason: &str) -> u64 {
     number(admin, "echo_connections_closed", protocol, reason)
 }
 
+/// Tells how many connections of a protocol are not read, since they owe output.
+pub(crate) fn stalled(admin: SocketAddr, protocol: &str) -> usize {
+    let (_, _, body) = request(admin, "GET", "/metrics");
+    let start = format!("echo_connections_stalled{{protocol=\"{protocol}\"");
+    let line = body.lines().find(|line| line.starts_with(&start)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 /// Tells whether the server has closed a connection without an answer.
 pub(crate) fn is_turned_away(mut stream: TcpStream) -> bool {
     match stream.read(&mut [0; 8]) {
