@@ -18,8 +18,8 @@ const BUCKETS: usize = 4096;
 /// Places for datagrams whose repetitions are counted, in sets of [`WAYS`].
 const REPETITIONS: usize = 4096;
 
-/// Datagrams of one set. A new one takes the place of that which came the fewest times, so of those
-/// that circle some are always counted to their end.
+/// Datagrams of one set. A new one takes the place of that which came the fewest times, of these the
+/// one that last came the longest ago; so what circles is soon counted, and then to its end.
 const WAYS: usize = 4;
 
 /// Which repetition of a datagram is not answered. Two servers in one cluster, a millisecond apart,
@@ -154,7 +154,11 @@ impl Gate {
         let is_over = |known: &Repetition| now.saturating_sub(known.at) > FORGOTTEN_AFTER;
         // One that is over gives way first; one that still rises never does by age.
         let weight = |known: &Repetition| if is_over(known) { 0 } else { known.count };
-        let rarest = || (0..).zip(&*set).min_by_key(|(_, known)| weight(known));
+        let rarest = || {
+            (0..)
+                .zip(&*set)
+                .min_by_key(|(_, known)| (weight(known), known.at))
+        };
         let way = known.or_else(|| rarest().map(|(way, _)| way));
         let Some(repetition) = way.and_then(|way| set.get_mut(way)) else {
             return false;

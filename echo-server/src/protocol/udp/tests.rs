@@ -77,15 +77,16 @@ fn the_same_datagram_once_a_second_is_always_answered_and_twice_a_second_is_not(
 fn what_still_circles_is_counted_whatever_else_comes() {
     let mut gate = Gate::new(Vec::new(), None);
     let mut others = 0..;
-    let answers = (0..u64::from(LAST_REPETITION)).filter(|now| {
+    let soon = u64::from(LAST_REPETITION) + 20; // others may take its place at first
+    let answers = (0..soon).filter(|now| {
         for other in others.by_ref().take(3_000) {
             let payload = u64::to_ne_bytes(other);
             assert!(gate.judge(CLIENT, &payload, *now).is_ok());
         }
         gate.judge(CLIENT, b"circles", *now).is_ok()
     });
-    let answers = answers.count();
-    assert_eq!(answers, 99, "300,000 others came in between");
+    let answers = u64::try_from(answers.count()).unwrap();
+    assert_eq!(answers, soon - 1, "360,000 others came in between");
 }
 
 /// Sets two servers on each other with so many datagrams, and counts how many of them still circle
