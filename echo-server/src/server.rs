@@ -9,6 +9,7 @@
 //! early ends the server, as half a server must not pass for a whole one.
 
 mod error;
+mod sockets;
 mod team;
 
 use std::io;
@@ -25,10 +26,11 @@ use crate::admin::{self, health::Health};
 use crate::config::{Config, Endpoint};
 use crate::drain;
 use crate::faults::Faults;
-use crate::listener::{self, BoundListener, ListeningSocket};
+use crate::listener::{self, BoundListener};
 use crate::tasks::Tasks;
 use crate::worker::{Shared, Worker, WorkerHandle};
 pub use error::{BindError, ServeError};
+use sockets::Sockets;
 use team::{Job, Team};
 
 /// How long after the deadline a worker may take to end. One that needs longer is stuck.
@@ -69,34 +71,14 @@ impl Server {
     /// # Errors
     /// [`BindError`], naming the flag; retrying helps when the port becomes free.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        let threads = config.threads.get();
-        let mut sockets: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
-        let mut tasks = Vec::new();
-        let makes_tasks = |listen| config.makes_tasks(listen);
         let mut config = config.clone();
-        let mut listeners = Vec::with_capacity(config.listeners.len());
-        for (place, listen) in config.listeners.iter_mut().enumerate() {
-            let is_task = makes_tasks(*listen);
-            let count = if is_task { 1 } else { threads };
-            let refused = |source| BindError::Listen {
-                what: listen.to_string(),
-                source,
-            };
-            let (opened, address) =
-                listener::open_for(listen.protocol, listen.endpoint, count).map_err(refused)?;
-            listen.endpoint.port = address.port();
-            listeners.push(BoundListener {
-                protocol: listen.protocol,
-                address,
-            });
-            for (worker, socket) in sockets.iter_mut().zip(opened) {
-                match socket {
-                    ListeningSocket::Stream(socket) if is_task => tasks.push((place, socket)),
-                    socket @ (ListeningSocket::Stream(_) | ListeningSocket::Datagrams(_)) => {
-                        worker.push((place, socket));
-                    }
-                }
-            }
+        let Sockets {
+            listeners,
+            workers,
+            tasks,
+        } = Sockets::open(&config)?;
+        for (listen, bound) in config.listeners.iter_mut().zip(&listeners) {
+            listen.endpoint.port = bound.address.port(); // 0 has become the real one
         }
         let admin = bind_admin(config.admin).map_err(|source| BindError::Admin {
             endpoint: config.admin,
@@ -104,7 +86,7 @@ impl Server {
         })?;
         let shared = Arc::new(Shared::new(&config));
         let new_worker = |sockets| Worker::new(sockets, Arc::clone(&shared));
-        let workers = sockets
+        let workers = workers
             .into_iter()
             .map(new_worker)
             .collect::<Result<_, _>>()?;

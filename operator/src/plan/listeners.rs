@@ -37,48 +37,15 @@ pub(super) fn listeners(
             "from 1 to 16 listeners are possible",
         ));
     }
-    let (mut names, mut ports, mut service_ports) = (
-        BTreeSet::new(),
-        BTreeSet::from(["TCP", "UDP"].map(|transport| (ADMIN_PORT, transport))),
-        BTreeSet::new(),
-    );
+    let mut taken = Taken {
+        names: BTreeSet::from(["admin"]),
+        ports: BTreeSet::from(["TCP", "UDP"].map(|transport| (ADMIN_PORT, transport))),
+        service_ports: BTreeSet::new(),
+    };
+    let listeners = listeners.iter().enumerate();
     listeners
-        .iter()
-        .enumerate()
         .map(|(index, listener)| {
-            let field = |name| format!("spec.listeners[{index}].{name}");
-            let transport = listener.protocol.transport();
-            let service_port = listener.service_port.unwrap_or(listener.port);
-            within(&field("port"), listener.port, 1024..=65535)?;
-            within(&field("servicePort"), service_port, 1..=65535)?;
-            if listener.name == "admin" || !names.insert(&listener.name) {
-                return Err(invalid(
-                    &field("name"),
-                    &listener.name,
-                    "the name is taken; choose another one",
-                ));
-            }
-            if !ports.insert((listener.port, transport)) {
-                return Err(invalid(
-                    &field("port"),
-                    listener.port,
-                    "the port is taken; choose another one",
-                ));
-            }
-            if !service_ports.insert((service_port, transport)) {
-                return Err(invalid(
-                    &field("servicePort"),
-                    service_port,
-                    "the port is taken; choose another one",
-                ));
-            }
-            if transport == "UDP" && listener.proxy != ProxyMode::Off {
-                return Err(invalid(
-                    &field("proxy"),
-                    format!("{:?}", listener.proxy),
-                    "protocol Udp has no connections; remove it, or choose another protocol",
-                ));
-            }
+            let service_port = taken.take(index, listener)?;
             Ok(PlannedListener {
                 name: listener.name.clone(),
                 protocol: listener.protocol,
@@ -89,4 +56,45 @@ pub(super) fn listeners(
             })
         })
         .collect()
+}
+
+/// What no further listener may have.
+struct Taken<'a> {
+    /// Names of ports.
+    names: BTreeSet<&'a str>,
+    /// Ports of the pods, with their transport.
+    ports: BTreeSet<(i32, &'static str)>,
+    /// Ports of the Service, as above.
+    service_ports: BTreeSet<(i32, &'static str)>,
+}
+
+impl<'a> Taken<'a> {
+    /// Checks a listener and takes its name and ports; tells that of the Service.
+    fn take(&mut self, index: usize, listener: &'a Listener) -> Result<i32, InvalidSpec> {
+        let field = |name| format!("spec.listeners[{index}].{name}");
+        let port_is_taken =
+            |name, port| invalid(&field(name), port, "the port is taken; choose another one");
+        let (port, transport) = (listener.port, listener.protocol.transport());
+        let service_port = listener.service_port.unwrap_or(port);
+        within(&field("port"), port, 1024..=65535)?;
+        within(&field("servicePort"), service_port, 1..=65535)?;
+        if !self.names.insert(&listener.name) {
+            let remedy = "the name is taken; choose another one";
+            return Err(invalid(&field("name"), &listener.name, remedy));
+        }
+        if !self.ports.insert((port, transport)) {
+            return Err(port_is_taken("port", port));
+        }
+        if !self.service_ports.insert((service_port, transport)) {
+            return Err(port_is_taken("servicePort", service_port));
+        }
+        if transport == "UDP" && listener.proxy != ProxyMode::Off {
+            return Err(invalid(
+                &field("proxy"),
+                format!("{:?}", listener.proxy),
+                "protocol Udp has no connections; remove it, or choose another protocol",
+            ));
+        }
+        Ok(service_port)
+    }
 }

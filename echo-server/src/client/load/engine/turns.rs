@@ -3,6 +3,7 @@
 use super::{Load, nanoseconds};
 use crate::client::load::connection::Broken;
 use crate::client::load::pace::Pacing;
+use crate::client::load::report::Report;
 
 impl Load {
     /// Receives on one connection what is there, and sends what may be sent.
@@ -90,30 +91,9 @@ impl Load {
             return;
         };
         let in_vain = connection.sent_in_vain(&self.script);
-        let mut is_trouble = true;
-        let trouble = match broken {
-            Broken::Closed => {
-                let lost = connection.lost(&self.script);
-                self.report.closed += 1;
-                self.report.closed_early += u64::from(in_vain > 0);
-                self.report.lost += lost;
-                is_trouble = lost > 0;
-                format!("closed the connection with {in_vain} lines unanswered")
-            }
-            Broken::Torn(part) => {
-                self.report.failed += 1;
-                self.report.lost += connection.lost(&self.script);
-                format!("closed the connection after {part} bytes of an answer")
-            }
-            Broken::Failed(error) => {
-                self.report.failed += 1;
-                format!("failed: {error}")
-            }
-            Broken::Corrupt { expected, found } => {
-                self.report.corrupt += 1;
-                format!("sent {found} instead of {expected}")
-            }
-        };
+        let lost = connection.lost(&self.script);
+        let mut is_trouble = lost > 0 || !matches!(broken, Broken::Closed);
+        let trouble = count(broken, in_vain, lost, &mut self.report);
         let address = connection.address;
         let was_of_use = connection.answered > 0;
         if was_of_use
@@ -132,6 +112,31 @@ impl Load {
         if is_trouble {
             let trouble = || format!("{address} {trouble}");
             self.report.first_trouble.get_or_insert_with(trouble);
+        }
+    }
+}
+
+/// Counts the end of a connection with lines that were sent in vain, some of them lost; words it.
+fn count(broken: Broken, in_vain: u64, lost: u64, report: &mut Report) -> String {
+    match broken {
+        Broken::Closed => {
+            report.closed += 1;
+            report.closed_early += u64::from(in_vain > 0);
+            report.lost += lost;
+            format!("closed the connection with {in_vain} lines unanswered")
+        }
+        Broken::Torn(part) => {
+            report.failed += 1;
+            report.lost += lost;
+            format!("closed the connection after {part} bytes of an answer")
+        }
+        Broken::Failed(error) => {
+            report.failed += 1;
+            format!("failed: {error}")
+        }
+        Broken::Corrupt { expected, found } => {
+            report.corrupt += 1;
+            format!("sent {found} instead of {expected}")
         }
     }
 }
