@@ -56,62 +56,54 @@ impl Goal {
 /// Lists all goals with what was measured.
 pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
     let mut goals = ratios(figures);
-    let ours = figures.idle.iter().find(|idle| idle.peer == Peer::Echo);
+    goals.extend(of_itself(figures));
+    goals
+}
+
+/// Measures the goals that the server has by itself.
+fn of_itself(figures: &Figures) -> [Goal; 7] {
+    let idle = figures.idle.iter().find(|idle| idle.peer == Peer::Echo);
     let stuck = figures.stuck.iter().find(|(peer, _)| *peer == Peer::Echo);
+    let stuck = stuck.map(|(_, stuck)| stuck);
     let start = figures.starts.iter().find(|(peer, _)| *peer == Peer::Echo);
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
-    let goal = |what, bound, measured, form| Goal {
-        what,
-        bound,
-        measured,
-        of_c: None,
-        form,
-    };
-    goals.extend([
-        goal(
-            "own memory of an idle connection",
-            AtMost(48.0),
-            ours.map(|idle| idle.per_connection),
-            (0, " B"),
-        ),
-        goal(
+    let own = idle.map(|idle| idle.per_connection);
+    let resident = idle.map(|idle| megabytes(idle.resident));
+    let wake_ups = idle.map(|idle| idle.wake_ups);
+    let kept = stuck.map(|stuck| stuck.per_connection / 1024.0);
+    let beside = "p99 of 64 others beside 1,000 stuck readers, against without them";
+    let image = figures.image_bytes.map(megabytes);
+    [
+        ("own memory of an idle connection", 48.0, own, (0, " B")),
+        (
             "resident memory with 10,000 idle connections",
-            AtMost(3.5),
-            ours.map(|idle| megabytes(idle.resident)),
+            3.5,
+            resident,
             (2, " MB"),
         ),
-        goal(
+        (
             "wake-ups in a second with 10,000 idle connections",
-            AtMost(0.0),
-            ours.map(|idle| idle.wake_ups),
+            0.0,
+            wake_ups,
             (1, ""),
         ),
-        goal(
-            "own memory of a stuck reader",
-            AtMost(64.0),
-            stuck.map(|(_, stuck)| stuck.per_connection / 1024.0),
-            (1, " KiB"),
-        ),
-        goal(
-            "p99 of 64 others beside 1,000 stuck readers, against without them",
-            AtMost(1.1),
-            stuck.map(|(_, stuck)| stuck.ratio),
-            (2, ""),
-        ),
-        goal(
+        ("own memory of a stuck reader", 64.0, kept, (1, " KiB")),
+        (beside, 1.1, stuck.map(|stuck| stuck.ratio), (2, "")),
+        (
             "start to listening",
-            AtMost(3.0),
+            3.0,
             start.map(|(_, start)| *start),
             (2, " ms"),
         ),
-        goal(
-            "image, compressed",
-            AtMost(1.0),
-            figures.image_bytes.map(megabytes),
-            (3, " MB"),
-        ),
-    ]);
-    goals
+        ("image, compressed", 1.0, image, (3, " MB")),
+    ]
+    .map(|(what, most, measured, form)| Goal {
+        what,
+        bound: AtMost(most),
+        measured,
+        of_c: None,
+        form,
+    })
 }
 
 /// The goals that are ratios to another server: what, under which load, against whom, of what, the
