@@ -179,6 +179,53 @@ fn http2_is_spoken_with_clients_that_begin_with_it() {
 }
 
 #[test]
+fn to_head_only_the_head_of_the_answer_to_get_comes() {
+    let (_server, address) = start(&[]);
+    let ask = |method: &str, target: &str| {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = String::from_utf8(exchange(&connect(address), head.as_bytes())).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.len())
+    };
+    let length = |head: &str| {
+        let (_, after) = head.split_once("content-length: ")?;
+        after.lines().next()?.parse().ok()
+    };
+    for target in ["/", "/?status=500", "/?status=1"] {
+        let (head, bytes) = ask("HEAD", target);
+        assert_eq!(bytes, 0, "{target}");
+        let of_get = ask("GET", target).1;
+        let told: usize = length(&head).unwrap();
+        assert!(told.abs_diff(of_get) <= 2, "{told}, {of_get}: {head}"); // as its method is, and its port may be
+    }
+    assert_eq!(length(&ask("HEAD", "/?status=204").0), None::<usize>);
+    block_on(async {
+        let (mut sender, connection) = http2(address).await;
+        tokio::spawn(connection);
+        for (target, body) in [("", ""), ("?status=1", ""), ("raw", "body"), ("raw", "")] {
+            let question = Request::head(format!("http://h/{target}"));
+            let question = question.body(Full::from(body)).unwrap();
+            let answer = sender.send_request(question).await.unwrap();
+            assert!(answer.headers().contains_key("content-length"), "{target}");
+            let body = answer.into_body().collect().await.unwrap();
+            assert_eq!(body.to_bytes().len(), 0);
+        }
+    });
+}
+
+#[test]
+fn every_answer_is_counted_with_its_latency() {
+    let (server, address) = start(&[]);
+    for target in ["/?status=1", "/?delay=99", "/?status=204", "/?delay=0.01"] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        ask(address, &head);
+    }
+    ask(address, "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_until("all are counted", || requests(&server) == 5);
+    assert_eq!(number(&server, "echo_line_latency_seconds_count"), 5);
+}
+
+#[test]
 fn a_client_of_ipv4_is_told_as_such_whatever_way_it_comes() {
     let flags = ["--listen=http:0", "--listen=http:0/proxy=optional"];
     let server = Program::start_flags(&flags);
