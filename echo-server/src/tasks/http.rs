@@ -27,8 +27,9 @@ use body::Answer;
 /// connection buffers at most is this in each direction.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// [`HEAD_BYTES`], for HTTP/2.
-const HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// [`HEAD_BYTES`], for HTTP/2, where each header counts 32 bytes more (RFC 9113, section 6.5.2). Half
+/// as much, as [`STREAMS`] heads can be held at once, and a header of 3 bytes takes about 180 then.
+const HEADER_LIST_BYTES: u32 = 8 * 1024;
 
 /// Requests at once on one HTTP/2 connection, each of which may hold a body.
 const STREAMS: u32 = 4;

@@ -214,6 +214,21 @@ fn to_head_only_the_head_of_the_answer_to_get_comes() {
 }
 
 #[test]
+fn in_http2_a_head_of_more_than_8_kib_is_refused() {
+    let (_server, address) = start(&[]);
+    block_on(async {
+        let (mut sender, connection) = http2(address).await;
+        tokio::spawn(connection);
+        for (kib, status) in [(7, 200), (9, 431), (7, 200)] {
+            let question = Request::get("http://h/").header("x", "x".repeat(kib * 1024));
+            let question = question.body(Full::default()).unwrap();
+            let answer = sender.send_request(question).await.unwrap();
+            assert_eq!(answer.status(), status, "{kib} KiB");
+        }
+    });
+}
+
+#[test]
 fn every_answer_is_counted_with_its_latency() {
     let (server, address) = start(&[]);
     for target in ["/?status=1", "/?delay=99", "/?status=204", "/?delay=0.01"] {
