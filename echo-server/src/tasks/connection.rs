@@ -35,7 +35,8 @@ pub(super) async fn serve(
     let Some(mut guest) = Guest::enter(&context, client, listener) else {
         return;
     };
-    let activity = Arc::new(Activity::new(&context.shared.limits));
+    let is_http = listen.protocol == Protocol::Http;
+    let activity = Arc::new(Activity::new(&context.shared.limits, is_http));
     let end = tokio::select! {
         end = converse(stream, listen, &mut guest, &activity) => end,
         end = activity.overdue() => end,

@@ -116,6 +116,47 @@ fn who_takes_nothing_of_an_answer_is_reset_whatever_else_it_sends() {
 }
 
 #[test]
+fn who_takes_nothing_of_an_answer_is_reset_whatever_other_answers_it_takes_or_gives_up() {
+    let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
+    for (count, path) in (1..).zip([&b"/"[..], b"/raw"]) {
+        let mut stream = begin(server.listener("http"), 0);
+        stream
+            .write_all(&[frame(1, 4, 1, &post(path)), frame(0, 0, 1, b"body")].concat())
+            .unwrap();
+        if path == b"/" {
+            stream.write_all(&frame(0, 1, 1, b"")).unwrap();
+        }
+        let mut id = 1;
+        let asks_and_takes = || {
+            id += 2;
+            let last = if id % 4 == 1 {
+                frame(8, 0, id, &(1_u32 << 16).to_be_bytes()) // all of it may come
+            } else {
+                frame(3, 0, id, &[0, 0, 0, 8]) // it is not wanted any more
+            };
+            [frame(1, 5, id, POST), last].concat()
+        };
+        assert!(is_ended_while(stream, asks_and_takes), "{path:?}");
+        wait_until("it is counted", || {
+            closed(server.admin, "http", "write_timeout") == count
+        });
+    }
+}
+
+#[test]
+fn who_takes_each_answer_piece_by_piece_is_not_reset() {
+    let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
+    let mut stream = take_nothing(server.listener("http"), 1, 8);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        stream.write_all(&frame(8, 0, 1, &[0, 0, 0, 1])).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
+    stream.write_all(&frame(6, 0, 0, b"the last")).unwrap();
+    read_until(&stream, b"the last");
+}
+
+#[test]
 fn who_only_pings_is_idle() {
     let server = Program::start_flags(&[LISTEN, "--idle-timeout-seconds=1"]);
     let stream = take_nothing(server.listener("http"), 0, 0);
@@ -123,6 +164,27 @@ fn who_only_pings_is_idle() {
     wait_until("it is counted", || {
         closed(server.admin, "http", "idle_timeout") == 1
     });
+}
+
+#[test]
+fn who_sends_no_whole_head_at_first_is_closed_and_counted_and_who_has_asked_is_not() {
+    let server = Program::start_flags(&[LISTEN, "--first-byte-timeout-seconds=1"]);
+    let address = server.listener("http");
+    let mut asked = begin(address, 1 << 16);
+    asked.write_all(&frame(1, 5, 1, POST)).unwrap();
+    let nothing = connect(address);
+    (&nothing).write_all(PREFACE).unwrap();
+    let half = begin(address, 1 << 16);
+    (&half).write_all(&frame(1, 1, 1, POST)).unwrap(); // without the end of its head
+    for mut stream in [nothing, half] {
+        drop(stream.read_to_end(&mut Vec::new()));
+    }
+    assert!(is_ended_while(begin(address, 1 << 16), ping));
+    wait_until("they are counted", || {
+        closed(server.admin, "http", "first_byte_timeout") == 3
+    });
+    asked.write_all(&frame(6, 0, 0, b"goes on.")).unwrap();
+    read_until(&asked, b"goes on.");
 }
 
 #[test]

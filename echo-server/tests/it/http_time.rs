@@ -1,3 +1,7 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "one client pauses between its requests"
+)]
 //! The protocol Http and time: who waits too long, and the end of the server.
 
 use std::io::{Read, Write};
@@ -28,6 +32,25 @@ fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
     }
     wait_until("they are counted", || {
         closed(server.admin, "http", "first_byte_timeout") == 3
+    });
+}
+
+#[test]
+fn who_has_asked_is_only_idle_after_that() {
+    let (server, address) = start(&["--first-byte-timeout-seconds=1"]);
+    let mut asked = connect(address);
+    let get = b"GET /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n";
+    asked.write_all(get).unwrap();
+    expect(&asked, b"HTTP/1.1 204 ");
+    let mut half = connect(address);
+    half.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    read_to_end(&half); // which takes as long as nobody may wait at first
+    asked.write_all(get).unwrap();
+    asked.shutdown(Shutdown::Write).unwrap();
+    let answers = String::from_utf8(read_to_end(&asked)).unwrap();
+    assert!(answers.contains("HTTP/1.1 204 "), "{answers}");
+    wait_until("one is counted", || {
+        closed(server.admin, "http", "first_byte_timeout") == 1
     });
 }
 
@@ -116,5 +139,46 @@ fn a_drain_answers_requests_that_have_come_and_closes_idle_connections() {
     let answer = String::from_utf8(read_to_end(&waiting)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
     drop((idle, waiting));
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+#[test]
+fn a_drain_answers_all_requests_that_came_at_once() {
+    const REQUESTS: usize = 6;
+    let server = Running::start_with(&["http:127.0.0.1:0"], Duration::from_secs(6));
+    let mut stream = server.connect();
+    let get = "GET /?delay=0.7&status=204 HTTP/1.1\r\nHost: h\r\n\r\n";
+    stream.write_all(get.repeat(REQUESTS).as_bytes()).unwrap();
+    server.signal(); // listeners close after 3 s
+    let answers = String::from_utf8(read_to_end(&stream)).unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 204 ").count(), REQUESTS);
+    drop(stream);
+    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
+}
+
+#[test]
+fn a_drain_tells_a_client_that_goes_on_which_answer_is_its_last() {
+    let server = Running::start_with(&["http:127.0.0.1:0"], Duration::from_secs(2));
+    let mut stream = server.connect();
+    server.signal();
+    loop {
+        let get = b"GET /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n";
+        stream.write_all(get).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        if String::from_utf8(answer)
+            .unwrap()
+            .contains("connection: close")
+        {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50)); // so that most of the time it is between two requests
+    }
+    assert_eq!(read_to_end(&stream), b"");
+    drop(stream);
     assert_eq!(server.ended(), Ended::Drained { cut: 0 });
 }

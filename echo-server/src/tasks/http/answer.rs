@@ -7,13 +7,15 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::super::activity::Activity;
+use super::super::activity::exchange::Exchange;
 use super::super::guest::{Counted, Guest};
 use super::body::{Answer, Content};
 use super::question::Question;
@@ -59,18 +61,22 @@ impl Answerer {
     /// Answers a request, and counts it like a line; the delay that it asks for is not counted as
     /// its latency.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
-        self.activity.note_step();
+        let exchange = Exchange::begin(&self.activity);
         let begin = Instant::now();
         let is_head = request.method() == Method::HEAD;
         let (answer, delay) = self.obey(request).await;
-        let answer = guarded(answer, is_head);
+        let mut answer = guarded(answer, is_head);
+        if self.activity.is_last_call() {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
         if let Some(counters) = self.counted.get() {
             let took = begin.elapsed().saturating_sub(delay);
             counters.latency.observe(1, took);
         }
         let length = answer.body().size_hint().exact().unwrap_or_default();
         self.counted.note_lines(self.client, 1, length);
-        Answer::watched(answer, &self.activity)
+        Answer::watched(answer, exchange)
     }
 
     /// Does what a request asks for, and tells for how long it asked to wait.
