@@ -31,6 +31,8 @@ mod http2;
 #[cfg(test)]
 mod http_harm;
 #[cfg(test)]
+mod http_random;
+#[cfg(test)]
 mod http_time;
 #[cfg(test)]
 mod limits;
