@@ -6,7 +6,7 @@
 
 pub(crate) mod clients;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -88,6 +88,11 @@ impl Admission {
                 .leave(key);
         }
     }
+}
+
+/// Names a client of IPv4 as such, which a socket of both families names in IPv6 form.
+pub(crate) fn canonical(client: SocketAddr) -> SocketAddr {
+    SocketAddr::new(client.ip().to_canonical(), client.port())
 }
 
 impl Default for Admission {

@@ -51,7 +51,7 @@ pub(crate) struct Counters {
     pub(crate) stuck: Counter,
     /// Connections ended by a line longer than allowed.
     pub(crate) too_long: Counter,
-    /// Lines answered, or datagrams.
+    /// Lines, requests or datagrams answered.
     pub(crate) lines: Counter,
     /// Bytes read from clients.
     pub(crate) received_bytes: Counter,

@@ -19,9 +19,10 @@ use std::time::Duration;
 /// going.
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(3);
 
-/// How long to wait, after the listeners have closed, for the first words of clients that have just
-/// connected: a few times the round trips to most of the world.
-pub(crate) const FIRST_WORDS: Duration = Duration::from_millis(250);
+/// How long to wait, after the listeners have closed, for what may be on its way: the first words of
+/// clients that have just connected, and one more request of HTTP/1.1. A few round trips to most of
+/// the world.
+pub(crate) const SILENCE: Duration = Duration::from_millis(250);
 
 /// Tells how long to go on as before, given the whole drain.
 pub(crate) fn announcement(whole: Duration) -> Duration {

@@ -27,7 +27,8 @@ pub struct Limits {
     pub max_connections: usize,
     /// Connections open at once of one client; none: as many as of all.
     pub max_connections_per_client: Option<usize>,
-    /// How long a connection may send nothing at first; none: as long as it may be idle.
+    /// How long a connection may send nothing at first, or over HTTP no whole head of a request;
+    /// none: as long as it may be idle.
     pub first_byte_timeout: Option<Duration>,
     /// How long a connection may receive nothing while nothing is owed to it; none: forever.
     pub idle_timeout: Option<Duration>,

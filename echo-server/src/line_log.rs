@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 
 use tracing::info;
 
+use crate::admission::canonical;
 use crate::config::Listen;
 
 /// Counts one thread's lines up to the next that is logged.
@@ -42,7 +43,7 @@ impl LineLog {
 
     /// Logs lines that were answered at once.
     pub(crate) fn write(listen: Listen, client: SocketAddr, lines: u64, sent: u64) {
-        let client = SocketAddr::new(client.ip().to_canonical(), client.port());
+        let client = canonical(client);
         info!(
             protocol = listen.protocol.name(),
             port = listen.endpoint.port,

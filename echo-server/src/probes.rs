@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::admission::canonical;
+
 /// The addresses from which probes come right now. Empty nearly always, and then free to ask.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
@@ -38,10 +40,7 @@ impl Probes {
     /// Tells whether a client's address is a probe's. A dual-stack listener reports IPv4 clients in
     /// IPv6 form.
     pub(crate) fn contains(&self, client: SocketAddr) -> bool {
-        self.count.load(Ordering::Acquire) > 0 && {
-            let client = SocketAddr::new(client.ip().to_canonical(), client.port());
-            self.lock().contains(&client)
-        }
+        self.count.load(Ordering::Acquire) > 0 && self.lock().contains(&canonical(client))
     }
 
     /// Locks the addresses. A panic elsewhere leaves them whole, so poison means nothing here.

@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::counters::{Counters, nanos};
-use crate::drain::FIRST_WORDS;
+use crate::drain::SILENCE;
 use crate::faults::Fate;
 use crate::line_log::LineLog;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
@@ -112,7 +112,7 @@ impl Context {
     /// Waits until a drain lets a connection wait for nothing more: not when it begins, as requests
     /// may have come that were not seen yet, above all on a connection that has just begun.
     async fn drain_due(&self, begin: Instant) {
-        sleep_until(self.drain_begun().await.max(begin) + FIRST_WORDS).await;
+        sleep_until(self.drain_begun().await.max(begin) + SILENCE).await;
     }
 }
 

@@ -26,7 +26,7 @@ use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
 use crate::counters::{Counters, Load};
-use crate::drain::FIRST_WORDS;
+use crate::drain::SILENCE;
 use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use connections::Connections;
@@ -199,7 +199,7 @@ impl Worker {
                 Command::Drain { deadline } => {
                     self.acceptor.accept_rest_and_close(&mut self.connections);
                     self.datagrams.answer_rest_and_close();
-                    self.connections.drain(deadline.min(now + FIRST_WORDS));
+                    self.connections.drain(deadline.min(now + SILENCE));
                     self.deadline = Some(deadline);
                 }
             }

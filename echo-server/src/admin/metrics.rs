@@ -28,9 +28,11 @@ const TOTALS: [(&str, &str, Pick); 4] = [
     ("echo_connections_accepted", "Connections accepted", |set| {
         &set.accepted
     }),
-    ("echo_lines", "Lines answered, or datagrams", |set| {
-        &set.lines
-    }),
+    (
+        "echo_lines",
+        "Lines, requests or datagrams answered",
+        |set| &set.lines,
+    ),
     (
         "echo_received_bytes",
         "Bytes received from clients",

@@ -45,7 +45,8 @@ pub(super) struct LimitArgs {
     idle_timeout_seconds: u32,
 
     /// Seconds, 0 to 3600, after which (or up to an eighth later) a connection is closed that has sent
-    /// nothing yet, a header of the PROXY protocol aside; 0: as --idle-timeout-seconds
+    /// nothing yet, a header of the PROXY protocol aside, or over HTTP no whole head of a request;
+    /// 0: as --idle-timeout-seconds
     #[arg(long, value_name = "SECONDS", env = "ECHO_FIRST_BYTE_TIMEOUT_SECONDS")]
     #[arg(default_value = "0", value_parser = whole_number(0, 3_600))]
     first_byte_timeout_seconds: u32,

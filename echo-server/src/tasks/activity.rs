@@ -1,20 +1,27 @@
 //! How long a connection has been silent or stuck, and when that is too long.
 
+pub(super) mod exchange;
+mod timeouts;
+
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::End;
 use crate::limits::Limits;
+use exchange::Exchanges;
 
 /// What a connection's stream, its requests and its watch share.
 #[derive(Debug)]
 pub(super) struct Activity {
     /// The limits.
     limits: Limits,
+    /// What comes are requests.
+    is_http: bool,
     /// When it began.
     begin: Instant,
     /// When a byte last moved, in milliseconds since then.
@@ -23,14 +30,18 @@ pub(super) struct Activity {
     stepped_at: AtomicU64,
     /// Only such steps end a silence, as bytes may be but PINGs of HTTP/2.
     counts_steps: AtomicBool,
-    /// A byte has come.
+    /// A byte has come, or the head of a request.
     has_begun: AtomicBool,
+    /// All that has come was read, and more is waited for.
+    wants_more: AtomicBool,
+    /// The next request is to be the last.
+    is_last_call: AtomicBool,
     /// The client takes nothing of what there is for it.
     is_stuck: AtomicBool,
     /// A fault keeps an answer back.
     is_gated: AtomicBool,
-    /// Bodies of answers, and pieces of them, that were not sent yet.
-    owed: AtomicU64,
+    /// Requests whose answers were not sent yet, and some that are over.
+    exchanges: Exchanges,
     /// Requests that are held back as they asked for, and so are nobody's silence.
     held: AtomicU64,
     /// Tells the watch that something else is to be waited for.
@@ -41,17 +52,20 @@ pub(super) struct Activity {
 
 impl Activity {
     /// Begins now, with a client that has said nothing.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, is_http: bool) -> Self {
         Self {
             limits: limits.clone(),
+            is_http,
             begin: Instant::now(),
             moved_at: AtomicU64::new(0),
             stepped_at: AtomicU64::new(0),
             counts_steps: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
+            wants_more: AtomicBool::new(false),
+            is_last_call: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             is_gated: AtomicBool::new(false),
-            owed: AtomicU64::new(0),
+            exchanges: Exchanges::default(),
             held: AtomicU64::new(0),
             changed: Notify::new(),
             is_reset: AtomicBool::new(false),
@@ -61,6 +75,18 @@ impl Activity {
     /// Notes that bytes have moved.
     pub(super) fn note_moved(&self) {
         self.moved_at.store(self.age(), Ordering::Relaxed);
+        if !self.is_http {
+            self.note_begun();
+        }
+    }
+
+    /// Notes whether more is waited for than has come.
+    pub(super) fn note_wanting(&self, wants_more: bool) {
+        self.wants_more.store(wants_more, Ordering::Relaxed);
+    }
+
+    /// Notes that a client has said something.
+    fn note_begun(&self) {
         if !self.has_begun.swap(true, Ordering::Relaxed) {
             self.changed.notify_one();
         }
@@ -91,6 +117,7 @@ impl Activity {
         if self.is_gated.swap(is_gated, Ordering::Relaxed) != is_gated {
             self.note_moved();
             self.note_step();
+            self.exchanges.note_step();
             self.changed.notify_one();
         }
     }
@@ -118,58 +145,38 @@ impl Activity {
         self.is_reset.load(Ordering::Relaxed)
     }
 
-    /// Waits until the connection has been silent or stuck for too long.
-    pub(super) async fn overdue(&self) -> End {
-        loop {
-            let (since, patience, end) = self.patience();
-            let Some(patience) = patience else {
-                self.changed.notified().await;
-                continue;
-            };
-            let due = self.begin + Duration::from_millis(since.load(Ordering::Relaxed)) + patience;
-            if Instant::now() >= due {
-                if end == End::Stuck {
-                    self.reset();
-                }
-                return end;
+    /// Waits until all requests that have come are answered, and lets the next one be the last; then
+    /// waits until nothing has moved for a while.
+    pub(super) async fn last_call(&self, quiet: Duration) {
+        let poll_between = |_: &mut Context<'_>| {
+            // Changes only in whatever reads and writes, which is polled in the same task.
+            if self.wants_more.load(Ordering::Relaxed) && self.exchanges.are_over() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
             }
-            tokio::select! {
-                () = sleep_until(due) => {}
-                () = self.changed.notified() => {}
-            }
+        };
+        poll_fn(poll_between).await;
+        self.is_last_call.store(true, Ordering::Relaxed);
+        let due = || self.at(self.moved_at.load(Ordering::Relaxed)) + quiet;
+        while Instant::now() < due() {
+            sleep_until(due()).await;
         }
     }
 
-    /// Tells since when how long nothing may happen as things stand, and what that would be the end
-    /// of. What is owed comes before what is held, as a request can ask to be held while it takes
-    /// nothing of another's answer.
-    fn patience(&self) -> (&AtomicU64, Option<Duration>, End) {
-        let Limits {
-            first_byte_timeout,
-            idle_timeout,
-            write_timeout,
-            ..
-        } = self.limits;
-        if self.is_gated.load(Ordering::Relaxed) {
-            (&self.moved_at, None, End::Idle)
-        } else if self.is_stuck.load(Ordering::Relaxed) {
-            (&self.moved_at, write_timeout, End::Stuck)
-        } else if self.owed.load(Ordering::Relaxed) > 0 && write_timeout.is_some() {
-            (&self.stepped_at, write_timeout, End::Stuck)
-        } else if self.held.load(Ordering::Relaxed) > 0 {
-            (&self.moved_at, None, End::Idle)
-        } else if !self.has_begun.load(Ordering::Relaxed) && first_byte_timeout.is_some() {
-            (&self.moved_at, first_byte_timeout, End::Silent)
-        } else if self.counts_steps.load(Ordering::Relaxed) {
-            (&self.stepped_at, idle_timeout, End::Idle)
-        } else {
-            (&self.moved_at, idle_timeout, End::Idle)
-        }
+    /// Tells whether a request is to be the last.
+    pub(super) fn is_last_call(&self) -> bool {
+        self.is_last_call.load(Ordering::Relaxed)
     }
 
     /// Tells how long ago it began, in milliseconds.
     fn age(&self) -> u64 {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Tells when it was so many milliseconds old.
+    fn at(&self, age: u64) -> Instant {
+        self.begin + Duration::from_millis(age)
     }
 }
 
@@ -184,34 +191,5 @@ impl Drop for Held {
         activity.note_moved();
         activity.note_step();
         activity.changed.notify_one();
-    }
-}
-
-/// A body of an answer, or a piece of one, until it is sent or given up.
-#[derive(Debug)]
-pub(super) struct Owed(Arc<Activity>);
-
-impl Owed {
-    /// Begins now.
-    pub(super) fn new(activity: &Arc<Activity>) -> Self {
-        activity.note_step();
-        if activity.owed.fetch_add(1, Ordering::Relaxed) == 0 {
-            activity.changed.notify_one();
-        }
-        Self(Arc::clone(activity))
-    }
-
-    /// Notes that some of it was sent.
-    pub(super) fn note_step(&self) {
-        self.0.note_step();
-    }
-}
-
-impl Drop for Owed {
-    fn drop(&mut self) {
-        self.0.note_step();
-        if self.0.owed.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.changed.notify_one();
-        }
     }
 }

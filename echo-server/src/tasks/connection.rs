@@ -23,7 +23,8 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection that was let in, until it ends or the limits end it.
 pub(super) async fn serve(stream: TcpStream, listen: Listen, mut guest: Guest) {
-    let activity = Arc::new(Activity::new(&guest.context().shared.limits));
+    let is_http = listen.protocol == Protocol::Http;
+    let activity = Arc::new(Activity::new(&guest.context().shared.limits, is_http));
     let end = tokio::select! {
         end = converse(stream, listen, &mut guest, &activity) => end,
         end = activity.overdue() => end,

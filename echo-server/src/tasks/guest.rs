@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Context;
-use crate::admission::Admitted;
+use crate::admission::{Admitted, canonical};
 use crate::counters::{Counter, Counters};
 use crate::proxy_header::Proxy;
 
@@ -73,7 +73,7 @@ impl Guest {
             context: Arc::clone(context),
             admitted,
             counted_as,
-            client,
+            client: canonical(client),
             end: End::Over,
         })
     }
@@ -103,7 +103,7 @@ impl Guest {
     /// # Errors
     /// [`End::ClientLimit`], if that client has too many connections.
     pub(super) fn note_client(&mut self, named: Option<SocketAddr>) -> Result<(), End> {
-        self.client = named.unwrap_or(self.client);
+        self.client = named.map_or(self.client, canonical);
         let ip: IpAddr = self.client.ip();
         let entered = self.context.shared.admission.enter_client(ip);
         self.admitted = entered.map_err(|_| End::ClientLimit)?;

@@ -5,7 +5,7 @@ mod body;
 mod question;
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::activity::Activity;
 use super::connection::linger;
 use super::faulty::Faulty;
 use super::guest::{End, Guest};
+use crate::drain::SILENCE;
 use answer::Answerer;
 use body::Answer;
 
@@ -27,8 +28,9 @@ use body::Answer;
 /// connection buffers at most is this in each direction.
 const HEAD_BYTES: usize = 16 * 1024;
 
-/// [`HEAD_BYTES`], for HTTP/2.
-const HEADER_LIST_BYTES: u32 = 16 * 1024;
+/// [`HEAD_BYTES`], for HTTP/2, where each header counts 32 bytes more (RFC 9113, section 6.5.2). Half
+/// as much, as [`STREAMS`] heads can be held at once, and a header of 3 bytes takes about 180 then.
+const HEADER_LIST_BYTES: u32 = 8 * 1024;
 
 /// Requests at once on one HTTP/2 connection, each of which may hold a body.
 const STREAMS: u32 = 4;
@@ -53,42 +55,45 @@ pub(super) async fn serve(
         async move { Ok::<Response<Answer>, Infallible>(answerer.answer(request).await) }
     });
     let context = guest.context();
-    let limits = &context.shared.limits;
-    let head_timeout = limits.first_byte_timeout.or(limits.idle_timeout);
+    let due = context.drain_due(begin);
     let io = TokioIo::new(&mut stream);
     let served = if is_http2 {
         activity.count_steps();
         let connection = http2().serve_connection(io, service);
-        let mut served = pin!(connection);
-        tokio::select! {
-            biased;
-            served = served.as_mut() => served,
-            () = context.drain_due(begin) => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-        }
+        until(due, connection, http2::Connection::graceful_shutdown).await
     } else {
-        let connection = http1(head_timeout).serve_connection(io, service);
-        let mut served = pin!(connection);
-        tokio::select! {
-            biased;
-            served = served.as_mut() => served,
-            () = context.drain_due(begin) => {
-                served.as_mut().graceful_shutdown();
-                served.await
-            }
-        }
+        let ended = async {
+            due.await;
+            activity.last_call(SILENCE).await;
+        };
+        let connection = http1(context.shared.limits.idle_timeout).serve_connection(io, service);
+        until(ended, connection, http1::Connection::graceful_shutdown).await
     };
     if !activity.is_reset() {
         let _silent = activity.held();
         linger(&mut stream).await;
     }
     match served {
-        Err(error) if error.is_timeout() && limits.first_byte_timeout.is_some() => End::Silent,
         Err(error) if error.is_timeout() => End::Idle,
         Err(_) if activity.is_reset() => End::Fault,
         Ok(()) | Err(_) => End::Over,
+    }
+}
+
+/// Serves a connection until it ends; asks it to do so at some time.
+async fn until<C: Future>(
+    time: impl Future,
+    connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> C::Output {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        _ = time => {
+            shut_down(connection.as_mut());
+            connection.await
+        }
     }
 }
 

@@ -60,7 +60,9 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         if self.start.is_empty() {
-            ready!(poll_read(&self.stream, context, buffer))?;
+            let polled = poll_read(&self.stream, context, buffer);
+            self.activity.note_wanting(polled.is_pending());
+            ready!(polled)?;
         } else {
             let length = self.start.len().min(buffer.remaining());
             let rest = self.start.split_off(length);

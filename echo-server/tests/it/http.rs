@@ -1,26 +1,24 @@
 //! The protocol Http: what is answered, in both versions, at each limit and to odd shapes.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
-use echo_server::server::Ended;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Bytes;
-use hyper::client::conn::http2;
+use hyper::client::conn::http2::{self, Connection, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
 use crate::running::{
-    PATIENCE, Program, Running, closed, connect, expect, is_turned_away, read_to_end, request,
-    wait_until,
+    Program, closed, connect, exchange, expect, is_turned_away, read_to_end, request, wait_until,
 };
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
 
 /// A program with a listener for HTTP, and where that is.
-fn start(flags: &[&str]) -> (Program, SocketAddr) {
+pub(crate) fn start(flags: &[&str]) -> (Program, SocketAddr) {
     let server = Program::start_flags(&[&[LISTEN], flags].concat());
     let address = server.listener("http");
     (server, address)
@@ -34,12 +32,36 @@ fn ask(address: SocketAddr, question: &str) -> String {
     String::from_utf8(read_to_end(&stream)).unwrap()
 }
 
+/// What a test asks in HTTP/2, and what has to run for it.
+pub(crate) type Http2 = (
+    SendRequest<Full<Bytes>>,
+    Connection<TokioIo<TcpStream>, Full<Bytes>, TokioExecutor>,
+);
+
+/// Begins with HTTP/2.
+pub(crate) async fn http2(address: SocketAddr) -> Http2 {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
+    shaken.unwrap()
+}
+
+/// Runs a client.
+pub(crate) fn block_on<T>(client: impl Future<Output = T>) -> T {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().build().unwrap().block_on(client)
+}
+
+/// Reads what a program counts of its requests.
+fn number(server: &Program, metric: &str) -> u64 {
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let start = format!("{metric}{{protocol=\"http\"");
+    let line = body.lines().find(|line| line.starts_with(&start)).unwrap();
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
 /// Reads how many requests of a program were answered.
 fn requests(server: &Program) -> u64 {
-    let (_, _, body) = request(server.admin, "GET", "/metrics");
-    let mut lines = body.lines();
-    let line = lines.find(|line| line.starts_with("echo_lines_total{protocol=\"http\""));
-    line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+    number(server, "echo_lines_total")
 }
 
 #[test]
@@ -135,14 +157,8 @@ fn status_and_delay_are_obeyed_and_what_is_out_of_bounds_is_explained() {
 #[test]
 fn http2_is_spoken_with_clients_that_begin_with_it() {
     let (_server, address) = start(&[]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-        let (mut sender, connection) = shaken.unwrap();
+    block_on(async {
+        let (mut sender, connection) = http2(address).await;
         tokio::spawn(connection);
         for number in 0..3 {
             let body = Full::new(Bytes::from(format!("body {number}")));
@@ -163,6 +179,96 @@ fn http2_is_spoken_with_clients_that_begin_with_it() {
 }
 
 #[test]
+fn to_head_only_the_head_of_the_answer_to_get_comes() {
+    let (_server, address) = start(&[]);
+    let ask = |method: &str, target: &str| {
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = String::from_utf8(exchange(&connect(address), head.as_bytes())).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.len())
+    };
+    let length = |head: &str| {
+        let (_, after) = head.split_once("content-length: ")?;
+        after.lines().next()?.parse().ok()
+    };
+    for target in ["/", "/?status=500", "/?status=1"] {
+        let (head, bytes) = ask("HEAD", target);
+        assert_eq!(bytes, 0, "{target}");
+        let of_get = ask("GET", target).1;
+        let told: usize = length(&head).unwrap();
+        assert!(told.abs_diff(of_get) <= 2, "{told}, {of_get}: {head}"); // as its method is, and its port may be
+    }
+    assert_eq!(length(&ask("HEAD", "/?status=204").0), None::<usize>);
+    block_on(async {
+        let (mut sender, connection) = http2(address).await;
+        tokio::spawn(connection);
+        for (target, body) in [("", ""), ("?status=1", ""), ("raw", "body"), ("raw", "")] {
+            let question = Request::head(format!("http://h/{target}"));
+            let question = question.body(Full::from(body)).unwrap();
+            let answer = sender.send_request(question).await.unwrap();
+            assert!(answer.headers().contains_key("content-length"), "{target}");
+            let body = answer.into_body().collect().await.unwrap();
+            assert_eq!(body.to_bytes().len(), 0);
+        }
+    });
+}
+
+#[test]
+fn in_http2_a_head_of_more_than_8_kib_is_refused() {
+    let (_server, address) = start(&[]);
+    block_on(async {
+        let (mut sender, connection) = http2(address).await;
+        tokio::spawn(connection);
+        for (kib, status) in [(7, 200), (9, 431), (7, 200)] {
+            let question = Request::get("http://h/").header("x", "x".repeat(kib * 1024));
+            let question = question.body(Full::default()).unwrap();
+            let answer = sender.send_request(question).await.unwrap();
+            assert_eq!(answer.status(), status, "{kib} KiB");
+        }
+    });
+}
+
+#[test]
+fn every_answer_is_counted_with_its_latency() {
+    let (server, address) = start(&[]);
+    for target in ["/?status=1", "/?delay=99", "/?status=204", "/?delay=0.01"] {
+        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        ask(address, &head);
+    }
+    ask(address, "CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n");
+    wait_until("all are counted", || requests(&server) == 5);
+    assert_eq!(number(&server, "echo_line_latency_seconds_count"), 5);
+}
+
+#[test]
+fn a_client_of_ipv4_is_told_as_such_whatever_way_it_comes() {
+    let flags = ["--listen=http:0", "--listen=http:0/proxy=optional"];
+    let server = Program::start_flags(&flags);
+    let mut listeners = server.listeners("http");
+    let [plain, proxied] = [(); 2].map(|()| listeners.remove(0).port());
+    let client = |port: u16, header: &str| {
+        let stream = connect((Ipv4Addr::LOCALHOST, port).into());
+        let own = stream.local_addr().unwrap();
+        let question = format!("{header}GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = String::from_utf8(exchange(&stream, question.as_bytes())).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let described: Value = body.parse().unwrap();
+        (described["client"].as_str().unwrap().to_owned(), own)
+    };
+    for (port, header) in [
+        (plain, ""),
+        (proxied, ""),
+        (proxied, "PROXY UNKNOWN\r\n"),
+        (proxied, "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"), // LOCAL
+    ] {
+        let (told, own) = client(port, header);
+        assert_eq!(told, own.to_string(), "{header:?}");
+    }
+    let mapped = "PROXY TCP6 ::ffff:192.0.2.1 ::1 4000 7\r\n";
+    assert_eq!(client(proxied, mapped).0, "192.0.2.1:4000");
+}
+
+#[test]
 fn a_head_or_a_described_body_too_long_is_refused() {
     let (_server, address) = start(&[]);
     let long = "x".repeat(20 * 1024);
@@ -178,97 +284,6 @@ fn a_head_or_a_described_body_too_long_is_refused() {
     let mut stream = connect(address);
     stream.write_all((head + &body).as_bytes()).unwrap();
     expect(&stream, b"HTTP/1.1 413 ");
-}
-
-#[test]
-fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
-    let (server, address) = start(&["--first-byte-timeout-seconds=1"]);
-    let silent = connect(address);
-    let mut slow = connect(address);
-    slow.write_all(b"GET / HTTP/1.1\r\n").unwrap();
-    let half = connect(address);
-    (&half).write_all(b"PRI * HTT").unwrap();
-    for mut stream in [silent, half, slow.try_clone().unwrap()] {
-        // One that was begun may be told why.
-        drop(stream.read_to_end(&mut Vec::new()));
-    }
-    wait_until("they are counted", || {
-        closed(server.admin, "http", "first_byte_timeout") == 3
-    });
-}
-
-#[test]
-fn an_idle_connection_is_closed_but_not_while_an_answer_is_held_back() {
-    let (server, address) = start(&["--idle-timeout-seconds=1"]);
-    let mut stream = connect(address);
-    stream
-        .write_all(b"GET /?delay=1.5&status=204 HTTP/1.1\r\nHost: h\r\n\r\n")
-        .unwrap();
-    let answer = String::from_utf8(read_to_end(&stream)).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    wait_until("it is counted", || {
-        closed(server.admin, "http", "idle_timeout") == 1
-    });
-}
-
-#[test]
-fn an_idle_connection_is_closed_after_a_request_that_was_given_up() {
-    let (server, address) = start(&["--idle-timeout-seconds=1"]);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        let shaken = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
-        let (mut sender, connection) = shaken.unwrap();
-        let connection = tokio::spawn(connection);
-        let question = Request::get("http://h/?delay=30").body(Full::new(Bytes::new()));
-        let sent = sender.send_request(question.unwrap());
-        let given_up = tokio::time::timeout(Duration::from_millis(300), sent).await;
-        assert!(given_up.is_err());
-        let ended = tokio::time::timeout(PATIENCE, connection).await;
-        assert!(ended.is_ok(), "the connection goes on");
-    });
-    wait_until("it is counted", || {
-        closed(server.admin, "http", "idle_timeout") == 1
-    });
-}
-
-#[test]
-fn a_client_that_is_gone_by_a_reset_is_not_waited_for() {
-    let (server, address) = start(&[]);
-    let stream = connect(address);
-    (&stream)
-        .write_all(b"GET /?delay=30 HTTP/1.1\r\nHost: h\r\n\r\n")
-        .unwrap();
-    let is_active = || {
-        let (_, _, body) = request(server.admin, "GET", "/metrics");
-        let mut lines = body.lines();
-        let line = lines.find(|line| line.starts_with("echo_connections_active{protocol=\"http\""));
-        line.unwrap().ends_with(" 1")
-    };
-    wait_until("it is active", is_active);
-    socket2::SockRef::from(&stream)
-        .set_linger(Some(Duration::ZERO))
-        .unwrap();
-    drop(stream);
-    wait_until("it is over", || !is_active());
-}
-
-#[test]
-fn a_client_that_takes_nothing_of_a_raw_body_is_reset() {
-    let (server, address) = start(&["--write-timeout-seconds=1"]);
-    let mut stream = connect(address);
-    let head = format!(
-        "POST /raw HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n",
-        1 << 30
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    while stream.write_all(&[b'x'; 8192]).is_ok() {}
-    wait_until("it is counted", || {
-        closed(server.admin, "http", "write_timeout") == 1
-    });
 }
 
 #[test]
@@ -306,26 +321,6 @@ fn the_client_behind_a_proxy_is_told() {
         closed(server.admin, "http", "proxy_header") == 1
     });
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
-}
-
-#[test]
-fn a_drain_answers_requests_that_have_come_and_closes_idle_connections() {
-    let server = Running::start_with(&["http:127.0.0.1:0"], Duration::from_secs(4));
-    let get = |stream: &mut TcpStream, target: &str| {
-        let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n\r\n");
-        stream.write_all(head.as_bytes()).unwrap();
-    };
-    let [mut idle, mut waiting] = [(); 2].map(|()| server.connect());
-    get(&mut idle, "/?status=204");
-    expect(&idle, b"HTTP/1.1 204 ");
-    get(&mut waiting, "/?delay=2.5&status=204");
-    server.signal();
-    let rest = String::from_utf8(read_to_end(&idle)).unwrap();
-    assert!(rest.ends_with("\r\n\r\n"), "{rest}");
-    let answer = String::from_utf8(read_to_end(&waiting)).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    drop((idle, waiting));
-    assert_eq!(server.ended(), Ended::Drained { cut: 0 });
 }
 
 #[test]

@@ -19,6 +19,12 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A header block, by the static table of RFC 7541: `POST http://h/`.
 const POST: &[u8] = b"\x83\x86\x84\x41\x01h";
 
+/// The same for a path.
+fn post(path: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(path.len()).unwrap();
+    [b"\x83\x86\x41\x01h\x04", &[length][..], path].concat()
+}
+
 /// Makes a frame.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -29,29 +35,35 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Begins a conversation in which the server may send no body at all, and asks so often with a
-/// body that grows as it is described.
-fn take_nothing(address: SocketAddr, requests: u32, body: usize) -> TcpStream {
+/// Begins a conversation in which the server may send so much of each body.
+fn begin(address: SocketAddr, window: u32) -> TcpStream {
     let mut stream = connect(address);
-    let window_of_0 = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let window = frame(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat());
     let room = frame(8, 0, 0, &(1_u32 << 20).to_be_bytes());
-    let mut bytes = [PREFACE, &window_of_0, &room].concat();
-    for stream in (1..).step_by(2).take(requests.try_into().unwrap()) {
-        bytes.extend(frame(1, 4, stream, POST));
-        bytes.extend(frame(0, 1, stream, &vec![1; body]));
-    }
+    let bytes = [PREFACE, &window, &room].concat();
     stream.write_all(&bytes).unwrap();
     stream
 }
 
-/// Pings, and reads what comes, until the server has had enough. Tells whether it had.
-fn is_ended_while_it_pings(mut stream: TcpStream) -> bool {
+/// Begins a conversation in which the server may send no body at all, and asks so often with a
+/// body that grows as it is described.
+fn take_nothing(address: SocketAddr, requests: usize, body: usize) -> TcpStream {
+    let mut stream = begin(address, 0);
+    for id in (1..).step_by(2).take(requests) {
+        let question = [frame(1, 4, id, POST), frame(0, 1, id, &vec![1; body])];
+        stream.write_all(&question.concat()).unwrap();
+    }
+    stream
+}
+
+/// Sends frames, and reads what comes, until the server has had enough. Tells whether it had.
+fn is_ended_while(mut stream: TcpStream, mut next: impl FnMut() -> Vec<u8>) -> bool {
     let pause = Duration::from_millis(50);
     stream.set_read_timeout(Some(pause)).unwrap();
     let begin = Instant::now();
     let mut answer = [0; 4096];
     while begin.elapsed() < PATIENCE {
-        if stream.write_all(&frame(6, 0, 0, &[0; 8])).is_err() {
+        if stream.write_all(&next()).is_err() {
             return true;
         }
         thread::sleep(pause);
@@ -65,44 +77,139 @@ fn is_ended_while_it_pings(mut stream: TcpStream) -> bool {
     false
 }
 
+/// Pings.
+fn ping() -> Vec<u8> {
+    frame(6, 0, 0, &[0; 8])
+}
+
+/// Reads until some bytes have come.
+fn read_until(mut stream: &TcpStream, end: &[u8]) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(end) {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+}
+
+/// Measures what each of many clients costs in KiB that have asked, when all has come.
+fn cost(ask: impl Fn(SocketAddr) -> TcpStream) -> usize {
+    const CLIENTS: usize = 30;
+    let server = Program::start_flags(&[LISTEN]);
+    let before = server.peak_kib();
+    let clients = [(); CLIENTS].map(|()| ask(server.listener("http")));
+    for mut client in &clients {
+        client.write_all(&frame(6, 0, 0, b"the last")).unwrap();
+        read_until(client, b"the last");
+    }
+    (server.peak_kib() - before) / CLIENTS
+}
+
 #[test]
 fn who_takes_nothing_of_an_answer_is_reset_whatever_else_it_sends() {
     let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
     let stream = take_nothing(server.listener("http"), 1, 8);
-    assert!(is_ended_while_it_pings(stream));
+    assert!(is_ended_while(stream, ping));
     wait_until("it is counted", || {
         closed(server.admin, "http", "write_timeout") == 1
     });
 }
 
 #[test]
+fn who_takes_nothing_of_an_answer_is_reset_whatever_other_answers_it_takes_or_gives_up() {
+    let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
+    for (count, path) in (1..).zip([&b"/"[..], b"/raw"]) {
+        let mut stream = begin(server.listener("http"), 0);
+        stream
+            .write_all(&[frame(1, 4, 1, &post(path)), frame(0, 0, 1, b"body")].concat())
+            .unwrap();
+        if path == b"/" {
+            stream.write_all(&frame(0, 1, 1, b"")).unwrap();
+        }
+        let mut id = 1;
+        let asks_and_takes = || {
+            id += 2;
+            let last = if id % 4 == 1 {
+                frame(8, 0, id, &(1_u32 << 16).to_be_bytes()) // all of it may come
+            } else {
+                frame(3, 0, id, &[0, 0, 0, 8]) // it is not wanted any more
+            };
+            [frame(1, 5, id, POST), last].concat()
+        };
+        assert!(is_ended_while(stream, asks_and_takes), "{path:?}");
+        wait_until("it is counted", || {
+            closed(server.admin, "http", "write_timeout") == count
+        });
+    }
+}
+
+#[test]
+fn who_takes_each_answer_piece_by_piece_is_not_reset() {
+    let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
+    let mut stream = take_nothing(server.listener("http"), 1, 8);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(2) {
+        stream.write_all(&frame(8, 0, 1, &[0, 0, 0, 1])).unwrap();
+        thread::sleep(Duration::from_millis(100));
+    }
+    stream.write_all(&frame(6, 0, 0, b"the last")).unwrap();
+    read_until(&stream, b"the last");
+}
+
+#[test]
 fn who_only_pings_is_idle() {
     let server = Program::start_flags(&[LISTEN, "--idle-timeout-seconds=1"]);
     let stream = take_nothing(server.listener("http"), 0, 0);
-    assert!(is_ended_while_it_pings(stream));
+    assert!(is_ended_while(stream, ping));
     wait_until("it is counted", || {
         closed(server.admin, "http", "idle_timeout") == 1
     });
 }
 
 #[test]
-fn clients_that_take_nothing_cost_little_each() {
-    const CLIENTS: usize = 30;
-    let server = Program::start_flags(&[LISTEN]);
-    let before = server.peak_kib();
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|_| take_nothing(server.listener("http"), 15, 4096)) // all that may be sent unasked
-        .collect();
-    for mut client in clients {
-        client.write_all(&frame(6, 0, 0, b"the last")).unwrap();
-        let mut answer = Vec::new();
-        while !answer.ends_with(b"the last") {
-            let mut byte = [0];
-            client.read_exact(&mut byte).unwrap();
-            answer.extend(byte);
-        }
-        std::mem::forget(client); // it goes with the test's process
+fn who_sends_no_whole_head_at_first_is_closed_and_counted_and_who_has_asked_is_not() {
+    let server = Program::start_flags(&[LISTEN, "--first-byte-timeout-seconds=1"]);
+    let address = server.listener("http");
+    let mut asked = begin(address, 1 << 16);
+    asked.write_all(&frame(1, 5, 1, POST)).unwrap();
+    let nothing = connect(address);
+    (&nothing).write_all(PREFACE).unwrap();
+    let half = begin(address, 1 << 16);
+    (&half).write_all(&frame(1, 1, 1, POST)).unwrap(); // without the end of its head
+    for mut stream in [nothing, half] {
+        drop(stream.read_to_end(&mut Vec::new()));
     }
-    let each = (server.peak_kib() - before) / CLIENTS;
+    assert!(is_ended_while(begin(address, 1 << 16), ping));
+    wait_until("they are counted", || {
+        closed(server.admin, "http", "first_byte_timeout") == 3
+    });
+    asked.write_all(&frame(6, 0, 0, b"goes on.")).unwrap();
+    read_until(&asked, b"goes on.");
+}
+
+#[test]
+fn clients_that_take_nothing_cost_little_each() {
+    let each = cost(|address| take_nothing(address, 15, 4096)); // all that may be sent unasked
     assert!(each < 384, "{each} KiB each");
+}
+
+#[test]
+fn requests_of_many_headers_that_are_held_back_with_their_bodies_cost_little_each() {
+    const HEADER: usize = 3 + 32; // as a list of headers counts (RFC 9113, section 6.5.2)
+    for kib in [8, 16] {
+        let mut head = post(b"/raw?delay=30");
+        for number in 0..(kib * 1024 - 200) / HEADER {
+            head.extend(b"\0\x03"); // a literal, whose value is empty
+            head.extend(format!("{number:03x}\0").as_bytes());
+        }
+        let each = cost(|address| {
+            let mut stream = begin(address, 0);
+            for id in [1, 3, 5, 7] {
+                let question = [frame(1, 4, id, &head), frame(0, 0, id, &[b'x'; 16_000])];
+                stream.write_all(&question.concat()).unwrap();
+            }
+            stream
+        });
+        assert!(each < 384, "{each} KiB each with heads of {kib} KiB");
+    }
 }

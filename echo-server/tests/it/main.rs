@@ -31,6 +31,10 @@ mod http2;
 #[cfg(test)]
 mod http_harm;
 #[cfg(test)]
+mod http_random;
+#[cfg(test)]
+mod http_time;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod load;

@@ -195,11 +195,15 @@ impl Program {
 
     /// Where the first listener of a protocol is.
     pub(crate) fn listener(&self, protocol: &str) -> SocketAddr {
+        self.listeners(protocol)[0]
+    }
+
+    /// Where the listeners of a protocol are.
+    pub(crate) fn listeners(&self, protocol: &str) -> Vec<SocketAddr> {
         let (_, listeners) = self.first_line.split_once("listeners=\"").unwrap();
         let listeners = listeners.split('"').next().unwrap().split(',');
-        let mut addresses =
-            listeners.filter_map(|one| one.strip_prefix(protocol)?.strip_prefix(':'));
-        addresses.next().unwrap().parse().unwrap()
+        let addresses = listeners.filter_map(|one| one.strip_prefix(protocol)?.strip_prefix(':'));
+        addresses.map(|address| address.parse().unwrap()).collect()
     }
 
     /// Waits for a log line that holds these words.

@@ -2,15 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::super::activity::Activity;
+use super::super::activity::exchange::Exchange;
 use super::super::guest::{Counted, Guest};
 use super::body::{Answer, Content};
 use super::question::Question;
@@ -56,38 +61,51 @@ impl Answerer {
     /// Answers a request, and counts it like a line; the delay that it asks for is not counted as
     /// its latency.
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
-        self.activity.note_step();
+        let exchange = Exchange::begin(&self.activity);
         let begin = Instant::now();
-        let question = Question::read(request.uri().path(), request.uri().query());
-        let answer = match question {
-            Err(bad) => plain(StatusCode::BAD_REQUEST, &bad.to_string()),
-            // It would ask for a tunnel.
-            Ok(_) if request.method() == Method::CONNECT => {
-                plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not allowed")
-            }
-            Ok(question) => {
-                if !question.delay.is_zero() {
-                    self.activity.hold(question.delay).await;
-                }
-                let mut answer = if question.is_raw {
-                    raw(request)
-                } else {
-                    self.describe(request).await
-                };
-                if answer.status().is_success() {
-                    *answer.status_mut() =
-                        StatusCode::from_u16(question.status).unwrap_or_default();
-                }
-                if let Some(counters) = self.counted.get() {
-                    let took = begin.elapsed().saturating_sub(question.delay);
-                    counters.latency.observe(1, took);
-                }
-                answer
-            }
-        };
+        let is_head = request.method() == Method::HEAD;
+        let (answer, delay) = self.obey(request).await;
+        let mut answer = guarded(answer, is_head);
+        if self.activity.is_last_call() {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
+        if let Some(counters) = self.counted.get() {
+            let took = begin.elapsed().saturating_sub(delay);
+            counters.latency.observe(1, took);
+        }
         let length = answer.body().size_hint().exact().unwrap_or_default();
         self.counted.note_lines(self.client, 1, length);
-        Answer::watched(guarded(answer), &self.activity)
+        Answer::watched(answer, exchange)
+    }
+
+    /// Does what a request asks for, and tells for how long it asked to wait.
+    async fn obey(&self, request: Request<Incoming>) -> (Response<Content>, Duration) {
+        let uri = request.uri();
+        let question = match Question::read(uri.path(), uri.query()) {
+            Ok(question) => question,
+            Err(bad) => {
+                let answer = plain(StatusCode::BAD_REQUEST, &bad.to_string());
+                return (answer, Duration::ZERO);
+            }
+        };
+        if request.method() == Method::CONNECT {
+            // It would ask for a tunnel.
+            let answer = plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not allowed");
+            return (answer, Duration::ZERO);
+        }
+        if !question.delay.is_zero() {
+            self.activity.hold(question.delay).await;
+        }
+        let mut answer = if question.is_raw {
+            raw(request)
+        } else {
+            self.describe(request).await
+        };
+        if answer.status().is_success() {
+            *answer.status_mut() = StatusCode::from_u16(question.status).unwrap_or_default();
+        }
+        (answer, question.delay)
     }
 
     /// Describes a request in JSON.
@@ -169,13 +187,20 @@ fn whole(text: String) -> Response<Content> {
     Response::new(Either::Left(Full::from(text)))
 }
 
-/// Adds what every answer has, and takes the body from those that may have none.
-fn guarded(mut answer: Response<Content>) -> Response<Content> {
+/// Adds what every answer has, and takes the body from those that may have none. To HEAD its length
+/// is told; HTTP/1.1 would take the body away by itself, HTTP/2 would not.
+fn guarded(mut answer: Response<Content>, is_head: bool) -> Response<Content> {
+    let length = answer.body().size_hint().exact();
     let headers = answer.headers_mut();
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if [204, 205, 304].contains(&answer.status().as_u16()) {
+    let has_body = ![204, 205, 304].contains(&answer.status().as_u16());
+    if !has_body {
         answer.headers_mut().remove(CONTENT_TYPE);
+    } else if let (true, Some(length)) = (is_head, length) {
+        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    if is_head || !has_body {
         *answer.body_mut() = Either::Left(Full::default());
     }
     answer

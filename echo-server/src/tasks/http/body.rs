@@ -11,7 +11,7 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Buf, Bytes, Frame, Incoming, SizeHint};
 use hyper::{Error, Response};
 
-use super::super::activity::{Activity, Owed};
+use super::super::activity::exchange::{Exchange, Owed};
 
 /// What is answered: a body that is whole, or the request's own.
 pub(super) type Content = Either<Full<Bytes>, Incoming>;
@@ -21,20 +21,20 @@ pub(super) type Content = Either<Full<Bytes>, Incoming>;
 pub(in super::super) struct Answer {
     /// What is left of it.
     content: Content,
-    /// Learns of each step.
-    activity: Arc<Activity>,
+    /// What it belongs to.
+    exchange: Arc<Exchange>,
     /// Stands for a body that is whole, which is owed from the start.
     owed: Option<Owed>,
 }
 
 impl Answer {
     /// Lets a response's body be watched.
-    pub(super) fn watched(response: Response<Content>, activity: &Arc<Activity>) -> Response<Self> {
+    pub(super) fn watched(response: Response<Content>, exchange: Arc<Exchange>) -> Response<Self> {
         response.map(|content| Self {
             owed: matches!(&content, Either::Left(body) if !body.is_end_stream())
-                .then(|| Owed::new(activity)),
+                .then(|| exchange.owe()),
             content,
-            activity: Arc::clone(activity),
+            exchange,
         })
     }
 }
@@ -56,7 +56,7 @@ impl Body for Answer {
         let polled = polled.map_ok(|frame| {
             frame.map_data(|bytes| Piece {
                 bytes,
-                owed: Owed::new(&self.activity),
+                owed: self.exchange.owe(),
             })
         });
         if polled.is_ready() {
