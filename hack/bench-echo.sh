@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Compares the echo server with others, on two processors of this machine, and writes docs/performance.md and its picture.
-# BENCH_SECONDS is how long each of the seven loads lasts; the figures in the document are of the default.
+# BENCH_SECONDS is how long each of the seven loads lasts. Figures of less than the default go into target/bench-echo alone.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
+BENCH_SECONDS=${BENCH_SECONDS:-40}
 command -v gcc > /dev/null || fail "gcc is missing: apt-get install gcc"
 command -v zstd > /dev/null || fail "zstd is missing: make setup installs it"
 target=$(rustc -vV | sed -n 's/^host: //p')
@@ -26,8 +27,14 @@ else
   echo "skipped: the Java stand-in, since there is no JDK (apt-get install openjdk-17-jdk-headless)"
 fi
 
-say "Measuring (about $((${BENCH_SECONDS:=40} * 7 + 120)) s)"
+say "Measuring (about $((BENCH_SECONDS * 7 + 120)) s)"
+document=$PWD/docs/performance.md
+if [ "$BENCH_SECONDS" -lt 40 ]; then
+  cp "$document" "$built/"
+  document=$built/performance.md
+fi
 image_bytes=$(tar --create --directory "$image_parts" . | zstd --quiet -19 | wc -c)
 # Ahead of other programs where that is allowed.
 nice -n -10 cargo bench --locked --quiet --package echo-server --bench echo -- \
-  "$image_parts/echo-server" "$built/epoll" "$java" "$PWD/docs/performance.md" "$BENCH_SECONDS" "$image_bytes"
+  "$image_parts/echo-server" "$built/epoll" "$java" "$document" "$BENCH_SECONDS" "$image_bytes"
+echo "The figures are in $document and the picture beside it."

@@ -3,8 +3,7 @@
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 if ! command -v cargo-fuzz > /dev/null || ! cargo +nightly --version > /dev/null 2>&1; then
-  echo "skipped: there is no cargo-fuzz, or no nightly Rust (cargo install cargo-fuzz; rustup toolchain install nightly)"
-  exit 0
+  fail "there is no cargo-fuzz, or no nightly Rust (cargo install cargo-fuzz; rustup toolchain install nightly)"
 fi
 cd echo-server
 for target in fuzz/fuzz_targets/*.rs; do

@@ -7,6 +7,7 @@ mod limits;
 
 use std::ffi::OsString;
 use std::fmt;
+use std::mem::discriminant;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -163,6 +164,7 @@ impl From<clap::Error> for Refusal {
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Refusal> {
     let args = Args::try_parse_from(arguments)?;
     check_ports(&args.listen, args.admin)?;
+    check_faults(&args.fault)?;
     let threads = args
         .threads
         .and_then(|threads| usize::try_from(threads).ok());
@@ -187,6 +189,20 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Re
             node: args.node_name,
         },
     })
+}
+
+/// Refuses two faults of one kind.
+fn check_faults(faults: &[Fault]) -> Result<(), Refusal> {
+    let known = |(index, fault): (usize, &Fault)| {
+        let mut earlier = faults.iter().take(index);
+        earlier.any(|other| discriminant(other) == discriminant(fault))
+    };
+    match faults.iter().enumerate().find(|found| known(*found)) {
+        None => Ok(()),
+        Some((_, fault)) => Err(Refusal::bad_usage(format!(
+            "invalid value '{fault}' for '--fault': there is another one of its kind; give each kind once"
+        ))),
+    }
 }
 
 /// Refuses two listeners on one port, a listener on the admin port, and too many listeners.

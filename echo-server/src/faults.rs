@@ -96,7 +96,7 @@ impl fmt::Display for Fault {
 /// All faults, and what decides whom they hit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// The faults; of two of one kind, the last one holds.
+    /// The faults, one of each kind.
     pub faults: Vec<Fault>,
     /// The same seed hits the same connections, if they come in the same order.
     pub seed: u64,

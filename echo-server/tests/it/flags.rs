@@ -55,6 +55,10 @@ fn a_bad_fault_or_sample_is_named_with_what_is_allowed() {
         let expected = format!("invalid value '{value}' {expected}");
         assert_eq!(refusal(&[&format!("{flag}={value}")], &[]), expected);
     }
+    assert_eq!(
+        refusal(&["--fault=delay=5,rate=1", "--fault=delay=6"], &[]),
+        "invalid value 'delay=6~0' for '--fault': there is another one of its kind; give each kind once"
+    );
 }
 
 const FAULT: &str = "must be delay=MILLIS or delay=MILLIS~JITTER (0 to 60000, jitter at most the \

@@ -168,6 +168,7 @@ fn http2_is_spoken_with_clients_that_begin_with_it() {
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             let described: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(described["version"], "HTTP/2.0");
+            assert_eq!(described["headers"]["host"], "h");
             assert_eq!(described["body"], format!("body {number}"));
         }
         let large = Bytes::from(vec![b'x'; 1 << 20]);

@@ -7,9 +7,10 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue,
     X_CONTENT_TYPE_OPTIONS,
 };
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -131,7 +132,7 @@ impl Answerer {
             "path": head.uri.path(),
             "query": head.uri.query(),
             "version": format!("{:?}", head.version),
-            "headers": headers(&head.headers),
+            "headers": headers(&head),
             "body": String::from_utf8_lossy(&body),
             "bodyBytes": body.len(),
             "client": self.client.to_string(),
@@ -161,9 +162,12 @@ fn raw(request: Request<Incoming>) -> Response<Content> {
     answer
 }
 
-/// Describes headers; the values of one name are joined by commas.
-fn headers(headers: &HeaderMap) -> Value {
+/// Describes headers; the values of one name are joined by commas. HTTP/2 has the host elsewhere.
+fn headers(Parts { headers, uri, .. }: &Parts) -> Value {
     let mut described = Map::new();
+    if let Some(authority) = uri.authority() {
+        described.insert(HOST.to_string(), Value::String(authority.to_string()));
+    }
     for name in headers.keys() {
         let values = headers.get_all(name).into_iter();
         let values: Vec<_> = values

@@ -87,6 +87,7 @@ pub(super) fn known_resources() -> Rule {
 pub(super) fn requests_within_limits() -> Rule {
     Rule::new(
         "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || \
+         !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || \
          quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
     )
     .message(Message::Expression(
@@ -100,7 +101,7 @@ pub(super) fn requests_within_limits() -> Rule {
 /// The container runtime itself needs more than a mebibyte to start a container, and `64m` is a sixteenth of a byte.
 pub(super) fn memory_limit_is_enough() -> Rule {
     Rule::new(
-        "!has(self.limits) || !('memory' in self.limits) || \
+        "!has(self.limits) || !('memory' in self.limits) || !isQuantity(string(self.limits['memory'])) || \
          quantity(string(self.limits['memory'])).compareTo(quantity('8Mi')) >= 0",
     )
     .message("the limit of memory is less than 8Mi, with which no echo server can start; write it as 64Mi")

@@ -1,5 +1,5 @@
 use super::*;
-use crate::api::v1alpha1::{EchoCluster, Faults};
+use crate::api::v1alpha1::{EchoCluster, Faults, Protocol};
 use crate::apply::outcome::Obstacle;
 use crate::fixtures::echo_cluster;
 use crate::plan::plan;
@@ -79,6 +79,9 @@ fn faults_are_named_by_ready_while_they_are_on_and_degrade_nothing() {
         );
         assert_eq!(findings[2], without[2]);
     }
+    cluster.spec.paused = false;
+    cluster.spec.listeners[0].protocol = Protocol::Udp;
+    assert_eq!(told(&cluster), without, "they never happen to datagrams");
 }
 
 #[test]

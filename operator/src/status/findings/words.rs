@@ -4,7 +4,7 @@ use crate::apply::Error;
 use crate::apply::outcome::Obstacle;
 use crate::conditions::Reason;
 use crate::observe::ObservedDeployment;
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedListener};
 use crate::pod_trouble::{PodTrouble, PodTroubleKind};
 
 /// Returns the reason for which the API server refuses something.
@@ -125,7 +125,11 @@ pub(super) fn waits_for_the_end_of_the_pause(waiting: &Obstacle) -> String {
 
 /// Returns the faults that are on, as a sentence to be added to another.
 pub(super) fn faults(plan: &Plan) -> Option<String> {
-    let on = plan.faults.as_ref()?.on();
+    let has_connections = |listener: &PlannedListener| listener.protocol.transport() == "TCP";
+    let faults = plan.faults.as_ref();
+    let on = faults
+        .filter(|_| plan.listeners.iter().any(has_connections))?
+        .on();
     let on: Vec<String> = on
         .into_iter()
         .map(|(field, value)| format!("{field} {value}"))
