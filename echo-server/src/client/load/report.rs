@@ -20,7 +20,7 @@ const QUANTILES: [(u32, &str, &str); 5] = [
 pub struct Report {
     /// Lines that were answered, each byte of which was right.
     pub lines: u64,
-    /// How long it took, until the last answer.
+    /// How long it took, until the last answer, and at least as long as lines were to be sent.
     pub elapsed: Duration,
     /// From when a line was due until it was answered.
     pub latency: Histogram,
@@ -38,7 +38,8 @@ pub struct Report {
     pub failed: u64,
     /// Connections on which the server sent wrong bytes.
     pub corrupt: u64,
-    /// Connections given up, since they ended before they had answered anything.
+    /// Connections given up: ten in a row in their place ended before they had answered anything, or
+    /// there was no port or descriptor for the next.
     pub given_up: u64,
     /// Lines that were due and have no answer.
     pub unanswered: u64,
@@ -50,6 +51,8 @@ pub struct Report {
     pub lost: u64,
     /// What went wrong first, in words.
     pub first_trouble: Option<String>,
+    /// Why it ended earlier than it should, or before all lines were sent, in words.
+    pub remark: Option<String>,
 }
 
 impl Report {
@@ -75,9 +78,11 @@ impl Report {
             ..
         } = self;
         let first = self.first_trouble.as_deref().unwrap_or("no answer in time");
+        let remark = self.remark.iter().map(|remark| format!("; {remark}"));
+        let remark: String = remark.collect();
         format!(
             "wrong bytes on {corrupt} connections, {unanswered} lines unanswered, {lost} lost, {failed} \
-             connections failed, {given_up} given up; first: {first}"
+             connections failed, {given_up} given up; first: {first}{remark}"
         )
     }
 

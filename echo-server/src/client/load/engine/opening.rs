@@ -35,6 +35,7 @@ impl Load {
             origin: Instant::now(),
             report: Report::default(),
             pending: 0,
+            answered: 0,
             plan,
         };
         let addresses = load.plan.addresses.clone();
