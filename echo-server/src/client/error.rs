@@ -36,6 +36,9 @@ pub enum ClientError {
         /// What came, quoted.
         found: String,
     },
+    /// The answer, quoted, is that of another protocol.
+    #[error("expected an answer of HTTP, but got {0}")]
+    NoHttp(String),
     /// Standard input cannot be read.
     #[error("failed to read standard input")]
     Input(#[source] io::Error),
