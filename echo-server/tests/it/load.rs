@@ -1,6 +1,7 @@
 //! `echo-client load`: what it finds out about servers that are slow, wrong or gone.
 
 mod ends;
+mod words;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
