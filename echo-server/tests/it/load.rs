@@ -533,6 +533,23 @@ fn a_server_that_is_not_there_is_named() {
 }
 
 #[test]
+fn more_connections_than_descriptors_are_refused_with_a_remedy() {
+    let server = serve(right, is_exit);
+    let program = env!("CARGO_BIN_EXE_echo-client");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 30; exec \"$0\" \"$@\"", program, "load"])
+        .args([&server.to_string(), "--connections=64", "--seconds=1"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let (_, words) = text.split_once("echo-client: only ").unwrap();
+    let (possible, words) = words.split_once(" of 64 connections are possible").unwrap();
+    assert!((20..30).contains(&possible.parse().unwrap()), "{text}");
+    assert!(words.contains("ulimit -n"), "{text}");
+}
+
+#[test]
 fn an_open_loop_keeps_no_lines_in_flight() {
     let output = program(
         "127.0.0.1:1".parse().unwrap(),
