@@ -18,8 +18,10 @@ impl Load {
         let unsent = late + unsent.sum::<u64>();
         let is_given_up = self.connections.iter().all(Connection::is_given_up);
         if is_given_up && now < end {
-            let after = Duration::from_nanos(elapsed).as_secs_f32();
-            let words = format!("ended after {after:.1} s, as all connections were given up");
+            let milliseconds = elapsed / 1_000_000;
+            let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
+            let words =
+                format!("ended after {seconds}.{rest:03} s, as all connections were given up");
             self.report.remark = Some(words);
         } else if unsent > 0 && matches!(self.plan.pacing, Pacing::Open { .. }) {
             let words = format!("the rate could not be kept: {unsent} lines were due and not sent");
