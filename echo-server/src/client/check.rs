@@ -13,7 +13,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::Server;
 use super::connect::connect;
-use super::error::{ClientError, in_plain_words, quote};
+use super::error::{ClientError, in_plain_words, quote_at};
 use cases::{CASES, Case, Does};
 
 /// The flags of `check`.
@@ -120,11 +120,8 @@ fn compare(expected: &[u8], found: &[u8]) -> Result<(), ClientError> {
     }
     let pairs = expected.iter().zip(found);
     let same = pairs.take_while(|(one, other)| one == other).count();
-    let from = |bytes: &[u8]| quote(bytes.get(same.saturating_sub(20)..).unwrap_or_default());
-    Err(ClientError::WrongAnswer {
-        expected: from(expected),
-        found: from(found),
-    })
+    let [expected, found] = [expected, found].map(|bytes| quote_at(bytes, same));
+    Err(ClientError::WrongAnswer { expected, found })
 }
 
 /// Words that all answers were right and the end did not come.

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use super::error::{ClientError, in_plain_words};
+use super::error::{ClientError, in_plain_words, quote};
 
 /// Stands before every answer that is printed.
 const PREFIX: &[u8] = b"Server response: ";
@@ -71,7 +71,8 @@ fn ask(
             (Ok(_), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
                 Err(ClientError::Answer(in_plain_words(error)))
             }
-            _ => Err(ClientError::ClosedEarly),
+            _ if answer.is_empty() => Err(ClientError::ClosedEarly),
+            _ => Err(ClientError::Torn(quote(answer))),
         }
     })
 }

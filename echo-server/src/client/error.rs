@@ -25,9 +25,23 @@ pub enum ClientError {
     /// The connection broke, or the server took too long.
     #[error("failed to get an answer from the server")]
     Answer(#[source] io::Error),
+    /// The process may not open as many connections as were asked for.
+    #[error(
+        "only {possible} of {asked} connections are possible, as the process may open no more files; \
+         raise its limit with ulimit -n, or ask for fewer --connections"
+    )]
+    Descriptors {
+        /// How many connections could be opened.
+        possible: usize,
+        /// How many were asked for.
+        asked: usize,
+    },
     /// The server closed the connection instead of answering.
     #[error("the server closed the connection before it had answered")]
     ClosedEarly,
+    /// The server closed the connection within its answer, of which this part had come, quoted.
+    #[error("the server closed the connection within its answer, of which came {0}")]
+    Torn(String),
     /// The answer has other bytes than the protocol asks for.
     #[error("expected the answer {expected}, but got {found}")]
     WrongAnswer {
@@ -36,6 +50,9 @@ pub enum ClientError {
         /// What came, quoted.
         found: String,
     },
+    /// The answer, quoted, is that of another protocol.
+    #[error("expected an answer of HTTP, but got {0}")]
+    NoHttp(String),
     /// Standard input cannot be read.
     #[error("failed to read standard input")]
     Input(#[source] io::Error),
@@ -87,11 +104,47 @@ pub(super) fn in_plain_words(error: io::Error) -> io::Error {
 
 /// Quotes bytes for a person: escaped, and no more than the beginning.
 pub(super) fn quote(bytes: &[u8]) -> String {
+    quote_at(bytes, 0)
+}
+
+/// Quotes bytes around a place: escaped, from the beginning if the place is near it, and with "…"
+/// wherever something is left away.
+pub(super) fn quote_at(bytes: &[u8], place: usize) -> String {
     const MOST: usize = 60;
-    let shown = bytes.get(..MOST).unwrap_or(bytes).escape_ascii();
-    if bytes.len() > MOST {
-        format!("\"{shown}…\" ({} bytes)", bytes.len())
+    const BEFORE: usize = 20;
+    let begin = if place < MOST - BEFORE {
+        0
+    } else {
+        place - BEFORE
+    };
+    let rest = bytes.get(begin..).unwrap_or_default();
+    let shown = rest.get(..MOST).unwrap_or(rest).escape_ascii();
+    let before = if begin > 0 { "…" } else { "" };
+    let after = if rest.len() > MOST { "…" } else { "" };
+    if before.len() + after.len() > 0 {
+        format!("\"{before}{shown}{after}\" ({} bytes)", bytes.len())
     } else {
         format!("\"{shown}\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_shows_the_place_and_where_it_was_cut() {
+        let [one, two] = ["a".repeat(30), "b".repeat(30)];
+        let both = [one, two].concat();
+        let more = [&both, "c"].concat();
+        let cut = |begin: usize, end: usize| more.get(begin..end).unwrap();
+        for (bytes, place, expected) in [
+            (&both, 39, format!("\"{both}\"")),
+            (&both, 40, format!("\"…{}\" (60 bytes)", cut(20, 60))),
+            (&more, 0, format!("\"{both}…\" (61 bytes)")),
+            (&more, 61, format!("\"…{}\" (61 bytes)", cut(41, 61))),
+        ] {
+            assert_eq!(quote_at(bytes.as_bytes(), place), expected);
+        }
     }
 }

@@ -38,7 +38,8 @@ pub(super) struct LoadArgs {
     #[command(flatten)]
     server: Server,
 
-    /// Seconds that it lasts, 1 to 86400
+    /// Seconds in which lines are sent, 1 to 86400. Then lines that are due are still sent and answers
+    /// awaited, for --timeout-seconds at most; what is left counts as unanswered
     #[arg(long, default_value = "10", value_parser = whole_number(1, 86_400))]
     seconds: u32,
 

@@ -106,6 +106,7 @@ fn probe(args: &ProbeArgs, address: SocketAddr) -> Result<Times, ClientError> {
     };
     let found = answer.map_err(|error| ClientError::Answer(in_plain_words(error)))?;
     let found = match args.protocol {
+        Protocol::Http if !may_be_http(&found) => return Err(ClientError::NoHttp(quote(&found))),
         Protocol::Http => body(&found),
         Protocol::Line | Protocol::Raw | Protocol::Acknowledge | Protocol::Udp => &found,
     };
@@ -147,14 +148,21 @@ fn expected(args: &ProbeArgs) -> Vec<u8> {
     [prefix, args.line.as_bytes(), b"\n"].concat()
 }
 
-/// Sends a question over a connection, and gives its answer: a line, or all until the end.
+/// Sends a question over a connection, and gives its answer: a line, or all until the end of HTTP.
+/// Of what is no HTTP the beginning is enough, as the end may never come.
 fn exchange(stream: &TcpStream, question: &[u8], most: u64, is_last: bool) -> io::Result<Vec<u8>> {
     let mut found = Vec::new();
     let mut stream = stream;
     stream.write_all(question)?;
     let mut answer = BufReader::new(stream.take(most));
     if is_last {
-        answer.read_to_end(&mut found)?;
+        while may_be_http(&found)
+            && let more @ [_, ..] = answer.fill_buf()?
+        {
+            found.extend_from_slice(more);
+            let length = more.len();
+            answer.consume(length);
+        }
     } else {
         answer.read_until(b'\n', &mut found)?;
     }
@@ -180,6 +188,14 @@ fn exchange_datagrams(socket: &UdpSocket, question: &[u8]) -> io::Result<Vec<u8>
     let length = socket.recv(&mut found)?;
     found.truncate(length);
     Ok(found)
+}
+
+/// Tells whether bytes are the beginning of an answer of HTTP/1, as far as they go.
+fn may_be_http(found: &[u8]) -> bool {
+    found
+        .iter()
+        .zip(b"HTTP/1.")
+        .all(|(one, other)| one == other)
 }
 
 /// Gives the body of an answer of status 200, or else all of the answer.

@@ -131,3 +131,22 @@ fn a_case_that_does_not_exist_cannot_be_left_out() {
     let output = check("127.0.0.1:1".parse().unwrap(), &["--skip=lines,line"]);
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// Answers no more than a part of a long line, and short ones in lower case.
+fn changes_all(line: &[u8]) -> Option<Vec<u8>> {
+    right(&line.get(..4_000).unwrap_or(line).to_ascii_lowercase())
+}
+
+#[test]
+fn a_difference_is_shown_from_the_beginning_or_marked_as_cut() {
+    let output = check(serve(changes_all, is_exit), &["--timeout-seconds=2"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "expected the answer \"Server received: Gr\\xc3\\xbc",
+        ", but got \"Server received: gr\\xc3\\xbc",
+        "\"…cdef0123456789abcdef0123456789abcdef0123456789abcdef01234567…\" (1048594 bytes), but got \"…",
+        "\\n\" (4018 bytes)\n",
+    ] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+}

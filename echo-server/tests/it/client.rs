@@ -156,12 +156,13 @@ fn stays_silent(mut stream: TcpStream) {
 #[test]
 fn a_server_that_closes_resets_or_stays_silent_is_named() {
     let closed = "the server closed the connection before it had answered";
+    let torn = "the server closed the connection within its answer, of which came \"Server rec\"";
     let reset = "failed to get an answer from the server: connection reset by the server";
     let late = "failed to get an answer from the server: \
                 timed out; --timeout-seconds sets how long to wait";
     let servers: [(Behaviour, &str); 4] = [
         (closes, closed),
-        (answers_half, closed),
+        (answers_half, torn),
         (resets, reset),
         (stays_silent, late),
     ];

@@ -1,5 +1,8 @@
 //! `echo-client load`: what it finds out about servers that are slow, wrong or gone.
 
+mod ends;
+mod words;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::process::{Command, Output};
@@ -447,7 +450,8 @@ fn a_server_that_closes_within_an_answer_has_failed() {
         ..plan(serve(answer, is_second))
     };
     let report = run(one, 10_000);
-    assert_eq!((report.failed, report.closed), (2, 0));
+    // One was of use, and ten more in a row are not.
+    assert_eq!((report.failed, report.closed), (11, 0));
     let trouble = report.first_trouble.unwrap();
     assert!(
         trouble.ends_with(" closed the connection after 5 bytes of an answer"),
@@ -526,6 +530,23 @@ fn a_server_that_is_not_there_is_named() {
         text,
         "echo-client: failed to connect to 127.0.0.1:1: connection refused: nothing listens there\n"
     );
+}
+
+#[test]
+fn more_connections_than_descriptors_are_refused_with_a_remedy() {
+    let server = serve(right, is_exit);
+    let program = env!("CARGO_BIN_EXE_echo-client");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 30; exec \"$0\" \"$@\"", program, "load"])
+        .args([&server.to_string(), "--connections=64", "--seconds=1"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let (_, words) = text.split_once("echo-client: only ").unwrap();
+    let (possible, words) = words.split_once(" of 64 connections are possible").unwrap();
+    assert!((20..30).contains(&possible.parse().unwrap()), "{text}");
+    assert!(words.contains("ulimit -n"), "{text}");
 }
 
 #[test]

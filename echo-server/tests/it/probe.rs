@@ -100,3 +100,18 @@ fn a_wrong_answer_or_none_is_a_failure() {
         "echo-client: expected the answer \"> probe\\n\", but got \"Server received: probe\\n\"\n"
     );
 }
+
+#[test]
+fn an_answer_that_is_no_http_is_named_at_once() {
+    let listeners = ["line:127.0.0.1:0", "raw:127.0.0.1:0"];
+    let server = Running::start_with(&listeners, Duration::from_secs(1));
+    for (address, begins) in [
+        (server.address, "Server received: POST /raw HTTP/1.0"),
+        (server.others[0], "POST /raw HTTP/1.0\\r\\nhost: 127.0.0.1"),
+    ] {
+        let flags = ["--protocol=http", "--timeout-seconds=5"];
+        let text = failure(address, &flags);
+        let expected = format!("echo-client: expected an answer of HTTP, but got \"{begins}");
+        assert!(text.starts_with(&expected), "{text}");
+    }
+}

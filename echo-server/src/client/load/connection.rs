@@ -1,5 +1,6 @@
 //! One connection under load: what it may send, what it has sent, and what it still waits for.
 
+mod ending;
 mod knock;
 
 use std::collections::VecDeque;
@@ -12,24 +13,7 @@ use mio::{Interest, Registry, Token};
 use super::super::error::{in_plain_words, quote};
 use super::histogram::Histogram;
 use super::script::Script;
-
-/// Why a connection is of no use any more.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// The server has ended its output between two answers.
-    Closed,
-    /// The server has ended its output within an answer, of which so many bytes have come.
-    Torn(u64),
-    /// The connection could not be made, or broke.
-    Failed(io::Error),
-    /// The server sent other bytes than it should.
-    Corrupt {
-        /// What should have come, quoted.
-        expected: String,
-        /// What came, quoted.
-        found: String,
-    },
-}
+pub(super) use ending::Broken;
 
 /// A connection, and where its conversation is. Times are nanoseconds since the load was made.
 #[derive(Debug)]
@@ -56,6 +40,10 @@ pub(super) struct Connection {
     pub answered: u64,
     /// When lines that are not answered yet were due, and how many at each time.
     waiting: VecDeque<(u64, u64)>,
+    /// When it was opened; the first one with the load.
+    opened: u64,
+    /// How many in its place ended in a row before they had answered anything.
+    fruitless: u32,
 }
 
 impl Connection {
@@ -80,6 +68,8 @@ impl Connection {
             received: 0,
             answered: 0,
             waiting: VecDeque::new(),
+            opened: 0,
+            fruitless: 0,
         })
     }
 
@@ -97,6 +87,12 @@ impl Connection {
     /// Counts the lines that are due and not answered.
     pub(super) fn pending(&self) -> u64 {
         self.allowed - self.answered
+    }
+
+    /// Counts the lines that it may send and has not sent to their last byte.
+    pub(super) fn unsent(&self, script: &Script) -> u64 {
+        self.pending()
+            .min(self.allowed - self.sent / script.question_bytes)
     }
 
     /// Lets it send lines that are due at a time.
@@ -172,35 +168,6 @@ impl Connection {
                 return Ok(()); // the socket is empty; more will be another event
             }
         }
-    }
-
-    /// Connects anew. Lines that were due and not answered are sent again, and keep the time at
-    /// which they were due.
-    ///
-    /// # Errors
-    /// The system's, when there is no free port or descriptor.
-    pub(super) fn reopen(&mut self, script: &Script, registry: &Registry) -> io::Result<()> {
-        self.stream = None; // closed first, so that one descriptor is enough
-        self.stream = Some(connect(self.address, self.token, registry)?);
-        self.first = (self.first + self.answered) % script.lines;
-        self.allowed -= self.answered;
-        self.before_batch = 0;
-        (self.sent, self.received, self.answered) = (0, 0, 0);
-        Ok(())
-    }
-
-    /// Closes it for good, and gives how many lines stay without an answer.
-    pub(super) fn give_up(&mut self) -> u64 {
-        self.stream = None;
-        let unanswered = self.pending();
-        self.answered = self.allowed;
-        self.waiting.clear();
-        unanswered
-    }
-
-    /// Tells whether it was given up.
-    pub(super) fn is_given_up(&self) -> bool {
-        self.stream.is_none()
     }
 }
 

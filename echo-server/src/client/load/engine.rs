@@ -1,5 +1,6 @@
 //! The loop that puts load on a server: one thread, any number of connections.
 
+mod finish;
 mod opening;
 mod turns;
 
@@ -20,6 +21,9 @@ const PROGRESS: Duration = Duration::from_secs(1);
 
 /// The longest wait without a look at the clock.
 const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Lines that are due and sent before the next look at answers and the clock: some milliseconds' worth.
+const LINES_AT_ONCE: usize = 1024;
 
 /// A load whose connections are open, and which can be put on the server any number of times.
 #[derive(Debug)]
@@ -42,11 +46,14 @@ pub struct Load {
     report: Report,
     /// Lines that are due and not answered, over all connections.
     pending: u64,
+    /// When the last answer came.
+    answered: u64,
 }
 
 impl Load {
-    /// Puts the load on the server for a while, then waits for the last answers. `progress` is told
-    /// every second what has come of it so far.
+    /// Puts the load on the server for a while. Then lines that are due are still sent and answers
+    /// awaited, for as long as the plan's patience. `progress` is told every second what has come of it
+    /// so far.
     ///
     /// Lines that are due when they cannot be sent count from when they were due, so a server that
     /// stalls shows as latency, and not as a lower rate (no "coordinated omission").
@@ -66,11 +73,10 @@ impl Load {
         self.begin(begin);
         loop {
             let now = self.now();
-            while let Some((index, due)) = pace.next_due(now) {
-                self.allow(index, 1, due);
-            }
-            let sends = now < end && !self.connections.iter().all(Connection::is_given_up);
-            if !sends && self.pending == 0 || now >= deadline {
+            self.allow_due(&mut pace, now);
+            let is_given_up = self.connections.iter().all(Connection::is_given_up);
+            let is_answered = self.pending == 0 && !pace.is_behind(now);
+            if is_given_up || now >= end && is_answered || now >= deadline {
                 break;
             }
             if now - told >= nanoseconds(PROGRESS) {
@@ -79,15 +85,11 @@ impl Load {
                 progress(&self.report);
             }
             let left = Duration::from_nanos(end.saturating_sub(now));
-            let longest = if sends { left } else { LONGEST_WAIT };
+            let longest = if left.is_zero() { LONGEST_WAIT } else { left };
             self.wait(pace.wait(now, longest.min(LONGEST_WAIT)))?;
             self.answer_events(end);
         }
-        self.report.elapsed = Duration::from_nanos(self.now() - begin);
-        self.leave_unanswered();
-        self.report.sent_bytes = self.report.lines * self.script.question_bytes;
-        self.report.received_bytes = self.report.lines * self.script.answer_bytes;
-        Ok(std::mem::take(&mut self.report))
+        Ok(self.finish(&pace, begin, end))
     }
 
     /// Sends the first lines of a closed loop.
@@ -97,6 +99,16 @@ impl Load {
             for index in 0..self.connections.len() {
                 self.allow(index, u64::from(in_flight).min(most), now);
             }
+        }
+    }
+
+    /// Lets connections send the lines that are due, as many as leave time for everything else.
+    fn allow_due(&mut self, pace: &mut Pace, now: u64) {
+        for _ in 0..LINES_AT_ONCE {
+            let Some((index, due)) = pace.next_due(now) else {
+                return;
+            };
+            self.allow(index, 1, due);
         }
     }
 
@@ -135,17 +147,6 @@ impl Load {
             }
         }
         self.events = events;
-    }
-
-    /// Counts the lines without an answer, and gives up the connections that owe one: whatever came
-    /// now would be taken for the answers of the next run.
-    fn leave_unanswered(&mut self) {
-        for connection in &mut self.connections {
-            if connection.pending() > 0 {
-                self.report.unanswered += connection.give_up();
-            }
-        }
-        self.pending = 0;
     }
 
     /// Tells the time, in nanoseconds since the load was made.

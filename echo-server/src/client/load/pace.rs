@@ -72,6 +72,21 @@ impl Pace {
         Some((connection, due))
     }
 
+    /// Tells whether a line is due by now and not taken yet.
+    pub(super) fn is_behind(&self, now: u64) -> bool {
+        self.due().is_some_and(|due| due <= now)
+    }
+
+    /// Counts the lines that are due by now and not taken yet.
+    pub(super) fn left(&self, now: u64) -> u64 {
+        let Some(rate) = self.lines_per_second.filter(|_| self.is_behind(now)) else {
+            return 0;
+        };
+        let time = now.min(self.end - 1) - self.begin + 1;
+        let all = (u128::from(time) * u128::from(rate)).div_ceil(1_000_000_000);
+        u64::try_from(all).unwrap_or(u64::MAX) - self.count
+    }
+
     /// Tells how long to wait for events: not beyond the next line.
     pub(super) fn wait(&self, now: u64, longest: Duration) -> Duration {
         let Some(due) = self.due() else {
@@ -99,6 +114,20 @@ mod tests {
         assert_eq!(pace.next_due(9_000_000), Some((1, 1_000_500)));
         assert_eq!(pace.next_due(9_000_000), Some((0, 2_000_500)));
         assert_eq!(pace.next_due(9_000_000), None);
+    }
+
+    #[test]
+    fn lines_that_were_due_and_not_taken_are_counted() {
+        for (lines_per_second, now) in [(1_000, 2_000_000), (3, 999_999_999), (7, 5_000_000_000)] {
+            let pacing = Pacing::Open { lines_per_second };
+            let mut pace = Pace::new(pacing, 10, 2_000_000_010, 2);
+            while pace.is_behind(now) {
+                let left = pace.left(now);
+                pace.next_due(now);
+                assert_eq!(pace.left(now), left - 1);
+            }
+            assert_eq!((pace.next_due(now), pace.left(now)), (None, 0));
+        }
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! What a load has found, as a table for people and as JSON for programs.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ const QUANTILES: [(u32, &str, &str); 5] = [
 pub struct Report {
     /// Lines that were answered, each byte of which was right.
     pub lines: u64,
-    /// How long it took, until the last answer.
+    /// How long it took, until the last answer, and at least as long as lines were to be sent.
     pub elapsed: Duration,
     /// From when a line was due until it was answered.
     pub latency: Histogram,
@@ -38,7 +41,8 @@ pub struct Report {
     pub failed: u64,
     /// Connections on which the server sent wrong bytes.
     pub corrupt: u64,
-    /// Connections given up, since they ended before they had answered anything.
+    /// Connections given up: ten in a row in their place ended before they had answered anything, or
+    /// there was no port or descriptor for the next.
     pub given_up: u64,
     /// Lines that were due and have no answer.
     pub unanswered: u64,
@@ -50,6 +54,8 @@ pub struct Report {
     pub lost: u64,
     /// What went wrong first, in words.
     pub first_trouble: Option<String>,
+    /// Why it ended earlier than it should, or before all lines were sent, in words.
+    pub remark: Option<String>,
 }
 
 impl Report {
@@ -75,15 +81,18 @@ impl Report {
             ..
         } = self;
         let first = self.first_trouble.as_deref().unwrap_or("no answer in time");
+        let remark = self.remark.iter().map(|remark| format!("; {remark}"));
+        let remark: String = remark.collect();
         format!(
             "wrong bytes on {corrupt} connections, {unanswered} lines unanswered, {lost} lost, {failed} \
-             connections failed, {given_up} given up; first: {first}"
+             connections failed, {given_up} given up; first: {first}{remark}"
         )
     }
 
     /// Gives the table.
     pub(super) fn table(&self) -> String {
-        let megabytes = |bytes| per_second(bytes, self.elapsed) / 1_000_000;
+        let [sent, received] = [self.sent_bytes, self.received_bytes]
+            .map(|bytes| in_bytes(per_second(bytes, self.elapsed)));
         let mut latency = String::new();
         for (millionths, name, _) in QUANTILES {
             let value = milliseconds(self.latency.quantile(millionths));
@@ -92,7 +101,7 @@ impl Report {
         format!(
             "lines        {} answered, {} unanswered, {} sent again, {} known to be lost, {} \
              connections with wrong bytes\n\
-             rate         {} lines/s, {} MB/s sent, {} MB/s received\n\
+             rate         {} lines/s, {sent}/s sent, {received}/s received\n\
              latency ms   {latency}max {}\n\
              connections  {} opened again, {} ended by the server ({} with lines unanswered), {} \
              failed, {} given up\n",
@@ -102,8 +111,6 @@ impl Report {
             self.lost,
             self.corrupt,
             self.lines_per_second(),
-            megabytes(self.sent_bytes),
-            megabytes(self.received_bytes),
             milliseconds(self.latency.longest()),
             self.reconnected,
             self.closed,
@@ -157,62 +164,17 @@ impl Report {
     }
 }
 
+/// Words a number of bytes, in a unit that leaves at least two digits of it.
+fn in_bytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        10_000..10_000_000 => format!("{} kB", bytes / 1_000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
 /// Divides a count by a time.
 fn per_second(count: u64, elapsed: Duration) -> u64 {
     let per_second = u128::from(count) * 1_000_000_000 / elapsed.as_nanos().max(1);
     u64::try_from(per_second).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_reads_as_a_table_and_as_json() {
-        let mut report = Report {
-            lines: 3_000,
-            elapsed: Duration::from_millis(1_500),
-            sent_bytes: 6_000_000,
-            received_bytes: 9_000_000,
-            closed: 2,
-            closed_early: 1,
-            resent: 3,
-            ..Report::default()
-        };
-        report.latency.record(100, 3_000);
-        assert_eq!(
-            report.table(),
-            "lines        3000 answered, 0 unanswered, 3 sent again, 0 known to be lost, 0 \
-             connections with wrong bytes\n\
-             rate         2000 lines/s, 4 MB/s sent, 6 MB/s received\n\
-             latency ms   p50 0.000  p90 0.000  p99 0.000  p99.9 0.000  p99.99 0.000  max 0.000\n\
-             connections  0 opened again, 2 ended by the server (1 with lines unanswered), 0 \
-             failed, 0 given up\n"
-        );
-        assert_eq!(
-            report.json(),
-            "{\"lines\":3000,\"unanswered\":0,\"resent\":3,\"lost\":0,\"milliseconds\":1500,\"lines_per_second\":2000,\
-             \"sent_bytes\":6000000,\"received_bytes\":9000000,\"latency_nanoseconds\":{\"p50\":100,\
-             \"p90\":100,\"p99\":100,\"p99_9\":100,\"p99_99\":100,\"max\":100},\
-             \"connections\":{\"reconnected\":0,\"closed\":2,\"closed_early\":1,\
-             \"failed\":0,\"given_up\":0,\"corrupt\":0}}\n"
-        );
-    }
-
-    #[test]
-    fn an_end_by_the_server_is_no_fault_but_anything_else_is() {
-        let with = |change: fn(&mut Report)| {
-            let mut report = Report::default();
-            change(&mut report);
-            report.is_clean()
-        };
-        assert!(with(|report| (report.closed, report.closed_early) = (1, 1)));
-        assert!(with(|report| report.resent = 1));
-        assert!(with(|report| report.reconnected = 1));
-        assert!(!with(|report| report.corrupt = 1));
-        assert!(!with(|report| report.failed = 1));
-        assert!(!with(|report| report.given_up = 1));
-        assert!(!with(|report| report.unanswered = 1));
-        assert!(!with(|report| report.lost = 1));
-    }
 }

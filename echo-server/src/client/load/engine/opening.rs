@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
+use nix::errno::Errno;
 
 use super::Load;
 use crate::client::error::ClientError;
@@ -24,7 +25,8 @@ impl Load {
     /// Opens all connections.
     ///
     /// # Errors
-    /// [`ClientError::Connect`] if one of them cannot be made in time, and [`ClientError::Wait`].
+    /// [`ClientError::Connect`] if one of them cannot be made in time, [`ClientError::Descriptors`],
+    /// and [`ClientError::Wait`].
     pub fn connect(plan: Plan) -> Result<Self, ClientError> {
         let mut load = Self {
             script: Script::new(plan.line_bytes, &plan.prefix),
@@ -35,6 +37,7 @@ impl Load {
             origin: Instant::now(),
             report: Report::default(),
             pending: 0,
+            answered: 0,
             plan,
         };
         let addresses = load.plan.addresses.clone();
@@ -48,12 +51,24 @@ impl Load {
                 let first = u64::try_from(index).unwrap_or_default() % load.script.lines;
                 let (token, registry) = (Token(index), load.poll.registry());
                 let opened = Connection::open(address, token, first, load.plan.knocks, registry);
-                let opened = opened.map_err(|source| refused(address, source))?;
+                let opened = opened.map_err(|source| load.not_opened(address, source))?;
                 load.connections.push(opened);
             }
             load.wait_for_connections(begin)?;
         }
         Ok(load)
+    }
+
+    /// Words why the next connection could not be begun. What the limit of descriptors leaves depends
+    /// on what the process was born with, so it is counted when it is reached.
+    fn not_opened(&self, address: SocketAddr, source: io::Error) -> ClientError {
+        if source.raw_os_error() == Some(Errno::EMFILE as i32) {
+            return ClientError::Descriptors {
+                possible: self.connections.len(),
+                asked: self.plan.connections,
+            };
+        }
+        refused(address, source)
     }
 
     /// Waits until all connections from a place on are there.

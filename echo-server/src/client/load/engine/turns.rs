@@ -28,6 +28,9 @@ impl Load {
         let lines = connection.answered - before;
         self.report.lines += lines;
         self.pending -= lines;
+        if lines > 0 {
+            self.answered = now();
+        }
         if received.is_err() {
             self.replace(index, lines, end);
         }
@@ -68,7 +71,7 @@ impl Load {
         if let Some(most) = self.plan.lines_per_connection {
             more = more.min(most - connection.answered - connection.pending());
             if connection.answered == most {
-                let reopened = connection.reopen(&self.script, self.poll.registry());
+                let reopened = connection.reopen(&self.script, self.poll.registry(), now);
                 reopened.map_err(Broken::Failed)?;
                 self.report.reconnected += 1;
                 more = if now < end {
@@ -85,22 +88,20 @@ impl Load {
         connection.send(&self.script)
     }
 
-    /// Counts why a connection is of no use any more, and opens it again if it has been of use.
+    /// Counts why a connection is of no use any more, and opens it again unless that is hopeless.
     pub(super) fn mend(&mut self, index: usize, broken: Broken) {
+        let now = self.now();
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
         let in_vain = connection.sent_in_vain(&self.script);
         let lost = connection.lost(&self.script);
         let mut is_trouble = lost > 0 || !matches!(broken, Broken::Closed);
+        let is_hopeless = connection.is_hopeless(&broken, now);
         let trouble = count(broken, in_vain, lost, &mut self.report);
         let address = connection.address;
-        let was_of_use = connection.answered > 0;
-        if was_of_use
-            && connection
-                .reopen(&self.script, self.poll.registry())
-                .is_ok()
-        {
+        let registry = self.poll.registry();
+        if !is_hopeless && connection.reopen(&self.script, registry, now).is_ok() {
             self.report.reconnected += 1;
             self.report.resent += in_vain;
         } else {
