@@ -16,13 +16,10 @@ use crate::protocol::Protocol;
 /// default) caps it.
 const BACKLOG: i32 = 4096;
 
-/// Bytes of questions that the system keeps of a connection; it adds as many for its own use. Left to itself
-/// it would keep megabytes of a client that sends and takes nothing, and charge them to the pod.
-const RECEIVE_BYTES: usize = 64 * 1024;
-
-/// [`RECEIVE_BYTES`], for answers. Half as much would not take a line of 64 KiB at once, and cost such lines
-/// a fifth of their rate.
-const SEND_BYTES: usize = 128 * 1024;
+/// Bytes that the system keeps of a connection each way; it adds as many for its own use. Left to itself it
+/// would keep megabytes of a client that sends and takes nothing, and charge them to the pod. Half as much
+/// would not take a line of 64 KiB at once, and cost such lines a fifth of their rate.
+const SYSTEM_BYTES: usize = 128 * 1024;
 
 /// Errors that mean "this machine has no IPv6", by their Linux numbers: EPROTONOSUPPORT,
 /// EAFNOSUPPORT, EADDRNOTAVAIL.
@@ -91,8 +88,8 @@ pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListen
         socket.set_nonblocking(true)?;
         // Accepted connections inherit these, so that none pays a system call for them.
         socket.set_tcp_nodelay(true)?;
-        socket.set_send_buffer_size(SEND_BYTES)?;
-        socket.set_recv_buffer_size(RECEIVE_BYTES)?;
+        socket.set_send_buffer_size(SYSTEM_BYTES)?;
+        socket.set_recv_buffer_size(SYSTEM_BYTES)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
@@ -177,13 +174,13 @@ mod tests {
         socket.set_recv_buffer_size(1).unwrap();
         socket.set_send_buffer_size(1).unwrap();
         let (server, _) = sockets[0].accept().unwrap();
-        for (mut from, bytes) in [(&server, SEND_BYTES), (&client, RECEIVE_BYTES)] {
+        for mut from in [&server, &client] {
             from.set_nonblocking(true).unwrap();
             let mut kept = 0;
             while let Ok(length) = std::io::Write::write(&mut from, &[0; 4096]) {
                 kept += length;
             }
-            let most = 3 * bytes; // some is on the other side
+            let most = 3 * SYSTEM_BYTES; // some is on the other side
             assert!(kept <= most, "{kept} bytes");
         }
     }
