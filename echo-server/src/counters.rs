@@ -3,10 +3,12 @@
 //!
 //! Every worker has its own set for each listener; a scrape adds them up.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::admission::Rejection;
+use crate::end::End;
 
 /// The upper bounds of the latencies that are told apart; a last bucket holds what took longer.
 pub(crate) const LATENCY_BOUNDS: [Duration; 12] = [
@@ -23,6 +25,10 @@ pub(crate) const LATENCY_BOUNDS: [Duration; 12] = [
     Duration::from_millis(100),
     Duration::from_secs(1),
 ];
+
+/// Errors of `accept` that pass only when something is freed, by their Linux numbers: ENFILE,
+/// EMFILE, ENOMEM, ENOBUFS.
+const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
 
 /// What one worker counts for one listener. Aligned, so that two workers' sets never share a cache
 /// line.
@@ -93,6 +99,31 @@ impl Counters {
             Rejection::MaxConnections => &self.rejected,
             Rejection::MaxConnectionsPerClient => &self.rejected_client,
         }
+    }
+
+    /// Finds the counter of an end.
+    pub(crate) fn ended_by(&self, end: End) -> &Counter {
+        match end {
+            End::Over => &self.ended,
+            End::BadHeader => &self.bad_header,
+            End::ClientLimit => &self.closed_client,
+            End::Silent => &self.silent,
+            End::Idle => &self.idle,
+            End::Stuck => &self.stuck,
+            End::TooLong => &self.too_long,
+            End::Fault => &self.fault,
+        }
+    }
+
+    /// Counts that `accept` failed.
+    pub(crate) fn note_accept_failed(&self, error: &io::Error) {
+        let code = error.raw_os_error();
+        let counter = if code.is_some_and(|code| EXHAUSTED.contains(&code)) {
+            &self.accept_exhausted
+        } else {
+            &self.accept_failed
+        };
+        counter.add(1);
     }
 
     /// Counts that a connection begins to owe output, or that this is over.

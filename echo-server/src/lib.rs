@@ -19,6 +19,7 @@ pub mod protocol;
 mod admission;
 mod connection;
 mod counters;
+mod end;
 mod line_log;
 mod listener;
 mod probes;

@@ -31,7 +31,6 @@ use crate::faults::Fate;
 use crate::line_log::LineLog;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
 use acceptor::accept;
-use guest::End;
 
 /// Commands that may wait, as for a worker.
 const WAITING_COMMANDS: usize = 64;

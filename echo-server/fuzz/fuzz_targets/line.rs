@@ -3,23 +3,10 @@
 
 use echo_server::protocol::line::{Line, PREFIX, Rules};
 use libfuzzer_sys::fuzz_target;
+use reference::reference;
 
-/// The protocol over the whole input at once.
-fn reference(input: &[u8]) -> (Vec<u8>, u64) {
-    let (mut answer, mut lines) = (Vec::new(), 0);
-    for line in input.split_inclusive(|byte| *byte == b'\n') {
-        let text = match line.strip_suffix(b"\n") {
-            Some(ended) => ended.strip_suffix(b"\r").unwrap_or(ended),
-            None => line,
-        };
-        answer.extend([PREFIX.as_bytes(), text, b"\n"].concat());
-        lines += 1;
-        if text == b"exit" {
-            break;
-        }
-    }
-    (answer, lines)
-}
+#[path = "../../src/protocol/line/tests/reference.rs"]
+mod reference; // the one that the tests compare with as well
 
 fuzz_target!(|given: (Vec<u8>, u16, Vec<u8>)| {
     let (pieces, room, input) = given;

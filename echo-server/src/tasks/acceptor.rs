@@ -1,6 +1,5 @@
 //! The door of one listener: accepts its connections until a drain, and those that were queued then.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,9 +13,6 @@ use super::guest::Guest;
 
 /// How long to accept nothing after the system refused, most often for want of a descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Errors of `accept` that pass only when something is freed: ENFILE, EMFILE, ENOMEM, ENOBUFS.
-const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
 
 /// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
 pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {
@@ -39,7 +35,9 @@ pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Co
                 yield_now().await; // so that those who are done give back descriptors
             }
             Err(error) => {
-                count_failure(&context, listener, &error);
+                if let Some(counters) = context.counters.get(listener) {
+                    counters.note_accept_failed(&error);
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -57,17 +55,4 @@ pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Co
         }
     }
     while connections.join_next().await.is_some() {}
-}
-
-/// Counts a failed accept.
-fn count_failure(context: &Context, listener: usize, error: &io::Error) {
-    let code = error.raw_os_error();
-    if let Some(counters) = context.counters.get(listener) {
-        let counter = if code.is_some_and(|code| EXHAUSTED.contains(&code)) {
-            &counters.accept_exhausted
-        } else {
-            &counters.accept_failed
-        };
-        counter.add(1);
-    }
 }

@@ -10,11 +10,12 @@ use tokio::time::{Instant, timeout};
 
 use super::activity::Activity;
 use super::faulty::Faulty;
-use super::guest::{End, Guest};
+use super::guest::Guest;
 use super::metered::Metered;
 use super::start::Started;
 use super::{conversation, http, metered, start};
 use crate::config::Listen;
+use crate::end::End;
 use crate::faults::Fate;
 use crate::protocol::Protocol;
 

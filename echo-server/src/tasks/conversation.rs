@@ -8,8 +8,9 @@ use tokio::time::Instant;
 
 use super::connection::linger;
 use super::faulty::Faulty;
-use super::guest::{Counted, End, Guest};
+use super::guest::{Counted, Guest};
 use crate::counters::count;
+use crate::end::End;
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
 use crate::protocol::line::Rules;

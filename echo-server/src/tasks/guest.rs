@@ -6,29 +6,8 @@ use std::sync::atomic::Ordering;
 
 use super::Context;
 use crate::admission::{Admitted, canonical};
-use crate::counters::{Counter, Counters};
-use crate::proxy_header::Proxy;
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// By itself.
-    Over,
-    /// It began with no good header of the PROXY protocol.
-    BadHeader,
-    /// Its client, known by such a header, has as many as one is allowed.
-    ClientLimit,
-    /// Nothing came at first for too long.
-    Silent,
-    /// Nothing came for too long.
-    Idle,
-    /// The client took nothing for too long.
-    Stuck,
-    /// A line was longer than allowed.
-    TooLong,
-    /// A fault that was asked for.
-    Fault,
-}
+use crate::counters::Counters;
+use crate::end::End;
 
 /// A connection that was let in. Dropping it gives its place back, also when its task is cut.
 #[derive(Debug)]
@@ -55,11 +34,10 @@ impl Guest {
     ) -> Option<Self> {
         let shared = &context.shared;
         let is_probe = shared.probes.contains(client);
-        let proxy = shared.listeners.get(listener).map(|listen| listen.proxy);
-        let entered = match proxy {
-            _ if is_probe => Ok(Admitted::default()),
-            None | Some(Proxy::Off) => shared.admission.enter(client.ip()),
-            Some(Proxy::Optional | Proxy::Required) => shared.admission.enter_unknown(),
+        let entered = if is_probe {
+            Ok(Admitted::default())
+        } else {
+            shared.enter(listener, client.ip())
         };
         let probes = context.counters.len().saturating_sub(1);
         let counted_as = if is_probe { probes } else { listener };
@@ -124,22 +102,8 @@ impl Drop for Guest {
         }
         let counted = self.counted();
         if let Some(counters) = counted.get() {
-            ended(counters, self.end).add(1);
+            counters.ended_by(self.end).add(1);
         }
-    }
-}
-
-/// Finds the counter of an end.
-fn ended(counters: &Counters, end: End) -> &Counter {
-    match end {
-        End::Over => &counters.ended,
-        End::BadHeader => &counters.bad_header,
-        End::ClientLimit => &counters.closed_client,
-        End::Silent => &counters.silent,
-        End::Idle => &counters.idle,
-        End::Stuck => &counters.stuck,
-        End::TooLong => &counters.too_long,
-        End::Fault => &counters.fault,
     }
 }
 

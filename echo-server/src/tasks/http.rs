@@ -19,8 +19,9 @@ use tokio::time::Instant;
 use super::activity::Activity;
 use super::connection::linger;
 use super::faulty::Faulty;
-use super::guest::{End, Guest};
+use super::guest::Guest;
 use crate::drain::SILENCE;
+use crate::end::End;
 use answer::Answerer;
 use body::Answer;
 

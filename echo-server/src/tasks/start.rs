@@ -4,8 +4,9 @@
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::guest::{End, Guest};
+use super::guest::Guest;
 use crate::config::Listen;
+use crate::end::End;
 use crate::protocol::Protocol;
 use crate::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
 

@@ -21,10 +21,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How often at most to log such pauses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Errors of `accept` that pass only when something is freed, by their Linux numbers: ENFILE,
-/// EMFILE, ENOMEM, ENOBUFS.
-const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
-
 /// Errors of `accept` that concern one client only: it was gone already, or a signal came.
 const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
 
@@ -166,16 +162,8 @@ fn accept_batch(listener: usize, socket: &TcpListener, connections: &mut Connect
         if error.kind() == io::ErrorKind::WouldBlock {
             return Batch::Empty;
         }
-        let is_exhausted = error
-            .raw_os_error()
-            .is_some_and(|code| EXHAUSTED.contains(&code));
         if let Some(counters) = connections.counters(listener) {
-            let count = if is_exhausted {
-                &counters.accept_exhausted
-            } else {
-                &counters.accept_failed
-            };
-            count.add(1);
+            counters.note_accept_failed(&error);
         }
         if !HARMLESS.contains(&error.kind()) {
             return Batch::Refused(error);

@@ -19,7 +19,6 @@ use super::timer_wheel::TimerWheel;
 use crate::connection::Buffers;
 use crate::counters::Counters;
 use crate::line_log::LineLog;
-use lifetime::End;
 use slot::{Patience, Slot, Stage};
 
 /// The most connections for which a worker reserves addresses when it begins, which costs no memory

@@ -1,13 +1,15 @@
 //! What all workers share: nothing that the path of a line writes to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, Admitted, Rejection};
 use crate::config::{Config, Listen, Place};
 use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::probes::Probes;
 use crate::protocol::line::Rules;
+use crate::proxy_header::Proxy;
 
 /// The rules and counts that hold for all workers together.
 #[derive(Debug)]
@@ -42,6 +44,17 @@ impl Shared {
             faults: config.faults.clone(),
             place: config.place.clone(),
             probes: Arc::default(),
+        }
+    }
+
+    /// Lets a connection of a listener in: behind a proxy without its client, whom a header names later.
+    ///
+    /// # Errors
+    /// The limit that says otherwise.
+    pub(crate) fn enter(&self, listener: usize, client: IpAddr) -> Result<Admitted, Rejection> {
+        match self.listeners.get(listener).map(|listen| listen.proxy) {
+            None | Some(Proxy::Off) => self.admission.enter(client),
+            Some(Proxy::Optional | Proxy::Required) => self.admission.enter_unknown(),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::super::End;
 use super::Activity;
+use crate::end::End;
 use crate::limits::Limits;
 
 impl Activity {

@@ -6,7 +6,8 @@
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 
-use super::{Connections, End, Stage};
+use super::{Connections, Stage};
+use crate::end::End;
 use crate::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
 
 impl Connections {

@@ -12,27 +12,11 @@ use super::slot::Stage;
 use super::{Connections, Slot};
 use crate::admission::Admitted;
 use crate::connection::Connection;
+use crate::end::End;
 use crate::protocol::Protocol;
 use crate::protocol::conversation::Conversation;
 use crate::proxy_header::Proxy;
 use crate::worker::FIRST_CONNECTION;
-
-/// Why a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// By itself.
-    Over,
-    /// It began with no good header of the PROXY protocol.
-    BadHeader,
-    /// Its client, known by such a header, has as many as one is allowed.
-    ClientLimit,
-    /// Nothing came at first for too long.
-    Silent,
-    /// Nothing came for too long.
-    Idle,
-    /// The client took nothing for too long.
-    Stuck,
-}
 
 impl Connections {
     /// Takes a new connection in, or closes it if a limit says so. A probe is counted where neither
@@ -49,13 +33,7 @@ impl Connections {
         if self.shared.probes.contains(client) {
             return self.insert(stream, Admitted::default(), listener, self.probes());
         }
-        let listen = self.shared.listeners.get(listener);
-        let admission = &self.shared.admission;
-        let entered = match listen.map(|listen| listen.proxy) {
-            None | Some(Proxy::Off) => admission.enter(client.ip()),
-            Some(Proxy::Optional | Proxy::Required) => admission.enter_unknown(),
-        };
-        match entered {
+        match self.shared.enter(listener, client.ip()) {
             Ok(admitted) => self
                 .insert(stream, admitted, listener, listener)
                 .inspect_err(|_| self.shared.admission.leave(admitted)),
@@ -130,16 +108,9 @@ impl Connections {
             if slot.connection.owes() {
                 counters.note_stalled(false);
             }
-            let count = match end {
-                End::BadHeader => &counters.bad_header,
-                End::ClientLimit => &counters.closed_client,
-                End::Silent => &counters.silent,
-                End::Idle => &counters.idle,
-                End::Stuck => &counters.stuck,
-                End::Over if slot.connection.is_too_long() => &counters.too_long,
-                End::Over => &counters.ended,
-            };
-            count.add(1);
+            let is_too_long = end == End::Over && slot.connection.is_too_long();
+            let end = if is_too_long { End::TooLong } else { end };
+            counters.ended_by(end).add(1);
         }
     }
 }

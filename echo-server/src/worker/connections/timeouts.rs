@@ -6,8 +6,9 @@
 
 use std::time::Instant;
 
+use super::Connections;
 use super::slot::{self, Stage};
-use super::{Connections, End};
+use crate::end::End;
 use crate::worker::timer_wheel::NEVER;
 
 impl Connections {

@@ -6,9 +6,9 @@ use std::net::Shutdown;
 use mio::{Interest, Token};
 
 use super::Connections;
-use super::lifetime::End;
 use super::slot::Stage;
 use crate::connection::Next;
+use crate::end::End;
 use crate::line_log::LineLog;
 use crate::worker::FIRST_CONNECTION;
 
