@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
+use crate::listener::ACCEPT_PAUSE;
 use health::Health;
 
 /// Admin connections at once; more wait in the listener's queue. Probes and a few scrapers need a
@@ -30,9 +31,6 @@ const MAX_CONNECTIONS: usize = 32;
 
 /// How long a client may take to send a request's head, or leave a kept connection idle.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long to wait after a failed accept, so that running out of descriptors does not spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The type of every answer but metrics.
 const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -12,6 +12,7 @@ mod acceptor;
 mod connections;
 mod datagrams;
 mod handle;
+mod listening;
 mod meter;
 mod shared;
 mod timer_wheel;

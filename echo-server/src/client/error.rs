@@ -91,10 +91,13 @@ pub(super) fn in_plain_words(error: io::Error) -> io::Error {
     const REFUSED: &str = "connection refused: nothing listens there";
     const RESET: &str = "connection reset by the server";
     const TIMED_OUT: &str = "timed out; --timeout-seconds sets how long to wait";
+    const NO_PORT: &str = "no local address or port is left to connect from; connections to one address of a \
+                           server can be no more than net.ipv4.ip_local_port_range has ports";
     let words = [
         (ErrorKind::ConnectionRefused, REFUSED),
         (ErrorKind::ConnectionReset, RESET),
         (ErrorKind::BrokenPipe, RESET),
+        (ErrorKind::AddrNotAvailable, NO_PORT),
         (ErrorKind::TimedOut, TIMED_OUT),
         (ErrorKind::WouldBlock, TIMED_OUT), // what a read or write with a time limit says
     ];

@@ -1,7 +1,6 @@
 //! The door of one listener: accepts its connections until a drain, and those that were queued then.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, yield_now};
@@ -10,9 +9,7 @@ use tokio::time::sleep;
 use super::Context;
 use super::connection::serve;
 use super::guest::Guest;
-
-/// How long to accept nothing after the system refused, most often for want of a descriptor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::listener::ACCEPT_PAUSE;
 
 /// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
 pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Context>) {

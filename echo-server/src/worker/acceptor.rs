@@ -4,19 +4,16 @@ use std::io;
 use std::net;
 use std::time::{Duration, Instant};
 
+use mio::Registry;
 use mio::net::TcpListener;
-use mio::{Interest, Registry, Token};
 use tracing::warn;
 
-use super::FIRST_LISTENER;
 use super::connections::Connections;
+use super::listening::{self, Listening};
+use crate::listener::ACCEPT_PAUSE;
 
 /// Connections accepted from one listener before the connections that there are come first again.
 const BATCH: usize = 64;
-
-/// How long to accept nothing after the system refused, most often for want of a descriptor. The
-/// connection stays queued meanwhile, so without a pause the worker would spin.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often at most to log such pauses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
@@ -28,22 +25,11 @@ const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::Erro
 #[derive(Debug)]
 pub(super) struct Acceptor {
     /// One for each listener with connections; none any more once a drain has closed them.
-    sockets: Vec<Listening>,
+    sockets: Vec<Listening<TcpListener>>,
     /// Until when nothing is accepted.
     paused_until: Option<Instant>,
     /// When a pause was last logged.
     warned_at: Option<Instant>,
-}
-
-/// A socket, and whether connections may be queued there.
-#[derive(Debug)]
-struct Listening {
-    /// The listener's place among all.
-    listener: usize,
-    /// The socket.
-    socket: TcpListener,
-    /// The kernel has reported it since it was last found empty.
-    is_ready: bool,
 }
 
 /// How a batch of accepting ended.
@@ -63,22 +49,11 @@ impl Acceptor {
         sockets: Vec<(usize, net::TcpListener)>,
         registry: &Registry,
     ) -> io::Result<Self> {
-        let register = |(listener, socket)| {
-            let mut socket = TcpListener::from_std(socket);
-            let token = Token(FIRST_LISTENER + listener);
-            registry.register(&mut socket, token, Interest::READABLE)?;
-            Ok(Listening {
-                listener,
-                socket,
-                is_ready: false,
-            })
-        };
         let sockets = sockets
             .into_iter()
-            .map(register)
-            .collect::<io::Result<_>>()?;
+            .map(|(listener, socket)| (listener, TcpListener::from_std(socket)));
         Ok(Self {
-            sockets,
+            sockets: listening::register(sockets, registry)?,
             paused_until: None,
             warned_at: None,
         })
@@ -86,10 +61,7 @@ impl Acceptor {
 
     /// Notes that connections are queued at a listener.
     pub(super) fn note_ready(&mut self, listener: usize) {
-        let mut sockets = self.sockets.iter_mut();
-        if let Some(listening) = sockets.find(|listening| listening.listener == listener) {
-            listening.is_ready = true;
-        }
+        listening::note_ready(&mut self.sockets, listener);
     }
 
     /// Tells whether there is something to accept now.
@@ -120,7 +92,7 @@ impl Acceptor {
             }
         }
         if let Some(error) = refused {
-            self.paused_until = Some(now + PAUSE);
+            self.paused_until = Some(now + ACCEPT_PAUSE);
             self.warn(&error, now);
         }
     }
@@ -147,7 +119,7 @@ impl Acceptor {
         let is_due = |at| now.saturating_duration_since(at) >= WARNING_INTERVAL;
         if self.warned_at.is_none_or(is_due) {
             self.warned_at = Some(now);
-            warn!(%error, "failed to accept: trying again every 100 ms");
+            warn!(%error, pause = ?ACCEPT_PAUSE, "failed to accept: trying again after each pause");
         }
     }
 }

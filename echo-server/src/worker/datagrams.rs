@@ -8,10 +8,10 @@ use std::net;
 use std::sync::Arc;
 use std::time::Instant;
 
+use mio::Registry;
 use mio::net::UdpSocket;
-use mio::{Interest, Registry, Token};
 
-use super::FIRST_LISTENER;
+use super::listening::{self, Listening};
 use super::shared::Shared;
 use crate::admission::clients::network;
 use crate::counters::{Counter, Counters, count};
@@ -28,22 +28,11 @@ const LAST_BATCHES: usize = 64;
 #[derive(Debug)]
 pub(super) struct Datagrams {
     /// One for each listener with datagrams; none any more once a drain has closed them.
-    sockets: Vec<Listening>,
+    sockets: Vec<Listening<UdpSocket>>,
     /// Lent to each batch; none without sockets, as it is large.
     desk: Option<Desk>,
     /// When milliseconds began to be counted.
     begin: Instant,
-}
-
-/// A socket, and whether datagrams may be waiting there.
-#[derive(Debug)]
-struct Listening {
-    /// The listener's place among all.
-    listener: usize,
-    /// The socket.
-    socket: UdpSocket,
-    /// The kernel has reported it since it was last found empty.
-    is_ready: bool,
 }
 
 /// What answering takes.
@@ -68,20 +57,10 @@ impl Datagrams {
         counters: &Arc<[Counters]>,
         begin: Instant,
     ) -> io::Result<Self> {
-        let register = |(listener, socket)| {
-            let mut socket = UdpSocket::from_std(socket);
-            let token = Token(FIRST_LISTENER + listener);
-            registry.register(&mut socket, token, Interest::READABLE)?;
-            Ok(Listening {
-                listener,
-                socket,
-                is_ready: false,
-            })
-        };
-        let sockets: Vec<_> = sockets
+        let sockets = sockets
             .into_iter()
-            .map(register)
-            .collect::<io::Result<_>>()?;
+            .map(|(listener, socket)| (listener, UdpSocket::from_std(socket)));
+        let sockets = listening::register(sockets, registry)?;
         let desk = (!sockets.is_empty()).then(|| Desk::new(shared, counters));
         Ok(Self {
             sockets,
@@ -92,10 +71,7 @@ impl Datagrams {
 
     /// Notes that datagrams are waiting at a listener.
     pub(super) fn note_ready(&mut self, listener: usize) {
-        let mut sockets = self.sockets.iter_mut();
-        if let Some(listening) = sockets.find(|listening| listening.listener == listener) {
-            listening.is_ready = true;
-        }
+        listening::note_ready(&mut self.sockets, listener);
     }
 
     /// Tells whether there is something to answer now.
@@ -140,7 +116,7 @@ impl Desk {
     }
 
     /// Answers at most so many batches, and tells whether there may be more.
-    fn answer(&mut self, listening: &Listening, batches: usize, now: u64) -> bool {
+    fn answer(&mut self, listening: &Listening<UdpSocket>, batches: usize, now: u64) -> bool {
         let Self {
             gate,
             buffers,

@@ -144,28 +144,41 @@ fn a_load_can_be_put_on_again() {
     }
 }
 
+/// Puts load on a server that spoils what it answers to one of its lines.
+fn run_with_one_spoilt(
+    spoilt: usize,
+    spoil: impl Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static,
+) -> Report {
+    let server = serve_by(move |stream| {
+        thread::spawn(move || {
+            let mut lines = 0;
+            let answer = |line: &[u8]| {
+                lines += 1;
+                right(line).map(|answer| {
+                    if lines == spoilt {
+                        spoil(answer)
+                    } else {
+                        answer
+                    }
+                })
+            };
+            converse(&stream, answer, is_exit);
+        });
+    });
+    let one = Plan {
+        connections: 1,
+        ..plan(server)
+    };
+    run(one, 1_000)
+}
+
 #[test]
 fn one_wrong_byte_in_thousands_of_lines_is_found() {
     for place in [0, 20, 27] {
-        let server = serve_by(move |stream| {
-            thread::spawn(move || {
-                let mut lines = 0;
-                let answer = |line: &[u8]| {
-                    lines += 1;
-                    let mut answer = right(line)?;
-                    answer[place] ^= u8::from(lines == 500);
-                    Some(answer)
-                };
-                converse(&stream, answer, is_exit);
-            });
+        let report = run_with_one_spoilt(500, move |mut answer| {
+            answer[place] ^= 1;
+            answer
         });
-        let report = run(
-            Plan {
-                connections: 1,
-                ..plan(server)
-            },
-            1_000,
-        );
         assert!(report.corrupt >= 1, "byte {place}: {} lines", report.lines);
         assert!(!report.is_clean());
     }
@@ -174,23 +187,7 @@ fn one_wrong_byte_in_thousands_of_lines_is_found() {
 #[test]
 fn an_answer_that_is_lost_or_repeated_is_found() {
     for repeats in [0, 2] {
-        let server = serve_by(move |stream| {
-            thread::spawn(move || {
-                let mut lines = 0;
-                let answer = |line: &[u8]| {
-                    lines += 1;
-                    Some(right(line)?.repeat(if lines == 50 { repeats } else { 1 }))
-                };
-                converse(&stream, answer, is_exit);
-            });
-        });
-        let report = run(
-            Plan {
-                connections: 1,
-                ..plan(server)
-            },
-            500,
-        );
+        let report = run_with_one_spoilt(50, move |answer| answer.repeat(repeats));
         assert!(
             report.corrupt >= 1,
             "{repeats} times: {} lines",

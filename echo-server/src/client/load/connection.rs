@@ -173,7 +173,7 @@ impl Connection {
 
 /// Begins to connect.
 fn connect(address: SocketAddr, token: Token, registry: &Registry) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
+    let mut stream = TcpStream::connect(address).map_err(in_plain_words)?;
     stream.set_nodelay(true)?;
     registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
     Ok(stream)

@@ -1,0 +1,45 @@
+//! A worker's sockets of one kind, and where the kernel has said that there is something to take.
+
+use std::io;
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+
+use super::FIRST_LISTENER;
+
+/// A socket, and whether something may be waiting there.
+#[derive(Debug)]
+pub(super) struct Listening<S> {
+    /// The listener's place among all.
+    pub listener: usize,
+    /// The socket.
+    pub socket: S,
+    /// The kernel has reported it since it was last found empty.
+    pub is_ready: bool,
+}
+
+/// Registers sockets, each of which comes with its listener's place among all.
+pub(super) fn register<S: Source>(
+    sockets: impl Iterator<Item = (usize, S)>,
+    registry: &Registry,
+) -> io::Result<Vec<Listening<S>>> {
+    sockets
+        .map(|(listener, mut socket)| {
+            let token = Token(FIRST_LISTENER + listener);
+            registry.register(&mut socket, token, Interest::READABLE)?;
+            Ok(Listening {
+                listener,
+                socket,
+                is_ready: false,
+            })
+        })
+        .collect()
+}
+
+/// Notes that something is waiting at a listener.
+pub(super) fn note_ready<S>(sockets: &mut [Listening<S>], listener: usize) {
+    let mut sockets = sockets.iter_mut();
+    if let Some(listening) = sockets.find(|listening| listening.listener == listener) {
+        listening.is_ready = true;
+    }
+}
