@@ -64,7 +64,7 @@ fn conditions(figures: &Figures) -> String {
 
 /// Writes what was to be reached.
 fn reached(figures: &Figures) -> String {
-    let mut table = "### Goals\n\n| goal | bound | measured | |\n|---|---|---|---|\n".to_owned();
+    let mut table = "### Goals\n\nOf ratios, in brackets: between what half of the pairs of windows of a round lie.\n\n| goal | bound | measured | |\n|---|---|---|---|\n".to_owned();
     for goal in goals(figures) {
         let [bound, measured, verdict] = goal.cells();
         _ = writeln!(
@@ -78,15 +78,15 @@ fn reached(figures: &Figures) -> String {
 
 /// Writes what came of each load.
 fn races(figures: &Figures) -> String {
-    let mut table = "### Under load\n\nMedians over all windows; a ratio is the median over pairs of neighbouring windows.\n\n\
+    let mut table = "### Under load\n\nMedians over all windows; a ratio is the median over pairs of windows of a round.\n\n\
         | load | server | lines/s | against C | CPU µs/line | against C | p50 µs | p99 µs |\n\
         |---|---|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();
     for (case, raced) in &figures.races {
         let measure = raced.iter().find(|windows| windows.peer == Peer::Epoll);
         for windows in raced {
-            let rate = measure.map_or(f64::NAN, |c| windows.ratio(c, |window| window.rate));
-            let cost = measure.map_or(f64::NAN, |c| windows.ratio(c, |window| window.cost));
+            let rate = measure.map_or(f64::NAN, |c| windows.ratio(c, |window| window.rate).median);
+            let cost = measure.map_or(f64::NAN, |c| windows.ratio(c, |window| window.cost).median);
             _ = writeln!(
                 table,
                 "| {} | {} | {:.0} | {rate:.3} | {:.2} | {cost:.2} | {:.0} | {:.0} |",
@@ -135,7 +135,7 @@ fn others(figures: &Figures) -> String {
             stuck.per_connection / 1024.0,
             stuck.p99,
             stuck.p99_without,
-            stuck.ratio
+            stuck.ratio.median
         );
     }
     table.push_str("\n| server | start to listening, ms |\n|---|--:|\n");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::Figures;
-use crate::race::Window;
+use crate::race::{Ratio, Window};
 use crate::server::Peer;
 
 /// A figure, and what it should be.
@@ -15,6 +15,8 @@ pub(crate) struct Goal {
     bound: Bound,
     /// What was measured; none if there was nothing to measure it against.
     measured: Option<f64>,
+    /// Between what half of the measurements lie, of a ratio.
+    half: Option<[f64; 2]>,
     /// What C has, where the ratio is to another one: little can be better.
     of_c: Option<f64>,
     /// Digits after the point, and the unit.
@@ -46,8 +48,11 @@ impl Goal {
             .measured
             .map(|measured| format!("{measured:.digits$}{unit}"))
             .unwrap_or_default();
+        if let Some([low, high]) = self.half {
+            _ = write!(cell, " ({low:.digits$} to {high:.digits$})");
+        }
         if let Some(of_c) = self.of_c {
-            _ = write!(cell, " (C: {of_c:.digits$})");
+            _ = write!(cell, "; C: {of_c:.digits$}");
         }
         [format!("{sign} {bound}{unit}"), cell, verdict.to_owned()]
     }
@@ -72,6 +77,7 @@ fn of_itself(figures: &Figures) -> [Goal; 7] {
     let wake_ups = idle.map(|idle| idle.wake_ups);
     let kept = stuck.map(|stuck| stuck.per_connection / 1024.0);
     let beside = "p99 of 64 others beside 1,000 stuck readers, against without them";
+    let ratio = stuck.map(|stuck| stuck.ratio);
     let image = figures.image_bytes.map(megabytes);
     [
         ("own memory of an idle connection", 48.0, own, (0, " B")),
@@ -88,7 +94,7 @@ fn of_itself(figures: &Figures) -> [Goal; 7] {
             (1, ""),
         ),
         ("own memory of a stuck reader", 64.0, kept, (1, " KiB")),
-        (beside, 1.1, stuck.map(|stuck| stuck.ratio), (2, "")),
+        (beside, 1.1, ratio.map(|ratio| ratio.median), (2, "")),
         (
             "start to listening",
             3.0,
@@ -101,6 +107,7 @@ fn of_itself(figures: &Figures) -> [Goal; 7] {
         what,
         bound: AtMost(most),
         measured,
+        half: ratio.filter(|_| what == beside).map(|ratio| ratio.half),
         of_c: None,
         form,
     })
@@ -108,7 +115,7 @@ fn of_itself(figures: &Figures) -> [Goal; 7] {
 
 /// The goals that are ratios to another server: what, under which load, against whom, of what, the
 /// bound, and digits.
-type Ratio = (
+type RatioGoal = (
     &'static str,
     &'static str,
     Peer,
@@ -116,7 +123,7 @@ type Ratio = (
     Bound,
     usize,
 );
-const RATIOS: [Ratio; 8] = [
+const RATIOS: [RatioGoal; 8] = [
     (
         "CPU for a line against C, 64 connections",
         crate::PING,
@@ -187,18 +194,21 @@ const RATE: fn(&Window) -> f64 = |window| window.rate;
 
 /// Measures the goals that are ratios to another server.
 fn ratios(figures: &Figures) -> Vec<Goal> {
-    let measure = |(what, case, to, of, bound, digits): Ratio| {
+    let measure = |(what, case, to, of, bound, digits): RatioGoal| {
         let raced = figures.races.iter().find(|(raced, _)| raced.name == case);
         let find = |peer| raced?.1.iter().find(|windows| windows.peer == peer);
-        let ratio = |one| {
+        let ratio = |one| -> Option<Ratio> {
             let (one, other) = find(one).zip(find(to))?;
             Some(one.ratio(other, of))
         };
+        let measured = ratio(Peer::Echo);
+        let of_c = ratio(Peer::Epoll).filter(|_| to != Peer::Epoll);
         Goal {
             what,
             bound,
-            measured: ratio(Peer::Echo),
-            of_c: ratio(Peer::Epoll).filter(|_| to != Peer::Epoll),
+            measured: measured.map(|ratio| ratio.median),
+            half: measured.map(|ratio| ratio.half),
+            of_c: of_c.map(|ratio| ratio.median),
             form: (digits, ""),
         }
     };

@@ -41,6 +41,9 @@ use race::{Case, Windows, race};
 use server::{Peer, Programs};
 use watch::{Share, Watch};
 
+/// How often all servers are started for one load.
+const HEATS: u32 = 4;
+
 /// The loads, by their names in tables.
 const PING: &str = "64 connections";
 const MANY: &str = "1,000 connections";
@@ -157,7 +160,8 @@ fn cases() -> [Case; 5] {
     ]
 }
 
-/// Starts all servers anew, and puts them under one load in turn.
+/// Puts all servers under one load in turn, and starts them anew for each heat: where a process
+/// happens to have its memory is part of its figures.
 fn race_all(
     programs: &Programs,
     peers: &[Peer],
@@ -167,13 +171,16 @@ fn race_all(
     figures: &mut Figures,
 ) -> Result<()> {
     eprintln!("{}", case.name);
-    let servers: Vec<_> = peers
-        .iter()
-        .map(|peer| programs.start(*peer, &[]))
-        .collect::<Result<_>>()?;
-    watch.resume(&servers)?;
-    let raced = race(&case, &servers, time)?;
-    watch.pause(&servers)?;
+    let mut raced: Vec<_> = peers.iter().map(|peer| Windows::new(*peer)).collect();
+    for _ in 0..HEATS {
+        let servers: Vec<_> = peers
+            .iter()
+            .map(|peer| programs.start(*peer, &[]))
+            .collect::<Result<_>>()?;
+        watch.resume(&servers)?;
+        race(&case, &servers, time / HEATS, &mut raced)?;
+        watch.pause(&servers)?;
+    }
     figures.races.push((case, raced));
     Ok(())
 }

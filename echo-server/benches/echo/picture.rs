@@ -55,7 +55,7 @@ fn draw_case(bars: &mut String, case: &Case, raced: &[Windows], from: f64) -> f6
         case.name
     );
     for windows in raced {
-        let ratio = windows.ratio(measure, |window| window.cost);
+        let ratio = windows.ratio(measure, |window| window.cost).median;
         let (begin, end) = (place(LEAST), place(ratio));
         let (width, text) = (end - begin, y + 11.0);
         let (name, colour) = (windows.peer.name(), colour(windows.peer));

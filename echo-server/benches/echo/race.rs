@@ -1,5 +1,5 @@
 //! Servers under the same load, in windows that take turns: what disturbs the machine disturbs all
-//! of them alike, and figures are ratios of neighbours.
+//! of them alike, and figures are ratios within a round.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::server::{Peer, Server};
 /// How long one server is under load before it is the next one's turn.
 const WINDOW: Duration = Duration::from_millis(400);
 
-/// Rounds that do not count: caches fill and Java compiles.
-const WARM_UP: usize = 2;
+/// How long a first window is, which does not count: caches fill.
+const WARM_UP: Duration = WINDOW;
 
-/// The fewest rounds that count.
-const FEWEST: usize = 3;
+/// The same for Java, which compiles meanwhile.
+const JAVA_WARM_UP: Duration = Duration::from_secs(2);
 
 /// How long the last answers of a window may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -87,53 +87,102 @@ pub(crate) struct Windows {
 }
 
 impl Windows {
+    /// Begins with none.
+    pub(crate) fn new(peer: Peer) -> Self {
+        Self {
+            peer,
+            windows: Vec::new(),
+        }
+    }
+
     /// Gives the median of something over all rounds.
     pub(crate) fn median(&self, of: fn(&Window) -> f64) -> f64 {
         median(self.windows.iter().map(of).collect())
     }
 
-    /// Gives the median of the ratio to another server's neighbouring window.
-    pub(crate) fn ratio(&self, to: &Self, of: fn(&Window) -> f64) -> f64 {
+    /// Gives the ratio to another server's window of the round, over all rounds.
+    pub(crate) fn ratio(&self, to: &Self, of: fn(&Window) -> f64) -> Ratio {
         let pairs = self.windows.iter().zip(&to.windows);
-        median(pairs.map(|(one, other)| of(one) / of(other)).collect())
+        let ratios: Vec<_> = pairs.map(|(one, other)| of(one) / of(other)).collect();
+        let [low, median, high] = [1, 2, 3].map(|part| quartile(ratios.clone(), part));
+        Ratio {
+            median,
+            half: [low, high],
+        }
     }
+}
+
+/// How two servers compare.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ratio {
+    /// The median over pairs of windows of a round.
+    pub median: f64,
+    /// Between what the middle half of the pairs lie: what the machine's noise makes of it.
+    pub half: [f64; 2],
 }
 
 /// Gives the middle one of some numbers.
-pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers.get(numbers.len() / 2).copied().unwrap_or(f64::NAN)
+pub(crate) fn median(numbers: Vec<f64>) -> f64 {
+    quartile(numbers, 2)
 }
 
-/// Puts servers under the same load in turn for about this time in all.
-pub(crate) fn race(case: &Case, servers: &[Server], time: Duration) -> Result<Vec<Windows>> {
+/// Gives the number that so many quarters of some numbers are below.
+fn quartile(mut numbers: Vec<f64>, quarters: usize) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    let place = numbers.len() * quarters / 4;
+    numbers.get(place).copied().unwrap_or(f64::NAN)
+}
+
+/// Puts servers under the same load in turn for about this time in all, and adds a window to each
+/// one's for each round.
+pub(crate) fn race(
+    case: &Case,
+    servers: &[Server],
+    time: Duration,
+    raced: &mut [Windows],
+) -> Result<()> {
     let mut loads = Vec::new();
     for server in servers {
-        loads.push(case.load(server)?);
+        let mut load = case.load(server)?;
+        let warm_up = if server.peer == Peer::Java {
+            JAVA_WARM_UP
+        } else {
+            WARM_UP
+        };
+        run_window(case, server, &mut load, warm_up)?;
+        loads.push(load);
     }
-    let none = |server: &Server| Windows {
-        peer: server.peer,
-        windows: Vec::new(),
-    };
-    let mut raced: Vec<_> = servers.iter().map(none).collect();
     let rounds = time.as_millis() / (WINDOW.as_millis() * servers.len() as u128);
-    let rounds = usize::try_from(rounds)?.max(FEWEST);
-    for round in 0..rounds + WARM_UP {
-        for turn in 0..servers.len() {
-            let place = (round + turn) % servers.len(); // another one begins each round
-            let window = run_window(case, &servers[place], &mut loads[place])?;
-            if round >= WARM_UP {
-                raced[place].windows.push(window);
-            }
+    let rounds = usize::try_from(rounds)?.max(1);
+    let begin = raced.first().map_or(0, |windows| windows.windows.len());
+    for round in begin..begin + rounds {
+        for place in order(servers.len(), round) {
+            let window = run_window(case, &servers[place], &mut loads[place], WINDOW)?;
+            raced[place].windows.push(window);
         }
     }
-    Ok(raced)
+    Ok(())
+}
+
+/// Tells in which order servers have their turns in a round. Over twice as many rounds as there are
+/// servers each one comes as often after each other, since what one leaves of caches, and how long
+/// it let the processor rest, is the next one's luck (a Williams design).
+fn order(servers: usize, round: usize) -> Vec<usize> {
+    let zigzag = |turn: usize| match turn % 2 {
+        0 => servers - turn / 2,
+        _ => turn.div_ceil(2),
+    };
+    let turns = (0..servers).map(|turn| (zigzag(turn) + round) % servers);
+    match round / servers % 2 {
+        0 => turns.collect(),
+        _ => turns.rev().collect(),
+    }
 }
 
 /// Puts one server under load for one window.
-fn run_window(case: &Case, server: &Server, load: &mut Load) -> Result<Window> {
+fn run_window(case: &Case, server: &Server, load: &mut Load, time: Duration) -> Result<Window> {
     let before = server.time()?;
-    let report = load.run(WINDOW, &mut |_| ())?;
+    let report = load.run(time, &mut |_| ())?;
     let cost = server.time()?.saturating_sub(before);
     ensure!(
         report.is_clean() && report.lines > 0,
