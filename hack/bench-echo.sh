@@ -27,7 +27,7 @@ else
   echo "skipped: the Java stand-in, since there is no JDK (apt-get install openjdk-17-jdk-headless)"
 fi
 
-say "Measuring (about $((BENCH_SECONDS * 7 + 210)) s)"
+say "Measuring (about $((BENCH_SECONDS * 7 + 290)) s)"
 document=$PWD/docs/performance.md
 if [ "$BENCH_SECONDS" -lt 40 ]; then
   cp "$document" "$built/"

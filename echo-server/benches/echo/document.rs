@@ -51,7 +51,7 @@ fn conditions(figures: &Figures) -> String {
     } = figures;
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     format!(
-        "{} s for each case, {} s in all. While it ran, other programs took {} of the server's processor and {} of the \
+        "At least {} s for each case, {} s in all. While it ran, other programs took {} of the server's processor and {} of the \
          client's, and the host took {} and {} of their time away.\n",
         seconds,
         took.as_secs(),
@@ -64,7 +64,10 @@ fn conditions(figures: &Figures) -> String {
 
 /// Writes what was to be reached.
 fn reached(figures: &Figures) -> String {
-    let mut table = "### Goals\n\nOf ratios, in brackets: between what half of the pairs of windows of a round lie.\n\n| goal | bound | measured | |\n|---|---|---|---|\n".to_owned();
+    let mut table =
+        "### Goals\n\nIn brackets, of ratios: the range of the middle half of the rounds.\n\n\
+        | goal | bound | measured | |\n|---|---|---|---|\n"
+            .to_owned();
     for goal in goals(figures) {
         let [bound, measured, verdict] = goal.cells();
         _ = writeln!(
@@ -78,7 +81,7 @@ fn reached(figures: &Figures) -> String {
 
 /// Writes what came of each load.
 fn races(figures: &Figures) -> String {
-    let mut table = "### Under load\n\nMedians over all windows; a ratio is the median over pairs of windows of a round.\n\n\
+    let mut table = "### Under load\n\nMedians over all windows; a ratio is the median of the ratios of all rounds.\n\n\
         | load | server | lines/s | against C | CPU µs/line | against C | p50 µs | p99 µs |\n\
         |---|---|--:|--:|--:|--:|--:|--:|\n"
         .to_owned();

@@ -15,7 +15,7 @@ pub(crate) struct Goal {
     bound: Bound,
     /// What was measured; none if there was nothing to measure it against.
     measured: Option<f64>,
-    /// Between what half of the measurements lie, of a ratio.
+    /// The range of the middle half of the rounds, of a ratio.
     half: Option<[f64; 2]>,
     /// What C has, where the ratio is to another one: little can be better.
     of_c: Option<f64>,

@@ -42,7 +42,7 @@ use server::{Peer, Programs};
 use watch::{Share, Watch};
 
 /// How often all servers are started for one load.
-const HEATS: u32 = 4;
+pub(crate) const HEATS: u32 = 4;
 
 /// The loads, by their names in tables.
 const PING: &str = "64 connections";

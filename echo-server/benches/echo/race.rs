@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_millis(400);
 const WARM_UP: Duration = WINDOW;
 
 /// The same for Java, which compiles meanwhile.
-const JAVA_WARM_UP: Duration = Duration::from_secs(2);
+const JAVA_WARM_UP: Duration = Duration::from_secs(5);
 
 /// How long the last answers of a window may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -115,9 +115,9 @@ impl Windows {
 /// How two servers compare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ratio {
-    /// The median over pairs of windows of a round.
+    /// The median of the ratios of all rounds.
     pub median: f64,
-    /// Between what the middle half of the pairs lie: what the machine's noise makes of it.
+    /// The range of the middle half of the rounds.
     pub half: [f64; 2],
 }
 
@@ -126,15 +126,17 @@ pub(crate) fn median(numbers: Vec<f64>) -> f64 {
     quartile(numbers, 2)
 }
 
-/// Gives the number that so many quarters of some numbers are below.
+/// Gives the number that so many quarters of some numbers are below, which may lie between two.
 fn quartile(mut numbers: Vec<f64>, quarters: usize) -> f64 {
     numbers.sort_by(f64::total_cmp);
-    let place = numbers.len() * quarters / 4;
-    numbers.get(place).copied().unwrap_or(f64::NAN)
+    let place = numbers.len().saturating_sub(1) * quarters;
+    let of = |place: usize| numbers.get(place).copied().unwrap_or(f64::NAN);
+    let (below, above) = (of(place / 4), of(place.div_ceil(4)));
+    below + (above - below) * (place % 4) as f64 / 4.0
 }
 
-/// Puts servers under the same load in turn for about this time in all, and adds a window to each
-/// one's for each round.
+/// Puts servers under the same load in turn for at least this time in all, and adds to each
+/// server's windows one for each round.
 pub(crate) fn race(
     case: &Case,
     servers: &[Server],
@@ -142,7 +144,8 @@ pub(crate) fn race(
     raced: &mut [Windows],
 ) -> Result<()> {
     let mut loads = Vec::new();
-    for server in servers {
+    // The first in the list is the last here, as Java would leave it a processor at rest.
+    for server in servers.iter().rev() {
         let mut load = case.load(server)?;
         let warm_up = if server.peer == Peer::Java {
             JAVA_WARM_UP
@@ -150,10 +153,10 @@ pub(crate) fn race(
             WARM_UP
         };
         run_window(case, server, &mut load, warm_up)?;
-        loads.push(load);
+        loads.insert(0, load);
     }
-    let rounds = time.as_millis() / (WINDOW.as_millis() * servers.len() as u128);
-    let rounds = usize::try_from(rounds)?.max(1);
+    let round = WINDOW.as_millis() * servers.len() as u128;
+    let rounds = usize::try_from(time.as_millis().div_ceil(round))?;
     let begin = raced.first().map_or(0, |windows| windows.windows.len());
     for round in begin..begin + rounds {
         for place in order(servers.len(), round) {
@@ -164,9 +167,9 @@ pub(crate) fn race(
     Ok(())
 }
 
-/// Tells in which order servers have their turns in a round. Over twice as many rounds as there are
-/// servers each one comes as often after each other, since what one leaves of caches, and how long
-/// it let the processor rest, is the next one's luck (a Williams design).
+/// Tells in which order servers have their turns in a round. What one leaves of caches, and how long
+/// it lets the processor rest, is the next one's luck; so within twice as many rounds as there are
+/// servers each comes equally often after each other (a Williams design).
 fn order(servers: usize, round: usize) -> Vec<usize> {
     let zigzag = |turn: usize| match turn % 2 {
         0 => servers - turn / 2,

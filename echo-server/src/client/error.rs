@@ -91,8 +91,8 @@ pub(super) fn in_plain_words(error: io::Error) -> io::Error {
     const REFUSED: &str = "connection refused: nothing listens there";
     const RESET: &str = "connection reset by the server";
     const TIMED_OUT: &str = "timed out; --timeout-seconds sets how long to wait";
-    const NO_PORT: &str = "no local address or port is left to connect from; connections to one address of a \
-                           server can be no more than net.ipv4.ip_local_port_range has ports";
+    const NO_PORT: &str = "no local address or port to connect from: this machine has no address of that family, \
+                           or all ports of net.ipv4.ip_local_port_range are in use or rest after use";
     let words = [
         (ErrorKind::ConnectionRefused, REFUSED),
         (ErrorKind::ConnectionReset, RESET),

@@ -15,7 +15,7 @@ use crate::listener::ACCEPT_PAUSE;
 /// Connections accepted from one listener before the connections that there are come first again.
 const BATCH: usize = 64;
 
-/// How often at most to log such pauses.
+/// How often at most to log that accepting pauses.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Errors of `accept` that concern one client only: it was gone already, or a signal came.
