@@ -8,6 +8,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use socket2::SockRef;
+
 use crate::running::{
     Program, closed, connect, exchange, expect, is_turned_away, ping, read_to_end, request,
     stalled, wait_until,
@@ -133,6 +135,8 @@ fn answers_to_a_client_that_takes_them_late_are_corrupted_as_well() {
     const PARTS: usize = 60;
     let server = Program::start_flags(&["--listen=raw:127.0.0.1:0", "--fault=corrupt=100"]);
     let stream = connect(server.listener("raw"));
+    // Left to itself the system would in the end take all answers in advance.
+    SockRef::from(&stream).set_recv_buffer_size(PART).unwrap();
     let answers = thread::scope(|scope| {
         scope.spawn(|| (&stream).write_all(&vec![b'x'; PARTS * PART]).unwrap());
         let mut answers = vec![0; PARTS * PART];
