@@ -38,20 +38,20 @@ pub(super) struct LimitArgs {
     #[arg(default_value = "0", value_parser = whole_number(0, 1_000_000))]
     max_connections_per_client: u32,
 
-    /// Seconds without a byte, 0 to 86400, after which (or up to an eighth later) a connection that
+    /// Seconds without a byte, 0 to 86400, after which (or up to an eighth or 0.5 s later) a connection that
     /// has taken its answers is closed; 0: never
     #[arg(long, value_name = "SECONDS", env = "ECHO_IDLE_TIMEOUT_SECONDS")]
     #[arg(default_value = "300", value_parser = whole_number(0, 86_400))]
     idle_timeout_seconds: u32,
 
-    /// Seconds, 0 to 3600, after which (or up to an eighth later) a connection is closed that has sent
+    /// Seconds, 0 to 3600, after which (or up to an eighth or 0.5 s later) a connection is closed that has sent
     /// nothing yet, a header of the PROXY protocol aside, or over HTTP no whole head of a request;
     /// 0: as --idle-timeout-seconds
     #[arg(long, value_name = "SECONDS", env = "ECHO_FIRST_BYTE_TIMEOUT_SECONDS")]
     #[arg(default_value = "0", value_parser = whole_number(0, 3_600))]
     first_byte_timeout_seconds: u32,
 
-    /// Seconds, 0 to 3600, after which (or up to an eighth later) a connection is reset whose
+    /// Seconds, 0 to 3600, after which (or up to an eighth or 0.5 s later) a connection is reset whose
     /// client takes nothing of its answers; 0: never
     #[arg(long, value_name = "SECONDS", env = "ECHO_WRITE_TIMEOUT_SECONDS")]
     #[arg(default_value = "30", value_parser = whole_number(0, 3_600))]
