@@ -131,9 +131,13 @@ impl Desk {
                 return Some(probes);
             }
             own.received_bytes.add(count(payload.len()));
-            let verdict = gate.judge(source(from), payload, now);
-            verdict_counter(own, verdict).add(1);
-            verdict.ok().map(|()| own)
+            match gate.judge(source(from), payload, now) {
+                Ok(()) => Some(own),
+                Err(dropped) => {
+                    dropped_counter(own, dropped).add(1);
+                    None
+                }
+            }
         };
         for _ in 0..batches {
             if answer_batch(&listening.socket, buffers, &mut judge) == Received::Last {
@@ -152,12 +156,11 @@ fn source(from: net::SocketAddr) -> Source {
     }
 }
 
-/// Finds the counter of what was decided about a datagram.
-fn verdict_counter(counters: &Counters, verdict: Result<(), Dropped>) -> &Counter {
-    match verdict {
-        Ok(()) => &counters.lines,
-        Err(Dropped::Port) => &counters.dropped_port,
-        Err(Dropped::Rate) => &counters.dropped_rate,
-        Err(Dropped::Loop) => &counters.dropped_loop,
+/// Finds the counter of why a datagram goes without an answer.
+fn dropped_counter(counters: &Counters, dropped: Dropped) -> &Counter {
+    match dropped {
+        Dropped::Port => &counters.dropped_port,
+        Dropped::Rate => &counters.dropped_rate,
+        Dropped::Loop => &counters.dropped_loop,
     }
 }

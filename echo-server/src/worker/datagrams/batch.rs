@@ -83,8 +83,8 @@ fn receive(
 /// An answer: where to, what, and whose counters it goes to.
 type Answer<'a, 'c> = (Option<SockaddrStorage>, [IoSlice<'a>; 1], &'c Counters);
 
-/// Sends the answers. One that the system does not take is counted and left out; if it takes nothing
-/// for now, the rest is.
+/// Sends the answers and counts them. One that the system does not take is left out; if it takes
+/// nothing for now, the rest is.
 fn send(socket: &UdpSocket, answers: &[Answer<'_, '_>], to: &mut MultiHeaders<SockaddrStorage>) {
     let mut rest = answers;
     while !rest.is_empty() {
@@ -101,6 +101,7 @@ fn send(socket: &UdpSocket, answers: &[Answer<'_, '_>], to: &mut MultiHeaders<So
         let (done, after) = rest.split_at(sent.max(left_out).min(rest.len()));
         for (_, [slice], counters) in done {
             if left_out == 0 {
+                counters.lines.add(1);
                 counters.sent_bytes.add(count(slice.len()));
             } else {
                 counters.dropped_unsent.add(1);
@@ -123,4 +124,32 @@ fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
             .map(|v6| SocketAddr::V6((*v6).into()))
     };
     v4().or_else(v6)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_that_the_system_does_not_take_is_counted_as_unsent_and_those_after_it_are_sent() {
+        let client = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let counters = Counters::default();
+        let nowhere: net::SocketAddrV4 = "127.0.0.1:0".parse().unwrap(); // nobody can be sent to port 0
+        let net::SocketAddr::V4(somewhere) = client.local_addr().unwrap() else {
+            panic!("asked for IPv4");
+        };
+        let answers = [nowhere, somewhere].map(|to| {
+            let payload = [IoSlice::new(b"hello")];
+            (Some(SockaddrStorage::from(to)), payload, &counters)
+        });
+        let mut headers = MultiHeaders::preallocate(BATCH, None);
+        send(&UdpSocket::from_std(socket), &answers, &mut headers);
+        let mut taken = [0; 8];
+        assert_eq!(client.recv(&mut taken).unwrap(), 5);
+        assert_eq!(counters.dropped_unsent.get(), 1);
+        assert_eq!((counters.lines.get(), counters.sent_bytes.get()), (1, 5));
+    }
 }
