@@ -126,7 +126,7 @@ impl fmt::Display for Refusal {
 
 impl Refusal {
     /// Refuses with one line, the way that a bad value is refused.
-    fn bad_usage(text: String) -> Self {
+    pub(crate) fn bad_usage(text: String) -> Self {
         Self {
             text,
             is_bad_usage: true,

@@ -115,14 +115,23 @@ pub fn is_meant(program: Option<OsString>) -> bool {
 /// Runs the client over standard input and output. Exit code 0 if all went well, 1 for a failure, 2
 /// for bad flags.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
-        Err(error) => return exit::refuse(NAME, &Refusal::from(error)),
+        Err(refusal) => return exit::refuse(NAME, &refusal),
     };
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::fail(NAME, &error),
     }
+}
+
+/// Reads the command line, and refuses flags that do not go together.
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, Refusal> {
+    let arguments = Arguments::try_parse_from(arguments)?;
+    if let Some(Action::Load(args)) = &arguments.action {
+        load::check_knock(args).map_err(Refusal::bad_usage)?;
+    }
+    Ok(arguments)
 }
 
 /// Does what is asked for.

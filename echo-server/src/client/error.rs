@@ -65,17 +65,6 @@ pub enum ClientError {
     /// A load was answered, but not all of it or not rightly.
     #[error("the load was not answered as it should: {0}")]
     Load(String),
-    /// A load that knocks has batches that may come in pieces, or lines without a first byte.
-    #[error(
-        "--knock needs lines of at least 1 byte, and batches that fit into one segment: \
-         --in-flight times --line-bytes and its line feed may be {most} bytes, not {bytes}"
-    )]
-    Knock {
-        /// The bytes of a batch.
-        bytes: usize,
-        /// How many there may be.
-        most: usize,
-    },
     /// The server does not speak the protocol.
     #[error("{failed} of {all} checks failed")]
     Check {

@@ -94,7 +94,6 @@ pub(super) struct LoadArgs {
 pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), ClientError> {
     drop(descriptors::raise_limit()); // if it fails, connecting tells
     let patience = args.server.timeout.patience();
-    check_knock(args)?;
     let mut load = Load::connect(Plan {
         addresses: usable_addresses(&args.server, patience)?,
         connections: count(args.connections),
@@ -133,14 +132,15 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
     }
 }
 
-/// Checks that a batch comes in one piece, without which a line may be late rather than lost.
-fn check_knock(args: &LoadArgs) -> Result<(), ClientError> {
+/// Checks that a batch of a load that knocks comes in one piece, without which a line may be late
+/// rather than lost. The error says what fits.
+pub(super) fn check_knock(args: &LoadArgs) -> Result<(), String> {
     let bytes = count(args.in_flight) * (count(args.line_bytes) + 1);
     if args.knock && (args.line_bytes == 0 || bytes > MOST_KNOCKING_BYTES) {
-        return Err(ClientError::Knock {
-            bytes,
-            most: MOST_KNOCKING_BYTES,
-        });
+        return Err(format!(
+            "--knock needs lines of at least 1 byte, and batches that fit into one segment: --in-flight times \
+             --line-bytes and its line feed may be {MOST_KNOCKING_BYTES} bytes, not {bytes}"
+        ));
     }
     Ok(())
 }

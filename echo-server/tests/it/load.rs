@@ -410,6 +410,7 @@ fn the_program_fails_when_lines_were_lost_and_says_so() {
     assert!(!table.contains(" 0 sent again, "), "{table}");
     let bad = flags(bad_server, &["--knock", "--line-bytes=1000"]);
     let text = String::from_utf8(bad.stderr).unwrap();
+    assert_eq!(bad.status.code(), Some(2), "{text}");
     assert!(text.contains(" may be 1200 bytes, not 5005"), "{text}");
 }
 
