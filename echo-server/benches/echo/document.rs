@@ -51,7 +51,7 @@ fn conditions(figures: &Figures) -> String {
     } = figures;
     let percent = |share: f64| format!("{:.0} %", share * 100.0);
     format!(
-        "At least {} s for each case, {} s in all. While it ran, other programs took {} of the server's processor and {} of the \
+        "At least {} s for each case, {} s in all. While servers raced, other programs took {} of the server's processor and {} of the \
          client's, and the host took {} and {} of their time away.\n",
         seconds,
         took.as_secs(),

@@ -11,8 +11,8 @@
     clippy::print_stdout,
     reason = "a benchmark keeps time, prints, computes with fractions and may fail"
 )]
-//! The benchmark of the echo server against others, one server and the client at a time, each on a
-//! processor of its own. `make bench-echo` runs it.
+//! The benchmark of the echo server against others: the servers share a processor and take turns under
+//! the load of one client, which has another. `make bench-echo` runs it.
 //!
 //! `echo ECHO_SERVER EPOLL JAVA_CLASSES DOCUMENT SECONDS IMAGE_BYTES`, or as a server that is
 //! compared: `echo threads PORT`, `echo tokio PORT`.
