@@ -9,8 +9,7 @@ use anyhow::{Result, ensure};
 use echo_server::client::load::Pacing;
 use socket2::{Domain, Socket, Type};
 
-use crate::HEATS;
-use crate::race::{Case, Ratio, Windows, median, race};
+use crate::race::{Case, HEATS, Ratio, Windows, median, race};
 use crate::server::{Peer, Programs, Server};
 
 /// Connections that take nothing of their answers.

@@ -76,41 +76,48 @@ fn of_itself(figures: &Figures) -> [Goal; 7] {
     let resident = idle.map(|idle| megabytes(idle.resident));
     let wake_ups = idle.map(|idle| idle.wake_ups);
     let kept = stuck.map(|stuck| stuck.per_connection / 1024.0);
-    let beside = "p99 of 64 others beside 1,000 stuck readers, against without them";
     let ratio = stuck.map(|stuck| stuck.ratio);
     let image = figures.image_bytes.map(megabytes);
+    let goal = |what, most, measured, form| Goal {
+        what,
+        bound: AtMost(most),
+        measured,
+        half: None,
+        of_c: None,
+        form,
+    };
     [
-        ("own memory of an idle connection", 48.0, own, (0, " B")),
-        (
+        goal("own memory of an idle connection", 48.0, own, (0, " B")),
+        goal(
             "resident memory with 10,000 idle connections",
             3.5,
             resident,
             (2, " MB"),
         ),
-        (
+        goal(
             "wake-ups in a second with 10,000 idle connections",
             0.0,
             wake_ups,
             (1, ""),
         ),
-        ("own memory of a stuck reader", 64.0, kept, (1, " KiB")),
-        (beside, 1.1, ratio.map(|ratio| ratio.median), (2, "")),
-        (
+        goal("own memory of a stuck reader", 64.0, kept, (1, " KiB")),
+        Goal {
+            half: ratio.map(|ratio| ratio.half),
+            ..goal(
+                "p99 of 64 others beside 1,000 stuck readers, against without them",
+                1.1,
+                ratio.map(|ratio| ratio.median),
+                (2, ""),
+            )
+        },
+        goal(
             "start to listening",
             3.0,
             start.map(|(_, start)| *start),
             (2, " ms"),
         ),
-        ("image, compressed", 1.0, image, (3, " MB")),
+        goal("image, compressed", 1.0, image, (3, " MB")),
     ]
-    .map(|(what, most, measured, form)| Goal {
-        what,
-        bound: AtMost(most),
-        measured,
-        half: ratio.filter(|_| what == beside).map(|ratio| ratio.half),
-        of_c: None,
-        form,
-    })
 }
 
 /// The goals that are ratios to another server: what, under which load, against whom, of what, the

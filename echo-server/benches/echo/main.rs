@@ -37,12 +37,9 @@ use echo_server::descriptors;
 
 use crowds::{Idle, Stuck};
 use processor::Processors;
-use race::{Case, Windows, race};
+use race::{Case, HEATS, Windows, race};
 use server::{Peer, Programs};
 use watch::{Share, Watch};
-
-/// How often all servers are started for one load.
-pub(crate) const HEATS: u32 = 4;
 
 /// The loads, by their names in tables.
 const PING: &str = "64 connections";

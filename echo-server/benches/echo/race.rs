@@ -9,6 +9,9 @@ use echo_server::protocol::line::PREFIX;
 
 use crate::server::{Peer, Server};
 
+/// How often servers are started for one load: each heat is a race of its own.
+pub(crate) const HEATS: u32 = 4;
+
 /// How long one server is under load before it is the next one's turn.
 const WINDOW: Duration = Duration::from_millis(400);
 
@@ -153,8 +156,9 @@ pub(crate) fn race(
             WARM_UP
         };
         run_window(case, server, &mut load, warm_up)?;
-        loads.insert(0, load);
+        loads.push(load);
     }
+    loads.reverse();
     let round = WINDOW.as_millis() * servers.len() as u128;
     let rounds = usize::try_from(time.as_millis().div_ceil(round))?;
     let begin = raced.first().map_or(0, |windows| windows.windows.len());
