@@ -38,15 +38,15 @@ pub(super) struct LimitArgs {
     #[arg(default_value = "0", value_parser = whole_number(0, 1_000_000))]
     max_connections_per_client: u32,
 
-    /// Seconds without a byte, 0 to 86400, after which (or up to an eighth or 0.5 s later) a connection that
-    /// has taken its answers is closed; 0: never
+    /// Seconds without a byte, 0 to 86400, after which (or up to an eighth or 0.5 s later) a
+    /// connection that has taken its answers is closed; 0: never
     #[arg(long, value_name = "SECONDS", env = "ECHO_IDLE_TIMEOUT_SECONDS")]
     #[arg(default_value = "300", value_parser = whole_number(0, 86_400))]
     idle_timeout_seconds: u32,
 
-    /// Seconds, 0 to 3600, after which (or up to an eighth or 0.5 s later) a connection is closed that has sent
-    /// nothing yet, a header of the PROXY protocol aside, or over HTTP no whole head of a request;
-    /// 0: as --idle-timeout-seconds
+    /// Seconds, 0 to 3600, after which (or up to an eighth or 0.5 s later) a connection is closed that
+    /// has sent nothing yet, a header of the PROXY protocol aside, or over HTTP no whole head of a
+    /// request; 0: as --idle-timeout-seconds
     #[arg(long, value_name = "SECONDS", env = "ECHO_FIRST_BYTE_TIMEOUT_SECONDS")]
     #[arg(default_value = "0", value_parser = whole_number(0, 3_600))]
     first_byte_timeout_seconds: u32,
