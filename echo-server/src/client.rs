@@ -56,7 +56,8 @@ struct Arguments {
 /// What can be done besides a conversation.
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Send one line and print how long its answer took; exit code 1 if it is not answered rightly
+    /// Send one line and print how long its answer took and who gave it; exit code 1 if it is not
+    /// answered rightly
     Probe(ProbeArgs),
     /// Put load on a server, check every byte of its answers, and print rate and latency
     Load(LoadArgs),

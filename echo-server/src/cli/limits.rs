@@ -12,7 +12,7 @@ use crate::protocol::line::{PREFIX, Rules};
 /// The flags, with the bounds of an EchoCluster's fields.
 #[derive(Debug, Args)]
 pub(super) struct LimitArgs {
-    /// What stands before every answered line; at most 256 bytes without a line break
+    /// What stands before every answered line; at most 6144 bytes without a line break
     #[arg(long, value_name = "TEXT", env = "ECHO_LINE_PREFIX", default_value = PREFIX)]
     line_prefix: String,
 

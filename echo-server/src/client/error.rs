@@ -50,6 +50,16 @@ pub enum ClientError {
         /// What came, quoted.
         found: String,
     },
+    /// The answer has the line, but another prefix.
+    #[error(
+        "expected the answer {expected}, but got {found}; set --prefix to the server's, or accept any by --any-prefix"
+    )]
+    WrongPrefix {
+        /// What should have come, quoted.
+        expected: String,
+        /// What came, quoted.
+        found: String,
+    },
     /// The answer, quoted, is that of another protocol.
     #[error("expected an answer of HTTP, but got {0}")]
     NoHttp(String),

@@ -1,5 +1,8 @@
 #![expect(clippy::disallowed_methods, reason = "a probe is about time")]
-//! One line to a server, and how long its answer takes: for scripts and for a first look.
+//! A line to a server, how long its answer takes, and who gives it: for scripts and for a first look.
+
+mod answer;
+mod tally;
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -9,19 +12,27 @@ use std::time::{Duration, Instant};
 use clap::Args;
 
 use super::connect::{connect_to, resolve};
-use super::error::{ClientError, in_plain_words, quote};
+use super::error::{ClientError, in_plain_words};
 use super::{Server, milliseconds};
-use crate::protocol::{Protocol, acknowledge};
+use crate::cli::whole_number;
+use crate::protocol::Protocol;
+use answer::{expected, judge, may_be_http, question};
+use tally::Tally;
 
-/// The bytes that an answer may be longer than it should be, such as by the head of HTTP.
+/// The bytes that an answer may be longer than it should be, such as by the head of HTTP, a description's headers, or a prefix.
 const MOST_HEAD_BYTES: usize = 16 << 10;
 
 /// The flags of `probe`.
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
-    /// Whom to probe.
+    /// The server to probe.
     #[command(flatten)]
     server: Server,
+
+    /// Accept any prefix instead of --prefix, and print it as the name of who answered, such as with
+    /// the prefix `$(POD_NAME): `
+    #[arg(long, conflicts_with = "prefix")]
+    any_prefix: bool,
 
     /// What the server speaks: line, raw, acknowledge, udp or http
     #[arg(long, value_name = "PROTOCOL", default_value = "line")]
@@ -35,6 +46,13 @@ pub(super) struct ProbeArgs {
     /// first that answers
     #[arg(long)]
     all_addresses: bool,
+
+    /// Probes of each address, or of the name, 1 to 10000: one after the other, each with a connection
+    /// of its own. A tally at the end shows how answers spread over pods
+    #[arg(long, value_name = "COUNT", default_value = "1")]
+    #[arg(value_parser = whole_number(1, 10_000))]
+    // fewer than the ports that closed connections occupy
+    count: u32,
 }
 
 /// How long a probe took.
@@ -60,33 +78,74 @@ fn parse_line(text: &str) -> Result<String, &'static str> {
         .ok_or("must have no line break")
 }
 
-/// Probes the first address that answers, or all, and prints a line for each that does.
+/// Probes the first address that answers, or all, `--count` times. Prints a line for each answer, and at the end who gave how many: if
+/// answers say who gave them, or there may be several.
 ///
 /// # Errors
-/// That of the last address that failed, if none answered or all had to.
+/// That of the last probe that failed, if one did: of a name, a probe has failed if no address answered.
 pub(super) fn run(args: &ProbeArgs, output: &mut impl Write) -> Result<(), ClientError> {
-    let mut failure = Ok(());
-    for address in resolve(&args.server.target)? {
-        match probe(args, address) {
-            Ok(times) => {
-                writeln!(output, "{address}: {times}").map_err(ClientError::Output)?;
-                if !args.all_addresses {
-                    return Ok(());
+    probe_all(args, &resolve(&args.server.target)?, output)
+}
+
+/// Does so with the addresses of the name.
+fn probe_all(
+    args: &ProbeArgs,
+    addresses: &[SocketAddr],
+    output: &mut impl Write,
+) -> Result<(), ClientError> {
+    let is_single = args.count == 1 && !args.all_addresses;
+    let all = addresses.len().max(1);
+    let at_once = if args.all_addresses { 1 } else { all };
+    let (mut tally, mut failure) = (Tally::default(), Ok(()));
+    for _ in 0..args.count {
+        for choices in addresses.chunks(at_once) {
+            let Some((address, probed)) = probe_first(args, choices) else {
+                continue; // never, as no part is empty
+            };
+            let outcome = match &probed {
+                Ok((_, Some(name))) => Some(format!("answers from {name}")),
+                Ok((_, None)) => (!is_single).then(|| "answers".to_owned()),
+                Err(_) => Some("failed".to_owned()),
+            };
+            match probed {
+                Ok((times, _)) => writeln!(output, "{address}: {times}"),
+                Err(error) => {
+                    failure = Err(error);
+                    if is_single {
+                        return failure;
+                    }
+                    writeln!(output, "{address}: failed")
                 }
             }
-            Err(error) => {
-                if args.all_addresses {
-                    writeln!(output, "{address}: failed").map_err(ClientError::Output)?;
-                }
-                failure = Err(error);
+            .map_err(ClientError::Output)?;
+            if let Some(outcome) = outcome {
+                tally.add(outcome, address);
             }
         }
     }
+    write!(output, "{tally}").map_err(ClientError::Output)?;
     failure
 }
 
+/// What came of a probe: how long it took and who answered.
+type Probed = Result<(Times, Option<String>), ClientError>;
+
+/// Probes addresses until one answers. Gives that one, or else the last.
+fn probe_first(args: &ProbeArgs, addresses: &[SocketAddr]) -> Option<(SocketAddr, Probed)> {
+    let mut last = None;
+    for address in addresses {
+        let probed = probe(args, *address);
+        let is_answered = probed.is_ok();
+        last = Some((*address, probed));
+        if is_answered {
+            break;
+        }
+    }
+    last
+}
+
 /// Sends the line to one address and compares the answer.
-fn probe(args: &ProbeArgs, address: SocketAddr) -> Result<Times, ClientError> {
+fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
     let expected = expected(args);
     let patience = args.server.timeout.patience();
     let not_connected = |source| ClientError::Connect {
@@ -105,47 +164,12 @@ fn probe(args: &ProbeArgs, address: SocketAddr) -> Result<Times, ClientError> {
         (connected, exchange(&stream, &question(args), most, is_last))
     };
     let found = answer.map_err(|error| ClientError::Answer(in_plain_words(error)))?;
-    let found = match args.protocol {
-        Protocol::Http if !may_be_http(&found) => return Err(ClientError::NoHttp(quote(&found))),
-        Protocol::Http => body(&found),
-        Protocol::Line | Protocol::Raw | Protocol::Acknowledge | Protocol::Udp => &found,
-    };
-    if found != expected {
-        return Err(if found.is_empty() {
-            ClientError::ClosedEarly
-        } else {
-            let [expected, found] = [&expected, found].map(quote);
-            ClientError::WrongAnswer { expected, found }
-        });
-    }
-    Ok(Times {
+    let times = Times {
         connect: connected - begin,
         echo: connected.elapsed(),
-    })
-}
-
-/// Gives what is sent. With HTTP/1.0 the answer's body comes without chunks, and ends with the connection.
-fn question(args: &ProbeArgs) -> Vec<u8> {
-    let line = format!("{}\n", args.line);
-    match args.protocol {
-        Protocol::Http => format!(
-            "POST /raw HTTP/1.0\r\nhost: {}\r\ncontent-length: {}\r\n\r\n{line}",
-            args.server.target,
-            line.len()
-        ),
-        Protocol::Line | Protocol::Raw | Protocol::Acknowledge | Protocol::Udp => line,
-    }
-    .into_bytes()
-}
-
-/// Gives what must come back.
-fn expected(args: &ProbeArgs) -> Vec<u8> {
-    let prefix = match args.protocol {
-        Protocol::Line => args.server.prefix.as_bytes(),
-        Protocol::Acknowledge => acknowledge::PREFIX,
-        Protocol::Raw | Protocol::Udp | Protocol::Http => b"",
     };
-    [prefix, args.line.as_bytes(), b"\n"].concat()
+    let name = judge(args, &expected, &found)?;
+    Ok((times, name))
 }
 
 /// Sends a question over a connection, and gives its answer: a line, or all until the end of HTTP.
@@ -190,21 +214,5 @@ fn exchange_datagrams(socket: &UdpSocket, question: &[u8]) -> io::Result<Vec<u8>
     Ok(found)
 }
 
-/// Tells whether bytes are the beginning of an answer of HTTP/1, as far as they go.
-fn may_be_http(found: &[u8]) -> bool {
-    found
-        .iter()
-        .zip(b"HTTP/1.")
-        .all(|(one, other)| one == other)
-}
-
-/// Gives the body of an answer of status 200, or else all of the answer.
-fn body(answer: &[u8]) -> &[u8] {
-    const END_OF_HEAD: &[u8] = b"\r\n\r\n";
-    let end = answer
-        .windows(END_OF_HEAD.len())
-        .position(|bytes| bytes == END_OF_HEAD);
-    let body = end.and_then(|end| answer.get(end + END_OF_HEAD.len()..));
-    let is_good = answer.starts_with(b"HTTP/1.0 200 ") || answer.starts_with(b"HTTP/1.1 200 ");
-    body.filter(|_| is_good).unwrap_or(answer)
-}
+#[cfg(test)]
+mod tests;

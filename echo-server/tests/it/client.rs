@@ -213,6 +213,17 @@ fn bad_arguments_take_one_line_and_code_2() {
             "invalid value '0' for '--connections <COUNT>': must be a whole number from 1 to 1000000"
                 .to_owned(),
         ),
+        (
+            &["probe", "a", "--count=10001"],
+            "invalid value '10001' for '--count <COUNT>': must be a whole number from 1 to 10000"
+                .to_owned(),
+        ),
+        (
+            &["probe", "a", "--any-prefix", "--prefix=> "],
+            "the argument '--any-prefix' cannot be used with '--prefix <TEXT>'; \
+             --help lists what is allowed"
+                .to_owned(),
+        ),
         (&["probe"], format!("{missing}; --help lists what is allowed")),
         (&[], format!("{missing}; --help lists what is allowed")),
     ] {

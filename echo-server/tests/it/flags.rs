@@ -72,11 +72,11 @@ fn bounds(flag: &str, name: &str, bounds: &str) -> String {
 
 #[test]
 fn a_bad_prefix_takes_one_line_whatever_it_holds() {
-    let rule = "for '--line-prefix <TEXT>': must be at most 256 bytes without a line break";
+    let rule = "for '--line-prefix <TEXT>': must be at most 6144 bytes without a line break";
     for (value, printed) in [
         ("a\n\nb", "a\\n\\nb"),
         ("\r", "\\r"),
-        (&"x".repeat(257), &"x".repeat(257)),
+        (&"x".repeat(6145), &"x".repeat(6145)),
     ] {
         let expected = format!("invalid value '{printed}' {rule}");
         assert_eq!(refusal(&[], &[("ECHO_LINE_PREFIX", value)]), expected);

@@ -34,6 +34,20 @@ fn the_prefix_can_be_chosen_and_readiness_knows_it() {
 }
 
 #[test]
+fn a_prefix_of_256_bytes_may_grow_by_the_longest_names_that_kubernetes_allows() {
+    let reference = "$(POD_NAME)";
+    let longest = "n".repeat(253).repeat(256 / reference.len());
+    let server = Program::start_flags(&[&format!("--line-prefix={longest}...")]);
+    let mut stream = connect(server.address);
+    stream.write_all(b"a\nb\n").unwrap();
+    expect(
+        &stream,
+        format!("{longest}...a\n{longest}...b\n").as_bytes(),
+    );
+    assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
+}
+
+#[test]
 fn one_connection_too_many_is_closed_at_once_and_the_server_stays_ready() {
     let server = Program::start_flags(&["--max-connections=2"]);
     let clients = [(); 2].map(|()| connect(server.address));

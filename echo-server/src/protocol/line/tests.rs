@@ -17,8 +17,9 @@ fn converse_by(rules: &Rules, pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) 
         while !rest.is_empty() {
             let mut answer = Vec::new();
             let answered = line.answer(rest, &mut answer, limit, rules);
+            let most = limit.max(rules.prefix().len() + OVERHEAD_BYTES);
             assert!(
-                answered.taken > 0 && answer.len() <= limit.max(PREFIX.len() + OVERHEAD_BYTES),
+                answered.taken > 0 && answer.len() <= most,
                 "{answered:?} of {rest:?}"
             );
             all.append(&mut answer);
