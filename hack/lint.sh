@@ -10,11 +10,11 @@ RUSTDOCFLAGS="--deny warnings" cargo doc --locked --workspace --no-deps --quiet
 
 say "Tiers: pure modules use nothing of the outer ones"
 pure=()
-for module in api labels plan quantity desired drift verdict conditions observe status relist; do
+for module in api labels plan quantity desired drift verdict conditions pod_failure autoscaler_problem observe status relist; do
   pure+=("operator/src/$module.rs")
   [ ! -d "operator/src/$module" ] || pure+=("operator/src/$module")
 done
-outer='use (tokio|tracing|fastrand|std::(env|net|fs))|crate::(reconcile|controller|cli|attempt|report|events|cache|admin|telemetry|metrics)|\bContext\b'
+outer='use (tokio|tracing|fastrand|std::(env|net|fs))|crate::(reconcile|related|controller|cli|attempt|status_writer|events|cache|admin|telemetry|metrics)|\bContext\b'
 if grep --recursive --line-number --extended-regexp "$outer" "${pure[@]}"; then
   fail "a pure module imports what does I/O, keeps time or logs (docs/architecture.md, Tiers)"
 fi
@@ -26,9 +26,9 @@ say "Generated files"
 hack/verify.sh
 
 say "Go: format, vet"
-unformatted=$(gofmt -l hack/cluster hack/gitops)
+unformatted=$(gofmt -l hack/cluster hack/gitops hack/helm)
 [ -z "$unformatted" ] || fail "run make fmt, for these are not formatted: $unformatted"
-for module in hack/cluster hack/gitops; do
+for module in hack/cluster hack/gitops hack/helm; do
   GOWORK=off go -C "$module" vet ./...
 done
 

@@ -23,6 +23,7 @@ pub use self::outcome::Outcome;
 pub use self::request::{Error, Verb};
 pub(crate) use self::request::{request, words};
 use crate::cache::Caches;
+use crate::cache::pod_events::PodEvents;
 use crate::desired::Desired;
 use crate::desired::pod_monitor::PodMonitor;
 use crate::metrics::Metrics;
@@ -58,6 +59,8 @@ pub struct Applier {
     pub client: kube::Client,
     /// The watched children.
     pub caches: Caches,
+    /// The causes of pod failures that are not in the pods' status.
+    pub pod_events: PodEvents,
     /// The children that somebody else changes back.
     pub contention: Contention,
     /// Counts the writes.

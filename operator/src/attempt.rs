@@ -18,8 +18,7 @@ use crate::apply;
 use crate::backoff::Backoff;
 use crate::cache::WatchEnded;
 use crate::metrics::{Metrics, ReconcileResult};
-use crate::reconcile::{Context, Outcome, reconcile};
-use crate::status::EARLY;
+use crate::reconcile::{Context, Outcome, Settled, reconcile};
 
 /// How long a pass may take: enough for a handful of requests at their own deadline of 10 s.
 const PASS_TIMEOUT: Duration = Duration::from_secs(45);
@@ -84,23 +83,27 @@ pub async fn attempt(
         Ok(reconcile(&cluster, &attempts.context, is_failing).await?)
     });
     let result = match guarded(pass).await {
-        Err(Error::Apply(error)) if error.is_end_of_cluster() => Ok(Outcome::Applied), // deleted meanwhile
+        Err(Error::Apply(error)) if error.is_end_of_cluster() => Ok(Outcome {
+            result: Settled::Applied, // deleted meanwhile
+            repeat_after: None,
+        }),
         result => result,
     };
     attempts
         .metrics
         .observe_pass(classify(&result), started.elapsed());
     let outcome = result?;
-    if outcome != Outcome::Refused {
+    if outcome.result != Settled::Refused {
         attempts.backoff.forget(&key);
     }
     debug!(?outcome, "reconciled");
-    Ok(Action::requeue(match outcome {
-        Outcome::Applied => Backoff::jittered(FULL_PASS_INTERVAL),
-        Outcome::Early => EARLY,
-        Outcome::Blocked => Backoff::jittered(BLOCKED_INTERVAL),
-        Outcome::Refused => attempts.backoff.next(key),
-    }))
+    let at_the_latest = match outcome.result {
+        Settled::Applied => Backoff::jittered(FULL_PASS_INTERVAL),
+        Settled::Blocked => Backoff::jittered(BLOCKED_INTERVAL),
+        Settled::Refused => attempts.backoff.next(key),
+    };
+    let repeat_after = outcome.repeat_after.unwrap_or(at_the_latest);
+    Ok(Action::requeue(repeat_after.min(at_the_latest)))
 }
 
 /// Runs a pass with a deadline, and turns a panic into an error.
@@ -127,8 +130,8 @@ pub fn retry(
 
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
     match result {
-        Ok(Outcome::Applied | Outcome::Early) => ReconcileResult::Applied,
-        Ok(Outcome::Blocked | Outcome::Refused) => ReconcileResult::Blocked,
+        Ok(outcome) if outcome.result == Settled::Applied => ReconcileResult::Applied,
+        Ok(_) => ReconcileResult::Blocked,
         Err(Error::Apply(error)) if error.is_conflict() => ReconcileResult::Conflict,
         Err(Error::Apply(_) | Error::Watches(_)) => ReconcileResult::Error,
         Err(Error::TimedOut) => ReconcileResult::Timeout,

@@ -7,6 +7,7 @@
 
 mod backoff;
 pub mod listing;
+pub mod pod_events;
 pub mod pods;
 
 use futures::{Stream, StreamExt};

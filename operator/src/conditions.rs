@@ -1,91 +1,133 @@
-//! Conditions: their types and reasons, which are API, and how a new one replaces an old one. Never does I/O.
+//! Conditions: their types and reasons, which are API, and how an update replaces the current ones. Never does I/O.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use schemars::JsonSchema;
+use serde::Serialize;
 
-/// The types of condition of an EchoCluster. What is said of each and of each reason is printed in docs/reference.md.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+/// The types of condition of an EchoCluster. All three are always present. `Reconciling` and `Stalled` have the meaning that kstatus
+/// gives them (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md), so that Helm 4, Flux, Config Sync and
+/// kpt need no configuration; they are never both True.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum ConditionType {
-    /// As many echo servers are available as are asked for. It holds through a rolling update that keeps the count.
+    /// As many echo servers are available as `spec.replicas` asks for, and the Service exists. It stays True through a rolling update
+    /// that keeps the count, and whatever else is wrong.
     Ready,
-    /// Work is on its way: children are being written, or pods started, replaced or removed.
-    Progressing,
-    /// Something is wrong that a person may have to mend; the message says what, and what to do.
-    Degraded,
+    /// A change is in progress; the message says what it waits for. Also True while the EchoCluster is being deleted.
+    Reconciling,
+    /// Nothing changes any more without a person or another system; the message has the cause and the remedy.
+    Stalled,
 }
 
 impl ConditionType {
     /// All of them: what the operator owns among an EchoCluster's conditions.
-    pub const ALL: [Self; 3] = [Self::Ready, Self::Progressing, Self::Degraded];
+    pub const ALL: [Self; 3] = [Self::Ready, Self::Reconciling, Self::Stalled];
 
     /// Whether a condition is of this type.
     pub fn is_of(self, condition: &Condition) -> bool {
         condition.type_ == format!("{self:?}")
     }
+
+    /// Finds the condition of this type.
+    pub fn find(self, conditions: &[Condition]) -> Option<&Condition> {
+        conditions.iter().find(|condition| self.is_of(condition))
+    }
 }
 
 /// Why a condition has its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub enum Reason {
-    /// `Degraded=False`: nothing is wrong.
+    /// `Stalled=False`: no person and no other system needs to act.
     AsExpected,
-    /// `Degraded=True`, and `Ready=False` while echo servers are missing: an echo server ends by itself, again and again. The
-    /// message has its exit code.
-    CrashLoop,
-    /// `Degraded=True`: somebody changes a child back again and again, or scales the Deployment instead of the EchoCluster.
+    /// The HorizontalPodAutoscaler cannot compute or set a number of replicas, as without a metrics server. `Reconciling` for two
+    /// minutes, then `Stalled`.
+    AutoscalerInactive,
+    /// `Reconciling=True`: an older object of a child's name, or the namespace, is being deleted.
+    AwaitingDeletion,
+    /// The container runtime cannot start a container. `Reconciling` for a minute, then `Stalled`.
+    ContainerCannotStart,
+    /// `Stalled=True`: another writer reverts a child again and again, or scales the Deployment instead of the EchoCluster.
     Contended,
-    /// `Degraded=True`, and `Ready=False` while echo servers are missing: the API server refuses a child or the pods, as a policy
-    /// or a webhook may.
+    /// A container exits by itself. `Reconciling` after the first restart, `Stalled` once the kubelet backs off. The message has its exit
+    /// code.
+    CrashLoop,
+    /// `Reconciling=True`: the EchoCluster is being deleted; the message lists what still exists and what blocks the deletion.
+    Deleting,
+    /// `Stalled=True`: somebody has paused the rollout of the Deployment.
+    DeploymentPaused,
+    /// The kubelet evicts pods again and again; `Stalled`.
+    Evicted,
+    /// The API server refuses a child or the pods, as a policy or a webhook may. Refused children are `Stalled`; refused pods are
+    /// `Reconciling` for ten seconds, then `Stalled`.
     Forbidden,
-    /// `Degraded=True`, and `Ready=False` while echo servers are missing: the echo server image cannot be had.
+    /// A container image cannot be pulled. `Reconciling` after the first failure, `Stalled` once the kubelet backs off.
     ImagePull,
-    /// `Degraded=True`, `Ready=False`: a field cannot be carried out, or not even be read, as after a change of the schema. What
-    /// runs is left as it is.
+    /// `Stalled=True`: a field has a value that is not possible, or the spec cannot be decoded, as after a change of the schema. Children
+    /// are not modified.
     InvalidSpec,
-    /// `Degraded=True`, `Ready=False`: an object of somebody else has the name of a child.
+    /// A LimitRange of the namespace refuses the pods. `Reconciling` for ten seconds, then `Stalled`.
+    LimitRange,
+    /// `Stalled=True`: an object that does not belong to the EchoCluster has the name of a child.
     NameConflict,
-    /// `Degraded=True`: the cluster does not know a kind of child, such as PodMonitor. All else works.
+    /// A container does not pass its readiness probe. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
+    NotReady,
+    /// `Stalled=True`: the cluster does not serve a kind of child, such as PodMonitor. Everything else works.
     NotServed,
-    /// `Ready` and `Progressing=False` while `spec.paused` is true. `Ready=False` when something waits for the end of the pause, or
-    /// echo servers are missing.
+    /// A container was killed because it used more memory than its limit. `Reconciling` after the first restart, `Stalled` once the
+    /// kubelet backs off.
+    OutOfMemory,
+    /// `spec.paused` is true. `Stalled=True` when a child differs from the spec.
     Paused,
-    /// `Degraded=True`, and `Ready=False` while echo servers are missing: a resource quota of the namespace is used up.
+    /// All conditions are `Unknown`: no operator has seen the EchoCluster yet. This is the default of the schema.
+    Pending,
+    /// The sandbox or a volume of a pod cannot be made. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
+    PodNotCreated,
+    /// `Stalled=True`: a rollout has made no progress for `spec.rollout.progressDeadlineSeconds`, and no better cause is known.
+    ProgressDeadlineExceeded,
+    /// A ResourceQuota of the namespace is used up. `Reconciling` for ten seconds, then `Stalled`.
     QuotaExceeded,
-    /// `Ready=True`: all echo servers are available, and are of the newest form.
+    /// A ResourceQuota of the namespace demands requests or limits that `spec.resources` does not set. `Reconciling` for ten seconds,
+    /// then `Stalled`.
+    QuotaRequiresResources,
+    /// `Ready=True`: all echo servers are available, and run the current pod template.
     Ready,
-    /// `Progressing=True`, `Ready=Unknown` at first: the children are being brought to their desired form. `Ready=False`: an older
-    /// object of the same name has to go first.
+    /// `Reconciling=True`: children are being written, or Kubernetes has not observed them yet.
     Reconciling,
-    /// `Ready=False`: fewer echo servers are available than are asked for. `Degraded=True`: no node takes the pods, their containers
-    /// cannot be started, or a rollout makes no progress for `spec.rollout.progressDeadlineSeconds`.
+    /// `Ready=False`: fewer echo servers are available than `spec.replicas`. `Reconciling=True`: pods are starting.
     ReplicasUnavailable,
-    /// `Degraded=True`, `Ready=False`: a request to the API server fails again and again. What runs goes on running.
+    /// `Stalled=True`: a request to the API server has failed three times in a row or more. The operator retries.
     RequestFailed,
-    /// `Progressing=True`: pods are being replaced. `Ready=True` while enough of them answer, else `Ready=False`.
+    /// `Reconciling=True`: pods are being replaced. `Ready=True` while enough of them are available, else `Ready=False`.
     RollingOut,
-    /// `Ready=True`: no echo servers are asked for.
+    /// `Ready=True`: `spec.replicas` is 0.
     ScaledToZero,
-    /// `Progressing=True`: pods are being added or removed.
+    /// `Reconciling=True`: pods are being added or removed.
     Scaling,
-    /// `Progressing=False`: nothing is on its way.
+    /// A pod has scheduling gates. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
+    SchedulingGated,
+    /// `Ready=False`: the Service does not exist.
+    ServiceMissing,
+    /// `Reconciling=False`: no change is in progress.
     Settled,
+    /// A container does not pass its startup probe. `Reconciling` at first, `Stalled` once the kubelet backs off.
+    StartupProbeFailed,
+    /// No node fits the pods. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, since a cluster autoscaler may add a node,
+    /// then `Stalled`.
+    Unschedulable,
 }
 
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConditionStatus {
-    /// It holds.
+    /// The condition holds.
     True,
-    /// It does not.
+    /// The condition does not hold.
     False,
-    /// Nobody knows yet.
-    Unknown,
 }
 
-/// A condition without the times that only the object knows.
+/// A condition without the time of its last transition, which depends on the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ConditionUpdate {
     /// Which condition.
     pub type_: ConditionType,
     /// Whether it holds.
@@ -96,18 +138,18 @@ pub struct Finding {
     pub message: String,
 }
 
-/// Replaces the conditions `previous` by `findings`. The time of the last transition moves only when a condition's
-/// status does, as the API conventions want it.
+/// Replaces the conditions `previous` by `updates`. `lastTransitionTime` moves only when a condition's status does, as the API
+/// conventions require.
 pub fn merge(
     previous: &[Condition],
-    findings: Vec<Finding>,
+    updates: Vec<ConditionUpdate>,
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
     let mut conditions = previous.to_vec();
-    for finding in findings {
-        let type_ = format!("{:?}", finding.type_);
-        let status = format!("{:?}", finding.status);
+    for update in updates {
+        let type_ = format!("{:?}", update.type_);
+        let status = format!("{:?}", update.status);
         let found = conditions
             .iter()
             .position(|condition| condition.type_ == type_);
@@ -120,8 +162,8 @@ pub fn merge(
         let condition = Condition {
             type_,
             status,
-            reason: format!("{:?}", finding.reason),
-            message: finding.message,
+            reason: format!("{:?}", update.reason),
+            message: update.message,
             observed_generation: Some(generation),
             last_transition_time,
         };
@@ -137,8 +179,8 @@ pub fn merge(
 mod tests {
     use super::*;
 
-    fn ready(status: ConditionStatus, reason: Reason) -> Vec<Finding> {
-        vec![Finding {
+    fn ready(status: ConditionStatus, reason: Reason) -> Vec<ConditionUpdate> {
+        vec![ConditionUpdate {
             type_: ConditionType::Ready,
             status,
             reason,

@@ -23,10 +23,10 @@ use crate::apply::contention::Contention;
 use crate::attempt::{self, Attempts, attempt, retry};
 use crate::backoff::Backoff;
 use crate::cache::Caches;
-use crate::events::Events;
+use crate::cache::pod_events::PodEvents;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
-use crate::report::Reporter;
+use crate::status_writer::StatusWriter;
 
 /// Passes that run at the same time. A pass is mostly waiting for the API server; more would only queue there.
 const CONCURRENCY: u16 = 16;
@@ -80,14 +80,11 @@ fn attempts(client: &Client, metrics: Metrics, caches: Caches) -> Attempts {
             applier: Applier {
                 client: client.clone(),
                 caches,
+                pod_events: PodEvents::new(client.clone()),
                 contention: Contention::default(),
                 metrics: metrics.clone(),
             },
-            reporter: Reporter {
-                client: client.clone(),
-                events: Events::new(client.clone()),
-                metrics: metrics.clone(),
-            },
+            status_writer: StatusWriter::new(client.clone(), metrics.clone()),
         },
         backoff: Backoff::default(),
         metrics,
@@ -114,6 +111,8 @@ fn note_pass(pass: Pass, attempts: &Attempts) {
             attempts
                 .backoff
                 .forget(&ObjectRef::new(&gone.name).within(&namespace));
+            let gone = ObjectRef::new(&gone.name).within(&namespace);
+            attempts.context.status_writer.forget(&gone);
         }
         // A watch that fails is logged where it happens.
         Ok(_) | Err(_) => (),

@@ -18,6 +18,7 @@ mod topology_spread;
 #[cfg(test)]
 mod golden;
 
+use std::collections::BTreeMap;
 use std::hash::Hasher;
 
 use fnv::FnvHasher;
@@ -29,9 +30,10 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::Resource;
 use serde::Serialize;
 
+pub use self::container::ECHO_SERVER_CONTAINER;
 use self::pod_monitor::PodMonitor;
 use crate::labels::{DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
-use crate::plan::{Owner, Plan};
+use crate::plan::Plan;
 
 /// All children of one EchoCluster; those that are `None` must not exist. Who consumes it names every field, so that a new kind cannot
 /// be forgotten.
@@ -58,31 +60,34 @@ pub struct Desired {
 /// # Errors
 /// A child that cannot be written as JSON. It cannot happen with the types used, and no retry would help.
 pub fn desired(plan: &Plan) -> Result<Desired, serde_json::Error> {
-    let owner = &plan.owner;
     Ok(Desired {
-        deployment: stamped(deployment::deployment(plan), owner)?,
-        service: stamped(service::service(plan), owner)?,
-        headless_service: stamped(headless_service::headless_service(plan), owner)?,
+        deployment: stamped(deployment::deployment(plan), plan)?,
+        service: stamped(service::service(plan), plan)?,
+        headless_service: stamped(headless_service::headless_service(plan), plan)?,
         pod_disruption_budget: pod_disruption_budget::pod_disruption_budget(plan)
-            .map(|child| stamped(child, owner))
+            .map(|child| stamped(child, plan))
             .transpose()?,
         network_policy: network_policy::network_policy(plan)
-            .map(|child| stamped(child, owner))
+            .map(|child| stamped(child, plan))
             .transpose()?,
         horizontal_pod_autoscaler: horizontal_pod_autoscaler::horizontal_pod_autoscaler(plan)
-            .map(|child| stamped(child, owner))
+            .map(|child| stamped(child, plan))
             .transpose()?,
         pod_monitor: pod_monitor::pod_monitor(plan)
-            .map(|child| stamped(child, owner))
+            .map(|child| stamped(child, plan))
             .transpose()?,
     })
 }
 
-/// Marks a child with whom it was made for, and from what.
-fn stamped<K>(mut child: K, owner: &Owner) -> Result<K, serde_json::Error>
+/// Marks a child with what the user has for all children, with whom it was made for, and from what.
+fn stamped<K>(mut child: K, plan: &Plan) -> Result<K, serde_json::Error>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
+    let owner = &plan.owner;
+    let metadata = child.meta_mut();
+    add(&plan.metadata.labels, &mut metadata.labels);
+    add(&plan.metadata.annotations, &mut metadata.annotations);
     let hash = hash(&child)?;
     child
         .meta_mut()
@@ -99,6 +104,16 @@ where
     Ok(child)
 }
 
+/// Adds what is for all children to what is for one, which wins.
+fn add(common: &BTreeMap<String, String>, own: &mut Option<BTreeMap<String, String>>) {
+    if common.is_empty() {
+        return;
+    }
+    let mut all = common.clone();
+    all.extend(own.take().unwrap_or_default());
+    *own = Some(all);
+}
+
 /// Hashes a child's JSON with FNV-1a, which is the same in every build, unlike the standard library's hasher.
 fn hash(child: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut hasher = FnvHasher::default();
@@ -108,6 +123,8 @@ fn hash(child: &impl Serialize) -> Result<String, serde_json::Error> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
     use super::*;
     use crate::fixtures::{echo_cluster, full_echo_cluster};
     use crate::plan::plan;
@@ -132,6 +149,47 @@ mod tests {
         );
         assert_eq!(annotations(&after)[GENERATION_ANNOTATION], "2");
         assert_eq!(before.deployment.spec, after.deployment.spec);
+    }
+
+    #[test]
+    fn another_order_of_listeners_changes_the_order_of_the_service_and_nothing_of_the_pods() {
+        let mut cluster = full_echo_cluster();
+        let before = desired(&plan(&cluster).unwrap()).unwrap();
+        cluster.spec.listeners.reverse();
+        let after = desired(&plan(&cluster).unwrap()).unwrap();
+        assert_eq!(before.deployment, after.deployment);
+        assert_eq!(before.network_policy, after.network_policy);
+        let first = |service: &Service| {
+            let ports = service.spec.clone().unwrap().ports.unwrap();
+            ports[0].name.clone().unwrap()
+        };
+        assert_eq!(
+            [first(&before.service), first(&after.service)],
+            ["echo", "web"]
+        );
+    }
+
+    #[test]
+    fn marks_of_all_children_give_way_to_those_of_one_and_leave_the_pods_alone() {
+        let mut cluster = full_echo_cluster();
+        let before = desired(&plan(&cluster).unwrap()).unwrap();
+        let mark = |value: &str| ("example.com/owner".to_owned(), value.to_owned());
+        let spec = &mut cluster.spec;
+        spec.metadata.labels = [mark("all")].into();
+        spec.metadata.annotations = [mark("all")].into();
+        spec.service.labels = [mark("one")].into();
+        spec.service.annotations = [mark("one")].into();
+        let after = desired(&plan(&cluster).unwrap()).unwrap();
+        let marks = |metadata: &ObjectMeta| {
+            [&metadata.labels, &metadata.annotations]
+                .map(|marks| marks.clone().unwrap()["example.com/owner"].clone())
+        };
+        assert_eq!(marks(&after.deployment.metadata), ["all", "all"]);
+        assert_eq!(marks(&after.headless_service.metadata), ["all", "all"]);
+        assert_eq!(marks(&after.service.metadata), ["one", "one"]);
+        assert_eq!(before.deployment.spec, after.deployment.spec);
+        let labels = after.deployment.metadata.labels.unwrap();
+        assert_eq!(labels["app.kubernetes.io/managed-by"], "echo-operator");
     }
 
     #[test]

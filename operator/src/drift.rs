@@ -2,7 +2,7 @@
 //!
 //! Owned is what the desired object declares. A map may hold more than that: other people's labels, annotations
 //! and fields stay. A list that is declared is owned as a whole, with one exception: `metadata.ownerReferences`. So is a selector, which
-//! one key more makes select nothing.
+//! one key more makes select nothing, and a rule of a NetworkPolicy, which one key more opens or closes.
 
 use serde_json::{Map, Value};
 
@@ -31,9 +31,67 @@ const ATOMIC_MAPS: [&str; 5] = [
     "selector",
 ];
 
+/// The lists of a NetworkPolicy's rules, whose elements are one value down to their last field: a rule without peers allows all of them,
+/// and `endPort` or `namespaceSelector` beside what is declared allows more. The API server fills in nothing below them that is not declared.
+const ATOMIC_RULES: [&str; 2] = ["spec.ingress[", "spec.egress["];
+
 /// Returns the path of the first owned field that differs, as `spec.replicas`, and what it is instead.
 pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
     difference("", desired, live)
+}
+
+/// Returns the live object with every owned field as desired. Fields that the desired object does not declare stay, such as the
+/// annotation of `kubectl rollout restart`; elements that others have added to a declared list go.
+pub fn with_owned_fields(desired: &Value, live: &Value) -> Value {
+    merged("", desired, live)
+}
+
+fn merged(path: &str, desired: &Value, live: &Value) -> Value {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) if !is_atomic(path) => {
+            let mut merged_map = live.clone();
+            for (name, value) in desired {
+                let found = live.get(name).unwrap_or(&Value::Null);
+                merged_map.insert(name.clone(), merged(&join(path, name), value, found));
+            }
+            Value::Object(merged_map)
+        }
+        (Value::Array(desired), Value::Array(live)) => {
+            let keys = list_map_keys(path);
+            let elements = desired.iter().map(|element| {
+                let found = keys.and_then(|keys| {
+                    let mut live = live.iter();
+                    live.find(|found| has_same_keys(keys, element, found))
+                });
+                found.map_or_else(|| element.clone(), |found| merged(path, element, found))
+            });
+            Value::Array(elements.collect())
+        }
+        _ => desired.clone(),
+    }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{path}.{name}")
+    }
+}
+
+/// Whether the last name of a path is that of a map which is one value.
+fn is_atomic(path: &str) -> bool {
+    ATOMIC_MAPS.contains(&path.rsplit('.').next().unwrap_or(path))
+        || ATOMIC_RULES.iter().any(|rules| path.starts_with(rules))
+}
+
+/// Returns the fields that identify an element of the list at a path; none where its place does.
+fn list_map_keys(path: &str) -> Option<&'static [&'static str]> {
+    let list = path.rsplit('.').next().unwrap_or(path);
+    LIST_MAP_KEYS
+        .iter()
+        .find(|(name, _)| *name == list)
+        .map(|(_, keys)| *keys)
 }
 
 fn difference(path: &str, desired: &Value, live: &Value) -> Option<String> {
@@ -54,31 +112,23 @@ fn map_difference(
         .iter()
         .filter(|(name, _)| *name != GENERATION_ANNOTATION)
         .find_map(|(name, value)| {
-            let path = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}.{name}")
-            };
+            let path = join(path, name);
             match live.get(name) {
                 Some(found) => difference(&path, value, found),
                 None if is_empty(value) => None,
                 None => Some(format!("{path} was missing")),
             }
         });
-    let is_atomic = ATOMIC_MAPS.contains(&path.rsplit('.').next().unwrap_or(path));
     differing.or_else(|| {
         let mut more = live.keys().filter(|name| !desired.contains_key(*name));
-        let name = more.next().filter(|_| is_atomic)?;
+        let name = more.next().filter(|_| is_atomic(path))?;
         Some(format!("{path}.{name} was there"))
     })
 }
 
 fn list_difference(path: &str, desired: &[Value], live: &[Value]) -> Option<String> {
     let list = path.rsplit('.').next().unwrap_or(path);
-    let keys = LIST_MAP_KEYS
-        .iter()
-        .find(|(name, _)| *name == list)
-        .map(|(_, keys)| *keys);
+    let keys = list_map_keys(path);
     let found_for = |index: usize, element: &Value| match keys {
         Some(keys) => live
             .iter()
@@ -122,6 +172,27 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_replacement_keeps_the_fields_and_drops_the_list_elements_of_others() {
+        let desired = json!({"spec": {"selector": {"a": "b"}, "ports": [{"port": 7, "protocol": "TCP", "name": "echo"}]}});
+        let live = json!({"spec": {
+            "publishNotReadyAddresses": true,
+            "selector": {"a": "b", "c": "d"},
+            "ports": [
+                {"port": 9, "protocol": "TCP", "name": "extra"},
+                {"port": 7, "protocol": "TCP", "name": "other", "nodePort": 30007},
+            ],
+        }});
+        let expected = json!({"spec": {
+            "publishNotReadyAddresses": true,
+            "selector": {"a": "b"},
+            "ports": [{"port": 7, "protocol": "TCP", "name": "echo", "nodePort": 30007}],
+        }});
+        let replacement = with_owned_fields(&desired, &live);
+        assert_eq!(replacement, expected);
+        assert_eq!(first_difference(&desired, &replacement), None);
+    }
 
     fn assert_difference(desired: &Value, live: &Value, expected: Option<&str>) {
         assert_eq!(first_difference(desired, live).as_deref(), expected);
@@ -223,5 +294,19 @@ mod tests {
         let live = json!({"spec": {"podSelector": {"matchLabels": {"a": "b", "x": "y"}}}});
         let found = Some("spec.podSelector.matchLabels.x was there");
         assert_difference(&policy, &live, found);
+    }
+
+    #[test]
+    fn a_rule_of_a_network_policy_with_one_field_more_differs() {
+        let desired = json!({"spec": {"egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]}});
+        let wider = json!({"port": 53, "protocol": "UDP", "endPort": 65535});
+        let live = json!({"spec": {"egress": [{"ports": [wider]}]}});
+        let found = Some("spec.egress[0].ports[0].endPort was there");
+        assert_difference(&desired, &live, found);
+        let desired = json!({"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}});
+        let peer = json!({"podSelector": {}, "namespaceSelector": {}});
+        let live = json!({"spec": {"ingress": [{"from": [peer]}]}});
+        let found = Some("spec.ingress[0].from[0].namespaceSelector was there");
+        assert_difference(&desired, &live, found);
     }
 }

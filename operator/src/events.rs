@@ -14,6 +14,8 @@ use tracing::warn;
 use crate::api::v1alpha1::EchoClusterStatus;
 use crate::apply::outcome::{Change, ChangeAction};
 use crate::apply::words;
+use crate::conditions::ConditionType::{Ready, Reconciling, Stalled};
+use crate::conditions::{ConditionType, Reason};
 use crate::labels::FIELD_MANAGER;
 
 /// How long writing an event may take. Events are the least of a pass's duties.
@@ -48,6 +50,11 @@ impl Event {
             ChangeAction::Repaired(field) => {
                 ("Repaired", "Repair", format!("Repaired {child}: {field}."))
             }
+            ChangeAction::Adopted => (
+                "Adopted",
+                "Adopt",
+                format!("Adopted {child}, which an earlier EchoCluster of this name has left."),
+            ),
             ChangeAction::Deleted => (
                 "Deleted",
                 "Delete",
@@ -62,13 +69,12 @@ impl Event {
         }
     }
 
-    /// Tells that something has gone wrong that a person may have to mend, or is over; that `Ready` has come; and that a rollout has
-    /// ended. Everything else is told by the conditions.
+    /// Returns the events of a change of the status: a problem that has become `Stalled`, or is over; `Ready` has become True; a rollout
+    /// has completed. Everything else is in the conditions.
     pub fn of_transition(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<Self> {
         let is_true = |status, type_| find(status, type_).filter(|found| found.status == "True");
-        let reason = |status, type_| find(status, type_).map(|found| found.reason.as_str());
         let mut events = Vec::new();
-        match (is_true(before, "Degraded"), is_true(after, "Degraded")) {
+        match (is_true(before, Stalled), is_true(after, Stalled)) {
             (was, Some(is)) if was.map(|was| &was.reason) != Some(&is.reason) => {
                 events.push(Self::of(EventType::Warning, is));
             }
@@ -78,19 +84,17 @@ impl Event {
             )),
             _ => (),
         }
-        let Some(ready) = is_true(after, "Ready") else {
+        let Some(ready) = is_true(after, Ready) else {
             return events;
         };
-        let was_known = find(before, "Ready").is_some_and(|ready| ready.status != "Unknown");
-        let is_settled = reason(after, "Progressing") == Some("Settled");
+        let was_observed = before.observed_generation.unwrap_or_default() > 0;
+        let is_settled = is_true(after, Reconciling).is_none() && is_true(after, Stalled).is_none();
         // While a rollout takes its steps, Ready may come and go with each.
-        let has_come = is_true(before, "Ready").is_none() && (is_settled || !was_known);
-        let was_rolling_out = reason(before, "Progressing") == Some("RollingOut");
-        if was_known && is_settled && was_rolling_out {
-            let note = format!(
-                "All {} echo servers are of the newest form.",
-                after.replicas
-            );
+        let has_come = is_true(before, Ready).is_none() && (is_settled || !was_observed);
+        let was_rolling_out = is_true(before, Reconciling)
+            .is_some_and(|was| was.reason == format!("{:?}", Reason::RollingOut));
+        if was_observed && is_settled && was_rolling_out {
+            let note = format!("Rollout complete: {} echo servers updated.", after.replicas);
             events.push(Self::normal("RolledOut", note));
         } else if has_come {
             events.push(Self::normal("Ready", ready.message.clone()));
@@ -118,11 +122,8 @@ impl Event {
     }
 }
 
-fn find<'a>(status: &'a EchoClusterStatus, type_: &str) -> Option<&'a Condition> {
-    status
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == type_)
+fn find(status: &EchoClusterStatus, type_: ConditionType) -> Option<&Condition> {
+    type_.find(&status.conditions)
 }
 
 /// Where events are written.
@@ -178,7 +179,7 @@ mod tests {
 
     use super::*;
 
-    fn status(ready: &str, progressing: &str, degraded: &str) -> EchoClusterStatus {
+    fn status(ready: &str, reconciling: &str, stalled: &str) -> EchoClusterStatus {
         let condition = |type_: &str, text: &str| {
             let (status, reason) = text.split_once('/').unwrap();
             json!({"type": type_, "status": status, "reason": reason, "message": "m",
@@ -186,53 +187,57 @@ mod tests {
         };
         let conditions = [
             condition("Ready", ready),
-            condition("Progressing", progressing),
-            condition("Degraded", degraded),
+            condition("Reconciling", reconciling),
+            condition("Stalled", stalled),
         ];
-        serde_json::from_value(json!({ "conditions": conditions })).unwrap()
+        let status = json!({ "observedGeneration": 1, "conditions": conditions });
+        serde_json::from_value(status).unwrap()
     }
 
     const WELL: &str = "False/AsExpected";
     const SETTLED: &str = "False/Settled";
     const ROLLING: &str = "True/RollingOut";
 
-    fn told(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<String> {
+    fn reasons(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<String> {
         let events = Event::of_transition(before, after);
         events.into_iter().map(|event| event.reason).collect()
     }
 
     #[test]
-    fn getting_ready_is_told_once() {
-        let before = status("Unknown/Reconciling", "True/Reconciling", WELL);
+    fn getting_ready_is_one_event() {
+        let before = EchoClusterStatus::default();
         let after = status("True/Ready", SETTLED, WELL);
-        assert_eq!(told(&before, &after), ["Ready"]);
-        assert_eq!(told(&after, &after), [""; 0]);
+        assert_eq!(reasons(&before, &after), ["Ready"]);
+        assert_eq!(reasons(&after, &after), [""; 0]);
     }
 
     #[test]
-    fn a_rollout_is_told_once_however_often_ready_comes_and_goes() {
+    fn a_rollout_is_one_event_however_often_ready_comes_and_goes() {
         let down = status("False/RollingOut", ROLLING, WELL);
         let up = status("True/RollingOut", ROLLING, WELL);
         let end = status("True/Ready", SETTLED, WELL);
-        assert_eq!(told(&down, &up), [""; 0]);
-        assert_eq!(told(&up, &end), ["RolledOut"]);
-        assert_eq!(told(&down, &end), ["RolledOut"]);
+        assert_eq!(reasons(&down, &up), [""; 0]);
+        assert_eq!(reasons(&up, &end), ["RolledOut"]);
+        assert_eq!(reasons(&down, &end), ["RolledOut"]);
     }
 
     #[test]
-    fn a_new_trouble_is_told_once_and_so_is_its_end() {
+    fn a_problem_that_stalls_is_one_event_and_so_is_its_end() {
         let well = status("True/Ready", SETTLED, WELL);
-        let stuck = status("True/Ready", SETTLED, "True/ReplicasUnavailable");
-        assert_eq!(told(&well, &stuck), ["ReplicasUnavailable"]);
-        assert_eq!(told(&stuck, &stuck), [""; 0]);
-        assert_eq!(told(&stuck, &well), ["Recovered"]);
+        let hiccup = status("True/Ready", "True/ImagePull", WELL);
+        let stalled = status("True/Ready", "False/ImagePull", "True/ImagePull");
+        assert_eq!(reasons(&well, &hiccup), [""; 0]);
+        assert_eq!(reasons(&hiccup, &stalled), ["ImagePull"]);
+        assert_eq!(reasons(&stalled, &stalled), [""; 0]);
+        assert_eq!(reasons(&stalled, &well), ["Recovered"]);
     }
 
     #[test]
-    fn an_echo_cluster_that_is_degraded_still_tells_that_it_is_ready() {
-        let before = status("False/ReplicasUnavailable", SETTLED, "True/NotServed");
-        let after = status("True/Ready", SETTLED, "True/NotServed");
-        assert_eq!(told(&before, &after), ["Ready"]);
+    fn an_echo_cluster_with_a_stalled_child_still_reports_that_it_is_ready_once() {
+        let before = EchoClusterStatus::default();
+        let after = status("True/Ready", "False/NotServed", "True/NotServed");
+        assert_eq!(reasons(&before, &after), ["NotServed", "Ready"]);
+        assert_eq!(reasons(&after, &after), [""; 0]);
     }
 
     #[test]

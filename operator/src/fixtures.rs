@@ -10,7 +10,6 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::api::v1alpha1::EchoCluster;
-use crate::cli::quote_booleans;
 
 /// An EchoCluster `hello` with one replica, as the API server stores it when a user writes `spec: {}`.
 pub(crate) fn echo_cluster() -> EchoCluster {
@@ -25,7 +24,7 @@ pub(crate) fn full_echo_cluster() -> EchoCluster {
 /// Compares an object with its file, or writes the file with `UPDATE_GOLDEN=1`.
 pub(crate) fn check_golden(file: &str, object: &impl Serialize, remark: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{file}.yaml"));
-    let made = quote_booleans(&serde_yaml::to_string(object).unwrap());
+    let made = serde_yaml::to_string(object).unwrap();
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::write(&path, &made).unwrap();
     }

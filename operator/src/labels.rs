@@ -17,6 +17,9 @@ pub const MANAGED_BY_SELECTOR: &str = "app.kubernetes.io/managed-by=echo-operato
 /// The label that holds the EchoCluster's name.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 
+/// The label by which the Deployment controller tells the pods of one template from those of another.
+pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
+
 /// The annotation of a child with the UID of the EchoCluster that it was made for. It tells a child whose owner
 /// reference was removed from a stranger's object.
 pub const OWNER_UID_ANNOTATION: &str = "echo-operator.dev/owner-uid";

@@ -13,13 +13,14 @@
 
 // What is asked for and told, and the plain steps between.
 pub mod api;
+pub mod autoscaler_problem;
 pub mod conditions;
 pub mod desired;
 pub mod drift;
 pub mod labels;
 pub mod observe;
 pub mod plan;
-pub mod pod_trouble;
+pub mod pod_failure;
 pub mod quantity;
 pub mod relist;
 pub mod status;
@@ -31,7 +32,8 @@ pub mod apply;
 pub mod cache;
 pub mod events;
 pub mod metrics;
-pub mod report;
+pub mod related;
+pub mod status_writer;
 pub mod telemetry;
 
 // The flow: one pass, and one attempt at it.

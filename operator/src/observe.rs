@@ -1,77 +1,75 @@
-//! `Applied → Observed`: what is known of the children, as plain numbers and words.
+//! `Applied → Observed`: the state of the children and of related objects, as plain numbers and text. Never does I/O.
+
+pub mod live;
 
 use std::sync::Arc;
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::jiff::Timestamp;
 
+pub use self::live::{Live, ObservedDeployment, ObservedService};
 use crate::apply::outcome::{Change, Obstacle};
 use crate::apply::{Applied, Error, Outcome};
-use crate::pod_trouble::PodTrouble;
+use crate::autoscaler_problem::AutoscalerProblem;
+use crate::pod_failure::PodFailure;
 
-/// What a pass found, without Kubernetes' types.
+/// What a reconcile found, without Kubernetes' types.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// The Deployment as it is, whether or not it could be brought to its desired form.
-    pub deployment: Option<ObservedDeployment>,
-    /// Children whose name somebody else's object has.
+    /// The Deployment and the Service as they exist, whether or not they are as desired.
+    pub live: Live,
+    /// Children whose name an object has that does not belong to the EchoCluster.
     pub names_taken: Vec<Obstacle>,
     /// Children that the API server refuses.
     pub refused: Vec<Obstacle>,
-    /// Children that wait for an older object of their name to go.
+    /// Children that wait until an older object of their name is deleted.
     pub awaiting_deletion: Vec<Obstacle>,
-    /// Children that somebody changes back again and again.
+    /// Children that another writer reverts again and again.
     pub contended: Vec<Obstacle>,
-    /// Children of kinds that the cluster does not know.
+    /// Children of kinds that the cluster does not serve.
     pub not_served: Vec<Obstacle>,
-    /// What waits for the end of a pause.
+    /// Children that differ from the spec while the EchoCluster is paused.
     pub left_alone: Vec<Obstacle>,
-    /// What hinders the pods most.
-    pub pod_trouble: Option<PodTrouble>,
-    /// Somebody else's HorizontalPodAutoscaler that scales the Deployment.
-    pub rival_autoscaler: Option<String>,
-    /// The first request that failed in a way that a later pass may mend.
+    /// The worst reason for which a pod is not ready.
+    pub pod_failure: Option<PodFailure>,
+    /// A HorizontalPodAutoscaler that scales the Deployment instead of the EchoCluster.
+    pub conflicting_autoscaler: Option<String>,
+    /// What keeps the child HorizontalPodAutoscaler from scaling.
+    pub autoscaler_problem: Option<AutoscalerProblem>,
+    /// The first request that failed in a way that a retry may help.
     pub failure: Option<Error>,
-    /// What this pass has changed.
+    /// What this reconcile has changed.
     pub changes: Vec<Change>,
+    /// When it was observed; the age of a problem is measured against it.
+    pub now: Timestamp,
 }
 
-/// How far the Deployment is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ObservedDeployment {
-    /// The Deployment controller has looked at it at least once.
-    pub is_known: bool,
-    /// The Deployment controller has looked at its newest generation.
-    pub is_up_to_date: bool,
-    /// The last rollout has ended well.
-    pub is_complete: bool,
-    /// Why the rollout is stuck, in the Deployment controller's words.
-    pub stuck: Option<String>,
-    /// Why pods cannot be created, in the API server's words.
-    pub pods_refused: Option<String>,
-    /// Pods that exist.
-    pub replicas: i32,
-    /// Pods that answer.
-    pub ready_replicas: i32,
-    /// Pods of the newest template.
-    pub updated_replicas: i32,
-    /// Pods that have answered long enough.
-    pub available_replicas: i32,
-}
-
-/// What goes on around the children.
+/// The objects around the children, as the caches have them.
 #[derive(Debug, Default)]
-pub struct Surroundings {
-    /// The Deployment as it was last seen, if it is ours.
+pub struct RelatedObjects {
+    /// The Deployment, if it belongs to the EchoCluster.
     pub deployment: Option<Arc<Deployment>>,
-    /// What hinders the pods most.
-    pub pod_trouble: Option<PodTrouble>,
-    /// Somebody else's HorizontalPodAutoscaler that scales the Deployment.
-    pub rival_autoscaler: Option<String>,
+    /// The Service, if it belongs to the EchoCluster.
+    pub service: Option<Arc<Service>>,
+    /// The worst reason for which a pod is not ready.
+    pub pod_failure: Option<PodFailure>,
+    /// A HorizontalPodAutoscaler that scales the Deployment instead of the EchoCluster.
+    pub conflicting_autoscaler: Option<String>,
+    /// What keeps the child HorizontalPodAutoscaler from scaling.
+    pub autoscaler_problem: Option<AutoscalerProblem>,
 }
 
-/// Reads what the children and their surroundings say. What a pass needs is in the answers of `apply` and in the watched copies, so that
-/// nothing is asked for here.
-pub fn observe(applied: Applied, surroundings: Surroundings) -> Observed {
+impl RelatedObjects {
+    /// Reads the Deployment and the Service as the caches have them, for an EchoCluster whose children are not applied.
+    pub fn live(&self) -> Live {
+        Live::of(self.deployment.as_deref(), self.service.as_deref())
+    }
+}
+
+/// Reads the state of the children and of related objects. Everything is in the results of `apply` and in the caches, so no request is
+/// sent.
+pub fn observe(applied: Applied, related: RelatedObjects, now: Timestamp) -> Observed {
     let Applied {
         deployment,
         service,
@@ -82,19 +80,25 @@ pub fn observe(applied: Applied, surroundings: Surroundings) -> Observed {
         pod_monitor,
     } = applied;
     let mut observed = Observed {
-        pod_trouble: surroundings.pod_trouble,
-        rival_autoscaler: surroundings.rival_autoscaler,
+        pod_failure: related.pod_failure,
+        conflicting_autoscaler: related.conflicting_autoscaler,
+        autoscaler_problem: related.autoscaler_problem,
+        now,
         ..Observed::default()
     };
     observed.note(network_policy);
-    observed.note(service);
+    let written_service = observed.note(service);
     observed.note(headless_service);
     observed.note(pod_disruption_budget);
     observed.note(horizontal_pod_autoscaler);
     observed.note(pod_monitor);
-    let written = observed.note(deployment);
-    let seen = surroundings.deployment.as_deref();
-    observed.deployment = written.as_ref().or(seen).map(observe_deployment);
+    let written_deployment = observed.note(deployment);
+    observed.live = Live::of(
+        written_deployment
+            .as_ref()
+            .or(related.deployment.as_deref()),
+        written_service.as_ref().or(related.service.as_deref()),
+    );
     observed
 }
 
@@ -125,83 +129,16 @@ impl Observed {
     }
 }
 
-/// Reads what a Deployment says.
-pub fn observe_deployment(deployment: &Deployment) -> ObservedDeployment {
-    let status = deployment.status.clone().unwrap_or_default();
-    let conditions = status.conditions.unwrap_or_default();
-    let find = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_);
-    let reason = |condition: &DeploymentCondition| condition.reason.clone().unwrap_or_default();
-    let progressing = find("Progressing");
-    ObservedDeployment {
-        is_known: status.observed_generation.is_some(),
-        is_up_to_date: status.observed_generation >= deployment.metadata.generation,
-        is_complete: progressing.is_some_and(|found| reason(found) == "NewReplicaSetAvailable"),
-        stuck: progressing.and_then(stuck),
-        pods_refused: find("ReplicaFailure")
-            .filter(|found| found.status == "True")
-            .map(|found| found.message.clone().unwrap_or_default()),
-        replicas: status.replicas.unwrap_or_default(),
-        ready_replicas: status.ready_replicas.unwrap_or_default(),
-        updated_replicas: status.updated_replicas.unwrap_or_default(),
-        available_replicas: status.available_replicas.unwrap_or_default(),
-    }
-}
-
-/// Tells why a rollout does not go on. `kubectl rollout pause` is told too, since the next change would never reach the pods.
-fn stuck(progressing: &DeploymentCondition) -> Option<String> {
-    let is_paused = progressing.reason.as_deref() == Some("DeploymentPaused");
-    if is_paused {
-        return Some("it is paused, which `kubectl rollout resume` ends.".to_owned());
-    }
-    let message = progressing.message.clone().unwrap_or_default();
-    (progressing.status == "False").then_some(message)
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
 
-    fn deployment(status: &serde_json::Value) -> ObservedDeployment {
-        let object = json!({"metadata": {"name": "hello", "generation": 2}, "spec": {"selector": {}, "template": {}}, "status": status});
-        observe_deployment(&serde_json::from_value(object).unwrap())
-    }
-
     #[test]
-    fn a_deployment_that_nobody_looked_at_is_not_known() {
-        let observed = deployment(&json!({}));
-        assert!(!observed.is_known && !observed.is_up_to_date);
-    }
-
-    #[test]
-    fn a_deployment_seen_at_an_older_generation_is_not_up_to_date() {
-        let observed = deployment(&json!({"observedGeneration": 1}));
-        assert!(observed.is_known && !observed.is_up_to_date);
-    }
-
-    #[test]
-    fn refused_pods_and_a_passed_deadline_are_told_apart() {
-        let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
-            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"},
-            {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too late"},
-        ]}));
-        assert_eq!(observed.pods_refused.as_deref(), Some("exceeded quota"));
-        assert_eq!(observed.stuck.as_deref(), Some("too late"));
-    }
-
-    #[test]
-    fn a_deployment_that_somebody_has_paused_is_stuck() {
-        let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
-            {"type": "Progressing", "status": "Unknown", "reason": "DeploymentPaused", "message": "Deployment is paused"},
-        ]}));
-        assert!(observed.stuck.unwrap().contains("kubectl rollout resume"));
-    }
-
-    #[test]
-    fn a_deployment_that_is_refused_still_tells_how_many_pods_it_has() {
+    fn a_deployment_that_is_refused_still_reports_its_pods() {
         let live = json!({"metadata": {"name": "hello", "generation": 1}, "spec": {"selector": {}, "template": {}}, "status": {"readyReplicas": 1}});
-        let seen: Deployment = serde_json::from_value(live).unwrap();
+        let cached: Deployment = serde_json::from_value(live).unwrap();
         let applied = Applied {
             deployment: Outcome::Refused(Obstacle {
                 child: "Deployment hello".to_owned(),
@@ -214,11 +151,11 @@ mod tests {
             horizontal_pod_autoscaler: Outcome::Absent(None),
             pod_monitor: Outcome::Absent(None),
         };
-        let surroundings = Surroundings {
-            deployment: Some(Arc::new(seen)),
-            ..Surroundings::default()
+        let related = RelatedObjects {
+            deployment: Some(Arc::new(cached)),
+            ..RelatedObjects::default()
         };
-        let observed = observe(applied, surroundings);
-        assert_eq!(observed.deployment.unwrap().ready_replicas, 1);
+        let observed = observe(applied, related, Timestamp::UNIX_EPOCH);
+        assert_eq!(observed.live.deployment.unwrap().ready_replicas, 1);
     }
 }

@@ -17,8 +17,8 @@ use kube::core::{ObjectMeta, PartialObjectMeta, PartialObjectMetaExt};
 
 pub use self::listeners::PlannedListener;
 use crate::api::v1alpha1::{
-    Autoscaling, Disruption, EchoCluster, Faults, ImagePullPolicy, Limits, NetworkPolicyMode,
-    PodSpec, ResourceQuantity, Rollout, ServiceSpec, TopologySpread,
+    Autoscaling, ChildMetadata, Disruption, EchoCluster, Faults, ImagePullPolicy, Limits,
+    NetworkPolicyMode, PodSpec, ResourceQuantity, Rollout, ServiceSpec, TopologySpread,
 };
 use crate::labels::RESTARTED_AT_ANNOTATION;
 use crate::quantity;
@@ -36,7 +36,8 @@ pub struct Plan {
     pub image_pull_policy: ImagePullPolicy,
     /// The names of the Secrets that it is pulled with.
     pub image_pull_secrets: Vec<String>,
-    /// At least one listener; names are unique, and so are ports and Service ports of each transport.
+    /// At least one listener, in the order of the spec; names are unique, and so are ports, Service ports and node ports of each
+    /// transport.
     pub listeners: Vec<PlannedListener>,
     /// What an answer of protocol `Line` begins with.
     pub line_prefix: String,
@@ -52,6 +53,8 @@ pub struct Plan {
     pub resource_requests: BTreeMap<String, Quantity>,
     /// Resource limits in canonical notation.
     pub resource_limits: BTreeMap<String, Quantity>,
+    /// What all children are marked with.
+    pub metadata: ChildMetadata,
     /// How the Service is reached, and what it is marked with.
     pub service: ServiceSpec,
     /// Where the pods run, and what they are marked with.
@@ -72,6 +75,16 @@ pub struct Plan {
     pub pod_monitor: bool,
     /// Whether the children are left alone.
     pub paused: bool,
+}
+
+impl Plan {
+    /// Returns the listeners in the order of their names, which the pod template has, so that another order in the spec restarts no
+    /// pod. The Service keeps the order of the spec, since its first port is the address.
+    pub fn listeners_by_name(&self) -> Vec<&PlannedListener> {
+        let mut listeners: Vec<_> = self.listeners.iter().collect();
+        listeners.sort_by(|one, other| one.name.cmp(&other.name));
+        listeners
+    }
 }
 
 /// The EchoCluster as its children know it.
@@ -137,6 +150,7 @@ pub fn plan(cluster: &EchoCluster) -> Result<Plan, InvalidSpec> {
         )),
         resource_requests: canonical("spec.resources.requests", &spec.resources.requests)?,
         resource_limits: canonical("spec.resources.limits", &spec.resources.limits)?,
+        metadata: spec.metadata.clone(),
         service: spec.service.clone(),
         pod: spec.pod.clone(),
         topology_spread: spec.topology_spread,

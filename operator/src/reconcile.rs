@@ -1,52 +1,65 @@
-//! One pass over one EchoCluster: the straight line from what is asked for to what is told.
+//! One reconcile of one EchoCluster: the straight line from its spec to its status.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the pass hands the time to the pure steps"
+    reason = "the reconcile hands the time to the pure steps"
 )]
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::apply::{Applier, Error};
 use crate::desired::desired;
-use crate::observe::{Observed, Surroundings, observe, observe_deployment};
-use crate::plan::{InvalidSpec, Owner, Plan, owner, plan};
-use crate::report::{Report, Reporter};
-use crate::status::{failing, first_status, invalid, is_too_early_to_tell, status};
-use crate::verdict::is_ours;
+use crate::observe::{Observed, observe};
+use crate::plan::{InvalidSpec, Owner, owner, plan};
+use crate::related::{related_objects, remaining};
+use crate::status::{INITIAL_ROLLOUT_GRACE, deleting, invalid, status, suppress_initial_progress};
+use crate::status_writer::{Current, StatusWriter};
 
-/// What a pass works with.
+/// What a reconcile works with.
 pub struct Context {
     /// Reads and writes children.
     pub applier: Applier,
     /// Writes status and events.
-    pub reporter: Reporter,
+    pub status_writer: StatusWriter,
 }
 
-/// How a pass has ended.
+/// How a reconcile has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The children are as desired. A watch tells when that ends.
+pub struct Outcome {
+    /// What it found.
+    pub result: Settled,
+    /// When it has to be repeated although no watch reports a change, at the latest.
+    pub repeat_after: Option<Duration>,
+}
+
+/// Whether the children are as desired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// They are. A watch reports when that ends.
     Applied,
-    /// The children are as desired, and nothing can be told of their pods yet.
-    Early,
-    /// Something whose end no watch tells of stands in the way, so it has to be looked at again.
+    /// Something blocks a child whose end no watch reports, so it has to be looked at again.
     Blocked,
-    /// The API server refuses a child, or somebody changes it back, so writing it again must wait ever longer.
+    /// The API server refuses a child, or another writer reverts it, so writing it again must wait ever longer.
     Refused,
 }
 
-/// Brings an EchoCluster's children to their desired form and tells how it stands. A failure is told only if it `is_failing` for some
-/// time; most are over at the next attempt.
+impl Outcome {
+    fn applied(repeat_after: Option<Duration>) -> Self {
+        Self {
+            result: Settled::Applied,
+            repeat_after,
+        }
+    }
+}
+
+/// Brings an EchoCluster's children to their desired form and reports their state. A failed request is reported only if it `is_failing`
+/// for some time; most are over at the next attempt.
 ///
 /// # Errors
-/// [`Error`] for the first request that failed in a way that a later pass may mend.
+/// [`Error`] for the first request that failed in a way that a retry may help.
 pub async fn reconcile(
     cluster: &DeserializeGuard<EchoCluster>,
     context: &Context,
@@ -55,99 +68,105 @@ pub async fn reconcile(
     let cluster = match &cluster.0 {
         Ok(cluster) => cluster,
         Err(undecodable) => {
-            let report = context.reporter.report_unreadable(undecodable).await?;
+            let current = context.status_writer.of_undecodable(undecodable).await?;
             let error = unreadable(&undecodable.error);
-            return refuse(report, &owner(cluster), context, &error).await;
+            return reject(current, &owner(cluster), None, context, &error).await;
         }
     };
+    let mut current = (context.status_writer).of(cluster, cluster.status.clone());
     if cluster.metadata.deletion_timestamp.is_some() {
-        return Ok(Outcome::Applied); // Kubernetes deletes the children, by their owner references
+        return report_deletion(cluster, current, context).await;
     }
-    let mut report = context.reporter.report(cluster, cluster.status.clone());
     let plan = match plan(cluster) {
         Ok(plan) => plan,
-        Err(error) => return refuse(report, &owner(cluster), context, &error).await,
+        Err(error) => {
+            let replicas =
+                Some(cluster.spec.replicas).filter(|replicas| (0..=1000).contains(replicas));
+            return reject(current, &owner(cluster), replicas, context, &error).await;
+        }
     };
-    if report.told().observed_generation.is_none() {
-        report.tell(first_status(&plan, Timestamp::now())).await?;
-    }
     let desired = desired(&plan)?;
     let applied = context.applier.apply(&plan, desired).await;
-    let mut observed = observe(applied, surroundings(&plan, context));
-    report.tell_changes(&observed.changes).await;
     let now = Timestamp::now();
-    if let Some(error) = observed.failure.take() {
-        if is_failing && !error.is_conflict() {
-            let status = failing(&plan, &error, &observed, report.told(), now);
-            report.tell(status).await?;
-        }
+    let related = related_objects(&plan.owner, &context.applier, now).await;
+    let mut observed = observe(applied, related, now);
+    current.publish_changes(&observed.changes).await;
+    let is_transient = |error: &Error| !is_failing || error.is_conflict();
+    if observed.failure.as_ref().is_some_and(is_transient)
+        && let Some(error) = observed.failure.take()
+    {
         return Err(error);
     }
-    let status = status(&plan, &observed, report.told(), now);
-    if is_too_early_to_tell(report.told(), &status, age(cluster, now)) {
-        return Ok(Outcome::Early);
+    let report = status(&plan, &observed, current.status());
+    let age = age(cluster, now);
+    if suppress_initial_progress(current.status(), &report.status, age) {
+        return Ok(Outcome::applied(Some(
+            INITIAL_ROLLOUT_GRACE.saturating_sub(age),
+        )));
     }
-    report.tell(status).await?;
-    Ok(outcome(&observed))
+    let deferred = current.write_if_changed(report.status).await?;
+    if let Some(error) = observed.failure.take() {
+        return Err(error);
+    }
+    let changes_after = report.changes_at.map(|at| until(at, now));
+    Ok(Outcome {
+        result: settled(&observed),
+        repeat_after: deferred.into_iter().chain(changes_after).min(),
+    })
 }
 
-fn surroundings(plan: &Plan, context: &Context) -> Surroundings {
-    let caches = &context.applier.caches;
-    Surroundings {
-        deployment: seen_deployment(&plan.owner, context),
-        pod_trouble: caches.pods.trouble(&plan.owner),
-        rival_autoscaler: caches.rival_autoscaler(&plan.owner),
+fn settled(observed: &Observed) -> Settled {
+    if !observed.refused.is_empty() || !observed.contended.is_empty() {
+        Settled::Refused
+    } else if !observed.names_taken.is_empty() || !observed.awaiting_deletion.is_empty() {
+        Settled::Blocked
+    } else {
+        Settled::Applied
     }
 }
 
-/// Returns the Deployment as it was last seen, if it is ours.
-fn seen_deployment(owner: &Owner, context: &Context) -> Option<Arc<Deployment>> {
-    let key = ObjectRef::new(&owner.name).within(&owner.namespace);
-    let seen = context.applier.caches.deployments.store.get(&key);
-    seen.filter(|deployment| is_ours(owner, &**deployment))
+/// Reports that a spec is invalid. Only a change of the EchoCluster helps, which the watch reports.
+async fn reject(
+    mut current: Current<'_>,
+    owner: &Owner,
+    replicas: Option<i32>,
+    context: &Context,
+    error: &InvalidSpec,
+) -> Result<Outcome, Error> {
+    let now = Timestamp::now();
+    let live = related_objects(owner, &context.applier, now).await.live();
+    let status = invalid(owner, replicas, error, &live, current.status(), now);
+    Ok(Outcome::applied(current.write_if_changed(status).await?))
+}
+
+/// Reports what still exists of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
+async fn report_deletion(
+    cluster: &EchoCluster,
+    mut current: Current<'_>,
+    context: &Context,
+) -> Result<Outcome, Error> {
+    let (owner, now) = (owner(cluster), Timestamp::now());
+    let live = related_objects(&owner, &context.applier, now).await.live();
+    let remaining = remaining(cluster, &owner, &context.applier.caches);
+    let status = deleting(&owner, &remaining, &live, current.status(), now);
+    Ok(Outcome::applied(current.write_if_changed(status).await?))
 }
 
 /// Returns how old an EchoCluster is; one whose clock is ahead of ours is new.
 fn age(cluster: &EchoCluster, now: Timestamp) -> Duration {
     let created = cluster.metadata.creation_timestamp.as_ref();
-    let age = created.map(|created| now.duration_since(created.0));
-    age.and_then(|age| age.try_into().ok()).unwrap_or_default()
+    created.map_or(Duration::ZERO, |created| until(now, created.0))
 }
 
-fn outcome(observed: &Observed) -> Outcome {
-    if !observed.refused.is_empty() || !observed.contended.is_empty() {
-        Outcome::Refused
-    } else if !observed.names_taken.is_empty() || !observed.awaiting_deletion.is_empty() {
-        Outcome::Blocked
-    } else {
-        Outcome::Applied
-    }
-}
-
-/// Tells that a spec cannot be carried out. Only a change of the EchoCluster helps, which the watch tells of.
-async fn refuse(
-    mut report: Report<'_>,
-    owner: &Owner,
-    context: &Context,
-    error: &InvalidSpec,
-) -> Result<Outcome, Error> {
-    let deployment = seen_deployment(owner, context);
-    let deployment = deployment.as_deref().map(observe_deployment);
-    let status = invalid(
-        owner,
-        error,
-        deployment.as_ref(),
-        report.told(),
-        Timestamp::now(),
-    );
-    report.tell(status).await?;
-    Ok(Outcome::Applied)
+/// Returns how long it is from `now` until `time`; nothing for what has passed.
+fn until(time: Timestamp, now: Timestamp) -> Duration {
+    time.duration_since(now).try_into().unwrap_or_default()
 }
 
 fn unreadable(error: &str) -> InvalidSpec {
     InvalidSpec {
         field: "spec".to_owned(),
-        value: "unreadable".to_owned(),
+        value: "undecodable".to_owned(),
         remedy: format!("{error}; compare it with `kubectl explain echocluster.spec`"),
     }
 }

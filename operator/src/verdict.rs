@@ -9,6 +9,7 @@ use crate::api::v1alpha1::EchoCluster;
 use crate::drift;
 use crate::labels::{
     DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION, STAMPS,
+    selector_labels,
 };
 use crate::plan::Owner;
 
@@ -30,6 +31,8 @@ pub enum Verdict {
     },
     /// It was applied as desired and somebody changed it since; the text names the field.
     Repair(String),
+    /// An earlier EchoCluster of the same name has left it, without an owner.
+    Adopt,
     /// It is on its way out, so a new one must wait for its name.
     AwaitDeletion,
     /// It was written for a newer generation than the one at hand, as the text tells: either what is known of the
@@ -59,6 +62,9 @@ where
     }
     if live.meta().deletion_timestamp.is_some() {
         return Ok(Verdict::AwaitDeletion);
+    }
+    if is_orphan(owner, live) {
+        return Ok(Verdict::Adopt); // its generation is that of the earlier EchoCluster
     }
     if let Some(newer) = generation(live).filter(|generation| *generation > owner.generation) {
         let field = format!("metadata.annotations.{GENERATION_ANNOTATION} was {newer}");
@@ -102,19 +108,39 @@ fn change(desired: &Value, live: &Value) -> Verdict {
     Verdict::Update(field)
 }
 
-/// Whether an object belongs to `owner`, so that it may be deleted.
+/// Whether an object belongs to `owner`, so that it may be deleted. What an earlier EchoCluster has left does not before it is adopted.
 pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
-    other_owner(owner, live).is_none()
+    other_owner(owner, live).is_none() && !is_orphan(owner, live)
 }
 
-/// Tells a stranger's object by its controller, or where it has none, by the lack of our stamp. A child whose owner
-/// reference was removed still carries the stamp and is taken back.
+/// Whether a child has no controller, and was made for an earlier EchoCluster of this name, which can no longer exist beside this one:
+/// after `kubectl delete --cascade=orphan`, or a restore from a backup. (One that was restored together with its owner reference to the
+/// earlier EchoCluster is deleted by garbage collection, and awaited.)
+pub fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
+    let stamp = live.annotations().get(OWNER_UID_ANNOTATION);
+    let has_our_labels = || {
+        let labels = live.labels();
+        let ours = selector_labels(&owner.name);
+        ours.iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    };
+    controller(live).is_none() && stamp.is_some_and(|uid| *uid != owner.uid) && has_our_labels()
+}
+
+/// Whether a child carries the owner reference by which Kubernetes deletes it together with its EchoCluster.
+pub fn is_owned<K: Resource>(owner: &Owner, live: &K) -> bool {
+    controller(live).is_some_and(|controller| controller.uid == owner.uid)
+}
+
+fn controller<K: Resource>(live: &K) -> Option<&OwnerReference> {
+    let mut references = live.owner_references().iter();
+    references.find(|reference| reference.controller == Some(true))
+}
+
+/// Returns the verdict about an object of another controller, or without one and without our stamp. A child whose owner reference was
+/// removed still carries the stamp and is repaired.
 fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Verdict> {
-    match live
-        .owner_references()
-        .iter()
-        .find(|reference| reference.controller == Some(true))
-    {
+    match controller(live) {
         Some(controller) if controller.uid == owner.uid => None,
         Some(controller) if is_predecessor(owner, controller) => Some(Verdict::AwaitDeletion),
         Some(controller) => Some(Verdict::Foreign(format!(
@@ -123,8 +149,9 @@ fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Verdict> {
         ))),
         None => match live.annotations().get(OWNER_UID_ANNOTATION) {
             Some(uid) if *uid == owner.uid => None,
+            Some(_) if is_orphan(owner, live) => None,
             Some(_) => Some(Verdict::Foreign(
-                "was made for an earlier EchoCluster".to_owned(),
+                "was made for another EchoCluster".to_owned(),
             )),
             None => Some(Verdict::Foreign("was not made by the operator".to_owned())),
         },
@@ -267,6 +294,37 @@ mod tests {
             service.annotations_mut().clear();
         });
         assert!(matches!(verdict, Verdict::Foreign(_)));
+    }
+
+    /// A child as an earlier EchoCluster of the same name, of more generations, has left it.
+    fn orphan(service: &mut Service) {
+        service.meta_mut().owner_references = None;
+        annotate(service, OWNER_UID_ANNOTATION, "older");
+        annotate(service, GENERATION_ANNOTATION, "7");
+    }
+
+    #[test]
+    fn a_child_that_an_earlier_echo_cluster_has_left_is_adopted_and_not_ours_before() {
+        assert_eq!(judge(orphan), Verdict::Adopt);
+        let plan = plan(&echo_cluster()).unwrap();
+        let mut live = desired(&plan).unwrap().service;
+        orphan(&mut live);
+        assert!(!is_ours(&plan.owner, &live));
+    }
+
+    #[test]
+    fn a_child_that_an_earlier_echo_cluster_of_another_name_has_left_is_foreign() {
+        let verdict = judge(|service| {
+            orphan(service);
+            let label = crate::labels::INSTANCE_LABEL.to_owned();
+            service.labels_mut().insert(label, "other".to_owned());
+        });
+        assert!(matches!(verdict, Verdict::Foreign(_)), "{verdict:?}");
+        let verdict = judge(|service| {
+            orphan(service);
+            service.labels_mut().clear();
+        });
+        assert!(matches!(verdict, Verdict::Foreign(_)), "{verdict:?}");
     }
 
     #[test]

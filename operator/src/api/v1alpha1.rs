@@ -14,6 +14,7 @@ pub mod image;
 pub mod limits;
 pub mod line;
 pub mod listener;
+pub mod metadata;
 pub mod network;
 pub mod pod;
 pub mod reference;
@@ -32,6 +33,7 @@ pub use self::image::{ImagePullPolicy, ImagePullSecret};
 pub use self::limits::Limits;
 pub use self::line::LineSpec;
 pub use self::listener::{Listener, Protocol, ProxyMode};
+pub use self::metadata::ChildMetadata;
 pub use self::network::{Monitoring, Network, NetworkPolicyMode, TopologySpread};
 pub use self::pod::PodSpec;
 pub use self::resources::{ResourceQuantity, Resources};
@@ -80,10 +82,12 @@ pub const ADMIN_PORT: i32 = 9090;
     printcolumn(name = "Updated", type_ = "integer", json_path = ".status.updatedReplicas", priority = 1,
         description = "Echo servers that run the newest pod template."),
     validation = rules::cluster_name(),
+    validation = rules::not_the_name_of_a_headless_service(),
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = rules::node_ports_name_listeners(),
+    validation = rules::unique_node_ports(),
     validation = rules::autoscaling_has_a_cpu_request(),
 )]
 pub struct EchoClusterSpec {
@@ -110,8 +114,9 @@ pub struct EchoClusterSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
 
-    /// What the echo servers listen on, 1 to 16 listeners with unique names, and with ports that are unique over TCP and over UDP.
-    /// Default: one listener named `echo`, protocol `Line`, port 12345. A change rolls the pods.
+    /// The ports and protocols of the echo servers, 1 to 16 listeners with unique names, and with ports that are unique over TCP and over UDP.
+    /// The first one is the one that `status.address` names. Default: one listener named `echo`, protocol `Line`, port 12345. A change
+    /// rolls the pods, except that another order restarts no pod.
     #[serde(default = "defaults::listeners")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
@@ -132,11 +137,11 @@ pub struct EchoClusterSpec {
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<i32>,
 
-    /// What each echo server puts up with from its clients. A change of any of these fields rolls the pods.
+    /// Connection limits and timeouts of each echo server. A change of any of these fields rolls the pods.
     #[serde(default)]
     pub limits: Limits,
 
-    /// What goes wrong on purpose, for people who test clients. Default: nothing. While a fault is on, the message of the condition
+    /// Faults to inject, for tests of clients. Default: none. While a fault is on, the message of the condition
     /// `Ready` names it. A change rolls the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
@@ -152,23 +157,27 @@ pub struct EchoClusterSpec {
     #[serde(default)]
     pub resources: Resources,
 
+    /// Labels and annotations of all children: the Deployment, the Services and the optional ones, but not the pods, which have `pod`. A
+    /// change of any of these fields restarts no pod.
+    #[serde(default)]
+    pub metadata: ChildMetadata,
+
     /// The Service in front of the echo servers, named as the EchoCluster: the stable address for clients. A change of any of
     /// these fields restarts no pod.
     #[serde(default)]
     pub service: ServiceSpec,
 
-    /// Where the echo servers run, and what they are marked with. A change of any of these fields rolls the pods.
+    /// Scheduling and metadata of the pods. A change of any of these fields rolls the pods.
     #[serde(default)]
     pub pod: PodSpec,
 
     /// How the pods are spread over nodes and zones: `Soft` (default) evenly where that is possible; `Hard` evenly, or they wait,
-    /// which needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes; `"Off"` (in quotes, since YAML takes a
-    /// bare one for false) as the scheduler does
-    /// it by itself. A change rolls the pods.
+    /// which needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes; `Disabled` as the
+    /// scheduler does it by itself. During a rolling update, old and new pods count together. A change rolls the pods.
     #[serde(default)]
     pub topology_spread: TopologySpread,
 
-    /// How a change reaches the pods: by a rolling update. A change of these fields restarts no pod, and holds from the next
+    /// The rolling update by which a change reaches the pods. A change of these fields restarts no pod, and holds from the next
     /// rolling update on.
     #[serde(default)]
     pub rollout: Rollout,
@@ -192,9 +201,9 @@ pub struct EchoClusterSpec {
     #[serde(default)]
     pub monitoring: Monitoring,
 
-    /// Whether the operator leaves the Deployment, the Services and all other children as they are, for somebody to try something
-    /// on them. Default false. While it is true, changes of the spec wait, and the status tells so; setting it back to false carries
-    /// them out and undoes what was tried.
+    /// Suspends reconciliation: the Deployment, the Services and all other children are not modified. Default false. While it is true, a
+    /// child that differs from the spec is reported as `Stalled`, reason `Paused`; setting it back to false applies the spec. A change
+    /// restarts no pod by itself.
     #[serde(default)]
     pub paused: bool,
 }
@@ -202,7 +211,7 @@ pub struct EchoClusterSpec {
 /// The values of fields that a user left out. They go into the schema, so that the API server fills them in
 /// and `kubectl get -o yaml` shows what runs.
 mod defaults {
-    use super::{DEFAULT_ECHO_SERVER_IMAGE, Listener, Protocol, ProxyMode};
+    use super::{DEFAULT_ECHO_SERVER_IMAGE, Listener};
 
     pub(super) fn replicas() -> i32 {
         1
@@ -215,10 +224,10 @@ mod defaults {
     pub(super) fn listeners() -> Vec<Listener> {
         vec![Listener {
             name: "echo".to_owned(),
-            protocol: Protocol::Line,
+            protocol: None,
             port: 12345,
             service_port: None,
-            proxy: ProxyMode::Off,
+            proxy: None,
         }]
     }
 

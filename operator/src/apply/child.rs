@@ -18,7 +18,7 @@ use crate::api::v1alpha1::EchoCluster;
 use crate::cache::Cache;
 use crate::drift::first_difference;
 use crate::plan::{Owner, Plan};
-use crate::verdict::{Verdict, verdict};
+use crate::verdict::{Verdict, is_owned, verdict};
 
 impl Applier {
     /// Brings one child to its desired form, or removes one that is not wanted.
@@ -104,7 +104,13 @@ impl Applier {
         live: Option<K>,
     ) -> Result<ControlFlow<Outcome<K>, ChangeAction>, Error> {
         let child = describe(desired);
-        let action = match verdict(owner, desired, live.as_ref())? {
+        let verdict = verdict(owner, desired, live.as_ref())?;
+        if needs_owner(owner, live.as_ref(), &verdict) {
+            // An EchoCluster that is deleted with `--cascade=orphan` loses its children before the watch reports its end. Put back, the
+            // owner reference would let garbage collection delete them.
+            self.check_that_it_is_current(owner, &child).await?;
+        }
+        let action = match verdict {
             Verdict::Keep => {
                 let live = live.unwrap_or_else(|| desired.clone());
                 return Ok(ControlFlow::Break(self.kept(owner, live)));
@@ -119,13 +125,14 @@ impl Applier {
                 return Ok(ControlFlow::Break(Outcome::AwaitingDeletion(obstacle)));
             }
             Verdict::Stale(newer) => {
-                self.check_that_it_is_stale(owner, &child).await?;
+                self.check_that_it_is_current(owner, &child).await?;
                 ChangeAction::Repaired(newer)
             }
             Verdict::Create => ChangeAction::Created,
             Verdict::Update(field) => ChangeAction::Updated(field),
             Verdict::Scale { from, to } => ChangeAction::Scaled { from, to },
             Verdict::Repair(field) => ChangeAction::Repaired(field),
+            Verdict::Adopt => ChangeAction::Adopted,
         };
         Ok(
             match (live, self.contention.keeps_from_writing(owner, &child)) {
@@ -168,8 +175,9 @@ impl Applier {
         }
     }
 
-    /// Asks whether the EchoCluster at hand is really older than the child says, or the child's stamp was forged.
-    pub(super) async fn check_that_it_is_stale(
+    /// Reads the EchoCluster, and fails if the one at hand is older, or if it is being deleted. A stamp of a newer generation was forged
+    /// otherwise.
+    pub(super) async fn check_that_it_is_current(
         &self,
         owner: &Owner,
         child: &str,
@@ -178,13 +186,27 @@ impl Applier {
         let cluster = owner.reference();
         let newest = request(Verb::Get, &cluster, api.get_metadata(&owner.name)).await?;
         let is_newest = newest.metadata.generation <= Some(owner.generation)
-            && newest.metadata.uid.as_deref() == Some(owner.uid.as_str());
+            && newest.metadata.uid.as_deref() == Some(owner.uid.as_str())
+            && newest.metadata.deletion_timestamp.is_none();
         if is_newest {
             return Ok(());
         }
         let child = child.to_owned();
         Err(Error::StaleCluster { child })
     }
+}
+
+/// Whether a child exists that would get its owner reference, which it lacks.
+fn needs_owner<K: Child>(owner: &Owner, live: Option<&K>, verdict: &Verdict) -> bool {
+    let is_written = match verdict {
+        Verdict::Update(_) | Verdict::Scale { .. } | Verdict::Repair(_) | Verdict::Adopt => true,
+        Verdict::Keep
+        | Verdict::Create
+        | Verdict::AwaitDeletion
+        | Verdict::Stale(_) // checked in any case
+        | Verdict::Foreign(_) => false,
+    };
+    is_written && live.is_some_and(|live| !is_owned(owner, live))
 }
 
 fn json(object: &impl Serialize) -> Result<serde_json::Value, Error> {

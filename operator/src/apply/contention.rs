@@ -83,6 +83,7 @@ impl Contention {
             ChangeAction::Created
             | ChangeAction::Updated(_)
             | ChangeAction::Scaled { .. }
+            | ChangeAction::Adopted
             | ChangeAction::Deleted => None,
         };
         let key = key(&owner.uid, child);

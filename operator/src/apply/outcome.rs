@@ -55,6 +55,8 @@ pub enum ChangeAction {
     },
     /// Somebody had changed it; the text names the field.
     Repaired(String),
+    /// An earlier EchoCluster of the same name had left it.
+    Adopted,
     /// It was no longer wanted.
     Deleted,
 }

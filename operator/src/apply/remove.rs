@@ -13,10 +13,11 @@ use super::request::{Error, request};
 use super::{Applier, Verb};
 use crate::cache::Cache;
 use crate::plan::Owner;
-use crate::verdict::{generation, is_ours};
+use crate::verdict::{generation, is_orphan, is_ours, is_owned};
 
 impl Applier {
-    /// Deletes a child that is no longer wanted, if it is ours, and only as it was when that was found out.
+    /// Deletes a child that is no longer wanted, if it is ours or an earlier EchoCluster of this name has left it, and only at the version
+    /// that was judged.
     pub(super) async fn remove<K: Child>(
         &self,
         cache: &Cache<K>,
@@ -27,12 +28,13 @@ impl Applier {
         let Some(live) = cache.store.get(&key) else {
             return Ok(Outcome::Absent(None));
         };
-        if !is_ours(owner, &*live) || live.meta().deletion_timestamp.is_some() {
+        let is_removable = is_ours(owner, &*live) || is_orphan(owner, &*live);
+        if !is_removable || live.meta().deletion_timestamp.is_some() {
             return Ok(Outcome::Absent(None));
         }
-        if generation(&*live) > Some(owner.generation) {
+        if generation(&*live) > Some(owner.generation) || !is_owned(owner, &*live) {
             let child = describe(&*live);
-            self.check_that_it_is_stale(owner, &child).await?;
+            self.check_that_it_is_current(owner, &child).await?;
         }
         let parameters = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),

@@ -1,8 +1,9 @@
 //! The writes themselves: server-side apply, and the replacement for what apply cannot mend.
 //!
-//! Apply merges, and cannot bring back an object whose list elements or alternatives somebody has swapped: a renamed
-//! container stays beside ours, a probe gets two handlers and is refused. Then the whole spec is replaced, by an update,
-//! and applied once more. An update leaves a second entry of ours in `managedFields`, which would hold fields for ever
+//! Apply merges, and cannot restore an object whose list elements or alternatives another writer has swapped: a renamed
+//! container stays beside ours, a probe gets two handlers and is refused. Then the child is replaced, by an update, with all owned
+//! fields as desired and the fields of others as they are; where the API server refuses that, as with the two handlers, with the
+//! desired spec as a whole. Then it is applied once more. An update leaves a second entry of ours in `managedFields`, which would hold fields for ever
 //! that a later apply drops; so that entry is removed in the end.
 #![expect(
     clippy::disallowed_types,
@@ -12,12 +13,12 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::outcome::Child;
 use super::request::{Error, request};
 use super::{Applier, Verb};
-use crate::drift::first_difference;
+use crate::drift::{first_difference, with_owned_fields};
 use crate::labels::FIELD_MANAGER;
 use crate::verdict::{cut_short_replacement, is_replacement_entry};
 
@@ -72,20 +73,33 @@ impl Applier {
         Ok(true)
     }
 
-    /// Replaces the spec of a child as a whole, and makes apply its owner again.
+    /// Replaces a child, and makes apply its owner again. The fields of others stay, unless they make the child invalid.
     pub(super) async fn replace<K: Child>(
         &self,
         api: &Api<K>,
         desired: &K,
         live: K,
     ) -> Result<K, Error> {
-        let mut replacement = serde_json::to_value(&live)?;
-        if let (Some(object), Some(spec)) = (
-            replacement.as_object_mut(),
-            serde_json::to_value(desired)?.get_mut("spec"),
-        ) {
-            object.insert("spec".to_owned(), spec.take());
-        }
+        let (desired_json, live_json) =
+            (serde_json::to_value(desired)?, serde_json::to_value(&live)?);
+        let merged = with_owned_fields(&desired_json, &live_json);
+        let replaced = match self.update(api, desired, merged).await {
+            Err(error) if error.is_invalid() => {
+                let whole = with_spec_of(live_json, desired_json);
+                self.update(api, desired, whole).await?
+            }
+            replaced => replaced?,
+        };
+        self.own_again(api, desired, replaced).await
+    }
+
+    /// Updates a child to `replacement`, which carries the version that was judged.
+    async fn update<K: Child>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        replacement: Value,
+    ) -> Result<K, Error> {
         let replacement: K = serde_json::from_value(replacement)?;
         let parameters = PostParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
@@ -95,7 +109,7 @@ impl Applier {
         let sent = api.replace(&name, &parameters, &replacement);
         let replaced = request(Verb::Update, desired, sent).await?;
         self.metrics.count_write::<K>(Verb::Update);
-        self.own_again(api, desired, replaced).await
+        Ok(replaced)
     }
 
     /// Makes apply the owner of a child that was replaced. A controller that writes its status meanwhile changes nothing of ours.
@@ -156,4 +170,12 @@ impl Applier {
         self.metrics.count_write::<K>(Verb::Patch);
         Ok(written)
     }
+}
+
+/// Returns the live object with the desired spec in place of its own.
+fn with_spec_of(mut live: Value, mut desired: Value) -> Value {
+    if let (Some(object), Some(spec)) = (live.as_object_mut(), desired.get_mut("spec")) {
+        object.insert("spec".to_owned(), spec.take());
+    }
+    live
 }

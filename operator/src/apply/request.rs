@@ -60,10 +60,8 @@ pub enum Error {
         /// The object, as `Deployment hello`.
         object: String,
     },
-    /// The EchoCluster at hand is older than the child. The watch will bring the newer one; a retry helps then.
-    #[error(
-        "failed to judge {child}, which was written for a newer EchoCluster than the one at hand"
-    )]
+    /// The EchoCluster at hand is older than the child, or is being deleted. The watch will bring the newer one; a retry helps then.
+    #[error("failed to decide about {child}: the EchoCluster has changed, or is being deleted")]
     StaleCluster {
         /// The child, as `Deployment hello`.
         child: String,

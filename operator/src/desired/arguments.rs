@@ -1,11 +1,16 @@
-//! What an echo server is told: its flags.
+//! The echo server's flags.
+
+mod prefix;
+
+pub(super) use prefix::has_reference;
 
 use crate::api::v1alpha1::{ADMIN_PORT, Faults, Limits};
 use crate::plan::Plan;
 
 /// Returns the echo server's flags, which are its wire contract (docs/architecture.md).
 pub(super) fn arguments(plan: &Plan) -> Vec<String> {
-    let listeners = plan.listeners.iter().map(|listener| {
+    let listeners = plan.listeners_by_name();
+    let listeners = listeners.into_iter().map(|listener| {
         let (protocol, port) = (listener.protocol.as_flag(), listener.port);
         let proxy = listener.proxy.as_flag();
         let proxy = proxy.map(|mode| format!("/proxy={mode}"));
@@ -17,8 +22,7 @@ pub(super) fn arguments(plan: &Plan) -> Vec<String> {
         .chain([
             format!("--admin={ADMIN_PORT}"),
             format!("--drain-seconds={}", plan.drain.as_secs()),
-            // The kubelet replaces $(NAME) in arguments by variables of the environment, and takes $$ for a $.
-            format!("--line-prefix={}", plan.line_prefix.replace('$', "$$")),
+            format!("--line-prefix={}", prefix::escape(&plan.line_prefix)),
         ])
         .chain(limits(&plan.limits))
         .chain(plan.faults.iter().flat_map(faults))
@@ -125,13 +129,11 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_looks_like_a_variable_stays_as_it_is() {
+    fn a_prefix_is_escaped_but_for_references_to_the_pod() {
         let mut cluster = echo_cluster();
-        cluster.spec.line.prefix = "$$5 $(KUBERNETES_SERVICE_HOST): ".to_owned();
+        cluster.spec.line.prefix = "$5 $(KUBERNETES_SERVICE_HOST) $(POD_NAME): ".to_owned();
         let arguments = arguments(&plan(&cluster).unwrap());
-        assert!(
-            arguments.contains(&"--line-prefix=$$$$5 $$(KUBERNETES_SERVICE_HOST): ".to_owned()),
-            "{arguments:?}"
-        );
+        let expected = "--line-prefix=$$5 $$(KUBERNETES_SERVICE_HOST) $(POD_NAME): ";
+        assert!(arguments.contains(&expected.to_owned()), "{arguments:?}");
     }
 }

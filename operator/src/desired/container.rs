@@ -6,9 +6,12 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::arguments::arguments;
+use super::arguments::{arguments, has_reference};
 use crate::api::v1alpha1::{ADMIN_PORT, Protocol};
 use crate::plan::{Plan, PlannedListener};
+
+/// The name of the container that runs the echo server; pods may have others, which webhooks add.
+pub const ECHO_SERVER_CONTAINER: &str = "echo-server";
 
 /// The name of the admin port in the pods.
 pub(super) const ADMIN_PORT_NAME: &str = "admin";
@@ -16,7 +19,7 @@ pub(super) const ADMIN_PORT_NAME: &str = "admin";
 /// Builds the container.
 pub(super) fn container(plan: &Plan) -> Container {
     Container {
-        name: "echo-server".to_owned(),
+        name: ECHO_SERVER_CONTAINER.to_owned(),
         image: Some(plan.image.clone()),
         image_pull_policy: Some(plan.image_pull_policy.as_str().to_owned()),
         args: Some(arguments(plan)),
@@ -45,10 +48,13 @@ pub(super) fn container(plan: &Plan) -> Container {
     }
 }
 
-/// Returns the variables from which answers of protocol `Http` tell where they come from. Other pods have none, so that they are not
-/// restarted.
+/// Returns the variables that name the pod in answers: in those of protocol `Http`, and in those of protocol `Line` whose prefix refers
+/// to one. Other pods have none, so that they are not restarted.
 fn environment(plan: &Plan) -> Option<Vec<EnvVar>> {
-    let is_http = |listener: &PlannedListener| listener.protocol == Protocol::Http;
+    let names_the_pod = |listener: &PlannedListener| {
+        listener.protocol == Protocol::Http
+            || listener.protocol == Protocol::Line && has_reference(&plan.line_prefix)
+    };
     let variables = [
         ("POD_NAME", "metadata.name"),
         ("POD_NAMESPACE", "metadata.namespace"),
@@ -65,12 +71,13 @@ fn environment(plan: &Plan) -> Option<Vec<EnvVar>> {
         }),
         ..EnvVar::default()
     });
-    plan.listeners.iter().any(is_http).then(|| variables.into())
+    let is_needed = plan.listeners.iter().any(names_the_pod);
+    is_needed.then(|| variables.into())
 }
 
 fn ports(plan: &Plan) -> Vec<ContainerPort> {
-    plan.listeners
-        .iter()
+    plan.listeners_by_name()
+        .into_iter()
         .map(|listener| {
             (
                 listener.name.as_str(),
@@ -110,12 +117,22 @@ mod tests {
     use crate::plan::plan;
 
     #[test]
-    fn only_pods_that_speak_http_are_told_where_they_are() {
-        let mut cluster = echo_cluster();
-        assert_eq!(environment(&plan(&cluster).unwrap()), None);
-        cluster.spec.listeners[0].protocol = Protocol::Http;
-        let variables = environment(&plan(&cluster).unwrap()).unwrap();
-        let names = variables.iter().map(|variable| variable.name.as_str());
-        assert!(names.eq(["POD_NAME", "POD_NAMESPACE", "NODE_NAME"]));
+    fn only_pods_whose_answers_name_them_have_variables() {
+        for (protocol, prefix, is_named) in [
+            (Protocol::Line, "Server received: ", false),
+            (Protocol::Line, "$(HOME) $$(POD_NAME): ", false),
+            (Protocol::Line, "$(NODE_NAME): ", true),
+            (Protocol::Raw, "$(NODE_NAME): ", false),
+            (Protocol::Http, "Server received: ", true),
+        ] {
+            let mut cluster = echo_cluster();
+            cluster.spec.listeners[0].protocol = Some(protocol);
+            cluster.spec.line.prefix = prefix.to_owned();
+            let variables = environment(&plan(&cluster).unwrap()).unwrap_or_default();
+            let names = variables.iter().map(|variable| variable.name.as_str());
+            let expected = ["POD_NAME", "POD_NAMESPACE", "NODE_NAME"];
+            let expected = if is_named { &expected[..] } else { &[] };
+            assert!(names.eq(expected.iter().copied()), "{protocol:?} {prefix}");
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! The NetworkPolicy: who reaches the echo servers, which themselves connect to nothing.
+//! The NetworkPolicy: who reaches the echo servers, and the little that they connect to.
 
 use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPeer, NetworkPolicyPort,
-    NetworkPolicySpec,
+    NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
+    NetworkPolicyPort, NetworkPolicySpec,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -16,7 +16,7 @@ use crate::plan::Plan;
 /// are reached alike. Answers to clients are no traffic of their own and need no rule.
 pub fn network_policy(plan: &Plan) -> Option<NetworkPolicy> {
     let ingress = match plan.network {
-        NetworkPolicyMode::Off => return None,
+        NetworkPolicyMode::Disabled => return None,
         NetworkPolicyMode::Open => vec![NetworkPolicyIngressRule {
             from: None,
             ports: Some(all_ports(plan)),
@@ -29,9 +29,63 @@ pub fn network_policy(plan: &Plan) -> Option<NetworkPolicy> {
             pod_selector: Some(labels::label_selector(&plan.owner.name)),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(ingress),
-            egress: None,
+            egress: Some(egress(plan)),
         }),
     })
+}
+
+/// Lets the pods resolve names and connect to the listeners of their own EchoCluster, so that `echo-client` works in them, and to
+/// nothing else: an echo server that is taken over reaches no API server, no other workload and no port of the internet but 53.
+/// The rule is the same whoever may connect to the pods.
+fn egress(plan: &Plan) -> Vec<NetworkPolicyEgressRule> {
+    let own_pods = NetworkPolicyPeer {
+        pod_selector: Some(labels::label_selector(&plan.owner.name)),
+        ..NetworkPolicyPeer::default()
+    };
+    // A policy is evaluated after a Service's address was replaced by that of a pod, so these are the pods' ports. A name is resolved
+    // against the pod that is connected to.
+    let own_listeners = NetworkPolicyEgressRule {
+        to: Some(vec![own_pods]),
+        ports: Some(listener_ports(plan)),
+    };
+    let [dns, openshift_dns] = dns();
+    vec![dns, openshift_dns, own_listeners]
+}
+
+/// Lets the pods ask DNS servers. Port 53 is open to every destination, since no peer matches all of them: DNS servers are pods of any
+/// namespace, pods on the host network or caches at a link-local address of the node (which pod selectors do not match), and a
+/// block of addresses that holds them all does not match pods on some networks (Cilium). OpenShift's DNS pods alone listen at another
+/// port, which a policy sees in the place of the Service's 53; it is open to them and to no other pod.
+fn dns() -> [NetworkPolicyEgressRule; 2] {
+    let ports = |number: i32| {
+        let port = |protocol: &str| NetworkPolicyPort {
+            port: Some(IntOrString::Int(number)),
+            protocol: Some(protocol.to_owned()),
+            end_port: None,
+        };
+        Some(vec![port("UDP"), port("TCP")])
+    };
+    let namespace = [(
+        "kubernetes.io/metadata.name".to_owned(),
+        "openshift-dns".to_owned(),
+    )];
+    let openshift = NetworkPolicyPeer {
+        namespace_selector: Some(LabelSelector {
+            match_labels: Some(namespace.into()),
+            ..LabelSelector::default()
+        }),
+        ..NetworkPolicyPeer::default()
+    };
+    [
+        NetworkPolicyEgressRule {
+            to: None,
+            ports: ports(53),
+        },
+        NetworkPolicyEgressRule {
+            to: Some(vec![openshift]),
+            ports: ports(5353),
+        },
+    ]
 }
 
 /// Lets the pods of the namespace in, and to the admin port whoever scrapes it, where that is asked for.
@@ -51,10 +105,15 @@ fn same_namespace(plan: &Plan) -> Vec<NetworkPolicyIngressRule> {
 }
 
 fn all_ports(plan: &Plan) -> Vec<NetworkPolicyPort> {
-    plan.listeners
-        .iter()
+    let mut ports = listener_ports(plan);
+    ports.push(port(ADMIN_PORT_NAME, "TCP"));
+    ports
+}
+
+fn listener_ports(plan: &Plan) -> Vec<NetworkPolicyPort> {
+    plan.listeners_by_name()
+        .into_iter()
         .map(|listener| port(&listener.name, listener.protocol.transport()))
-        .chain([port(ADMIN_PORT_NAME, "TCP")])
         .collect()
 }
 

@@ -43,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_when_it_is_off() {
-        assert_eq!(budget(2, DisruptionPolicy::Off), None);
+    fn there_is_none_when_it_is_disabled() {
+        assert_eq!(budget(2, DisruptionPolicy::Disabled), None);
     }
 }

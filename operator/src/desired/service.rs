@@ -71,6 +71,10 @@ fn ports(plan: &Plan) -> Vec<ServicePort> {
 
 /// Returns a Service port for each listener, numbered by `port`. They target the pods' ports by name, so that a rollout to another
 /// port number serves old and new pods alike.
+///
+/// Meshes take the protocol from `appProtocol`, so a port keeps the name of its listener: Istio gives it precedence over a name of the
+/// form `<protocol>-<suffix>` (istio.io/latest/docs/ops/configuration/traffic-management/protocol-selection), and Linkerd reads it and no
+/// names (github.com/linkerd/linkerd2/pull/13660).
 pub(super) fn service_ports(
     plan: &Plan,
     port: impl Fn(&PlannedListener) -> i32,
@@ -81,6 +85,7 @@ pub(super) fn service_ports(
             name: Some(listener.name.clone()),
             port: port(listener),
             protocol: Some(listener.protocol.transport().to_owned()),
+            app_protocol: listener.protocol.app_protocol().map(ToOwned::to_owned),
             target_port: Some(IntOrString::String(listener.name.clone())),
             ..ServicePort::default()
         })
@@ -90,7 +95,8 @@ pub(super) fn service_ports(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::echo_cluster;
+    use crate::desired::headless_service::headless_service;
+    use crate::fixtures::{echo_cluster, full_echo_cluster};
     use crate::plan::plan;
 
     #[test]
@@ -113,5 +119,26 @@ mod tests {
             (ports[0].port, ports[0].target_port.clone()),
             (7, Some(IntOrString::String("echo".into())))
         );
+    }
+
+    #[test]
+    fn each_port_names_its_protocol_to_meshes_and_datagrams_name_none() {
+        let plan = plan(&full_echo_cluster()).unwrap();
+        let found = |service: Service| {
+            let ports = service.spec.unwrap().ports.unwrap();
+            let protocol = |port: ServicePort| (port.name.unwrap(), port.app_protocol);
+            ports.into_iter().map(protocol).collect::<Vec<_>>()
+        };
+        let tcp = Some("tcp");
+        let wanted = [
+            ("echo", tcp),
+            ("lab", tcp),
+            ("lab-datagrams", None),
+            ("once", tcp),
+            ("web", Some("http")),
+        ]
+        .map(|(name, protocol)| (name.to_owned(), protocol.map(ToOwned::to_owned)));
+        assert_eq!(found(service(&plan)), wanted);
+        assert_eq!(found(headless_service(&plan)), wanted);
     }
 }

@@ -2,6 +2,10 @@
 //!
 //! `Soft` is two preferences of the pods to keep away from each other, not two soft spread constraints: as soon as one constraint is
 //! over zones, the scheduler spreads over no node that lacks a zone label, as kind's nodes do.
+//!
+//! Neither form has `matchLabelKeys`. The API server merges such keys into the selector of a new pod, and refuses a pod that has a key
+//! in both, so that no pod could be created again from its own manifest, as backup tools do it. What it costs: during a rolling update,
+//! old and new pods count together, so that the new ones may be spread less evenly once the old ones are gone.
 
 use k8s_openapi::api::core::v1::{
     Affinity, PodAffinityTerm, PodAntiAffinity, TopologySpreadConstraint, WeightedPodAffinityTerm,
@@ -17,9 +21,6 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// How much keeping away from another pod counts to the scheduler, of 100: as much as anything can over zones, and half of it within.
 const WEIGHTS: [(&str, i32); 2] = [(ZONE, 100), (HOST, 50)];
-
-/// Only pods of the same template count, so that the pods of a rollout are spread among themselves.
-const TEMPLATE_LABEL: &str = "pod-template-hash";
 
 /// Returns the user's affinity, with ours added.
 pub(super) fn affinity(plan: &Plan) -> Option<Affinity> {
@@ -38,7 +39,6 @@ pub(super) fn affinity(plan: &Plan) -> Option<Affinity> {
                 weight,
                 pod_affinity_term: PodAffinityTerm {
                     label_selector: Some(labels::label_selector(&plan.owner.name)),
-                    match_label_keys: Some(vec![TEMPLATE_LABEL.to_owned()]),
                     topology_key: topology_key.to_owned(),
                     ..PodAffinityTerm::default()
                 },
@@ -57,7 +57,6 @@ pub(super) fn topology_spread_constraints(plan: &Plan) -> Option<Vec<TopologySpr
                 topology_key: topology_key.to_owned(),
                 when_unsatisfiable: "DoNotSchedule".to_owned(),
                 label_selector: Some(labels::label_selector(&plan.owner.name)),
-                match_label_keys: Some(vec![TEMPLATE_LABEL.to_owned()]),
                 ..TopologySpreadConstraint::default()
             })
             .into()
@@ -101,12 +100,21 @@ mod tests {
     }
 
     #[test]
-    fn hard_constrains_and_off_does_neither() {
+    fn no_term_has_keys_that_the_api_server_merges_into_its_selector() {
+        for spread in [TopologySpread::Soft, TopologySpread::Hard] {
+            let planned = planned(spread);
+            let terms = json!([affinity(&planned), topology_spread_constraints(&planned)]);
+            assert!(!terms.to_string().contains("matchLabelKeys"), "{terms}");
+        }
+    }
+
+    #[test]
+    fn hard_constrains_and_disabled_does_neither() {
         assert_eq!(preferred(TopologySpread::Hard), ["rack"]);
         assert!(topology_spread_constraints(&planned(TopologySpread::Hard)).is_some());
-        assert_eq!(preferred(TopologySpread::Off), ["rack"]);
+        assert_eq!(preferred(TopologySpread::Disabled), ["rack"]);
         assert_eq!(
-            topology_spread_constraints(&planned(TopologySpread::Off)),
+            topology_spread_constraints(&planned(TopologySpread::Disabled)),
             None
         );
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{InvalidSpec, invalid, within};
 use crate::api::v1alpha1::{ADMIN_PORT, Listener, Protocol, ProxyMode};
 
-/// A listener with its Service port filled in.
+/// A listener with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedListener {
     /// The name of the port in the pods and in the Service.
@@ -38,63 +38,77 @@ pub(super) fn listeners(
         ));
     }
     let mut taken = Taken {
-        names: BTreeSet::from(["admin"]),
+        names: BTreeSet::from(["admin".to_owned()]),
         ports: BTreeSet::from(["TCP", "UDP"].map(|transport| (ADMIN_PORT, transport))),
         service_ports: BTreeSet::new(),
+        node_ports: BTreeSet::new(),
     };
     let listeners = listeners.iter().enumerate();
     listeners
         .map(|(index, listener)| {
-            let service_port = taken.take(index, listener)?;
-            Ok(PlannedListener {
-                name: listener.name.clone(),
-                protocol: listener.protocol,
-                proxy: listener.proxy,
-                port: listener.port,
-                service_port,
-                node_port: node_ports.get(&listener.name).copied(),
-            })
+            let listener = filled_in(listener, node_ports);
+            taken.take(index, &listener)?;
+            Ok(listener)
         })
         .collect()
 }
 
+fn filled_in(listener: &Listener, node_ports: &BTreeMap<String, i32>) -> PlannedListener {
+    PlannedListener {
+        name: listener.name.clone(),
+        protocol: listener.protocol.unwrap_or_default(),
+        proxy: listener.proxy.unwrap_or_default(),
+        port: listener.port,
+        service_port: listener.service_port.unwrap_or(listener.port),
+        node_port: node_ports.get(&listener.name).copied(),
+    }
+}
+
 /// What no further listener may have.
-struct Taken<'a> {
+struct Taken {
     /// Names of ports.
-    names: BTreeSet<&'a str>,
+    names: BTreeSet<String>,
     /// Ports of the pods, with their transport.
     ports: BTreeSet<(i32, &'static str)>,
     /// Ports of the Service, as above.
     service_ports: BTreeSet<(i32, &'static str)>,
+    /// Ports of every node, as above.
+    node_ports: BTreeSet<(i32, &'static str)>,
 }
 
-impl<'a> Taken<'a> {
-    /// Checks a listener and takes its name and ports; tells that of the Service.
-    fn take(&mut self, index: usize, listener: &'a Listener) -> Result<i32, InvalidSpec> {
+impl Taken {
+    /// Checks a listener and takes its name and ports.
+    fn take(&mut self, index: usize, listener: &PlannedListener) -> Result<(), InvalidSpec> {
         let field = |name| format!("spec.listeners[{index}].{name}");
-        let port_is_taken =
-            |name, port| invalid(&field(name), port, "the port is taken; choose another one");
-        let (port, transport) = (listener.port, listener.protocol.transport());
-        let service_port = listener.service_port.unwrap_or(port);
+        let is_taken =
+            |field: &str, port| invalid(field, port, "the port is taken; choose another one");
+        let (port, service_port) = (listener.port, listener.service_port);
+        let transport = listener.protocol.transport();
         within(&field("port"), port, 1024..=65535)?;
         within(&field("servicePort"), service_port, 1..=65535)?;
-        if !self.names.insert(&listener.name) {
+        if !self.names.insert(listener.name.clone()) {
             let remedy = "the name is taken; choose another one";
             return Err(invalid(&field("name"), &listener.name, remedy));
         }
         if !self.ports.insert((port, transport)) {
-            return Err(port_is_taken("port", port));
+            return Err(is_taken(&field("port"), port));
         }
         if !self.service_ports.insert((service_port, transport)) {
-            return Err(port_is_taken("servicePort", service_port));
+            return Err(is_taken(&field("servicePort"), service_port));
         }
-        if transport == "UDP" && listener.proxy != ProxyMode::Off {
+        if let Some(node_port) = listener.node_port
+            && !self.node_ports.insert((node_port, transport))
+        {
+            let field = format!("spec.service.nodePorts.{}", listener.name);
+            return Err(is_taken(&field, node_port));
+        }
+        if transport == "UDP" && listener.proxy != ProxyMode::Disabled {
             return Err(invalid(
                 &field("proxy"),
                 format!("{:?}", listener.proxy),
                 "protocol Udp has no connections; remove it, or choose another protocol",
             ));
         }
-        Ok(service_port)
+        Ok(())
     }
 }

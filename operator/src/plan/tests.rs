@@ -9,6 +9,31 @@ fn a_listener_without_a_service_port_gets_its_own_port() {
 }
 
 #[test]
+fn a_listener_of_a_name_and_a_port_alone_is_one_of_lines_without_a_proxy() {
+    let listener = &plan(&echo_cluster()).unwrap().listeners[0];
+    let found = (listener.protocol, listener.proxy);
+    assert_eq!(found, (Protocol::Line, ProxyMode::Disabled));
+}
+
+#[test]
+fn a_node_port_is_shared_by_a_listener_of_udp_and_one_of_tcp_and_by_no_others() {
+    let mut cluster = echo_cluster();
+    let mut second = cluster.spec.listeners[0].clone();
+    (second.name, second.protocol) = ("second".into(), Some(Protocol::Udp));
+    cluster.spec.listeners.push(second);
+    let node_ports = ["echo", "second"].map(|name| (name.to_owned(), 30007));
+    cluster.spec.service.node_ports = node_ports.into();
+    let ports = plan(&cluster).unwrap().listeners;
+    assert!(ports.iter().all(|port| port.node_port == Some(30007)));
+    let second = &mut cluster.spec.listeners[1];
+    (second.protocol, second.port) = (None, 12346);
+    assert_eq!(
+        plan(&cluster).unwrap_err().to_string(),
+        "spec.service.nodePorts.second is 30007: the port is taken; choose another one"
+    );
+}
+
+#[test]
 fn a_number_out_of_bounds_is_refused_with_field_value_and_remedy() {
     let mut cluster = echo_cluster();
     cluster.spec.replicas = 1001;
@@ -35,7 +60,7 @@ fn two_listeners_on_one_port_are_refused() {
 fn a_listener_of_udp_may_share_its_port_with_one_of_tcp() {
     let mut cluster = echo_cluster();
     let mut second = cluster.spec.listeners[0].clone();
-    (second.name, second.protocol) = ("second".into(), Protocol::Udp);
+    (second.name, second.protocol) = ("second".into(), Some(Protocol::Udp));
     cluster.spec.listeners.push(second.clone());
     assert_eq!(plan(&cluster).unwrap().listeners[1].service_port, 12345);
     second.name = "third".into();
@@ -47,7 +72,7 @@ fn a_listener_of_udp_may_share_its_port_with_one_of_tcp() {
 fn a_proxy_before_udp_is_refused() {
     let mut cluster = echo_cluster();
     let listener = &mut cluster.spec.listeners[0];
-    (listener.protocol, listener.proxy) = (Protocol::Udp, ProxyMode::Required);
+    (listener.protocol, listener.proxy) = (Some(Protocol::Udp), Some(ProxyMode::Required));
     assert_eq!(
         plan(&cluster).unwrap_err().to_string(),
         "spec.listeners[0].proxy is Required: protocol Udp has no connections; remove it, or choose another protocol"

@@ -1,12 +1,12 @@
-//! What may keep objects from being written: a policy that refuses them, and a webhook that is broken.
+//! What admission does to objects: a policy that refuses them, a policy that changes them, and a webhook that is broken.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::Api;
 use kube::api::PostParams;
-use serde_json::json;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
 
 use crate::namespace::Namespace;
 use crate::{kubectl, wait};
@@ -68,6 +68,129 @@ impl Drop for Policy {
                 println!("failed to delete {kind} {}: {error}", self.name);
             }
         }
+    }
+}
+
+/// The label that a [`PodMutation`] adds to the pods that it changes.
+const MUTATED_LABEL: &str = "example.com/mutated";
+
+/// A MutatingAdmissionPolicy that changes each new pod of one namespace, as service meshes and schedulers of batch jobs do. It is deleted
+/// when this is dropped.
+pub(crate) struct PodMutation {
+    name: String,
+}
+
+impl PodMutation {
+    /// Changes pods by the operations of a JSON patch. The containers that it adds must comply with the namespace's Pod Security Standard:
+    /// see [`PodMutation::container`]. Returns nothing, and prints why, where Kubernetes has no such policies (before 1.34).
+    pub(crate) async fn of(namespace: &Namespace, operations: &[Value]) -> Option<Self> {
+        let name = namespace.name.clone();
+        let Some(version) = Self::version(namespace).await else {
+            println!("the cluster serves no MutatingAdmissionPolicy, so no pod was changed");
+            return None;
+        };
+        let label = format!("/metadata/labels/{}", MUTATED_LABEL.replace('/', "~1"));
+        let label = json!({"op": "add", "path": label, "value": "yes"});
+        let operations: Vec<String> = operations.iter().chain([&label]).map(operation).collect();
+        let patch = json!({"expression": format!("[{}]", operations.join(", "))});
+        let pods = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
+        let here = json!({"matchLabels": {"kubernetes.io/metadata.name": name}});
+        let spec = json!({"failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {"resourceRules": [pods], "namespaceSelector": here},
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": patch}]});
+        let policy = json!({"apiVersion": version, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec});
+        let binding = json!({"apiVersion": version, "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name},
+            "spec": {"policyName": name}});
+        let list =
+            json!({"apiVersion": "v1", "kind": "List", "items": [policy, binding]}).to_string();
+        let mutation = Self { name };
+        let created = namespace.kubectl(&["create", "-f", "-"], &list).await;
+        created.unwrap();
+        let in_force = async || Self::probe(namespace, true).await;
+        wait::until_ok("the mutating policy is in force", in_force).await;
+        Some(mutation)
+    }
+
+    /// Returns a container that complies with the Pod Security Standard "restricted" in a pod of an EchoCluster.
+    pub(crate) fn container(name: &str, image: &str) -> Value {
+        let security =
+            json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+        json!({"name": name, "image": image, "securityContext": security})
+    }
+
+    /// Deletes the policy and waits until new pods are no longer changed.
+    pub(crate) async fn remove(self, namespace: &Namespace) {
+        drop(self);
+        let gone = async || Self::probe(namespace, false).await;
+        wait::until_ok("the mutating policy is no longer in force", gone).await;
+    }
+
+    /// Returns the newest version of the API that the cluster serves.
+    async fn version(namespace: &Namespace) -> Option<String> {
+        let resources = ["api-resources", "--api-group=admissionregistration.k8s.io"];
+        let resources = namespace.kubectl(&resources, "").await.unwrap();
+        let mut lines = resources.lines();
+        let line = lines.find(|line| line.starts_with("mutatingadmissionpolicies "))?;
+        let version = line.split_whitespace().find(|column| column.contains('/'));
+        version.map(ToOwned::to_owned)
+    }
+
+    /// Creates a pod without storing it, and checks whether it would be changed.
+    async fn probe(namespace: &Namespace, is_changed: bool) -> Result<(), String> {
+        let mut container = Self::container("c", "c");
+        container["resources"] = json!({"requests": {"cpu": "1m"}});
+        let pod = json!({"metadata": {"generateName": "probe-", "labels": {"app": "probe"}}, "spec": {"containers": [container],
+            "automountServiceAccountToken": false,
+            "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}}});
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let pods = namespace.api::<Pod>();
+        let pod = pods
+            .create(&dry_run, &serde_json::from_value(pod).unwrap())
+            .await
+            .map_err(|error| error.to_string())?;
+        if pod.labels().contains_key(MUTATED_LABEL) == is_changed {
+            Ok(())
+        } else {
+            Err(format!("{:?}", pod.labels()))
+        }
+    }
+}
+
+impl Drop for PodMutation {
+    fn drop(&mut self) {
+        for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
+            if let Err(error) = kubectl::run(&["delete", kind, &self.name, "--wait=false"], "") {
+                println!("failed to delete {kind} {}: {error}", self.name);
+            }
+        }
+    }
+}
+
+/// Returns an operation of a JSON patch as an expression of CEL.
+fn operation(operation: &Value) -> String {
+    let value = operation.get("value");
+    let value = value.map_or_else(String::new, |value| format!(", value: {}", cel(value)));
+    let (op, path) = (&operation["op"], &operation["path"]);
+    format!("JSONPatch{{op: {op}, path: {path}{value}}}")
+}
+
+/// Returns a JSON value as an expression of CEL, whose lists and maps hold values of one type only: `dyn`.
+fn cel(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter();
+            let fields =
+                fields.map(|(name, value)| format!("{}: dyn({})", json!(name), cel(value)));
+            format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+        }
+        Value::Array(values) => {
+            let values = values.iter().map(|value| format!("dyn({})", cel(value)));
+            format!("[{}]", values.collect::<Vec<_>>().join(", "))
+        }
+        scalar => scalar.to_string(),
     }
 }
 

@@ -17,6 +17,10 @@ use crate::namespace::Namespace;
 /// The environment variable with the path of the audit log.
 const AUDIT_LOG: &str = "ECHO_OPERATOR_TEST_AUDIT_LOG";
 
+/// Why a test that counts writes is skipped.
+pub(crate) const UNSET: &str =
+    "ECHO_OPERATOR_TEST_AUDIT_LOG is not set, so the operator's writes cannot be counted";
+
 /// The part of the audit log that is about one namespace, since a moment.
 pub(crate) struct AuditLog {
     path: PathBuf,
@@ -40,7 +44,7 @@ impl AuditLog {
     /// Opens the audit log at its present end; where there is none, says so and returns nothing.
     pub(crate) async fn from_now(namespace: &Namespace) -> Option<Self> {
         let Some(path) = env::var_os(AUDIT_LOG).map(PathBuf::from) else {
-            println!("{AUDIT_LOG} is not set, so the operator's writes were not counted");
+            println!("{UNSET}");
             return None;
         };
         let start = match path.metadata() {

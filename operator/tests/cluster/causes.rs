@@ -16,11 +16,11 @@ use crate::wait;
 /// How long after Kubernetes itself has said it the status may be silent.
 const WITHIN: Duration = Duration::from_secs(5);
 
-/// Applies a spec with a mistake, waits until `Degraded` tells of it, and then until a good one has made it well again.
-pub(crate) async fn told_and_taken_back(
+/// Applies a spec with a mistake, waits until the condition reports it, and then until a correct one has cleared it.
+pub(crate) async fn reported_and_cleared(
     namespace: &Namespace,
     bad: Value,
-    reason: &str,
+    (type_, reason): (&str, &str),
     words: &[&str],
 ) {
     let clusters = namespace.api::<EchoCluster>();
@@ -28,29 +28,28 @@ pub(crate) async fn told_and_taken_back(
     namespace.apply("hello", bad).await;
     let expected = format!("True/{reason}");
     // The kubelet may give a lesser cause first, as while it has not seen a new Secret.
-    let is_told = |cluster: &EchoCluster| {
-        let degraded = condition(cluster, "Degraded");
-        let message = degraded
-            .map(|degraded| degraded.message.clone())
-            .unwrap_or_default();
-        tell(cluster, "Degraded") == expected && words.iter().all(|word| message.contains(word))
+    let is_reported = |cluster: &EchoCluster| {
+        let found = condition(cluster, type_);
+        let message = found.map(|found| found.message.clone()).unwrap_or_default();
+        tell(cluster, type_) == expected && words.iter().all(|word| message.contains(word))
     };
-    let cluster = wait::until(&clusters, "hello", &expected, is_told).await;
-    let message = &condition(&cluster, "Degraded").unwrap().message;
+    let cluster = wait::until(&clusters, "hello", &expected, is_reported).await;
+    let message = &condition(&cluster, type_).unwrap().message;
     println!(
         "after {:.1} s: {expected}: {message}",
         started.elapsed().as_secs_f32()
     );
-    namespace
-        .event(reason, message.get(..20).unwrap_or(message))
-        .await;
+    if type_ == "Stalled" {
+        let beginning = message.get(..20).unwrap_or(message);
+        namespace.event(reason, beginning).await;
+    }
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
     wait::until(&clusters, "hello", "well again", well).await;
 }
 
-/// Waits until `Degraded` tells of refused pods, and returns the EchoCluster. When Kubernetes itself knows of the refusal, which is
-/// not the operator's affair, the Deployment has a condition.
+/// Waits until refused pods are reported, first as `Reconciling` and then as `Stalled`, and returns the EchoCluster. The Deployment's
+/// condition is when Kubernetes itself reports the refusal.
 async fn told_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
     let (clusters, deployments) = (namespace.api(), namespace.api::<Deployment>());
     let is_refused = |deployment: &Deployment| {
@@ -58,7 +57,9 @@ async fn told_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
         let mut conditions = status.conditions.into_iter().flatten();
         conditions.any(|condition| condition.type_ == "ReplicaFailure")
     };
-    let is_told = |cluster: &EchoCluster| tell(cluster, "Degraded") == expected;
+    let is_told = |cluster: &EchoCluster| {
+        [tell(cluster, "Reconciling"), tell(cluster, "Stalled")].contains(&expected.to_owned())
+    };
     let known = async {
         wait::until(&deployments, "hello", "refused pods", is_refused).await;
         Instant::now()
@@ -71,7 +72,9 @@ async fn told_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
     let late = told.saturating_duration_since(known);
     println!("{expected} was told {late:?} after the Deployment's condition");
     assert!(late < WITHIN, "{expected} was told {late:?} late");
-    cluster
+    drop(cluster);
+    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == expected;
+    wait::until(&clusters, "hello", expected, is_stalled).await
 }
 
 #[tokio::test]
@@ -96,7 +99,7 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
     wait::until(&quotas, "small", "counted", is_counted).await;
     namespace.apply("hello", json!({"replicas": 2})).await;
     let cluster = told_soon(&namespace, "True/QuotaExceeded").await;
-    let message = &condition(&cluster, "Degraded").unwrap().message;
+    let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains("exceeded quota: small"), "{message}");
     assert!(message.contains("Raise the quota"), "{message}");
     quotas
@@ -105,7 +108,7 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
         .unwrap();
     // The ReplicaSet controller tries again by itself, after about as long as it has failed.
     namespace.ready("hello").await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", well).await;
 }
 
@@ -115,29 +118,29 @@ async fn pods_that_a_policy_refuses_are_told_within_seconds() {
     let policy = Policy::refuse_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
     let cluster = told_soon(&namespace, "True/Forbidden").await;
-    let message = &condition(&cluster, "Degraded").unwrap().message;
+    let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains("no pods on Mondays"), "{message}");
     assert_eq!(tell(&cluster, "Ready"), "False/Forbidden");
     drop(policy);
 }
 
 #[tokio::test]
-async fn pods_that_no_node_takes_are_told_and_taken_back() {
+async fn pods_that_no_node_takes_are_reported_and_cleared() {
     let namespace = Namespace::shared("unschedulable").await;
     let bad = json!({"replicas": 1, "pod": {"nodeSelector": {"example.com/disk": "glass"}}});
-    let words = ["find no node", "spec.pod"];
-    told_and_taken_back(&namespace, bad, "ReplicasUnavailable", &words).await;
+    let words = ["No node fits", "spec.pod"];
+    reported_and_cleared(&namespace, bad, ("Reconciling", "Unschedulable"), &words).await;
 }
 
 #[tokio::test]
-async fn resources_that_no_node_has_are_told_and_taken_back() {
+async fn resources_that_no_node_has_are_reported_and_cleared() {
     let namespace = Namespace::shared("impossible").await;
     let resources = json!({"requests": {"cpu": "1000"}, "limits": {}});
     let bad = json!({"replicas": 1, "resources": resources});
-    told_and_taken_back(
+    reported_and_cleared(
         &namespace,
         bad,
-        "ReplicasUnavailable",
+        ("Reconciling", "Unschedulable"),
         &["Insufficient cpu", "spec.resources"],
     )
     .await;
@@ -150,13 +153,12 @@ async fn a_rollout_past_its_deadline_is_told_and_the_old_pods_stay_ready() {
     let pod = json!({"nodeSelector": {"example.com/disk": "glass"}});
     let bad = json!({"replicas": 1, "pod": pod, "rollout": {"progressDeadlineSeconds": 1}});
     namespace.apply("hello", bad).await;
-    let is_stuck =
-        |cluster: &EchoCluster| tell(cluster, "Progressing") == "False/ReplicasUnavailable";
-    let cluster = wait::until(&namespace.api(), "hello", "stuck", is_stuck).await;
+    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/Unschedulable";
+    let cluster = wait::until(&namespace.api(), "hello", "stalled", is_stalled).await;
     assert_eq!(tell(&cluster, "Ready"), "True/RollingOut");
-    assert_eq!(tell(&cluster, "Degraded"), "True/ReplicasUnavailable");
+    assert_eq!(tell(&cluster, "Reconciling"), "False/Unschedulable");
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", well).await;
 }
 
@@ -165,12 +167,8 @@ async fn an_image_that_is_no_echo_server_is_told_as_a_crash_with_its_last_words(
     let namespace = Namespace::shared("crash").await;
     let image = namespace.operator_image().await;
     let bad = json!({"replicas": 1, "image": image});
-    let words = [
-        "end by themselves",
-        "exit code 2",
-        "kubectl logs --previous",
-    ];
-    told_and_taken_back(&namespace, bad, "CrashLoop", &words).await;
+    let words = ["exits", "exit code 2", "kubectl logs --previous"];
+    reported_and_cleared(&namespace, bad, ("Stalled", "CrashLoop"), &words).await;
 }
 
 #[tokio::test]
@@ -179,9 +177,9 @@ async fn a_child_that_cannot_be_written_because_of_a_broken_webhook_is_told_and_
     let webhook = Webhook::broken(&namespace).await;
     namespace.apply("hello", json!({"replicas": 0})).await;
     let clusters = namespace.api::<EchoCluster>();
-    let is_told = |cluster: &EchoCluster| tell(cluster, "Ready") == "False/RequestFailed";
+    let is_told = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/RequestFailed";
     let cluster = wait::until(&clusters, "hello", "told", is_told).await;
-    let message = &condition(&cluster, "Degraded").unwrap().message;
+    let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
         message.contains("failed to apply Service hello"),
         "{message}"

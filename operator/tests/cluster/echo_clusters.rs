@@ -62,7 +62,7 @@ pub(crate) fn is_settled(cluster: &EchoCluster) -> bool {
     cluster.status.as_ref().is_some_and(|status| {
         status.observed_generation == cluster.metadata.generation
             && condition(cluster, "Ready").is_some_and(|ready| ready.status == "True")
-            && condition(cluster, "Progressing").is_some_and(|found| found.status == "False")
+            && condition(cluster, "Reconciling").is_some_and(|found| found.status == "False")
     })
 }
 

@@ -6,19 +6,28 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::causes::told_and_taken_back;
+use crate::causes::reported_and_cleared;
 use crate::namespace::Namespace;
+use crate::skip::skip;
 
 /// The environment variable with the registry's address.
 const REGISTRY: &str = "ECHO_OPERATOR_TEST_REGISTRY";
 
-/// Returns the registry; where there is none, says so and returns nothing.
+/// The environment variable with the address of the registry that asks for a login, where that is another one.
+const PRIVATE_REGISTRY: &str = "ECHO_OPERATOR_TEST_PRIVATE_REGISTRY";
+
+/// Returns the registry; where there is none, the test is skipped.
 fn registry() -> Option<String> {
     let registry = env::var(REGISTRY).ok();
     if registry.is_none() {
-        println!("{REGISTRY} is not set, so no image was pulled");
+        skip(&format!("{REGISTRY} is not set, so no image can be pulled"));
     }
     registry
+}
+
+/// Returns the registry whose repositories below `private/` ask for a login: `registry`, unless another one is named.
+fn private_registry(registry: String) -> String {
+    env::var(PRIVATE_REGISTRY).unwrap_or(registry)
 }
 
 /// A spec of one replica, with an image that is pulled at each start.
@@ -50,26 +59,46 @@ async fn an_unknown_tag_is_told_with_the_registrys_words_and_taken_back() {
     let Some(registry) = registry() else { return };
     let image = format!("{registry}/echo-server:unknown");
     let words = [image.as_str(), "not found", "Correct spec.image"];
-    told_and_taken_back(&namespace, spec(&image, &[]), "ImagePull", &words).await;
+    reported_and_cleared(
+        &namespace,
+        spec(&image, &[]),
+        ("Stalled", "ImagePull"),
+        &words,
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn a_wrong_digest_is_told_and_taken_back() {
+async fn a_wrong_digest_is_reported_and_cleared() {
     let namespace = Namespace::shared("wrong-digest").await;
     let Some(registry) = registry() else { return };
     let image = format!("{registry}/echo-server@sha256:{}", "0".repeat(64));
-    told_and_taken_back(&namespace, spec(&image, &[]), "ImagePull", &["not found"]).await;
+    reported_and_cleared(
+        &namespace,
+        spec(&image, &[]),
+        ("Stalled", "ImagePull"),
+        &["not found"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_wrong_pull_secret_is_told_and_the_right_one_lets_the_image_in() {
     let namespace = Namespace::shared("pull-secret").await;
-    let Some(registry) = registry() else { return };
+    let Some(registry) = registry().map(private_registry) else {
+        return;
+    };
     let image = format!("{registry}/private/echo-server:{}", version());
     login(&namespace, "wrong", &registry, "guess").await;
     login(&namespace, "right", &registry, "echo-password").await;
     let words = ["401 Unauthorized", "spec.imagePullSecrets"];
-    told_and_taken_back(&namespace, spec(&image, &["wrong"]), "ImagePull", &words).await;
+    reported_and_cleared(
+        &namespace,
+        spec(&image, &["wrong"]),
+        ("Stalled", "ImagePull"),
+        &words,
+    )
+    .await;
     namespace
         .apply_ready("hello", spec(&image, &["right"]))
         .await;

@@ -6,12 +6,14 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `KUBECONFIG` | a cluster with the operator in it (`make deploy`); `kubectl` must be on the PATH |
-//! | `ECHO_OPERATOR_TEST_AUDIT_LOG` | the API server's audit log; without it, writes are not counted |
-//! | `ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES` | set where the cluster's network enforces NetworkPolicies; without it, no traffic is tried against them |
-//! | `ECHO_OPERATOR_TEST_REGISTRY` | a registry with `echo-server` and, for user `echo` with password `echo-password`, `private/echo-server`; without it, no image is pulled |
+//! | `ECHO_OPERATOR_TEST_AUDIT_LOG` | the API server's audit log; without it, tests that count writes are skipped |
+//! | `ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES` | set where the cluster's network enforces NetworkPolicies; without it, tests that try connections against them are skipped |
+//! | `ECHO_OPERATOR_TEST_REGISTRY` | a registry with `echo-server` and, for user `echo` with password `echo-password`, `private/echo-server`; without it, tests that pull images are skipped |
+//! | `ECHO_OPERATOR_TEST_PRIVATE_REGISTRY` | the registry of `private/echo-server`, if it is another one |
 //! | `ECHO_OPERATOR_TEST_SEED` | the seed of `any_change`, to see the same specs again; without it, a new one, which is printed |
 //! | `ECHO_OPERATOR_TEST_TRANSITIONS` | how many specs `any_change` applies; without it, 500 |
-//! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, no node is lost |
+//! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, the test that loses a node is skipped |
+//! | `ECHO_OPERATOR_TEST_SKIPPED` | a file that gets a line `skipped: TEST: REASON` for each skipped test, which `cargo test` counts as passed |
 //!
 //! Each test has a namespace of its own, and they run side by side; `-- --test-threads=8` is fastest on two cores.
 //! They wait for what they want to see by watching it, up to [`wait::DEADLINE`].
@@ -45,6 +47,8 @@
 // What the tests stand on.
 mod admission;
 mod audit;
+mod client;
+mod cluster_policy;
 mod deployed_operator;
 mod echo_clusters;
 mod kubectl;
@@ -52,6 +56,7 @@ mod namespace;
 mod node;
 mod owned_fields;
 mod schema;
+mod skip;
 mod stranger;
 mod wait;
 
@@ -63,18 +68,24 @@ mod autoscaling;
 mod causes;
 mod creation;
 mod deletion;
+mod demands;
 mod events;
 mod image_pull;
+mod listeners;
 mod name_conflict;
 mod network_policy;
 mod optional_children;
+mod orphans;
 mod pause;
+mod pod_failures;
+mod pod_identity;
 mod protocols;
 mod recovery;
 mod refusal;
 mod replacement;
 mod rollout;
 mod scale;
+mod status;
 mod stored;
 mod trouble;
 mod under_load;

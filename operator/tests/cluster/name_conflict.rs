@@ -86,11 +86,11 @@ where
     // Without the headless Service echo servers still answer.
     if name == "hello" {
         assert_eq!(tell(&cluster, "Ready"), "False/NameConflict");
-        assert_eq!(tell(&cluster, "Progressing"), "False/NameConflict");
+        assert_eq!(tell(&cluster, "Reconciling"), "False/NameConflict");
     } else {
         namespace.ready("hello").await;
     }
-    let message = condition(&cluster, "Degraded").unwrap().message.clone();
+    let message = condition(&cluster, "Stalled").unwrap().message.clone();
     assert!(
         message.starts_with(&format!("{kind} {name} exists and ")),
         "{message}"
@@ -108,7 +108,7 @@ where
         .delete(&name, &DeleteParams::default())
         .await
         .unwrap();
-    let is_healed = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    let is_healed = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", is_healed).await;
     namespace.ready("hello").await;
     wait::until_none(&namespace.api::<Pod>(), "app=foreign").await;
@@ -136,7 +136,7 @@ fn undisturbed(object: &impl serde::Serialize) -> Value {
 }
 
 fn is_in_conflict(cluster: &EchoCluster) -> bool {
-    tell(cluster, "Degraded") == "True/NameConflict"
+    tell(cluster, "Stalled") == "True/NameConflict"
 }
 
 async fn create<K>(namespace: &Namespace, object: Value)

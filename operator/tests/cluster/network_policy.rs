@@ -3,111 +3,45 @@
 //! The local cluster's network enforces no policies. Where one does (`ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES`), real connections
 //! are tried too.
 
-use std::collections::BTreeMap;
+mod evaluator;
+
 use std::env;
 
-use k8s_openapi::api::networking::v1::{
-    NetworkPolicy, NetworkPolicyIngressRule, NetworkPolicyPort,
-};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use operator::labels::selector_labels;
 use serde_json::json;
 
+use self::evaluator::{End, Port, admits, lets_out};
 use crate::namespace::Namespace;
+use crate::skip::skip;
 use crate::wait;
 
 /// Says whether the cluster's network enforces policies.
 const ENFORCED: &str = "ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES";
 
-/// Who connects: a pod with labels, of the same namespace or of another one.
-struct Client {
-    labels: BTreeMap<String, String>,
-    is_neighbour: bool,
-}
-
-fn client(is_neighbour: bool) -> Client {
-    let labels = [("app".to_owned(), "client".to_owned())].into();
-    Client {
-        labels,
-        is_neighbour,
+/// Whether connections can be tried; where they cannot, the test is skipped.
+fn is_enforced() -> bool {
+    let is_enforced = env::var(ENFORCED).is_ok();
+    if !is_enforced {
+        skip(&format!(
+            "{ENFORCED} is not set: the network enforces no policies, so no connection would be refused"
+        ));
     }
+    is_enforced
 }
 
-/// Whether a policy, if it is the only one, lets `client` connect to a port of the pods with `labels`. A pod that no policy of type
-/// Ingress selects is open; one that is selected is open for what a rule allows.
-fn admits(
-    policy: &NetworkPolicy,
-    labels: &BTreeMap<String, String>,
-    client: &Client,
-    port: (&str, i32, &str),
-) -> bool {
-    let spec = policy.spec.as_ref().unwrap();
-    let types = spec.policy_types.clone().unwrap_or_default();
-    let is_selected = spec
-        .pod_selector
-        .as_ref()
-        .is_none_or(|selector| selects(selector, labels));
-    if !is_selected || !types.contains(&"Ingress".to_owned()) {
-        return true;
-    }
-    let mut rules = spec.ingress.iter().flatten();
-    rules.any(|rule| is_from(rule, client) && has_port(rule.ports.as_deref(), port))
+/// A pod with labels that no EchoCluster gives.
+fn pod(namespace: &str, app: &str) -> End {
+    End::Pod(
+        namespace.to_owned(),
+        [("app".to_owned(), app.to_owned())].into(),
+    )
 }
 
-/// Whether the pods with `labels` may connect anywhere.
-fn may_connect(policy: &NetworkPolicy, labels: &BTreeMap<String, String>) -> bool {
-    let spec = policy.spec.as_ref().unwrap();
-    let types = spec.policy_types.clone().unwrap_or_default();
-    let is_selected = spec
-        .pod_selector
-        .as_ref()
-        .is_none_or(|selector| selects(selector, labels));
-    !is_selected
-        || !types.contains(&"Egress".to_owned())
-        || spec.egress.iter().flatten().next().is_some()
-}
-
-/// A rule without peers allows everybody. A peer with a pod selector alone is of the policy's own namespace.
-fn is_from(rule: &NetworkPolicyIngressRule, client: &Client) -> bool {
-    let Some(peers) = rule.from.as_ref().filter(|peers| !peers.is_empty()) else {
-        return true;
-    };
-    peers.iter().any(|peer| {
-        assert!(
-            peer.ip_block.is_none() && peer.namespace_selector.is_none(),
-            "not evaluated here: {peer:?}"
-        );
-        let pods = peer.pod_selector.as_ref();
-        client.is_neighbour && pods.is_some_and(|selector| selects(selector, &client.labels))
-    })
-}
-
-/// A rule without ports allows all of them. A port goes by name or number, and by its protocol, which is TCP where none is written.
-fn has_port(
-    ports: Option<&[NetworkPolicyPort]>,
-    (name, number, protocol): (&str, i32, &str),
-) -> bool {
-    let Some(ports) = ports.filter(|ports| !ports.is_empty()) else {
-        return true;
-    };
-    ports.iter().any(|allowed| {
-        let is_it = match &allowed.port {
-            None => true,
-            Some(IntOrString::Int(allowed)) => *allowed == number,
-            Some(IntOrString::String(allowed)) => allowed == name,
-        };
-        is_it && allowed.protocol.as_deref().unwrap_or("TCP") == protocol
-    })
-}
-
-fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool {
-    assert!(
-        selector.match_expressions.is_none(),
-        "not evaluated here: {selector:?}"
-    );
-    let mut wanted = selector.match_labels.iter().flatten();
-    wanted.all(|(key, value)| labels.get(key) == Some(value))
+/// An echo server of an EchoCluster.
+fn echo_server(namespace: &str, cluster: &str) -> End {
+    End::Pod(namespace.to_owned(), selector_labels(cluster))
 }
 
 async fn policy(namespace: &Namespace, spec: serde_json::Value) -> NetworkPolicy {
@@ -131,29 +65,33 @@ async fn policy(namespace: &Namespace, spec: serde_json::Value) -> NetworkPolicy
     .await
 }
 
-const ECHO: (&str, i32, &str) = ("echo", 12345, "TCP");
-const ADMIN: (&str, i32, &str) = ("admin", 9090, "TCP");
-const OTHER: (&str, i32, &str) = ("other", 8080, "TCP");
+const ECHO: Port<'_> = ("echo", 12345, "TCP");
+const ADMIN: Port<'_> = ("admin", 9090, "TCP");
+const OTHER: Port<'_> = ("other", 8080, "TCP");
+const HTTPS: Port<'_> = ("", 443, "TCP");
 
 #[tokio::test]
-async fn an_open_echo_cluster_is_reached_at_its_ports_by_all_and_connects_to_nothing() {
+async fn an_open_echo_cluster_is_reached_at_its_ports_by_all() {
     let namespace = Namespace::shared("policy-open").await;
     let policy = policy(&namespace, json!({"replicas": 0})).await;
-    let labels = selector_labels("hello");
-    for is_neighbour in [true, false] {
-        let client = client(is_neighbour);
-        assert!(admits(&policy, &labels, &client, ECHO));
-        assert!(admits(&policy, &labels, &client, ADMIN));
-        assert!(!admits(&policy, &labels, &client, OTHER));
-        assert!(!admits(&policy, &labels, &client, ("echo", 12345, "UDP")));
+    let hello = echo_server(&namespace.name, "hello");
+    let clients = [
+        pod(&namespace.name, "client"),
+        pod("another", "client"),
+        End::Elsewhere,
+    ];
+    for client in &clients {
+        assert!(admits(&policy, &hello, client, ECHO));
+        assert!(admits(&policy, &hello, client, ADMIN));
+        assert!(!admits(&policy, &hello, client, OTHER));
+        assert!(!admits(&policy, &hello, client, ("echo", 12345, "UDP")));
     }
-    assert!(!may_connect(&policy, &labels));
-    let others = selector_labels("another");
+    let another = echo_server(&namespace.name, "another");
     assert!(
-        admits(&policy, &others, &client(false), OTHER),
+        admits(&policy, &another, &End::Elsewhere, OTHER),
         "pods of others are not concerned"
     );
-    assert!(may_connect(&policy, &others));
+    assert!(lets_out(&policy, &another, &End::Elsewhere, HTTPS));
 }
 
 #[tokio::test]
@@ -161,44 +99,137 @@ async fn an_echo_cluster_of_its_namespace_is_reached_by_neighbours_alone() {
     let namespace = Namespace::shared("policy-same").await;
     let own = json!({"policy": "SameNamespace"});
     let closed = policy(&namespace, json!({"replicas": 0, "network": own})).await;
-    let labels = selector_labels("hello");
+    let hello = echo_server(&namespace.name, "hello");
+    let [neighbour, other] = [&namespace.name, "another"].map(|name| pod(name, "client"));
     for port in [ECHO, ADMIN] {
-        assert!(admits(&closed, &labels, &client(true), port));
-        assert!(!admits(&closed, &labels, &client(false), port));
+        assert!(admits(&closed, &hello, &neighbour, port));
+        assert!(!admits(&closed, &hello, &other, port));
+        assert!(!admits(&closed, &hello, &End::Elsewhere, port));
     }
-    assert!(!may_connect(&closed, &labels));
     namespace
         .apply(
             "hello",
             json!({"replicas": 0, "network": own, "monitoring": {"podMonitor": true}}),
         )
         .await;
-    let scraped = |policy: &NetworkPolicy| admits(policy, &labels, &client(false), ADMIN);
+    let scraped = |policy: &NetworkPolicy| admits(policy, &hello, &other, ADMIN);
     let scraped = wait::until(&namespace.api(), "hello", "open for scrapers", scraped).await;
-    assert!(!admits(&scraped, &labels, &client(false), ECHO));
+    assert!(!admits(&scraped, &hello, &other, ECHO));
 }
 
 #[tokio::test]
-async fn a_network_that_enforces_policies_lets_neighbours_in_and_strangers_not() {
+async fn echo_servers_connect_to_dns_and_their_own_listeners_and_to_nothing_else() {
+    let namespace = Namespace::shared("policy-egress").await;
+    for mode in ["Open", "SameNamespace"] {
+        let listeners = json!([
+            {"name": "echo", "port": 12345, "servicePort": 7},
+            {"name": "datagrams", "port": 12345, "protocol": "Udp"},
+        ]);
+        let spec = json!({"replicas": 0, "listeners": listeners, "network": {"policy": mode}});
+        let policy = policy(&namespace, spec).await;
+        let hello = echo_server(&namespace.name, "hello");
+        let reaches = |server: &End, port| lets_out(&policy, &hello, server, port);
+
+        let servers_of_dns = [
+            pod("kube-system", "dns"),
+            pod("dns", "dns"),
+            End::Elsewhere, // a cache of the node, or a pod on the host network
+        ];
+        for dns in &servers_of_dns {
+            for port in [("dns", 53, "UDP"), ("dns-tcp", 53, "TCP")] {
+                assert!(reaches(dns, port), "{mode}: no DNS at {port:?}");
+            }
+            for port in [("", 5353, "UDP"), ("", 54, "TCP"), ("", 853, "TCP"), HTTPS] {
+                assert!(!reaches(dns, port), "{mode}: more than DNS, at {port:?}");
+            }
+        }
+        assert!(reaches(&pod("openshift-dns", "dns"), ("dns", 5353, "UDP")));
+        assert!(!reaches(&pod("openshift-dns", "dns"), HTTPS));
+
+        let datagrams = ("datagrams", 12345, "UDP");
+        let moved = ("echo", 54321, "TCP"); // of a pod that a rollout has not replaced yet, or just made
+        for port in [ECHO, datagrams, moved] {
+            assert!(reaches(&hello, port), "{mode}: not its own {port:?}");
+            let others = [
+                echo_server(&namespace.name, "another"),
+                echo_server("another", "hello"),
+                pod(&namespace.name, "client"),
+                End::Elsewhere,
+            ];
+            let is_open = others.iter().any(|other| reaches(other, port));
+            assert!(!is_open, "{mode}: {port:?} of others");
+        }
+        for port in [ADMIN, OTHER] {
+            assert!(!reaches(&hello, port), "{mode}: its own {port:?}");
+        }
+        let api_server = [HTTPS, ("https", 6443, "TCP")];
+        for port in api_server {
+            assert!(!reaches(&End::Elsewhere, port), "{mode}: {port:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_enforces_policies_lets_neighbours_in_and_others_not() {
     let namespace = Namespace::shared("policy-traffic").await;
-    if env::var(ENFORCED).is_err() {
-        println!(
-            "{ENFORCED} is not set: the network enforces no policies, so none was seen to refuse a connection"
-        );
+    if !is_enforced() {
         return;
     }
-    let strangers = namespace.another("policy-strangers").await;
+    let others = namespace.another("policy-others").await;
     let spec = json!({"replicas": 1, "network": {"policy": "SameNamespace"}});
     namespace.apply_ready("hello", spec).await;
-    // Clients whose own policy lets them connect.
-    let free = json!({"replicas": 1, "network": {"policy": "Off"}});
-    namespace.apply_ready("client", free.clone()).await;
-    strangers.apply_ready("client", free).await;
+    let neighbour = &namespace.client("client").await;
+    let other = &others.client("client").await;
     let address = format!("hello.{}.svc:12345", namespace.name);
-    let neighbour = &namespace.ready_pods("client", 1).await[0];
-    let call = async || namespace.echo(neighbour, &address, "good day").await;
-    wait::until_ok("an answer to a neighbour", call).await;
-    let stranger = &strangers.ready_pods("client", 1).await[0];
-    let answer = strangers.echo(stranger, &address, "good day").await;
-    assert!(answer.is_err(), "a stranger was answered: {answer:?}");
+    answered(&namespace, neighbour, &address).await;
+    refused(&others, other, &address).await;
+}
+
+#[tokio::test]
+async fn a_network_that_enforces_policies_lets_echo_servers_reach_dns_and_their_own_listeners_alone()
+ {
+    let namespace = Namespace::shared("policy-out").await;
+    if !is_enforced() {
+        return;
+    }
+    let listeners = json!([{"name": "echo", "port": 12345, "servicePort": 7}]);
+    tokio::join!(
+        namespace.apply_ready("hello", json!({"replicas": 2, "listeners": listeners})),
+        namespace.apply_ready("another", json!({"replicas": 1})),
+    );
+    let client = &namespace.client("client").await;
+    let hello = &namespace.ready_pods("hello", 2).await[0];
+    // Names are resolved by DNS. The first is that of the Service, whose port is another than the pods'.
+    for address in ["hello:7", "hello-pods:12345"] {
+        answered(&namespace, hello, address).await;
+    }
+    // What a pod without a policy reaches, an echo server does not. The API server is at an address of a node, which is no pod's.
+    let api_server = "kubernetes.default.svc:443";
+    answered(&namespace, client, "another:12345").await;
+    let other_words = async || match namespace.echo(client, api_server, "good day").await {
+        Err(said) if said.contains(NOT_CONNECTED) => Err(said),
+        _ => Ok(()), // it connects, and takes the line for a TLS record that is none
+    };
+    wait::until_ok("a connection to the API server", other_words).await;
+    for address in ["another:12345", api_server] {
+        refused(&namespace, hello, address).await;
+    }
+}
+
+/// What `echo-client` prints when it has found an address, to which no connection could be made.
+const NOT_CONNECTED: &str = "failed to connect to";
+
+/// Waits until `client` gets an answer.
+async fn answered(namespace: &Namespace, client: &Pod, address: &str) {
+    let call = async || namespace.echo(client, address, "good day").await;
+    wait::until_ok(&format!("an answer from {address}"), call).await;
+}
+
+/// Waits until `client` finds the address and cannot connect: a network enforces a policy a moment after it was written.
+async fn refused(namespace: &Namespace, client: &Pod, address: &str) {
+    let call = async || match namespace.echo(client, address, "good day").await {
+        Err(said) if said.contains(NOT_CONNECTED) => Ok(()),
+        other => Err(format!("{other:?}")),
+    };
+    wait::until_ok(&format!("no connection to {address}"), call).await;
 }

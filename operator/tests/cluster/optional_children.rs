@@ -29,8 +29,7 @@ async fn a_child_exists_while_it_is_wanted_and_not_a_moment_longer() {
     policies.get("hello").await.unwrap();
     autoscalers.get("hello").await.unwrap();
 
-    let spec =
-        json!({"replicas": 2, "network": {"policy": "Off"}, "disruption": {"policy": "Off"}});
+    let spec = json!({"replicas": 2, "network": {"policy": "Disabled"}, "disruption": {"policy": "Disabled"}});
     namespace.apply_ready("hello", spec).await;
     wait::until_gone(&budgets, "hello").await;
     wait::until_gone(&policies, "hello").await;
@@ -67,7 +66,7 @@ async fn a_child_that_is_not_wanted_but_belongs_to_somebody_else_stays() {
         .create(&PostParams::default(), &theirs)
         .await
         .unwrap();
-    let spec = json!({"replicas": 0, "network": {"policy": "Off"}});
+    let spec = json!({"replicas": 0, "network": {"policy": "Disabled"}});
     namespace.apply_ready("hello", spec).await;
     let kept = policies.get("hello").await.unwrap();
     assert!(kept.metadata.deletion_timestamp.is_none());
@@ -82,11 +81,11 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
     } else {
         let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
         namespace.apply("hello", spec).await;
-        let not_served = |cluster: &EchoCluster| tell(cluster, "Degraded") == "True/NotServed";
+        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/NotServed";
         let clusters = namespace.api::<EchoCluster>();
         let cluster =
             wait::until(&clusters, "hello", "told that it is not served", not_served).await;
-        let message = &condition(&cluster, "Degraded").unwrap().message;
+        let message = &condition(&cluster, "Stalled").unwrap().message;
         assert!(
             message.starts_with("PodMonitor hello cannot be made"),
             "{message}"
@@ -102,7 +101,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
         .await;
     let monitors = namespace.api::<PodMonitor>();
     wait::until(&monitors, "hello", "there", |_| true).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Degraded") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well", well).await;
 
     let unscrape = |monitor: &mut serde_json::Value| {

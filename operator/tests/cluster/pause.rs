@@ -38,12 +38,15 @@ async fn while_paused_children_are_left_alone_and_the_status_tells_the_truth() {
         .delete("hello-pods", &DeleteParams::default())
         .await
         .unwrap();
-    let cluster = wait::until(&clusters, "hello", "told", says("False/Paused")).await;
-    let message = &condition(&cluster, "Ready").unwrap().message;
-    assert!(
-        message.contains("It is left alone until spec.paused is false."),
-        "{message}"
+    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/Paused";
+    let cluster = wait::until(&clusters, "hello", "stalled", is_stalled).await;
+    assert_eq!(
+        tell(&cluster, "Ready"),
+        "True/Paused",
+        "clients still get answers"
     );
+    let message = &condition(&cluster, "Stalled").unwrap().message;
+    assert!(message.contains("Set spec.paused to false"), "{message}");
     namespace.ready_pods("hello", 2).await; // what was tried takes place
     let two = |cluster: &EchoCluster| cluster.status.as_ref().unwrap().ready_replicas == 2;
     wait::until(&clusters, "hello", "two counted", two).await;
@@ -84,7 +87,7 @@ async fn the_restart_annotation_restarts_the_pods_and_changes_nothing_else() {
         "now"
     );
     namespace
-        .event("RolledOut", "All 1 echo servers are of the newest form.")
+        .event("RolledOut", "Rollout complete: 1 echo servers updated.")
         .await;
 }
 

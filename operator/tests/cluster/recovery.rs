@@ -50,6 +50,24 @@ async fn after_a_harmful_spec_the_last_good_one_recovers_by_itself() {
     );
 }
 
+/// Whether a problem of the newest spec is reported, beyond the progress of its rollout.
+fn has_problem(cluster: &EchoCluster) -> bool {
+    let progress = [
+        "RollingOut",
+        "Scaling",
+        "Reconciling",
+        "ReplicasUnavailable",
+    ];
+    let status = cluster.status.as_ref();
+    let is_current =
+        status.is_some_and(|status| status.observed_generation == cluster.metadata.generation);
+    let reconciling = tell(cluster, "Reconciling");
+    let cause = reconciling.strip_prefix("True/");
+    is_current
+        && (tell(cluster, "Stalled").starts_with("True/")
+            || cause.is_some_and(|cause| !progress.contains(&cause)))
+}
+
 /// Applies a good spec, the same with harm in it, and the good one again.
 async fn harm(namespace: &Namespace, name: &str, harm: Value) {
     let clusters = namespace.api::<EchoCluster>();
@@ -61,16 +79,16 @@ async fn harm(namespace: &Namespace, name: &str, harm: Value) {
         .extend(harm.as_object().unwrap().clone());
     namespace.apply_ready(name, good.clone()).await;
     namespace.apply(name, bad).await;
-    let is_told = |cluster: &EchoCluster| tell(cluster, "Degraded").starts_with("True/");
-    let harmed = wait::until(&clusters, name, "told", is_told).await;
+    let harmed = wait::until(&clusters, name, "reported", has_problem).await;
     println!(
-        "{name}: Ready={}, Degraded={}",
+        "{name}: Ready={}, Reconciling={}, Stalled={}",
         tell(&harmed, "Ready"),
-        tell(&harmed, "Degraded")
+        tell(&harmed, "Reconciling"),
+        tell(&harmed, "Stalled")
     );
     namespace.apply(name, good).await;
     let is_well = |cluster: &EchoCluster| {
-        is_settled(cluster) && tell(cluster, "Degraded") == "False/AsExpected"
+        is_settled(cluster) && tell(cluster, "Stalled") == "False/AsExpected"
     };
     wait::until(&clusters, name, "well again", is_well).await;
     namespace.ready_pods(name, 1).await;

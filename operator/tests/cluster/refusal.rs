@@ -99,12 +99,15 @@ async fn each_spec_at_its_bounds_is_accepted() {
         json!({"replicas": 0, "threads": 1, "drainSeconds": 0}),
         json!({"replicas": 1000, "threads": 256, "drainSeconds": 3600}),
         json!({"image": "a".repeat(500)}),
+        json!({"pod": {"nodeSelector": {"kubernetes.io/os": "linux"}}}),
         json!({"listeners": sixteen}),
         json!({"listeners": [{"name": "a23456789012345", "port": 1024, "servicePort": 1}]}),
         json!({"listeners": [{"name": "a", "port": 65535, "servicePort": 65535}]}),
         json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Raw"}, {"name": "b", "port": 2000, "protocol": "Udp"}]}),
         json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Http", "proxy": "Required"}]}),
-        json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Udp", "proxy": "Off"}]}),
+        json!({"listeners": [{"name": "a", "port": 2000, "protocol": "Udp", "proxy": "Disabled"}]}),
+        json!({"listeners": [{"name": "a", "port": 2000}, {"name": "b", "port": 2000, "protocol": "Udp"}],
+            "service": {"type": "NodePort", "nodePorts": {"a": 30000, "b": 30000}}}),
         json!({"faults": {"delayMilliseconds": 60000, "jitterMilliseconds": 60000, "seed": 4_294_967_295_u32}}),
         json!({"faults": {}}),
         json!({"resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"cpu": "1000m", "memory": "64Mi"}}}),
@@ -191,6 +194,10 @@ async fn each_bad_name_is_refused_with_its_remedy() {
         let words = format!("metadata.name is {name}: {NAME_RULE}");
         assert!(refusal.message.contains(&words), "{}", refusal.message);
     }
+    let refusal = dry_run(&clusters, "hello-pods", &json!({})).await;
+    let words = "metadata.name is hello-pods, which ends in -pods, as the names of headless Services of EchoClusters do; choose a name that";
+    let message = refusal.unwrap_err().message;
+    assert!(message.contains(words), "{message}");
 }
 
 const NAME_RULE: &str =
@@ -201,7 +208,7 @@ async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
     let namespace = Namespace::shared("invalid").await;
     let huge = json!({"replicas": 0, "resources": {"limits": {"cpu": "1e99999"}}});
     namespace.apply("hello", huge).await;
-    let is_invalid = |cluster: &EchoCluster| tell(cluster, "Degraded") == "True/InvalidSpec";
+    let is_invalid = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/InvalidSpec";
     let cluster = wait::until(&namespace.api(), "hello", "told as invalid", is_invalid).await;
     let ready = condition(&cluster, "Ready").unwrap();
     assert_eq!(
@@ -220,7 +227,7 @@ async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
         .await;
     assert_eq!(event.type_.as_deref(), Some("Warning"));
     let mended = namespace.apply_ready("hello", json!({"replicas": 0})).await;
-    assert_eq!(tell(&mended, "Degraded"), "False/AsExpected");
+    assert_eq!(tell(&mended, "Stalled"), "False/AsExpected");
 }
 
 /// Returns the field and the words of the refusal of a bad spec, or what is wrong with it: it must be for one reason alone.

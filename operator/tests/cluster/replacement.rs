@@ -4,6 +4,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
+use crate::echo_clusters::uids;
 use crate::namespace::Namespace;
 use crate::stranger::{Objects, json as to_json, objects};
 use crate::wait;
@@ -109,4 +110,49 @@ fn settled(object: &Value) -> Value {
         object["metadata"]["ownerReferences"],
         entries.iter().filter(is_ours).count()
     ])
+}
+
+#[tokio::test]
+async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
+    let namespace = Namespace::shared("unowned-fields").await;
+    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    let restart = ["rollout", "restart", "deployment/hello"];
+    namespace.kubectl(&restart, "").await.unwrap();
+    let status = ["rollout", "status", "deployment/hello", "--timeout=60s"];
+    namespace.kubectl(&status, "").await.unwrap();
+    let before = uids(&namespace.ready_pods("hello", 1).await);
+    let services = objects::<Service>(&namespace);
+    let add_to_service = |service: &mut Value| {
+        service["spec"]["publishNotReadyAddresses"] = json!(true);
+        let ports = service["spec"]["ports"].as_array_mut().unwrap();
+        ports.push(json!({"name": "extra", "port": 9999}));
+    };
+    services.edit("hello", add_to_service).await.unwrap();
+    let is_mended = |service: &_| {
+        let service = to_json(service);
+        let ports = service["spec"]["ports"].as_array();
+        ports.is_some_and(|ports| ports.len() == 1)
+    };
+    let service = wait::until(&services.api, "hello", "one port", is_mended).await;
+    assert_eq!(to_json(&service)["spec"]["publishNotReadyAddresses"], true);
+    let deployments = objects::<Deployment>(&namespace);
+    let add_port = |deployment: &mut Value| {
+        let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
+        let ports = container["ports"].as_array_mut().unwrap();
+        ports.push(json!({"name": "dbg", "containerPort": 5005}));
+    };
+    deployments.edit("hello", add_port).await.unwrap();
+    let is_mended = |deployment: &_| {
+        let container = &to_json(deployment)["spec"]["template"]["spec"]["containers"][0];
+        container["ports"]
+            .as_array()
+            .is_some_and(|ports| ports.len() == 2)
+    };
+    let deployment = wait::until(&deployments.api, "hello", "two ports", is_mended).await;
+    let template = &to_json(&deployment)["spec"]["template"];
+    let restarted_at = &template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"];
+    assert!(restarted_at.is_string(), "{template}");
+    // The template is that of the running pods again, so the pods that the edit has started go.
+    namespace.ready("hello").await;
+    assert_eq!(uids(&namespace.ready_pods("hello", 1).await), before);
 }

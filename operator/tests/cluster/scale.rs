@@ -55,7 +55,7 @@ async fn an_echo_cluster_sleeps_at_zero_and_wakes_up() {
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let asleep = namespace.apply_ready("hello", json!({"replicas": 0})).await;
     assert_eq!(tell(&asleep, "Ready"), "True/ScaledToZero");
-    assert_eq!(tell(&asleep, "Degraded"), "False/AsExpected");
+    assert_eq!(tell(&asleep, "Stalled"), "False/AsExpected");
     wait::until_none(&namespace.api::<Pod>(), &selector_text("hello")).await;
     let awake = namespace.apply_ready("hello", json!({"replicas": 2})).await;
     assert_eq!(tell(&awake, "Ready"), "True/Ready");

@@ -40,11 +40,10 @@ struct Answered {
 #[tokio::test]
 async fn rollouts_evictions_and_a_scale_down_lose_no_line_of_a_million() {
     let namespace = Namespace::alone("under-load").await;
-    tokio::join!(
+    let (_, caller) = &tokio::join!(
         namespace.apply_ready("hello", rollout(3, 10)),
-        namespace.apply_ready("caller", json!({})),
+        namespace.client("caller"),
     );
-    let caller = &namespace.ready_pods("caller", 1).await[0];
     let call = async || namespace.echo(caller, "hello:12345", "good day").await;
     wait::until_ok("an echo", call).await;
     let are_changes_over = AtomicBool::new(false);

@@ -31,13 +31,12 @@ async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_
     let autoscalers = objects::<HorizontalPodAutoscaler>(&namespace);
     let paused = [("paused", json!(true))];
     let unready = [("publishNotReadyAddresses", json!(true))];
-    let egress = [("egress", json!([{}]))];
     let repairs = tokio::join!(
         disturb(&namespace, &deployments, "full", &paused, 1),
         disturb(&namespace, &services, "full", &unready, 1),
         disturb(&namespace, &services, "full-pods", &unready, 1),
         disturb(&namespace, &budgets, "full", &[], 1),
-        disturb(&namespace, &policies, "full", &egress, 1),
+        disturb(&namespace, &policies, "full", &[], 1),
         disturb(&namespace, &autoscalers, "full", &[], 1),
         disturb(&namespace, &services, "balanced", &unready, 1),
     );
@@ -130,6 +129,24 @@ async fn a_selector_with_one_key_more_which_would_select_nothing_comes_back() {
     policies.edit("hello", more).await.unwrap();
     let has_more =
         |policy: &NetworkPolicy| json!(policy)["spec"]["podSelector"]["matchLabels"]["x"] == "y";
+    wait::until(&namespace.api(), "hello", "mended", |policy| {
+        !has_more(policy)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rule_with_one_field_more_which_would_open_every_port_comes_back() {
+    let namespace = Namespace::shared("rule").await;
+    namespace.apply_ready("hello", json!({"replicas": 0})).await;
+    let policies = objects::<NetworkPolicy>(&namespace);
+    let end_port = "/spec/egress/0/ports/0/endPort";
+    let more = |policy: &mut Value| {
+        policy["spec"]["egress"][0]["ports"][0]["endPort"] = json!(65535);
+    };
+    let edited = policies.edit("hello", more).await.unwrap();
+    assert_eq!(edited.pointer(end_port), Some(&json!(65535)));
+    let has_more = |policy: &NetworkPolicy| json!(policy).pointer(end_port).is_some();
     wait::until(&namespace.api(), "hello", "mended", |policy| {
         !has_more(policy)
     })

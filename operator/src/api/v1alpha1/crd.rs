@@ -1,11 +1,14 @@
 //! The CustomResourceDefinition as it is installed.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::CustomResourceExt;
 
+use serde_json::json;
+
 use super::EchoCluster;
+use crate::conditions::{ConditionType, Reason};
 
 /// Builds the CustomResourceDefinition whose schema gives new EchoClusters `echo_server_image`.
 ///
@@ -28,12 +31,27 @@ pub fn custom_resource_definition(
     let image = property(schema, "spec")
         .and_then(|spec| property(spec, "image"))
         .ok_or(SchemaShapeError)?;
-    image.default = Some(
-        k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSON(
-            echo_server_image.into(),
-        ),
-    );
+    image.default = Some(JSON(echo_server_image.into()));
+    let status = property(schema, "status").ok_or(SchemaShapeError)?;
+    status.default = Some(JSON(pending()));
     Ok(crd)
+}
+
+/// Returns the status of an EchoCluster that no operator has seen: without a default, tools that go by kstatus would take it for ready.
+/// `lastTransitionTime` is required, and a default cannot hold the time of creation; the epoch is what the Gateway API has there
+/// (https://github.com/kubernetes-sigs/gateway-api, `GatewayStatus`).
+fn pending() -> serde_json::Value {
+    let conditions = ConditionType::ALL.map(|type_| {
+        json!({
+            "type": type_,
+            "status": "Unknown",
+            "reason": Reason::Pending,
+            "message": "Waiting for the operator.",
+            "observedGeneration": 0,
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        })
+    });
+    json!({ "observedGeneration": 0, "conditions": conditions })
 }
 
 /// The derived schema lacks a field that must be in it.
@@ -60,5 +78,55 @@ fn straighten(schema: &mut JSONSchemaProps) {
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
         straighten(items);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Words that YAML 1.1, which kubectl reads, takes for booleans and YAML 1.2 for text.
+    const BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+
+    /// Lists every schema below `schema`, and itself.
+    fn all(schema: &Value) -> Vec<&Value> {
+        let properties = schema["properties"].as_object();
+        let properties = properties.into_iter().flat_map(|all| all.values());
+        let below = properties.chain(schema.get("items"));
+        let below = below.chain(schema.get("additionalProperties"));
+        [schema].into_iter().chain(below.flat_map(all)).collect()
+    }
+
+    fn crd() -> Value {
+        let crd = json!(custom_resource_definition("example.com/image").unwrap());
+        crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
+    }
+
+    #[test]
+    fn no_entry_of_a_list_has_a_default_which_apply_would_take_for_a_difference() {
+        let schema = crd();
+        let lists = all(&schema)
+            .into_iter()
+            .filter_map(|schema| schema.get("items"));
+        let lists: Vec<&Value> = lists.collect();
+        assert!(lists.len() > 10, "{} lists", lists.len());
+        for entry in lists.into_iter().flat_map(all) {
+            assert_eq!(entry.get("default"), None, "{entry}");
+        }
+    }
+
+    #[test]
+    fn no_value_of_an_enum_is_a_boolean_to_kubectl() {
+        let schema = crd();
+        let enums = all(&schema)
+            .into_iter()
+            .filter_map(|schema| schema["enum"].as_array());
+        let words: Vec<&str> = enums.flatten().filter_map(Value::as_str).collect();
+        assert!(words.contains(&"Disabled"), "{words:?}");
+        for word in words {
+            assert!(!BOOLEANS.contains(&word.to_lowercase().as_str()), "{word}");
+        }
     }
 }

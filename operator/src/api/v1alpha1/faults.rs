@@ -5,23 +5,22 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// Faults that the echo servers make on purpose, for people who test clients. They happen to connections, never to datagrams or
-/// probes. A change of any of them rolls the pods.
+/// Faults to inject, for tests of clients. They affect connections, never datagrams or probes. A change of any of them rolls the pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::jitter_within_delay())]
 pub struct Faults {
-    /// Milliseconds by which each answer comes later, 0 to 60000. Default 0. A change rolls the pods.
+    /// Delay of each answer in milliseconds, 0 to 60000. Default 0. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 60000))]
     pub delay_milliseconds: i32,
 
-    /// Milliseconds that each delay is longer or shorter by at most, 0 to `delayMilliseconds`. Default 0. A change rolls the pods.
+    /// Jitter: each delay is longer or shorter by up to this many milliseconds, 0 to `delayMilliseconds`. Default 0. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 60000))]
     pub jitter_milliseconds: i32,
 
-    /// Bytes of answers that a connection gets in a second, 0 to 1000000000. Default 0, which is any number. A change rolls the
+    /// Bandwidth limit of each connection in bytes per second of answers, 0 to 1000000000. Default 0, which is no limit. A change rolls the
     /// pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000_000))]
@@ -32,24 +31,24 @@ pub struct Faults {
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub reset_after_bytes: i32,
 
-    /// Of a hundred connections, how many are reset at once, 0 to 100. Default 0. A change rolls the pods.
+    /// Percentage of connections that are reset immediately, 0 to 100. Default 0. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     pub refuse_percent: i32,
 
-    /// Of a hundred connections, how many are closed without an answer when something has come, 0 to 100. Default 0. A change
+    /// Percentage of connections that are closed without an answer after the first input, 0 to 100. Default 0. A change
     /// rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     pub close_percent: i32,
 
-    /// Of a hundred answers, how many have one wrong byte, 0 to 100. Default 0. A change rolls the pods.
+    /// Percentage of answers in which one byte is wrong, 0 to 100. Default 0. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 100))]
     pub corrupt_percent: i32,
 
-    /// Decides which connections and answers are hit, 0 to 4294967295: of each echo server the same ones again, if they come in the
-    /// same order. Default 0. A change rolls the pods while a fault is on.
+    /// Seed of the choice of affected connections and answers, 0 to 4294967295: with the same seed and order, each echo server affects
+    /// the same ones. Default 0. A change rolls the pods while a fault is on.
     #[serde(default)]
     #[schemars(range(min = 0, max = 4_294_967_295_i64))]
     pub seed: i64,

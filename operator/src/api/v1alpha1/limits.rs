@@ -20,20 +20,20 @@ pub struct Limits {
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_connections_per_client: i32,
 
-    /// Seconds after which a connection is closed that has sent nothing yet, a header of the PROXY protocol aside, 0 to 3600.
-    /// Default 0, which is as many as `idleTimeoutSeconds`. A change rolls the pods.
+    /// First byte timeout: closes a connection on which nothing has been received yet, apart from a PROXY header, 0 to 3600 seconds.
+    /// Default 0, which is the value of `idleTimeoutSeconds`. A change rolls the pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600))]
     pub first_byte_timeout_seconds: i32,
 
-    /// Seconds after which a connection is closed that sends nothing and is owed nothing, 0 to 86400. Default 300;
-    /// 0 lets idle connections stay. A change rolls the pods.
+    /// Idle timeout: closes a connection without traffic and without pending output, 0 to 86400 seconds. Default 300; 0 is no
+    /// timeout. A change rolls the pods.
     #[serde(default = "defaults::idle_timeout_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub idle_timeout_seconds: i32,
 
-    /// Seconds after which a connection is reset whose client takes nothing of the output that it is owed, 0 to 3600.
-    /// Default 30; 0 waits for ever. A change rolls the pods.
+    /// Write timeout: resets a connection whose client receives nothing of its pending output, 0 to 3600 seconds. Default 30; 0 is no
+    /// timeout. A change rolls the pods.
     #[serde(default = "defaults::write_timeout_seconds")]
     #[schemars(range(min = 0, max = 3600))]
     pub write_timeout_seconds: i32,

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::rules;
 
 /// A port that every echo server of the cluster listens on.
+// A field that is left out has no default in the schema, but in the plan. A default would be stored in each entry of the list, and
+// clients that compare lists as a whole, as `kubectl apply` and Argo CD do for custom resources, would find a difference each time.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::proxy_fits_the_protocol())]
@@ -17,13 +19,14 @@ pub struct Listener {
     #[x_kube(validation = rules::listener_name(), validation = rules::not_the_admin_name())]
     pub name: String,
 
-    /// What is spoken on the port. `Line` (default): each line is answered by `spec.line.prefix` and the line;
+    /// What is spoken on the port. Default: `Line`, where each line is answered by `spec.line.prefix` and the line;
     /// the line `exit` is answered and then the connection is closed. `Raw`: bytes come back as they came (RFC 862).
     /// `Acknowledge`: what is sent first comes back behind `Acknowledged: `, and the connection is closed. `Udp`: datagrams come
     /// back (RFC 862). `Http` (HTTP/1.1, and HTTP/2 without TLS): the answer describes the request, and names pod and node.
     /// A change rolls the pods.
-    #[serde(default)]
-    pub protocol: Protocol,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Protocol")]
+    pub protocol: Option<Protocol>,
 
     /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the
     /// admin endpoint's. A listener of protocol `Udp` and one of another protocol may share it. A change rolls the pods.
@@ -36,12 +39,12 @@ pub struct Listener {
     #[schemars(range(min = 1, max = 65535))]
     pub service_port: Option<i32>,
 
-    /// Whether connections begin with a header of the PROXY protocol, version 1 or 2, which names the client: `"Off"` (default; in
-    /// quotes, since YAML takes a bare one for false), they do not; `Optional`, one that comes is taken; `Required`, connections
-    /// without one are closed. Anybody can write a header, so let nobody but proxies reach such a listener. Not for `Udp`. A
-    /// change rolls the pods.
-    #[serde(default)]
-    pub proxy: ProxyMode,
+    /// Whether connections begin with a header of the PROXY protocol, version 1 or 2, which names the client.
+    /// Default: `Disabled`, they do not. `Optional`: one that comes is taken. `Required`: connections without one are closed. Anybody can write
+    /// a header, so let only proxies reach such a listener. Not for `Udp`. A change rolls the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ProxyMode")]
+    pub proxy: Option<ProxyMode>,
 }
 
 /// The protocol of a listener.
@@ -74,6 +77,15 @@ impl Protocol {
         }
     }
 
+    /// Returns the protocol as the `appProtocol` of a Service port names it; none for datagrams, which meshes leave alone.
+    pub fn app_protocol(self) -> Option<&'static str> {
+        match self {
+            Self::Udp => None,
+            Self::Http => Some("http"),
+            Self::Line | Self::Raw | Self::Acknowledge => Some("tcp"),
+        }
+    }
+
     /// Returns what carries the protocol, as a Service port and a NetworkPolicy name it.
     pub fn transport(self) -> &'static str {
         match self {
@@ -90,7 +102,7 @@ impl Protocol {
 pub enum ProxyMode {
     /// They do not.
     #[default]
-    Off,
+    Disabled,
     /// They may.
     Optional,
     /// They must.
@@ -101,7 +113,7 @@ impl ProxyMode {
     /// Returns the echo server's own name of the mode, as its `--listen` flag takes it; none where there is nothing to say.
     pub fn as_flag(self) -> Option<&'static str> {
         match self {
-            Self::Off => None,
+            Self::Disabled => None,
             Self::Optional => Some("optional"),
             Self::Required => Some("required"),
         }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Network {
     /// `Open` (default): everyone reaches the listeners and the admin port, and nothing else of the pods. `SameNamespace`: only
     /// pods of the EchoCluster's namespace do; with `monitoring.podMonitor`, everyone still reaches the admin port. In both, echo servers
-    /// themselves connect to nothing. `"Off"` (in quotes, since YAML takes a bare one for false): no NetworkPolicy. A change
-    /// restarts no pod.
+    /// connect to DNS servers (port 53) and to the listeners of the same EchoCluster, and to nothing else. `Disabled`: no
+    /// NetworkPolicy. A change restarts no pod.
     #[serde(default)]
     pub policy: NetworkPolicyMode,
 }
@@ -24,8 +24,8 @@ pub enum NetworkPolicyMode {
     Open,
     /// Pods of the same namespace.
     SameNamespace,
-    /// Nothing is said of it.
-    Off,
+    /// There is no NetworkPolicy.
+    Disabled,
 }
 
 /// What watches the echo servers.
@@ -33,7 +33,7 @@ pub enum NetworkPolicyMode {
 #[serde(rename_all = "camelCase")]
 pub struct Monitoring {
     /// Whether there is a PodMonitor, by which the Prometheus operator scrapes the pods' admin port. Default false. Where the
-    /// cluster does not know PodMonitors, the condition `Degraded` says so. A change restarts no pod.
+    /// cluster does not know PodMonitors, the condition `Stalled` reports it. A change restarts no pod.
     #[serde(default)]
     pub pod_monitor: bool,
 }
@@ -47,5 +47,5 @@ pub enum TopologySpread {
     /// Evenly, or they wait.
     Hard,
     /// As the scheduler does it by itself.
-    Off,
+    Disabled,
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// Where the echo servers run, and what they are marked with. A change of any of its fields rolls the pods.
+/// Scheduling and metadata of the pods. A change of any of its fields rolls the pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSpec {
@@ -31,13 +31,14 @@ pub struct PodSpec {
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
     pub annotations: BTreeMap<String, String>,
 
-    /// Labels that a node must have to run echo servers, at most 32. Default: none. A change rolls the pods.
+    /// Labels that a node must have to run echo servers, at most 32, beside `kubernetes.io/os: linux`, which the pods always ask for.
+    /// Default: none. A change rolls the pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
-    #[x_kube(validation = rules::label_keys(), validation = rules::label_values())]
+    #[x_kube(validation = rules::label_keys(), validation = rules::label_values(), validation = rules::runs_on_linux())]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints of nodes that the pods put up with, at most 32, as in any pod. Default: none. A change rolls the pods.
+    /// Taints of nodes that the pods tolerate, at most 32, as in any pod. Default: none. A change rolls the pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,

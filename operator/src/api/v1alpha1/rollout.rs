@@ -30,7 +30,7 @@ pub struct Rollout {
     #[schemars(range(min = 0, max = 3600))]
     pub min_ready_seconds: i32,
 
-    /// Seconds without progress after which a rollout counts as stuck (condition `Degraded`), 1 to 86400, more than
+    /// Seconds without progress after which a rollout counts as stuck (condition `Stalled`), 1 to 86400, more than
     /// `minReadySeconds`. Default 600. A change restarts no pod.
     #[serde(default = "defaults::progress_deadline_seconds")]
     #[schemars(range(min = 1, max = 86400))]
@@ -58,9 +58,8 @@ impl Default for Rollout {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Disruption {
-    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `"Off"` (in quotes, since YAML takes a
-    /// bare one for false) for none. While `replicas` is 0 or 1 there is none,
-    /// since it would either allow everything or keep nodes from being drained. A change restarts no pod.
+    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `Disabled` for none. While `replicas` is 0 or 1 there
+    /// is none, since it would either allow everything or keep nodes from being drained. A change restarts no pod.
     #[serde(default)]
     pub policy: DisruptionPolicy,
 
@@ -87,7 +86,7 @@ pub enum DisruptionPolicy {
     #[default]
     Limited,
     /// Not at all.
-    Off,
+    Disabled,
 }
 
 /// A number of pods, or a percentage of `replicas`.

@@ -6,7 +6,7 @@ mod service;
 
 use kube::core::{Message, Rule};
 
-pub(super) use self::marks::{free_keys, label_keys, label_values};
+pub(super) use self::marks::{free_keys, label_keys, label_values, runs_on_linux};
 pub(super) use self::service::{
     external_traffic_policy_fits_the_type, load_balancer_class_fits_the_type,
     load_balancer_class_stays, load_balancer_source_ranges_fit_the_type, node_ports_fit_the_type,
@@ -23,16 +23,39 @@ pub(super) fn cluster_name() -> Rule {
         ))
 }
 
+/// The headless Service of an EchoCluster `a` is named `a-pods`, as the Service of an EchoCluster `a-pods` would be.
+pub(super) fn not_the_name_of_a_headless_service() -> Rule {
+    Rule::new("!self.metadata.name.endsWith('-pods')").message(Message::Expression(
+        "'metadata.name is ' + self.metadata.name + ', which ends in -pods, as the names of headless Services of EchoClusters do; \
+         choose a name that ends in another way'"
+            .to_owned(),
+    ))
+}
+
 /// A port of a pod has a name of its own.
 pub(super) fn unique_names() -> Rule {
     Rule::new("self.all(l, self.exists_one(m, m.name == l.name))")
         .message("two listeners have the same name; give each listener a name of its own")
 }
 
+/// Whether a listener `var` is one of datagrams. `protocol` has no default in the schema.
+macro_rules! is_udp {
+    ($var:literal) => {
+        concat!("(has(", $var, ".protocol) && ", $var, ".protocol == 'Udp')")
+    };
+}
+pub(super) use is_udp;
+
 /// A pod can listen on a port once over TCP and once over UDP. (The message does not name the port: what could find it exceeds
 /// the cost that the API server allows a message.)
 pub(super) fn unique_ports() -> Rule {
-    Rule::new("self.all(l, self.exists_one(m, m.port == l.port && (m.protocol == 'Udp') == (l.protocol == 'Udp')))")
+    Rule::new(concat!(
+        "self.all(l, self.exists_one(m, m.port == l.port && ",
+        is_udp!("m"),
+        " == ",
+        is_udp!("l"),
+        "))"
+    ))
         .message(
             "two listeners have the same port; give each listener a port of its own, which only one of protocol Udp may share \
              with one of another protocol",
@@ -41,10 +64,14 @@ pub(super) fn unique_ports() -> Rule {
 
 /// A Service can have a port once over TCP and once over UDP.
 pub(super) fn unique_service_ports() -> Rule {
-    Rule::new(
+    Rule::new(concat!(
         "self.all(l, self.exists_one(m, (has(m.servicePort) ? m.servicePort : m.port) == (has(l.servicePort) ? \
-         l.servicePort : l.port) && (m.protocol == 'Udp') == (l.protocol == 'Udp')))",
-    )
+         l.servicePort : l.port) && ",
+        is_udp!("m"),
+        " == ",
+        is_udp!("l"),
+        "))"
+    ))
     .message(
         "two listeners have the same Service port; give each listener a servicePort of its own, which is its port where \
          none is written, and which only one of protocol Udp may share with one of another protocol",
@@ -128,7 +155,12 @@ pub(super) fn line_prefix() -> Rule {
 
 /// The PROXY protocol begins connections, which datagrams have none of.
 pub(super) fn proxy_fits_the_protocol() -> Rule {
-    Rule::new("self.protocol != 'Udp' || self.proxy == 'Off'").message(Message::Expression(
+    Rule::new(concat!(
+        "!",
+        is_udp!("self"),
+        " || !has(self.proxy) || self.proxy == 'Disabled'"
+    ))
+    .message(Message::Expression(
         "'proxy is ' + self.proxy + ', but protocol is Udp, which has no connections; remove proxy, or choose another protocol'"
             .to_owned(),
     ))

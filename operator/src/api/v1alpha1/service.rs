@@ -38,12 +38,11 @@ pub struct ServiceSpec {
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
     pub annotations: BTreeMap<String, String>,
 
-    /// Which node port a listener has, by the listener's name, 1 to 65535 (by default, clusters have 30000 to 32767).
-    /// Default: Kubernetes chooses one for each listener that is not named here. Only for `NodePort` and `LoadBalancer`. A change
+    /// Which node port a listener has, by the listener's name, 1 to 65535 (by default, clusters have 30000 to 32767). A listener
+    /// of protocol `Udp` and one of another protocol may share one. Default: Kubernetes chooses one for each listener that is not named here. Only for `NodePort` and `LoadBalancer`. A change
     /// restarts no pod.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "node_ports_schema")]
-    #[x_kube(validation = rules::unique_node_ports())]
     pub node_ports: BTreeMap<String, i32>,
 
     /// Where connections from outside may go: `Cluster` (default) to any pod, `Local` to pods of the node that they

@@ -1,31 +1,31 @@
-//! What the operator reports about an EchoCluster.
+//! The status: what the operator reports about an EchoCluster.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What was last observed of an EchoCluster. Written by the operator only.
+/// The last observed state of an EchoCluster. Written by the operator only.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EchoClusterStatus {
-    /// The `metadata.generation` that this status speaks of. Older than the object's generation: the operator has
-    /// not yet looked at the newest change.
+    /// The `metadata.generation` that the operator has observed. 0 in the default: none yet. While it is older than the object's
+    /// generation, the status is that of an older spec.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// Pods that exist, terminating ones left out.
+    /// Pods that exist, without terminating ones.
     #[serde(default)]
     pub replicas: i32,
 
-    /// Pods that answer: their readiness probe succeeds.
+    /// Pods that are ready: their readiness probe succeeds.
     #[serde(default)]
     pub ready_replicas: i32,
 
-    /// Pods that run the newest pod template.
+    /// Pods of the current pod template.
     #[serde(default)]
     pub updated_replicas: i32,
 
-    /// Pods that have answered for `spec.rollout.minReadySeconds`, which is what `Ready` counts.
+    /// Pods that have been ready for `spec.rollout.minReadySeconds`, which is what the condition `Ready` counts.
     #[serde(default)]
     pub available_replicas: i32,
 
@@ -33,17 +33,18 @@ pub struct EchoClusterStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selector: Option<String>,
 
-    /// Where clients in the cluster connect to: `<name>.<namespace>.svc:<port>` of the first listener.
+    /// Where clients in the cluster connect to: `<name>.<namespace>.svc:<port>`, with the first port of the Service as it exists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
 
-    /// The image that the echo servers are told to run. During a rolling update, older pods run another one.
+    /// The image of the Deployment as it exists. During a rolling update, older pods run another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
 
-    /// `Ready`: as many echo servers are available as are asked for. `Progressing`: work is on its way.
-    /// `Degraded`: something is wrong that a person may have to mend; the message says what, and what to do. The reasons are in
-    /// docs/reference.md.
+    /// `Ready`: as many echo servers are available as `spec.replicas` asks for, and the Service exists. `Reconciling`: a change is in
+    /// progress; the message says what it waits for. `Stalled`: nothing changes any more without a person or another system; the message
+    /// has the cause and the remedy. All three are always present, and `Reconciling` and `Stalled` are never both True. The reasons are
+    /// in docs/reference.md.
     #[serde(default)]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,

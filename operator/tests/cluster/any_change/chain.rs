@@ -177,7 +177,7 @@ fn child(write: &Write) -> Child {
 
 /// Fails if the operator or the API server finds fault with a spec that the schema allows.
 fn assert_is_possible(cluster: &EchoCluster, what: &str) {
-    let degraded = condition(cluster, "Degraded").unwrap();
+    let degraded = condition(cluster, "Stalled").unwrap();
     let is_faulty = ["InvalidSpec", "NameConflict", "Contended", "RequestFailed"]
         .contains(&degraded.reason.as_str())
         || degraded.message.starts_with("The API server refuses");

@@ -92,10 +92,10 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             json!({"cpu": "1000m", "memory": "67108864"}),
             json!({"cpu": "1500000u", "memory": "1e9", "ephemeral-storage": "1Ti"}),
         ],
-        "spec.service.labels" | "spec.pod.labels" => {
+        "spec.metadata.labels" | "spec.service.labels" | "spec.pod.labels" => {
             vec![marks(1), marks(32), json!({"a": "", "example.com/b": "b"})]
         }
-        "spec.service.annotations" | "spec.pod.annotations" => {
+        "spec.metadata.annotations" | "spec.service.annotations" | "spec.pod.annotations" => {
             vec![
                 marks(1),
                 marks(32),
@@ -103,7 +103,7 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             ]
         }
         // In a dry run, a listener between the two gets the port after the first's, which must not be the last's.
-        "spec.pod.nodeSelector" => vec![marks(1), marks(31)],
+        "spec.pod.nodeSelector" => vec![marks(1), marks(31), json!({"kubernetes.io/os": "linux"})],
         "spec.pod.tolerations" => tolerations(),
         "spec.pod.affinity" => affinities(),
         "spec.pod.priorityClassName" | "spec.pod.runtimeClassName" => vec![json!("none-such")],
@@ -179,7 +179,7 @@ fn listeners(random: &mut Rng) -> Value {
             listener["protocol"] = json!(protocol);
         }
         if listener["protocol"] != "Udp" && random.bool() {
-            listener["proxy"] = json!(random.choice(&["Off", "Optional", "Required"]));
+            listener["proxy"] = json!(random.choice(&["Disabled", "Optional", "Required"]));
         }
         listener
     };
@@ -269,7 +269,9 @@ pub(super) fn pairs(schema: &Value, all: &[Field]) -> Vec<(usize, usize)> {
 }
 
 /// Fields that meet in a child, or in a part of one.
-const CHILDREN: [&[&str]; 5] = [
+const CHILDREN: [&[&str]; 7] = [
+    &["spec.metadata.labels", "spec.service.labels"],
+    &["spec.metadata.annotations", "spec.service.annotations"],
     &[
         "spec.replicas",
         "spec.disruption.policy",

@@ -42,6 +42,7 @@ pub(super) fn bad_specs() -> Vec<BadSpec> {
     bad.extend(bad_rollouts());
     bad.extend(bad_faults());
     for (part, fields) in [
+        ("metadata", ["labels", "annotations"]),
         ("pod", ["labels", "annotations"]),
         ("service", ["labels", "annotations"]),
     ] {
@@ -59,6 +60,14 @@ pub(super) fn bad_specs() -> Vec<BadSpec> {
     }
     bad.push(marked("pod", "nodeSelector", "two words", "a", BAD_KEY));
     bad.push(marked("pod", "nodeSelector", "a", "a-", BAD_VALUE));
+    let os = "kubernetes.io/os is windows, but the echo server runs on linux only; set it to linux, or remove it";
+    bad.push(marked(
+        "pod",
+        "nodeSelector",
+        "kubernetes.io/os",
+        "windows",
+        os,
+    ));
     bad
 }
 
@@ -200,8 +209,8 @@ fn bad_services() -> Vec<BadSpec> {
         ),
         BadSpec::new(
             json!({"listeners": two, "service": twice}),
-            "spec.service.nodePorts",
-            "two listeners have the same node port; give each listener a node port of its own",
+            "spec",
+            "service.nodePorts gives two listeners the same node port; give each listener a node port of its own",
         ),
     ];
     cluster_ip

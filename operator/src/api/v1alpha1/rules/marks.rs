@@ -28,3 +28,11 @@ pub(in super::super) fn label_values() -> Rule {
          -, _ and ., beginning and ending with a letter or digit'"
     )))
 }
+
+/// The images hold a program for Linux. The label is in the pod template anyway.
+pub(in super::super) fn runs_on_linux() -> Rule {
+    Rule::new("!('kubernetes.io/os' in self) || self['kubernetes.io/os'] == 'linux'").message(Message::Expression(
+        "'kubernetes.io/os is ' + self['kubernetes.io/os'] + ', but the echo server runs on linux only; set it to linux, or remove it'"
+            .to_owned(),
+    ))
+}

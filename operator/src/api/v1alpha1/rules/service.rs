@@ -2,6 +2,8 @@
 
 use kube::core::{Message, Rule};
 
+use super::is_udp;
+
 /// Only what has node ports can be told which.
 pub(in super::super) fn node_ports_fit_the_type() -> Rule {
     Rule::new("!has(self.nodePorts) || size(self.nodePorts) == 0 || self.type != 'ClusterIP'").message(
@@ -48,10 +50,21 @@ pub(in super::super) fn load_balancer_class_stays() -> Rule {
     )
 }
 
-/// A node port is given once.
+/// A Service can have a node port once over TCP and once over UDP.
 pub(in super::super) fn unique_node_ports() -> Rule {
-    Rule::new("self.all(a, self.exists_one(b, self[a] == self[b]))")
-        .message("two listeners have the same node port; give each listener a node port of its own")
+    Rule::new(concat!(
+        "!has(self.service.nodePorts) || self.listeners.all(l, !(l.name in self.service.nodePorts) || \
+         self.listeners.exists_one(m, m.name in self.service.nodePorts && self.service.nodePorts[m.name] == \
+         self.service.nodePorts[l.name] && ",
+        is_udp!("m"),
+        " == ",
+        is_udp!("l"),
+        "))"
+    ))
+    .message(
+        "service.nodePorts gives two listeners the same node port; give each listener a node port of its own, which only one of \
+         protocol Udp may share with one of another protocol",
+    )
 }
 
 /// A node port without a listener would be forgotten without a word.

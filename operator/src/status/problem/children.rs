@@ -1,0 +1,132 @@
+//! Problems of the children themselves: refused, contended, or not the EchoCluster's own.
+
+use std::time::Duration;
+
+use super::{Affects, Problem, Stalls, after};
+use crate::apply::outcome::Obstacle;
+use crate::autoscaler_problem::AutoscalerProblemKind;
+use crate::conditions::Reason;
+use crate::observe::Observed;
+use crate::plan::Plan;
+use crate::status::messages;
+
+/// How long a HorizontalPodAutoscaler may be without metrics: those of new pods come after one or two periods of the metrics server (15
+/// to 60 s) and one of the autoscaler (15 s).
+const METRICS_GRACE_PERIOD: Duration = Duration::from_mins(2);
+
+/// A child that clients need has a name that is taken.
+pub(super) fn needed_name_conflict(plan: &Plan, observed: &Observed) -> Option<Problem> {
+    let conflict = |(child, affects)| name_conflicts(plan, child, affects);
+    needed(plan, &observed.names_taken).map(conflict)
+}
+
+/// The API server refuses a child that clients need.
+pub(super) fn needed_refused(plan: &Plan, observed: &Observed) -> Option<Problem> {
+    let refused = |(child, affects)| refuses(child, affects);
+    needed(plan, &observed.refused).map(refused)
+}
+
+/// A request has failed again and again, in a way that a retry may help.
+pub(super) fn request_failed(_: &Plan, observed: &Observed) -> Option<Problem> {
+    let error = observed.failure.as_ref()?;
+    Some(Problem {
+        reason: Reason::RequestFailed,
+        message: messages::request_failed(error),
+        affects: Affects::Any,
+        stalls: Stalls::Now,
+    })
+}
+
+/// A child differs from the spec, and the EchoCluster is paused.
+pub(super) fn paused(_: &Plan, observed: &Observed) -> Option<Problem> {
+    let waiting = observed.left_alone.first()?;
+    Some(Problem {
+        reason: Reason::Paused,
+        message: messages::paused(waiting),
+        affects: Affects::Any,
+        stalls: Stalls::Now,
+    })
+}
+
+/// Any other child has a name that is taken.
+pub(super) fn name_conflict(plan: &Plan, observed: &Observed) -> Option<Problem> {
+    let taken = observed.names_taken.first()?;
+    Some(name_conflicts(plan, taken, Affects::Other))
+}
+
+/// The API server refuses any other child.
+pub(super) fn refused(_: &Plan, observed: &Observed) -> Option<Problem> {
+    let refused = observed.refused.first()?;
+    Some(refuses(refused, Affects::Other))
+}
+
+/// Another writer reverts a child, or scales the Deployment.
+pub(super) fn contended(plan: &Plan, observed: &Observed) -> Option<Problem> {
+    let autoscaler = observed.conflicting_autoscaler.as_ref();
+    let by_autoscaler =
+        autoscaler.map(|autoscaler| messages::conflicting_autoscaler(&plan.owner.name, autoscaler));
+    let contended = || observed.contended.first().map(messages::contended);
+    Some(Problem {
+        reason: Reason::Contended,
+        message: by_autoscaler.or_else(contended)?,
+        affects: Affects::Other,
+        stalls: Stalls::Now,
+    })
+}
+
+/// An optional child is of a kind that the cluster does not serve, or a HorizontalPodAutoscaler does not scale.
+pub(super) fn optional(plan: &Plan, observed: &Observed) -> Option<Problem> {
+    if let Some(child) = observed.not_served.first() {
+        return Some(Problem {
+            reason: Reason::NotServed,
+            message: messages::not_served(child),
+            affects: Affects::Other,
+            stalls: Stalls::Now,
+        });
+    }
+    let problem = observed.autoscaler_problem.as_ref()?;
+    let stalls = match problem.kind {
+        AutoscalerProblemKind::AtMaximum => return None, // a note of the condition Ready
+        AutoscalerProblemKind::AmbiguousSelector => Stalls::Now,
+        AutoscalerProblemKind::Inactive | AutoscalerProblemKind::UnableToScale => {
+            after(problem.since, METRICS_GRACE_PERIOD)
+        }
+    };
+    Some(Problem {
+        reason: Reason::AutoscalerInactive,
+        message: messages::autoscaler(&plan.owner.name, problem),
+        affects: Affects::Other,
+        stalls,
+    })
+}
+
+/// Finds the first child that clients need.
+fn needed<'a>(plan: &Plan, children: &'a [Obstacle]) -> Option<(&'a Obstacle, Affects)> {
+    let name = &plan.owner.name;
+    let needed = [
+        (format!("Service {name}"), Affects::Service),
+        (format!("Deployment {name}"), Affects::Pods),
+    ];
+    needed.into_iter().find_map(|(needed, affects)| {
+        let found = children.iter().find(|child| child.child == needed)?;
+        Some((found, affects))
+    })
+}
+
+fn name_conflicts(plan: &Plan, taken: &Obstacle, affects: Affects) -> Problem {
+    Problem {
+        reason: Reason::NameConflict,
+        message: messages::name_conflict(&plan.owner.name, taken),
+        affects,
+        stalls: Stalls::Now,
+    }
+}
+
+fn refuses(refused: &Obstacle, affects: Affects) -> Problem {
+    Problem {
+        reason: messages::refusal(&refused.message).0,
+        message: messages::refused(refused),
+        affects,
+        stalls: Stalls::Now,
+    }
+}
