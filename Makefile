@@ -11,7 +11,7 @@ export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
 
-.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-down clean
+.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -48,7 +48,7 @@ verify: ## Fail if a generated or repeated fact is stale: the CRD, its reference
 
 fmt: ## Format Rust and Go sources
 	@cargo fmt --all
-	@gofmt -w hack/cluster hack/gitops
+	@gofmt -w hack/cluster hack/gitops hack/helm
 
 crds: ## Write crds/ and docs/reference.md from the Rust types
 	@cargo build --quiet --package operator
@@ -75,6 +75,9 @@ undeploy: ## Remove the operator, its CRD and all EchoClusters from that cluster
 
 kind-up: ## Start a kind cluster with both images in it
 	@hack/kind.sh up
+
+kind-test: ## Run the tests that need a cluster on the kind cluster, after make kind-up deploy
+	@hack/kind.sh test
 
 kind-down: ## Delete the kind cluster
 	@hack/kind.sh down
