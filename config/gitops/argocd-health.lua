@@ -1,30 +1,35 @@
--- Tells Argo CD how an EchoCluster stands; docs/gitops.md says how to install it. Argo CD sets `obj` and reads what is returned.
+-- Argo CD's health check for an EchoCluster; docs/gitops.md has its installation. Argo CD sets `obj` and reads the returned table.
+local status = obj.status or {}
 local conditions = {}
-if obj.status ~= nil and obj.status.conditions ~= nil then
-  for _, condition in ipairs(obj.status.conditions) do
-    conditions[condition.type] = condition
-  end
+for _, condition in ipairs(status.conditions or {}) do
+  conditions[condition.type] = condition
 end
-local ready, progressing, degraded = conditions.Ready, conditions.Progressing, conditions.Degraded
-local generation = obj.metadata.generation
+local ready, reconciling, stalled = conditions.Ready, conditions.Reconciling, conditions.Stalled
+
+local function isTrue(condition)
+  return condition ~= nil and condition.status == "True"
+end
+local function health(name, condition, otherwise)
+  return { status = name, message = condition ~= nil and condition.message or otherwise }
+end
 
 if obj.metadata.deletionTimestamp ~= nil then
-  return { status = "Progressing", message = "The EchoCluster is being deleted." }
+  return health("Progressing", isTrue(reconciling) and reconciling or nil, "The EchoCluster is being deleted.")
 end
--- A request that fails again and again is told of the newest generation before that counts as observed.
-if degraded ~= nil and degraded.status == "True" and degraded.observedGeneration == generation then
-  return { status = "Degraded", message = degraded.message }
-end
-if ready == nil or progressing == nil or obj.status.observedGeneration ~= generation then
-  return { status = "Progressing", message = "The operator has not yet looked at the newest change." }
+if status.observedGeneration ~= obj.metadata.generation then
+  local nothingObserved = status.observedGeneration == nil or status.observedGeneration == 0
+  return health("Progressing", nothingObserved and ready or nil, "The operator has not observed the latest generation yet.")
 end
 if obj.spec.paused then
-  return { status = "Suspended", message = ready.message }
+  return health("Suspended", ready, "spec.paused is true.")
 end
-if progressing.status == "True" then
-  return { status = "Progressing", message = progressing.message }
+if isTrue(stalled) then
+  return health("Degraded", stalled)
 end
-if ready.status == "True" then
-  return { status = "Healthy", message = ready.message }
+if isTrue(reconciling) then
+  return health("Progressing", reconciling)
 end
-return { status = "Progressing", message = ready.message }
+if isTrue(ready) then
+  return health("Healthy", ready)
+end
+return health("Progressing", ready, "The condition Ready is missing.")
