@@ -88,12 +88,14 @@ impl Event {
             return events;
         };
         let was_observed = before.observed_generation.unwrap_or_default() > 0;
-        let is_settled = is_true(after, Reconciling).is_none() && is_true(after, Stalled).is_none();
+        // A child that clients do not need may be stalled while the echo servers become ready.
+        let is_settled = is_true(after, Reconciling).is_none();
         // While a rollout takes its steps, Ready may come and go with each.
         let has_come = is_true(before, Ready).is_none() && (is_settled || !was_observed);
         let was_rolling_out = is_true(before, Reconciling)
             .is_some_and(|was| was.reason == format!("{:?}", Reason::RollingOut));
-        if was_observed && is_settled && was_rolling_out {
+        let has_rolled_out = is_settled && was_rolling_out && is_true(after, Stalled).is_none();
+        if was_observed && has_rolled_out {
             let note = format!("Rollout complete: {} echo servers updated.", after.replicas);
             events.push(Self::normal("RolledOut", note));
         } else if has_come {
@@ -237,6 +239,8 @@ mod tests {
         let before = EchoClusterStatus::default();
         let after = status("True/Ready", "False/NotServed", "True/NotServed");
         assert_eq!(reasons(&before, &after), ["NotServed", "Ready"]);
+        let starting = status("False/RollingOut", "False/NotServed", "True/NotServed");
+        assert_eq!(reasons(&starting, &after), ["Ready"]);
         assert_eq!(reasons(&after, &after), [""; 0]);
     }
 

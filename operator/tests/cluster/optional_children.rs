@@ -87,7 +87,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
             wait::until(&clusters, "hello", "told that it is not served", not_served).await;
         let message = &condition(&cluster, "Stalled").unwrap().message;
         assert!(
-            message.starts_with("PodMonitor hello cannot be made"),
+            message.starts_with("PodMonitor hello cannot be created"),
             "{message}"
         );
         namespace.ready("hello").await; // everything else works
