@@ -39,8 +39,8 @@ impl ConditionType {
 pub enum Reason {
     /// `Stalled=False`: no person and no other system needs to act.
     AsExpected,
-    /// The HorizontalPodAutoscaler cannot compute or set a number of replicas, as without a metrics server. `Reconciling` for two
-    /// minutes, then `Stalled`.
+    /// The HorizontalPodAutoscaler cannot compute or set a number of replicas, as without a metrics server. `Stalled` once
+    /// that lasts for two minutes, since every autoscaler begins without metrics.
     AutoscalerInactive,
     /// `Reconciling=True`: an older object of a child's name, or the namespace, is being deleted.
     AwaitingDeletion,

@@ -154,6 +154,7 @@ fn changes_at(problems: &[Problem], observed: &Observed) -> Option<Timestamp> {
     let stalls = problems.iter().filter_map(Problem::stalls_at);
     stalls
         .chain(problem::failure_changes_at(observed))
+        .chain(problem::autoscaler_stalls_at(observed))
         .filter(|time| *time > observed.now)
         .min()
 }

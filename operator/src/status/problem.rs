@@ -6,6 +6,7 @@
 mod children;
 mod pods;
 
+pub(super) use self::children::autoscaler_stalls_at;
 pub(super) use self::pods::failure_changes_at;
 
 use std::time::Duration;

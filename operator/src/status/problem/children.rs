@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
+
 use super::{Affects, Problem, Stalls, after};
 use crate::apply::outcome::Obstacle;
 use crate::autoscaler_problem::AutoscalerProblemKind;
@@ -9,6 +11,15 @@ use crate::conditions::Reason;
 use crate::observe::Observed;
 use crate::plan::Plan;
 use crate::status::messages;
+
+/// Returns when an autoscaler without metrics becomes a problem.
+pub(in crate::status) fn autoscaler_stalls_at(observed: &Observed) -> Option<Timestamp> {
+    let problem = observed.autoscaler_problem.as_ref()?;
+    match after(problem.since, METRICS_GRACE_PERIOD) {
+        Stalls::At(time) if problem.kind != AutoscalerProblemKind::AtMaximum => Some(time),
+        Stalls::At(_) | Stalls::Now | Stalls::Later => None,
+    }
+}
 
 /// How long a HorizontalPodAutoscaler may be without metrics: those of new pods come after one or two periods of the metrics server (15
 /// to 60 s) and one of the autoscaler (15 s).
@@ -89,7 +100,11 @@ pub(super) fn optional(plan: &Plan, observed: &Observed) -> Option<Problem> {
         AutoscalerProblemKind::AtMaximum => return None, // a note of the condition Ready
         AutoscalerProblemKind::AmbiguousSelector => Stalls::Now,
         AutoscalerProblemKind::Inactive | AutoscalerProblemKind::UnableToScale => {
-            after(problem.since, METRICS_GRACE_PERIOD)
+            // Every autoscaler begins without metrics, and nothing waits for it.
+            match after(problem.since, METRICS_GRACE_PERIOD) {
+                Stalls::At(time) if time <= observed.now => Stalls::Now,
+                Stalls::At(_) | Stalls::Now | Stalls::Later => return None,
+            }
         }
     };
     Some(Problem {
