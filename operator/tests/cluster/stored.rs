@@ -62,7 +62,7 @@ async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what
         (
             "unreadable",
             json!({"drainSeconds": "soon"}),
-            "spec is unreadable",
+            "spec is undecodable",
         ),
         ("newer", json!({"replicas": 1, "colour": "red"}), "1 of 1"),
     ];
@@ -107,14 +107,14 @@ async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what
     }
 }
 
-/// Waits until the message of `Ready` begins with these words.
+/// Waits until the message of `Ready` holds these words.
 async fn told(clusters: &Api<DynamicObject>, name: &str, words: &str) {
     let is_told = |cluster: &DynamicObject| {
         let conditions = &cluster.data["status"]["conditions"];
         let mut conditions = conditions.as_array().into_iter().flatten();
         let ready = conditions.find(|condition| condition["type"] == "Ready");
         let said = ready.and_then(|ready| ready["message"].as_str());
-        said.is_some_and(|said| said.starts_with(words))
+        said.is_some_and(|said| said.contains(words))
     };
     wait::until(clusters, name, words, is_told).await;
 }
