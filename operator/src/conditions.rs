@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The types of condition of an EchoCluster. All three are always present. `Reconciling` and `Stalled` have the meaning that kstatus
-/// gives them (https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md), so that Helm 4, Flux, Config Sync and
+/// gives them (<https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>), so that Helm 4, Flux, Config Sync and
 /// kpt need no configuration; they are never both True.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum ConditionType {

@@ -66,7 +66,7 @@ fn role(name: &str) -> ContainerRole {
 }
 
 /// An init container that always restarts is a sidecar
-/// (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
+/// (<https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/>).
 fn init_role(pod: &Pod, name: &str) -> ContainerRole {
     let containers = pod.spec.iter().flat_map(|spec| &spec.init_containers);
     let is_sidecar = containers.flatten().any(|container| {

@@ -20,7 +20,7 @@ pub struct Remaining {
 }
 
 /// The finalizers by which garbage collection itself waits for the children
-/// (https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion).
+/// (<https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>).
 const CASCADING: [&str; 2] = ["foregroundDeletion", "orphan"];
 
 /// Returns the status of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.

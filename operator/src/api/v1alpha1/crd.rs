@@ -39,7 +39,7 @@ pub fn custom_resource_definition(
 
 /// Returns the status of an EchoCluster that no operator has seen: without a default, tools that go by kstatus would take it for ready.
 /// `lastTransitionTime` is required, and a default cannot hold the time of creation; the epoch is what the Gateway API has there
-/// (https://github.com/kubernetes-sigs/gateway-api, `GatewayStatus`).
+/// (<https://github.com/kubernetes-sigs/gateway-api>, `GatewayStatus`).
 fn pending() -> serde_json::Value {
     let conditions = ConditionType::ALL.map(|type_| {
         json!({
