@@ -60,13 +60,6 @@ pub struct RelatedObjects {
     pub autoscaler_problem: Option<AutoscalerProblem>,
 }
 
-impl RelatedObjects {
-    /// Reads the Deployment and the Service as the caches have them, for an EchoCluster whose children are not applied.
-    pub fn live(&self) -> Live {
-        Live::of(self.deployment.as_deref(), self.service.as_deref())
-    }
-}
-
 /// Reads the state of the children and of related objects. Everything is in the results of `apply` and in the caches, so no request is
 /// sent.
 pub fn observe(applied: Applied, related: RelatedObjects, now: Timestamp) -> Observed {

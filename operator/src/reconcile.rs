@@ -14,7 +14,7 @@ use crate::apply::{Applier, Error};
 use crate::desired::desired;
 use crate::observe::{Observed, observe};
 use crate::plan::{InvalidSpec, Owner, owner, plan};
-use crate::related::{related_objects, remaining};
+use crate::related::{live, related_objects, remaining};
 use crate::status::{INITIAL_ROLLOUT_GRACE, deleting, invalid, status, suppress_initial_progress};
 use crate::status_writer::{Current, StatusWriter};
 
@@ -134,7 +134,7 @@ async fn reject(
     error: &InvalidSpec,
 ) -> Result<Outcome, Error> {
     let now = Timestamp::now();
-    let live = related_objects(owner, &context.applier, now).await.live();
+    let live = live(owner, &context.applier.caches);
     let status = invalid(owner, replicas, error, &live, current.status(), now);
     Ok(Outcome::applied(current.write_if_changed(status).await?))
 }
@@ -146,8 +146,9 @@ async fn report_deletion(
     context: &Context,
 ) -> Result<Outcome, Error> {
     let (owner, now) = (owner(cluster), Timestamp::now());
-    let live = related_objects(&owner, &context.applier, now).await.live();
-    let remaining = remaining(cluster, &owner, &context.applier.caches);
+    let caches = &context.applier.caches;
+    let live = live(&owner, caches);
+    let remaining = remaining(cluster, &owner, caches);
     let status = deleting(&owner, &remaining, &live, current.status(), now);
     Ok(Outcome::applied(current.write_if_changed(status).await?))
 }

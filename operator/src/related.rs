@@ -12,7 +12,7 @@ use crate::apply::outcome::{Child, describe};
 use crate::autoscaler_problem::autoscaler_problem;
 use crate::cache::{Cache, Caches};
 use crate::labels::headless_service_name;
-use crate::observe::RelatedObjects;
+use crate::observe::{Live, RelatedObjects};
 use crate::plan::Owner;
 use crate::status::Remaining;
 use crate::verdict::is_ours;
@@ -34,6 +34,13 @@ pub async fn related_objects(owner: &Owner, applier: &Applier, now: Timestamp) -
         conflicting_autoscaler: caches.rival_autoscaler(owner),
         autoscaler_problem: autoscaler.and_then(|autoscaler| autoscaler_problem(&autoscaler)),
     }
+}
+
+/// Reads the Deployment and the Service alone, for an EchoCluster whose children are not applied.
+pub fn live(owner: &Owner, caches: &Caches) -> Live {
+    let deployment = cached(&caches.deployments, owner, &owner.name);
+    let service = cached(&caches.services, owner, &owner.name);
+    Live::of(deployment.as_deref(), service.as_deref())
 }
 
 /// Lists what still exists of an EchoCluster that is being deleted.
