@@ -124,25 +124,24 @@ impl Current<'_> {
         if status == self.status {
             return Ok(None);
         }
-        let key = ObjectRef::from_obj(&self.cluster);
-        let key = ObjectRef::new(&key.name).within(key.namespace.as_deref().unwrap_or_default());
+        let metadata = &self.cluster.metadata;
+        let name = metadata.name.clone().unwrap_or_default();
+        let namespace = metadata.namespace.clone().unwrap_or_default();
+        let key = ObjectRef::new(&name).within(&namespace);
         if let Some(wait) = self.writer.pace.wait(&key, &self.status, &status) {
             return Ok(Some(wait));
         }
-        let metadata = &self.cluster.metadata;
         let body = json!({
             "apiVersion": EchoCluster::api_version(&()),
             "kind": EchoCluster::kind(&()),
             "metadata": { "resourceVersion": metadata.resource_version, "uid": metadata.uid },
             "status": status,
         });
-        let namespace = metadata.namespace.clone().unwrap_or_default();
         let api = Api::<PartialObjectMeta<EchoCluster>>::namespaced(
             self.writer.client.clone(),
             &namespace,
         );
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let name = metadata.name.clone().unwrap_or_default();
         let body = Patch::Apply(&body);
         let sent = api.patch_status(&name, &parameters, &body);
         let written = request(Verb::Apply, &self.cluster, sent).await?;

@@ -108,15 +108,15 @@ fn change(desired: &Value, live: &Value) -> Verdict {
     Verdict::Update(field)
 }
 
-/// Whether an object belongs to `owner`, so that it may be deleted. What an earlier EchoCluster has left does not before it is adopted.
+/// Whether an object belongs to `owner`. What an earlier EchoCluster has left does not before it is adopted.
 pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
-    other_owner(owner, live).is_none() && !is_orphan(owner, live)
+    is_removable(owner, live) && !is_orphan(owner, live)
 }
 
 /// Whether a child has no controller, and was made for an earlier EchoCluster of this name, which can no longer exist beside this one:
 /// after `kubectl delete --cascade=orphan`, or a restore from a backup. (One that was restored together with its owner reference to the
 /// earlier EchoCluster is deleted by garbage collection, and awaited.)
-pub fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
+fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
     let stamp = live.annotations().get(OWNER_UID_ANNOTATION);
     let has_our_labels = || {
         let labels = live.labels();
@@ -125,6 +125,11 @@ pub fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
             .all(|(key, value)| labels.get(key) == Some(value))
     };
     controller(live).is_none() && stamp.is_some_and(|uid| *uid != owner.uid) && has_our_labels()
+}
+
+/// Whether an object that is no longer wanted may be deleted: one that is ours, or that an earlier EchoCluster of this name has left.
+pub fn is_removable<K: Resource>(owner: &Owner, live: &K) -> bool {
+    other_owner(owner, live).is_none()
 }
 
 /// Whether a child carries the owner reference by which Kubernetes deletes it together with its EchoCluster.
@@ -309,7 +314,7 @@ mod tests {
         let plan = plan(&echo_cluster()).unwrap();
         let mut live = desired(&plan).unwrap().service;
         orphan(&mut live);
-        assert!(!is_ours(&plan.owner, &live));
+        assert!(!is_ours(&plan.owner, &live) && is_removable(&plan.owner, &live));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Error;
 use super::outcome::{Child, Obstacle, Outcome};
 use crate::cache::Cache;
 use crate::plan::Owner;
-use crate::verdict::{Verdict, is_orphan, is_ours, verdict};
+use crate::verdict::{Verdict, is_removable, verdict};
 
 /// Looks at a child of a paused EchoCluster, and finds what waits for the end of the pause.
 pub(super) fn left_alone<K: Child>(
@@ -21,10 +21,7 @@ pub(super) fn left_alone<K: Child>(
     let child = format!("{} {name}", K::kind(&()));
     let message = match (desired, live.as_deref()) {
         (None, None) => None,
-        (None, Some(live)) => {
-            let is_removable = is_ours(owner, live) || is_orphan(owner, live);
-            is_removable.then(|| "is no longer wanted".to_owned())
-        }
+        (None, Some(live)) => is_removable(owner, live).then(|| "is no longer wanted".to_owned()),
         (Some(desired), live) => match verdict(owner, desired, live)? {
             Verdict::Keep => None,
             Verdict::Create => Some("does not exist".to_owned()),

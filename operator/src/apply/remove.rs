@@ -13,7 +13,7 @@ use super::request::{Error, request};
 use super::{Applier, Verb};
 use crate::cache::Cache;
 use crate::plan::Owner;
-use crate::verdict::{generation, is_orphan, is_ours, is_owned};
+use crate::verdict::{generation, is_owned, is_removable};
 
 impl Applier {
     /// Deletes a child that is no longer wanted, if it is ours or an earlier EchoCluster of this name has left it, and only at the version
@@ -28,8 +28,7 @@ impl Applier {
         let Some(live) = cache.store.get(&key) else {
             return Ok(Outcome::Absent(None));
         };
-        let is_removable = is_ours(owner, &*live) || is_orphan(owner, &*live);
-        if !is_removable || live.meta().deletion_timestamp.is_some() {
+        if !is_removable(owner, &*live) || live.meta().deletion_timestamp.is_some() {
             return Ok(Outcome::Absent(None));
         }
         if generation(&*live) > Some(owner.generation) || !is_owned(owner, &*live) {

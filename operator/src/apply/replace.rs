@@ -1,10 +1,10 @@
 //! The writes themselves: server-side apply, and the replacement for what apply cannot mend.
 //!
-//! Apply merges, and cannot restore an object whose list elements or alternatives another writer has swapped: a renamed
-//! container stays beside ours, a probe gets two handlers and is refused. Then the child is replaced, by an update, with all owned
-//! fields as desired and the fields of others as they are; where the API server refuses that, as with the two handlers, with the
-//! desired spec as a whole. Then it is applied once more. An update leaves a second entry of ours in `managedFields`, which would hold fields for ever
-//! that a later apply drops; so that entry is removed in the end.
+//! Apply merges, and cannot restore an object whose list elements or alternatives another writer has swapped: a renamed container stays
+//! beside ours, a probe gets two handlers and is refused. Then the child is replaced, by an update, with all owned fields as desired and
+//! the fields of others as they are; where the API server refuses that, as with the two handlers, with the desired spec as a whole.
+//! Then it is applied once more. An update leaves a second entry of ours in `managedFields`, which would hold fields for ever that a
+//! later apply drops; so that entry is removed in the end.
 #![expect(
     clippy::disallowed_types,
     reason = "apply is one of the two steps that do I/O"

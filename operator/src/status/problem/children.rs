@@ -6,20 +6,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{Affects, Problem, Stalls, after};
 use crate::apply::outcome::Obstacle;
-use crate::autoscaler_problem::AutoscalerProblemKind;
+use crate::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind};
 use crate::conditions::Reason;
 use crate::observe::Observed;
 use crate::plan::Plan;
 use crate::status::messages;
-
-/// Returns when an autoscaler without metrics becomes a problem.
-pub(in crate::status) fn autoscaler_stalls_at(observed: &Observed) -> Option<Timestamp> {
-    let problem = observed.autoscaler_problem.as_ref()?;
-    match after(problem.since, METRICS_GRACE_PERIOD) {
-        Stalls::At(time) if problem.kind != AutoscalerProblemKind::AtMaximum => Some(time),
-        Stalls::At(_) | Stalls::Now | Stalls::Later => None,
-    }
-}
 
 /// How long a HorizontalPodAutoscaler may be without metrics: those of new pods come after one or two periods of the metrics server (15
 /// to 60 s) and one of the autoscaler (15 s).
@@ -96,23 +87,36 @@ pub(super) fn optional(plan: &Plan, observed: &Observed) -> Option<Problem> {
         });
     }
     let problem = observed.autoscaler_problem.as_ref()?;
-    let stalls = match problem.kind {
-        AutoscalerProblemKind::AtMaximum => return None, // a note of the condition Ready
-        AutoscalerProblemKind::AmbiguousSelector => Stalls::Now,
-        AutoscalerProblemKind::Inactive | AutoscalerProblemKind::UnableToScale => {
-            // Every autoscaler begins without metrics, and nothing waits for it.
-            match after(problem.since, METRICS_GRACE_PERIOD) {
-                Stalls::At(time) if time <= observed.now => Stalls::Now,
-                Stalls::At(_) | Stalls::Now | Stalls::Later => return None,
-            }
-        }
+    let is_due = match autoscaler_stalls(problem) {
+        Stalls::Now => true,
+        Stalls::At(time) => time <= observed.now,
+        Stalls::Later => false,
     };
-    Some(Problem {
+    // Every autoscaler begins without metrics, and nothing waits for it, so that it is no problem before.
+    is_due.then(|| Problem {
         reason: Reason::AutoscalerInactive,
         message: messages::autoscaler(&plan.owner.name, problem),
         affects: Affects::Other,
-        stalls,
+        stalls: Stalls::Now,
     })
+}
+
+/// Returns when an autoscaler becomes a problem, if that is a matter of time.
+pub(in crate::status) fn autoscaler_stalls_at(observed: &Observed) -> Option<Timestamp> {
+    match autoscaler_stalls(observed.autoscaler_problem.as_ref()?) {
+        Stalls::At(time) => Some(time),
+        Stalls::Now | Stalls::Later => None,
+    }
+}
+
+fn autoscaler_stalls(problem: &AutoscalerProblem) -> Stalls {
+    match problem.kind {
+        AutoscalerProblemKind::AtMaximum => Stalls::Later, // a note of the condition Ready
+        AutoscalerProblemKind::AmbiguousSelector => Stalls::Now,
+        AutoscalerProblemKind::Inactive | AutoscalerProblemKind::UnableToScale => {
+            after(problem.since, METRICS_GRACE_PERIOD)
+        }
+    }
 }
 
 /// Finds the first child that clients need.

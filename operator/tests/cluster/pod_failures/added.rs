@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
 use operator::labels::selector_text;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{cleared, reported, restart, spec, stalled};
 use crate::admission::PodMutation;
@@ -17,39 +17,26 @@ const MISSING: &str = "echo.local/none:1";
 
 #[tokio::test]
 async fn a_missing_image_of_an_added_init_container_is_not_blamed_on_the_spec() {
-    let namespace = Namespace::shared("added-setup").await;
     let setup = PodMutation::container("setup", MISSING);
     let add = json!({"op": "add", "path": "/spec/initContainers", "value": [setup]});
-    let Some(mutation) = PodMutation::of(&namespace, &[add]).await else {
-        return;
-    };
-    namespace.apply("hello", spec()).await;
-    let texts = [
-        "nit container setup",
-        MISSING,
-        "Correct what adds this container",
-    ];
-    let (_, message) = reported(&namespace, "ImagePull", &texts).await;
-    assert!(!message.contains("Correct spec.image"), "{message}");
-    mutation.remove(&namespace).await;
-    restart(&namespace).await;
-    cleared(&namespace).await;
+    is_not_blamed_on_the_spec("added-setup", add, "nit container setup").await;
 }
 
 #[tokio::test]
 async fn a_missing_image_of_an_added_sidecar_is_not_blamed_on_the_spec() {
-    let namespace = Namespace::shared("added-sidecar").await;
     let proxy = PodMutation::container("proxy", MISSING);
     let add = json!({"op": "add", "path": "/spec/containers/-", "value": proxy});
+    is_not_blamed_on_the_spec("added-sidecar", add, "idecar container proxy").await;
+}
+
+/// Adds a container with an image that no registry has, and expects it to be reported by its role and name.
+async fn is_not_blamed_on_the_spec(test: &str, add: Value, container: &str) {
+    let namespace = Namespace::shared(test).await;
     let Some(mutation) = PodMutation::of(&namespace, &[add]).await else {
         return;
     };
     namespace.apply("hello", spec()).await;
-    let texts = [
-        "idecar container proxy",
-        MISSING,
-        "Correct what adds this container",
-    ];
+    let texts = [container, MISSING, "Correct what adds this container"];
     let (_, message) = reported(&namespace, "ImagePull", &texts).await;
     assert!(!message.contains("Correct spec.image"), "{message}");
     mutation.remove(&namespace).await;
