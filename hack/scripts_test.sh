@@ -24,7 +24,7 @@ set_up() {
   trap 'rm -rf "$folder"' EXIT
   calls=$folder/calls
   export folder calls
-  unset IMAGE_REGISTRY DOCKER_BUILDKIT KUBECONFIG KUBECONFIG_FOR_TESTS
+  unset IMAGE_REGISTRY DOCKER_BUILDKIT KUBECONFIG KUBECONFIG_FOR_TESTS "${!ECHO_OPERATOR_TEST@}" # of whoever runs this, such as make test
   mkdir -p "$folder/bin" "$folder/project"
   cp -R hack Cargo.toml "$folder/project"
   cd "$folder/project"
