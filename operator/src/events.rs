@@ -94,7 +94,10 @@ impl Event {
         let has_come = is_true(before, Ready).is_none() && (is_settled || !was_observed);
         let was_rolling_out = is_true(before, Reconciling)
             .is_some_and(|was| was.reason == format!("{:?}", Reason::RollingOut));
-        let has_rolled_out = is_settled && was_rolling_out && is_true(after, Stalled).is_none();
+        // The rollout of the first generation makes the echo servers ready for the first time, however long it takes.
+        let is_first = is_true(before, Ready).is_none() && after.observed_generation == Some(1);
+        let has_rolled_out =
+            is_settled && was_rolling_out && !is_first && is_true(after, Stalled).is_none();
         if was_observed && has_rolled_out {
             let note = format!("Rollout complete: {} echo servers updated.", after.replicas);
             events.push(Self::normal("RolledOut", note));
@@ -192,7 +195,7 @@ mod tests {
             condition("Reconciling", reconciling),
             condition("Stalled", stalled),
         ];
-        let status = json!({ "observedGeneration": 1, "conditions": conditions });
+        let status = json!({ "observedGeneration": 2, "conditions": conditions });
         serde_json::from_value(status).unwrap()
     }
 
@@ -221,6 +224,19 @@ mod tests {
         assert_eq!(reasons(&down, &up), [""; 0]);
         assert_eq!(reasons(&up, &end), ["RolledOut"]);
         assert_eq!(reasons(&down, &end), ["RolledOut"]);
+    }
+
+    #[test]
+    fn a_first_rollout_that_takes_long_ends_with_ready_and_a_restart_with_rolled_out() {
+        let first = |ready: &str, reconciling: &str| EchoClusterStatus {
+            observed_generation: Some(1),
+            ..status(ready, reconciling, WELL)
+        };
+        let end = first("True/Ready", SETTLED);
+        let starting = first("False/RollingOut", ROLLING);
+        assert_eq!(reasons(&starting, &end), ["Ready"]);
+        let restarting = first("True/RollingOut", ROLLING);
+        assert_eq!(reasons(&restarting, &end), ["RolledOut"]);
     }
 
     #[test]
