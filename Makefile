@@ -51,9 +51,9 @@ fmt: ## Format Rust and Go sources
 	@gofmt -w hack/cluster hack/gitops hack/helm
 
 crds: ## Write crds/ and docs/reference.md from the Rust types
-	@cargo build --quiet --package operator
+	@cargo build --quiet --package operator --bin operator --example reference
 	@target/debug/operator crd > crds/echoclusters.yaml
-	@target/debug/operator reference > docs/reference.md
+	@target/debug/examples/reference > docs/reference.md
 
 images: ## Build both images into target/images, and print their sizes
 	@hack/images.sh build

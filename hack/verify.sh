@@ -2,10 +2,10 @@
 # Fails if a file that repeats a fact from elsewhere has fallen behind it.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-cargo build --quiet --package operator
+cargo build --quiet --package operator --bin operator --example reference
 target/debug/operator crd | diff --unified crds/echoclusters.yaml - ||
   fail "crds/echoclusters.yaml is stale: run make crds"
-target/debug/operator reference | diff --unified docs/reference.md - ||
+target/debug/examples/reference | diff --unified docs/reference.md - ||
   fail "docs/reference.md is stale: run make crds"
 
 # docs/features.md names tests as `file::test`.

@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use crate::cache::Listing;
+use crate::apiserver::cache::CacheSync;
 use crate::metrics::Metrics;
 
 /// How long a client may take to send its request: a probe needs milliseconds.
@@ -28,26 +28,41 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The media type of Prometheus' text as `prometheus-client` writes it.
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether the operator has seen the whole cluster once. Clones speak of the same operator.
+/// Whether the operator's caches are filled and follow the API server. Clones share it.
 #[derive(Clone, Default)]
-pub struct Readiness {
-    kinds: Arc<OnceLock<Vec<(&'static str, Listing)>>>,
+pub struct Health {
+    caches: Arc<OnceLock<Vec<CacheSync>>>,
 }
 
-impl Readiness {
-    /// Makes readiness that of the watches, each with the name of its kind.
-    pub fn follow(&self, kinds: Vec<(&'static str, Listing)>) {
-        // A second call would speak of a second controller, of which there is none.
-        let _ = self.kinds.set(kinds);
+impl Health {
+    /// Makes the health that of these caches.
+    pub fn follow(&self, caches: Vec<CacheSync>) {
+        // There is one controller in a process, so this is called once.
+        let _ = self.caches.set(caches);
     }
 
-    /// Returns the kinds that have not been listed yet; a missing permission shows here.
-    fn missing(&self) -> Vec<&'static str> {
-        let Some(kinds) = self.kinds.get() else {
-            return vec!["anything"];
+    /// Returns why the operator is not ready; a missing permission shows here.
+    fn not_ready(&self) -> Option<String> {
+        let Some(caches) = self.caches.get() else {
+            return Some("the watches have not been started".to_owned());
         };
-        let unlisted = kinds.iter().filter(|(_, listing)| !listing.is_done());
-        unlisted.map(|(kind, _)| *kind).collect()
+        let names = |matches: fn(&CacheSync) -> bool| {
+            let found = caches.iter().filter(|cache| matches(cache));
+            found.map(|cache| cache.kind).collect::<Vec<_>>().join(", ")
+        };
+        let unlisted = names(|cache| !cache.is_done());
+        if !unlisted.is_empty() {
+            return Some(format!("waiting for the first list of {unlisted}"));
+        }
+        let blind = names(CacheSync::is_blind);
+        (!blind.is_empty()).then(|| format!("the watch is not answered for {blind}"))
+    }
+
+    /// Returns why the process has to start again: a watch that is not answered although others are.
+    fn not_alive(&self) -> Option<String> {
+        let blind = CacheSync::find_blind(self.caches.get()?)?;
+        let (kind, age) = (blind.kind, blind.health.age().as_secs());
+        Some(format!("the watch of {kind} is not answered since {age} s"))
     }
 }
 
@@ -60,7 +75,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// Answers until dropped; connections end with it.
-pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness) {
+pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -75,9 +90,9 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness
                 continue;
             }
         };
-        let (metrics, readiness) = (metrics.clone(), readiness.clone());
+        let (metrics, health) = (metrics.clone(), health.clone());
         let service = service_fn(move |request| {
-            let response = answer(&request, &metrics, &readiness);
+            let response = answer(&request, &metrics, &health);
             async move { Ok::<_, Infallible>(response) }
         });
         let connection = http1::Builder::new()
@@ -92,20 +107,14 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, readiness: Readiness
 fn answer(
     request: &Request<Incoming>,
     metrics: &Metrics,
-    readiness: &Readiness,
+    health: &Health,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
     }
     match request.uri().path() {
-        "/livez" => text(StatusCode::OK, "ok\n"),
-        "/readyz" => match readiness.missing().as_slice() {
-            [] => text(StatusCode::OK, "ok\n"),
-            missing => {
-                let message = format!("waiting for the first list of {}\n", missing.join(", "));
-                text(StatusCode::SERVICE_UNAVAILABLE, message)
-            }
-        },
+        "/livez" => check(health.not_alive()),
+        "/readyz" => check(health.not_ready()),
         "/metrics" => match metrics.text() {
             Ok(metrics) => {
                 let mut response = text(StatusCode::OK, metrics);
@@ -119,6 +128,13 @@ fn answer(
             StatusCode::NOT_FOUND,
             "served here: /livez, /readyz, /metrics\n",
         ),
+    }
+}
+
+fn check(problem: Option<String>) -> Response<Full<Bytes>> {
+    match problem {
+        None => text(StatusCode::OK, "ok\n"),
+        Some(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
     }
 }
 

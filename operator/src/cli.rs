@@ -1,5 +1,9 @@
-//! The command line: `operator run`, `operator crd` and `operator reference`.
-#![expect(clippy::disallowed_types, reason = "the shell makes the client")]
+//! The command line: `operator run` and `operator crd`.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "makes the client, and names the clock"
+)]
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -7,16 +11,16 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
+use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use crate::admin::{self, Readiness};
+use crate::admin::{self, Health};
 use crate::api::v1alpha1::DEFAULT_ECHO_SERVER_IMAGE;
 use crate::api::v1alpha1::crd::custom_resource_definition;
-use crate::api::v1alpha1::reference::reference;
-use crate::controller;
+use crate::controller::{self, Environment};
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 
@@ -37,9 +41,6 @@ enum Command {
     Run(Run),
     /// Prints the CustomResourceDefinition of EchoCluster.
     Crd(Crd),
-    /// Prints docs/reference.md.
-    #[command(hide = true)]
-    Reference,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +82,6 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.run().await,
             Command::Crd(crd) => crd.print(),
-            Command::Reference => print_reference(),
         }
     }
 }
@@ -96,28 +96,33 @@ impl Run {
         telemetry::init(&log, log_format).with_context(|| format!("--log {log} is no filter; write a level (info) or a list such as info,operator=debug"))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let (metrics, readiness) = (Metrics::default(), Readiness::default());
+        let (metrics, health) = (Metrics::default(), Health::default());
         let listener = admin::bind(admin)
             .await
             .with_context(|| format!("failed to listen on --admin {admin}; choose a free port"))?;
         let (stop, stopped) = oneshot::channel::<()>();
-        let controller =
-            controller::run(client().await?, metrics.clone(), readiness.clone(), async {
-                let _ = stopped.await;
-            });
+        let environment = Environment {
+            client: client().await?,
+            metrics: metrics.clone(),
+            health: health.clone(),
+            clock: Timestamp::now,
+        };
+        let controller = controller::run(environment, async {
+            let _ = stopped.await;
+        });
         info!(version = env!("CARGO_PKG_VERSION"), %admin, "reconciling EchoClusters");
         let stopping = async {
             tokio::select! {
                 _ = terminate.recv() => (),
                 _ = interrupt.recv() => (),
             }
-            info!("stopping: passes under way are finished");
+            info!("stopping: running reconciles are finished");
             drop(stop);
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            () = controller => Ok(()),
-            () = admin::serve(listener, metrics, readiness) => anyhow::bail!("the admin endpoint has ended"),
+            ended = controller => Ok(ended?),
+            () = admin::serve(listener, metrics, health) => anyhow::bail!("the admin endpoint has ended"),
             () = stopping => Ok(()),
         }
     }
@@ -146,10 +151,4 @@ impl Crd {
         )?;
         Ok(())
     }
-}
-
-fn print_reference() -> anyhow::Result<()> {
-    let text = reference(&custom_resource_definition(DEFAULT_ECHO_SERVER_IMAGE)?)?;
-    std::io::stdout().lock().write_all(text.as_bytes())?;
-    Ok(())
 }

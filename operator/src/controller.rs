@@ -1,120 +1,245 @@
-//! Runs the passes that the watches make necessary, until told to stop.
+//! Decides when an EchoCluster is reconciled: after a change that a watch reports, after a failure, and each 10 to 20 minutes.
 #![expect(
     clippy::disallowed_types,
-    reason = "the shell hands the client to the edges"
+    reason = "hands the client to what talks to the API server"
 )]
 
+pub mod backoff;
+mod clusters;
+pub mod retry;
 mod watches;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
+use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info};
 
-use self::watches::{Reference, watch_clusters, watches};
-use crate::admin::Readiness;
-use crate::apply::Applier;
-use crate::apply::contention::Contention;
-use crate::attempt::{self, Attempts, attempt, retry};
-use crate::backoff::Backoff;
-use crate::cache::Caches;
-use crate::cache::pod_events::PodEvents;
+use self::backoff::Backoff;
+use self::clusters::watch_clusters;
+use self::retry::{RetryContext, error_policy, run_reconcile};
+use self::watches::{Reference, Triggered, triggers, watch_all};
+use crate::admin::Health;
+use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::apply::Applier;
+use crate::apiserver::apply::contention::Contention;
+use crate::apiserver::cache::CacheSync;
+use crate::apiserver::cache::pod_events::PodEvents;
+use crate::apiserver::event_writer::EventWriter;
+use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
-use crate::status_writer::StatusWriter;
 
-/// Passes that run at the same time. A pass is mostly waiting for the API server; more would only queue there.
+/// Reconciles that run at the same time. They mostly wait for the API server; more would only queue there.
 const CONCURRENCY: u16 = 16;
 
-/// How long passes that are under way may take to end, once the operator is told to stop.
-const LAST_PASSES: Duration = Duration::from_secs(45);
+/// How long reconciles that are running may take to end after the operator was told to stop. `config/operator` gives the pod more.
+const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(45);
 
-/// Reconciles all EchoClusters until `stop` resolves, then finishes the passes under way.
+/// How long events that are queued may take to be published then.
+const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often the age of the watches is checked.
+const WATCHDOG_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why the controller has ended although it was not told to stop. The process has to start again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A watch has heard nothing for too long although others have.
+    #[error("the watch of {kind} has heard nothing from the API server for {} s, and others have", age.as_secs())]
+    Blind {
+        /// The plural of the kind.
+        kind: &'static str,
+        /// Since when.
+        age: Duration,
+    },
+    /// A task has ended that must not, which is a bug in the operator.
+    #[error("{0} has ended by itself")]
+    Ended(&'static str),
+}
+
+/// What the controller works with.
+pub struct Environment {
+    /// Talks to the API server.
+    pub client: Client,
+    /// Counts what the controller does.
+    pub metrics: Metrics,
+    /// Reports the state of the caches.
+    pub health: Health,
+    /// Returns the current time.
+    pub clock: fn() -> Timestamp,
+}
+
+/// Reconciles all EchoClusters until `stop` resolves, then finishes the reconciles that are running.
+///
+/// # Errors
+/// [`Error`]. The process has to start again.
 pub async fn run(
-    client: Client,
-    metrics: Metrics,
-    readiness: Readiness,
+    environment: Environment,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
-) {
+) -> Result<(), Error> {
     let stop = stop.shared();
-    let (caches, triggers) = watches(&client);
-    let (clusters, touched_clusters) = watch_clusters(client.clone());
-    let kinds = caches
-        .listings()
-        .map(|(kind, listing)| (kind, listing.clone()));
-    let echo_clusters = ("EchoClusters", clusters.listing.clone());
-    readiness.follow(kinds.into_iter().chain([echo_clusters]).collect());
-    let listing = clusters.listing;
-    let attempts = Arc::new(attempts(&client, metrics, caches));
-    let passes = Controller::for_stream(touched_clusters, clusters.store)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(triggers.clusters)
-        .reconcile_all_on(triggers.all)
-        .graceful_shutdown_on(stop.clone())
-        .run(attempt, retry, Arc::clone(&attempts));
-    let passes = passes.for_each(|pass| {
-        note_pass(pass, &attempts);
-        std::future::ready(())
-    });
+    let Started {
+        store,
+        triggered,
+        syncs,
+        retry,
+        mut watches,
+        mut publisher,
+    } = start(environment);
+    let reconciles = async {
+        for sync in &syncs {
+            // An error means that the watch has ended, which `watches` reports.
+            let _ = sync.wait().await;
+        }
+        reconcile_all(store, triggered, stop.clone(), retry).await;
+    };
     let at_the_latest = async {
-        stop.await;
-        // Without a list of EchoClusters there is no pass, and the runtime would wait for that list.
-        if listing.is_done() {
-            tokio::time::sleep(LAST_PASSES).await;
+        stop.clone().await;
+        // Before the caches are filled, no reconcile is running.
+        if syncs.iter().all(CacheSync::is_done) {
+            tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
         }
     };
-    tokio::select! {
-        () = passes => info!("all passes have ended"),
-        () = at_the_latest => info!("stopped without waiting any longer"),
+    let ended = tokio::select! {
+        () = reconciles => {
+            info!("all reconciles have ended");
+            stop.peek().map_or(Err(Error::Ended("the controller")), |()| Ok(()))
+        }
+        () = at_the_latest => {
+            info!("stopped without waiting any longer");
+            Ok(())
+        }
+        Some(ended) = watches.join_next() => Err(Error::Ended(ended.unwrap_or("a watch"))),
+        _ = &mut publisher => Err(Error::Ended("the event writer")),
+        blind = find_blind(&syncs) => Err(blind),
+    };
+    watches.shutdown().await;
+    if ended.is_ok() {
+        // Nothing queues events any more, so the publisher ends with the last one.
+        let _ = tokio::time::timeout(LAST_EVENTS_TIMEOUT, publisher).await;
     }
+    ended
 }
 
-fn attempts(client: &Client, metrics: Metrics, caches: Caches) -> Attempts {
-    Attempts {
-        context: Context {
-            applier: Applier {
-                client: client.clone(),
-                caches,
-                pod_events: PodEvents::new(client.clone()),
-                contention: Contention::default(),
-                metrics: metrics.clone(),
-            },
-            status_writer: StatusWriter::new(client.clone(), metrics.clone()),
-        },
-        backoff: Backoff::default(),
+/// What has been started before the first reconcile.
+struct Started {
+    store: Store<DeserializeGuard<EchoCluster>>,
+    triggered: Triggered,
+    /// The state of each cache.
+    syncs: Vec<CacheSync>,
+    retry: Arc<RetryContext>,
+    /// The tasks that follow the watches; each returns what it has watched.
+    watches: JoinSet<&'static str>,
+    /// The task that publishes events.
+    publisher: JoinHandle<()>,
+}
+
+fn start(environment: Environment) -> Started {
+    let Environment {
+        client,
         metrics,
+        health,
+        clock,
+    } = environment;
+    let (events, publish) = EventWriter::new(client.clone(), metrics.clone());
+    let (triggers, triggered) = triggers();
+    let mut watches = JoinSet::new();
+    let caches = watch_all(&client, &triggers, &mut watches);
+    let status_writer = StatusWriter::new(client.clone(), events, metrics.clone());
+    let (store, clusters, watch) = watch_clusters(&client, triggers, status_writer.clone());
+    watches.spawn(watch.map(|()| "EchoClusters"));
+    let syncs: Vec<CacheSync> = (caches.syncs().into_iter().cloned())
+        .chain([clusters])
+        .collect();
+    health.follow(syncs.clone());
+    metrics.follow(syncs.clone());
+    let applier = Applier {
+        pod_events: PodEvents::new(client.clone()),
+        client,
+        caches,
+        contention: Contention::default(),
+        names_taken: Arc::default(),
+        metrics: metrics.clone(),
+    };
+    Started {
+        store,
+        triggered,
+        syncs,
+        retry: Arc::new(RetryContext {
+            context: Context {
+                applier,
+                status_writer,
+                clock,
+            },
+            backoff: Backoff::default(),
+            metrics,
+        }),
+        watches,
+        publisher: tokio::spawn(publish),
     }
 }
 
-type Pass = Result<(Reference, Action), controller::Error<attempt::Error, watcher::Error>>;
+/// Waits until a watch is blind although another is not.
+async fn find_blind(syncs: &[CacheSync]) -> Error {
+    loop {
+        tokio::time::sleep(WATCHDOG_INTERVAL).await;
+        if let Some(blind) = CacheSync::find_blind(syncs) {
+            return Error::Blind {
+                kind: blind.kind,
+                age: blind.health.age(),
+            };
+        }
+    }
+}
 
-fn note_pass(pass: Pass, attempts: &Attempts) {
-    match pass {
-        // A conflict is how two writers find out about each other; the next pass knows more.
-        Err(controller::Error::ReconcilerFailed(attempt::Error::Apply(error), cluster))
+async fn reconcile_all(
+    store: Store<DeserializeGuard<EchoCluster>>,
+    triggered: Triggered,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+    retry: Arc<RetryContext>,
+) {
+    let results = Controller::for_stream(futures::stream::pending(), store)
+        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .reconcile_on(triggered.clusters)
+        .reconcile_all_on(triggered.all)
+        .graceful_shutdown_on(stop)
+        .run(run_reconcile, error_policy, Arc::clone(&retry));
+    let handle = |result| {
+        note_result(result, &retry);
+        std::future::ready(())
+    };
+    results.for_each(handle).await;
+}
+
+type ReconcileResult = Result<(Reference, Action), controller::Error<retry::Error, watcher::Error>>;
+
+fn note_result(result: ReconcileResult, retry: &RetryContext) {
+    match result {
+        // Two writers have met; the next reconcile starts from the newer version.
+        Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
             if error.is_conflict() =>
         {
-            debug!(%cluster, %error, "somebody else wrote at the same time, looking again");
+            debug!(%cluster, %error, "another client wrote at the same time, retrying");
         }
         Err(controller::Error::ReconcilerFailed(error, cluster)) => {
             let cause = error.cause();
-            error!(%cluster, %error, cause, "failed to reconcile, will try again");
+            error!(%cluster, %error, cause, "failed to reconcile, retrying");
         }
-        // It is gone, and may come back under its name with other luck.
         Err(controller::Error::ObjectNotFound(gone)) => {
             let namespace = gone.namespace.unwrap_or_default();
-            attempts
-                .backoff
-                .forget(&ObjectRef::new(&gone.name).within(&namespace));
-            let gone = ObjectRef::new(&gone.name).within(&namespace);
-            attempts.context.status_writer.forget(&gone);
+            let key = ObjectRef::new(&gone.name).within(&namespace);
+            retry.backoff.forget(&key);
+            let key = ObjectRef::new(&gone.name).within(&namespace);
+            retry.context.status_writer.forget(&key);
         }
-        // A watch that fails is logged where it happens.
         Ok(_) | Err(_) => (),
     }
 }

@@ -1,25 +1,31 @@
 //! What the operator counts about itself, in Prometheus' text format.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kube::Resource;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, text::encode};
-use prometheus_client::metrics::counter::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, text::encode,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
-use crate::apply::Verb;
+use crate::apiserver::cache::CacheSync;
+use crate::apiserver::request::Verb;
 
-/// How a pass ended.
+/// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum ReconcileResult {
     /// The children are as desired.
     Applied,
-    /// A name taken or a refusal stands in the way.
+    /// A child has a problem that the operator cannot solve.
     Blocked,
-    /// Somebody else wrote at the same time.
+    /// Another client wrote at the same time.
     Conflict,
     /// A request failed.
     Error,
@@ -44,46 +50,93 @@ struct WriteLabels {
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    passes: Family<ResultLabels, Counter>,
-    pass_duration: Histogram,
+    reconciles: Family<ResultLabels, Counter>,
+    reconcile_duration: Histogram,
     writes: Family<WriteLabels, Counter>,
+    dropped_events: Counter,
+    watches: Watches,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let passes = Family::default();
-        let pass_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 16)); // 0.5 ms to 16 s
+        let reconciles = Family::default();
+        let reconcile_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 16)); // 0.5 ms to 16 s
         let writes = Family::default();
         let mut registry = Registry::with_prefix("echo_operator");
         registry.register(
             "reconcile",
-            "Passes over an EchoCluster, by how they ended",
-            passes.clone(),
+            "Reconciles of an EchoCluster, by how they ended",
+            reconciles.clone(),
         );
         registry.register(
             "reconcile_duration_seconds",
-            "Time that a pass over an EchoCluster took",
-            pass_duration.clone(),
+            "Time that a reconcile of an EchoCluster took",
+            reconcile_duration.clone(),
         );
         registry.register(
             "writes",
             "Writes to the API server, by kind and verb, events left out",
             writes.clone(),
         );
+        let dropped_events = Counter::default();
+        registry.register(
+            "dropped_events",
+            "Events that were not published, because there were too many",
+            dropped_events.clone(),
+        );
+        let watches = Watches::default();
+        registry.register_collector(Box::new(watches.clone()));
         Self {
             registry: Arc::new(registry),
-            passes,
-            pass_duration,
+            reconciles,
+            reconcile_duration,
             writes,
+            dropped_events,
+            watches,
         }
     }
 }
 
+/// Reports each watch at the time of a scrape.
+#[derive(Clone, Debug, Default)]
+struct Watches {
+    caches: Arc<OnceLock<Vec<CacheSync>>>,
+}
+
+impl Collector for Watches {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let caches = self.caches.get().map(Vec::as_slice).unwrap_or_default();
+        let mut ages = encoder.encode_descriptor(
+            "watch_age",
+            "Time since the watch of a kind last heard from the API server",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for cache in caches {
+            let age = ConstGauge::new(cache.health.age().as_secs_f64());
+            age.encode(ages.encode_family(&[("kind", cache.kind)])?)?;
+        }
+        let mut restarts = encoder.encode_descriptor(
+            "watch_failures",
+            "Failed lists and watches of a kind",
+            None,
+            MetricType::Counter,
+        )?;
+        for cache in caches {
+            let count = ConstCounter::new(cache.health.failures());
+            count.encode(restarts.encode_family(&[("kind", cache.kind)])?)?;
+        }
+        Ok(())
+    }
+}
+
 impl Metrics {
-    /// Counts a pass and its time.
-    pub fn observe_pass(&self, result: ReconcileResult, took: Duration) {
-        self.passes.get_or_create(&ResultLabels { result }).inc();
-        self.pass_duration.observe(took.as_secs_f64());
+    /// Counts a reconcile and its time.
+    pub fn observe_reconcile(&self, result: ReconcileResult, took: Duration) {
+        self.reconciles
+            .get_or_create(&ResultLabels { result })
+            .inc();
+        self.reconcile_duration.observe(took.as_secs_f64());
     }
 
     /// Counts a write to an object of kind `K`.
@@ -93,6 +146,17 @@ impl Metrics {
             verb,
         };
         self.writes.get_or_create(&labels).inc();
+    }
+
+    /// Counts an event that was not published.
+    pub fn count_dropped_event(&self) {
+        self.dropped_events.inc();
+    }
+
+    /// Reports the age of the watches behind these caches.
+    pub fn follow(&self, caches: Vec<CacheSync>) {
+        // There is one controller in a process, so this is called once.
+        let _ = self.watches.caches.set(caches);
     }
 
     /// Returns all counters in Prometheus' text format.
@@ -113,9 +177,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passes_and_writes_are_in_the_text() {
+    fn reconciles_and_writes_are_in_the_text() {
         let metrics = Metrics::default();
-        metrics.observe_pass(ReconcileResult::Applied, Duration::from_millis(3));
+        metrics.observe_reconcile(ReconcileResult::Applied, Duration::from_millis(3));
         metrics.count_write::<Deployment>(Verb::Apply);
         let text = metrics.text().unwrap();
         assert!(

@@ -1,8 +1,4 @@
 //! One reconcile of one EchoCluster: the straight line from its spec to its status.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the reconcile hands the time to the pure steps"
-)]
 
 use std::time::Duration;
 
@@ -10,46 +6,57 @@ use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
 
 use crate::api::v1alpha1::EchoCluster;
-use crate::apply::{Applier, Error};
-use crate::desired::desired;
-use crate::observe::{Observed, observe};
-use crate::plan::{InvalidSpec, Owner, owner, plan};
-use crate::related::{live, related_objects, remaining};
-use crate::status::{INITIAL_ROLLOUT_GRACE, deleting, invalid, status, suppress_initial_progress};
-use crate::status_writer::{Current, StatusWriter};
+use crate::apiserver::apply::{Applier, ApplyResult};
+use crate::apiserver::related::{live, related_objects, remaining};
+use crate::apiserver::request::Error;
+use crate::apiserver::status_writer::{Current, StatusWriter};
+use crate::model::build::build;
+use crate::model::children::ProblemKind;
+use crate::model::metadata::Owner;
+use crate::model::observed::{Observed, observe};
+use crate::model::status::events::Event;
+use crate::model::status::{
+    INITIAL_ROLLOUT_GRACE, deleting, invalid, status, suppress_initial_progress,
+};
+use crate::model::validate::{InvalidSpec, ValidatedSpec, validate};
 
 /// What a reconcile works with.
 pub struct Context {
     /// Reads and writes children.
     pub applier: Applier,
-    /// Writes status and events.
+    /// Writes the status and queues events.
     pub status_writer: StatusWriter,
+    /// Returns the current time.
+    pub clock: fn() -> Timestamp,
 }
 
 /// How a reconcile has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// What it found.
-    pub result: Settled,
-    /// When it has to be repeated although no watch reports a change, at the latest.
+    /// When it has to be repeated although no watch reports a change.
+    pub requeue: Requeue,
+    /// When the status changes by time alone, or may be written, if that is earlier.
     pub repeat_after: Option<Duration>,
 }
 
-/// Whether the children are as desired.
+/// When an EchoCluster has to be reconciled again although no watch reports a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settled {
-    /// They are. A watch reports when that ends.
-    Applied,
-    /// Something blocks a child whose end no watch reports, so it has to be looked at again.
-    Blocked,
-    /// The API server refuses a child, or another writer reverts it, so writing it again must wait ever longer.
-    Refused,
+pub enum Requeue {
+    /// At the next resync: the children are as desired.
+    Resync,
+    /// Soon, and at a steady rate: no watch reports the end of what blocks a child.
+    Poll,
+    /// Ever later: the API server has rejected a child, or another writer reverts it.
+    Backoff,
 }
 
 impl Outcome {
-    fn applied(repeat_after: Option<Duration>) -> Self {
+    /// The EchoCluster no longer exists.
+    pub const GONE: Self = Self::resync(None);
+
+    const fn resync(repeat_after: Option<Duration>) -> Self {
         Self {
-            result: Settled::Applied,
+            requeue: Requeue::Resync,
             repeat_after,
         }
     }
@@ -70,58 +77,72 @@ pub async fn reconcile(
         Err(undecodable) => {
             let current = context.status_writer.of_undecodable(undecodable).await?;
             let error = unreadable(&undecodable.error);
-            return reject(current, &owner(cluster), None, context, &error).await;
+            return reject(current, &Owner::of(cluster), None, context, &error).await;
         }
     };
     let mut current = (context.status_writer).of(cluster, cluster.status.clone());
     if cluster.metadata.deletion_timestamp.is_some() {
         return report_deletion(cluster, current, context).await;
     }
-    let plan = match plan(cluster) {
-        Ok(plan) => plan,
+    let spec = match validate(cluster) {
+        Ok(spec) => spec,
         Err(error) => {
             let replicas =
                 Some(cluster.spec.replicas).filter(|replicas| (0..=1000).contains(replicas));
-            return reject(current, &owner(cluster), replicas, context, &error).await;
+            return reject(current, &Owner::of(cluster), replicas, context, &error).await;
         }
     };
-    let desired = desired(&plan)?;
-    let applied = context.applier.apply(&plan, desired).await;
-    let now = Timestamp::now();
-    let related = related_objects(&plan.owner, &context.applier, now).await;
-    let mut observed = observe(applied, related, now);
-    current.publish_changes(&observed.changes).await;
-    let is_transient = |error: &Error| !is_failing || error.is_conflict();
-    if observed.failure.as_ref().is_some_and(is_transient)
-        && let Some(error) = observed.failure.take()
-    {
-        return Err(error);
+    let desired = build(&spec)?;
+    let ApplyResult { applied, error } = context.applier.apply(&spec, desired).await;
+    let now = (context.clock)();
+    let related = related_objects(&spec.owner, &context.applier, now).await;
+    let observed = observe(applied, related, now);
+    let changes = Event::of_changes(&observed.changes);
+    let written = match error {
+        Some(error) if is_transient(&error, is_failing) => Err(error),
+        error => write_status(cluster, &spec, &observed, &mut current)
+            .await
+            .and_then(|repeat_after| error.map_or(Ok(repeat_after), Err)),
+    };
+    if let Some(changes) = changes {
+        current.queue_event(changes);
     }
-    let report = status(&plan, &observed, current.status());
-    let age = age(cluster, now);
-    if suppress_initial_progress(current.status(), &report.status, age) {
-        return Ok(Outcome::applied(Some(
-            INITIAL_ROLLOUT_GRACE.saturating_sub(age),
-        )));
-    }
-    let deferred = current.write_if_changed(report.status).await?;
-    if let Some(error) = observed.failure.take() {
-        return Err(error);
-    }
-    let changes_after = report.changes_at.map(|at| until(at, now));
     Ok(Outcome {
-        result: settled(&observed),
-        repeat_after: deferred.into_iter().chain(changes_after).min(),
+        requeue: requeue(&observed),
+        repeat_after: written?,
     })
 }
 
-fn settled(observed: &Observed) -> Settled {
-    if !observed.refused.is_empty() || !observed.contended.is_empty() {
-        Settled::Refused
-    } else if !observed.names_taken.is_empty() || !observed.awaiting_deletion.is_empty() {
-        Settled::Blocked
+/// Whether a failure is over at the next attempt as a rule, so that it is not reported. One that has lasted for a whole deadline is.
+fn is_transient(error: &Error, is_failing: bool) -> bool {
+    error.is_conflict() || !is_failing && !error.is_timeout()
+}
+
+/// Writes the status that follows from what was observed. Returns when it has to be computed again at the latest.
+async fn write_status(
+    cluster: &EchoCluster,
+    spec: &ValidatedSpec,
+    observed: &Observed,
+    current: &mut Current<'_>,
+) -> Result<Option<Duration>, Error> {
+    let now = observed.now;
+    let report = status(spec, observed, current.status());
+    let age = age(cluster, now);
+    if suppress_initial_progress(current.status(), &report.status, age) {
+        return Ok(Some(INITIAL_ROLLOUT_GRACE.saturating_sub(age)));
+    }
+    let deferred = current.write_if_changed(report.status).await?;
+    let changes_after = report.changes_at.map(|at| until(at, now));
+    Ok(deferred.into_iter().chain(changes_after).min())
+}
+
+fn requeue(observed: &Observed) -> Requeue {
+    if observed.has_problem(&[ProblemKind::Rejected, ProblemKind::Contended]) {
+        Requeue::Backoff
+    } else if observed.has_problem(&[ProblemKind::NameConflict, ProblemKind::AwaitingDeletion]) {
+        Requeue::Poll
     } else {
-        Settled::Applied
+        Requeue::Resync
     }
 }
 
@@ -133,10 +154,10 @@ async fn reject(
     context: &Context,
     error: &InvalidSpec,
 ) -> Result<Outcome, Error> {
-    let now = Timestamp::now();
+    let now = (context.clock)();
     let live = live(owner, &context.applier.caches);
     let status = invalid(owner, replicas, error, &live, current.status(), now);
-    Ok(Outcome::applied(current.write_if_changed(status).await?))
+    Ok(Outcome::resync(current.write_if_changed(status).await?))
 }
 
 /// Reports what still exists of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
@@ -145,12 +166,12 @@ async fn report_deletion(
     mut current: Current<'_>,
     context: &Context,
 ) -> Result<Outcome, Error> {
-    let (owner, now) = (owner(cluster), Timestamp::now());
+    let (owner, now) = (Owner::of(cluster), (context.clock)());
     let caches = &context.applier.caches;
     let live = live(&owner, caches);
     let remaining = remaining(cluster, &owner, caches);
     let status = deleting(&owner, &remaining, &live, current.status(), now);
-    Ok(Outcome::applied(current.write_if_changed(status).await?))
+    Ok(Outcome::resync(current.write_if_changed(status).await?))
 }
 
 /// Returns how old an EchoCluster is; one whose clock is ahead of ours is new.

@@ -8,6 +8,7 @@
 )]
 
 pub mod autoscaling;
+pub mod conditions;
 pub mod crd;
 pub mod faults;
 pub mod image;
@@ -17,7 +18,6 @@ pub mod listener;
 pub mod metadata;
 pub mod network;
 pub mod pod;
-pub mod reference;
 pub mod resources;
 pub mod rollout;
 mod rules;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use operator::api::v1alpha1::{DEFAULT_ECHO_SERVER_IMAGE, EchoCluster};
-use operator::labels::selector_text;
-use operator::status::INITIAL_ROLLOUT_GRACE;
+use operator::model::metadata::selector_text;
+use operator::model::status::INITIAL_ROLLOUT_GRACE;
 use serde_json::json;
 
 use crate::audit::{self, AuditLog};

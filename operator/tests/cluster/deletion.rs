@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Resource, ResourceExt};
 use operator::api::v1alpha1::EchoCluster;
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::json;
 
 use crate::echo_clusters::uids;

@@ -7,7 +7,7 @@ use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{DynamicObject, PostParams};
 use kube::{Resource, ResourceExt};
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use crate::cluster_policy::ClusterPolicy;

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use operator::api::v1alpha1::EchoCluster;
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use crate::namespace::Namespace;

@@ -9,7 +9,7 @@ use std::env;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
-use operator::labels::selector_labels;
+use operator::model::metadata::selector_labels;
 use serde_json::json;
 
 use self::evaluator::{End, Port, admits, lets_out};
@@ -54,7 +54,7 @@ async fn policy(namespace: &Namespace, spec: serde_json::Value) -> NetworkPolicy
     let generation = generation.metadata.generation.unwrap().to_string();
     let is_newest = |policy: &NetworkPolicy| {
         let annotations = policy.metadata.annotations.as_ref().unwrap();
-        annotations[operator::labels::GENERATION_ANNOTATION] == generation
+        annotations[operator::model::metadata::GENERATION_ANNOTATION] == generation
     };
     wait::until(
         &namespace.api(),

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
-use operator::desired::pod_monitor::PodMonitor;
+use operator::model::build::pod_monitor::PodMonitor;
 use serde_json::json;
 
 use crate::echo_clusters::{condition, tell};

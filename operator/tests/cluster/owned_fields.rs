@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use operator::labels::FIELD_MANAGER;
+use operator::model::metadata::FIELD_MANAGER;
 use serde_json::{Map, Value, json};
 
 /// Values that have a good neighbour: where only certain words are allowed, and amounts.

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use kube::api::DeleteParams;
 use operator::api::v1alpha1::EchoCluster;
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::{condition, is_ready, tell, uids};

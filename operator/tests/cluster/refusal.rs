@@ -10,7 +10,7 @@ use kube::api::{DynamicObject, PostParams};
 use kube::core::Status;
 use kube::{Api, Resource, ResourceExt};
 use operator::api::v1alpha1::EchoCluster;
-use operator::labels::headless_service_name;
+use operator::model::metadata::headless_service_name;
 use serde_json::{Value, json};
 
 use self::bad_specs::{BadSpec, bad_specs};

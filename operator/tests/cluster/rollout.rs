@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::{is_ready, uids};

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Resource};
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::json;
 
 use crate::echo_clusters::{node_of, tell, uids};

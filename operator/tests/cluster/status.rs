@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{LimitRange, Pod, ResourceQuota, Service};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

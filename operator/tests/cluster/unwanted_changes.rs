@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::ResourceExt;
-use operator::labels::GENERATION_ANNOTATION;
+use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
 use self::repairs::{Repairs, disturb};

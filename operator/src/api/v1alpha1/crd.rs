@@ -8,7 +8,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 use super::EchoCluster;
-use crate::conditions::{ConditionType, Reason};
+use crate::api::v1alpha1::conditions::{ConditionType, Reason};
 
 /// Builds the CustomResourceDefinition whose schema gives new EchoClusters `echo_server_image`.
 ///

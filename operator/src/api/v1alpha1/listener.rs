@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::rules;
 
 /// A port that every echo server of the cluster listens on.
-// A field that is left out has no default in the schema, but in the plan. A default would be stored in each entry of the list, and
+// A field that is left out has no default in the schema, but in `validate`. A default would be stored in each entry of the list, and
 // clients that compare lists as a whole, as `kubectl apply` and Argo CD do for custom resources, would find a difference each time.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

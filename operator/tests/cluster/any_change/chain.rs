@@ -142,7 +142,7 @@ impl<'a> Chain<'a> {
     pub(super) fn judge(&self, writes: &[Write]) -> usize {
         let names = [
             self.name.clone(),
-            operator::labels::headless_service_name(&self.name),
+            operator::model::metadata::headless_service_name(&self.name),
         ];
         let is_of_chain = |write: &&Write| {
             names.contains(&write.name)

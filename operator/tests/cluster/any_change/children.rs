@@ -12,11 +12,11 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Resource, ResourceExt};
 use operator::api::v1alpha1::EchoCluster;
-use operator::desired::desired;
-use operator::labels::{
+use operator::model::build::build;
+use operator::model::metadata::{
     DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, INSTANCE_LABEL,
 };
-use operator::plan::plan;
+use operator::model::validate::validate;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ impl Children {
         let new = serde_json::from_value(cluster).unwrap();
         let new = clusters.create(&parameters, &new).await?;
         let cluster: EchoCluster = serde_json::from_value(json_of(&new)).unwrap();
-        let desired = desired(&plan(&cluster).unwrap()).unwrap();
+        let desired = build(&validate(&cluster).unwrap()).unwrap();
         let (deployments, service, headless, budgets, policies, autoscalers) = tokio::try_join!(
             applied(namespace, Some(desired.deployment)),
             applied(namespace, Some(desired.service)),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams, PostParams};
-use operator::labels::selector_text;
+use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use super::{cleared, reported, restart, spec, stalled};

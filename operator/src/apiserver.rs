@@ -1,0 +1,8 @@
+//! Everything that talks to the API server: reads by watches, writes of children, statuses and events.
+
+pub mod apply;
+pub mod cache;
+pub mod event_writer;
+pub mod related;
+pub mod request;
+pub mod status_writer;

@@ -1,0 +1,109 @@
+//! `Desired → Applied`: brings every child to its desired state, and writes only where something differs. `model::decision` decides.
+//!
+//! A decision is made on the cached copy. The write carries that copy's resourceVersion, so that it fails if the copy was outdated; then
+//! the child is read, and the decision made again. A child that the cache lacks is created by a POST, which never modifies an object that
+//! exists already.
+
+mod child;
+pub mod contention;
+mod pause;
+mod remove;
+mod replace;
+mod write;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use self::contention::Contention;
+use crate::apiserver::cache::Caches;
+use crate::apiserver::cache::pod_events::PodEvents;
+use crate::apiserver::request::Error;
+use crate::metrics::Metrics;
+use crate::model::build::Desired;
+use crate::model::children::{Applied, ChildState};
+use crate::model::validate::ValidatedSpec;
+
+/// Reads and writes the children.
+#[derive(Clone)]
+pub struct Applier {
+    /// Writes children, and reads one whose cached copy is outdated.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "apply is where the operator writes children"
+    )]
+    pub client: kube::Client,
+    /// The cached children.
+    pub caches: Caches,
+    /// The causes of pod failures that are not in the pods' status.
+    pub pod_events: PodEvents,
+    /// The children that another writer reverts.
+    pub contention: Contention,
+    /// The children whose name an object of another owner had when it was last looked at. They are read before they are created: each
+    /// attempt to create a Service counts against a ResourceQuota for some minutes, also one that fails.
+    pub(crate) names_taken: Arc<Mutex<HashSet<String>>>,
+    /// Counts the writes.
+    pub metrics: Metrics,
+}
+
+/// What `apply` has done.
+#[derive(Debug)]
+pub struct ApplyResult {
+    /// The state of each child.
+    pub applied: Applied,
+    /// The first request that failed in a way that a retry may help.
+    pub error: Option<Error>,
+}
+
+impl Applier {
+    /// Brings all children of a validated spec to their desired state, unless it is paused. They are written at the same time, and one that
+    /// fails does not delay the others; the Deployment comes last, so that no pod starts before its NetworkPolicy exists.
+    pub async fn apply(&self, spec: &ValidatedSpec, desired: Desired) -> ApplyResult {
+        let Desired {
+            deployment,
+            service,
+            headless_service,
+            pod_disruption_budget,
+            network_policy,
+            horizontal_pod_autoscaler,
+            pod_monitor,
+        } = desired;
+        let caches = &self.caches;
+        // Boxed, since each of these futures holds several objects of some kilobytes.
+        let (network_policy, service, headless_service, budget, autoscaler, pod_monitor) = tokio::join!(
+            Box::pin(self.child(&caches.network_policies, spec, network_policy)),
+            Box::pin(self.child(&caches.services, spec, Some(service))),
+            Box::pin(self.child(&caches.services, spec, Some(headless_service))),
+            Box::pin(self.child(&caches.pod_disruption_budgets, spec, pod_disruption_budget)),
+            Box::pin(self.child(
+                &caches.horizontal_pod_autoscalers,
+                spec,
+                horizontal_pod_autoscaler
+            )),
+            Box::pin(self.child(&caches.pod_monitors, spec, pod_monitor)),
+        );
+        let deployment = Box::pin(self.child(&caches.deployments, spec, Some(deployment))).await;
+        let mut error = None;
+        let applied = Applied {
+            network_policy: split(network_policy, &mut error),
+            service: split(service, &mut error),
+            headless_service: split(headless_service, &mut error),
+            pod_disruption_budget: split(budget, &mut error),
+            horizontal_pod_autoscaler: split(autoscaler, &mut error),
+            pod_monitor: split(pod_monitor, &mut error),
+            deployment: split(deployment, &mut error),
+        };
+        ApplyResult { applied, error }
+    }
+}
+
+/// Returns the state of a child, and keeps its error if it is the first.
+fn split<K>(result: Result<ChildState<K>, Error>, first: &mut Option<Error>) -> ChildState<K> {
+    result.unwrap_or_else(|error| {
+        let report = error.report();
+        first.get_or_insert(error);
+        ChildState::Failed(report)
+    })
+}
+
+#[cfg(test)]
+mod tests;

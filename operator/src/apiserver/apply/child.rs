@@ -1,0 +1,262 @@
+//! One child: compared with what is desired, and written if it differs.
+#![expect(
+    clippy::disallowed_types,
+    reason = "apply is where the operator writes children"
+)]
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use kube::{Api, ResourceExt};
+use tokio::time::timeout;
+
+use super::Applier;
+use super::pause::paused;
+use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::cache::Cache;
+use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
+use crate::model::children::{
+    Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe,
+};
+use crate::model::decision::{Decision, decide, fingerprint, is_owned};
+use crate::model::metadata::Owner;
+use crate::model::validate::ValidatedSpec;
+
+impl Applier {
+    /// Brings one child to its desired state, or removes one that is not desired.
+    pub(super) async fn child<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        spec: &ValidatedSpec,
+        desired: Option<K>,
+    ) -> Result<ChildState<K>, Error> {
+        let owner = &spec.owner;
+        let name = desired
+            .as_ref()
+            .map_or_else(|| owner.name.clone(), ResourceExt::name_any);
+        let child = format!("{} {name}", K::kind(&()));
+        let done = match desired {
+            desired if spec.paused => paused(cache, owner, &name, desired.as_ref()),
+            Some(desired) => match cache.sync.unavailable() {
+                Some(message) => Ok(problem(ProblemKind::NotServed, &child, message)),
+                None => match timeout(CHILD_TIMEOUT, self.ensure(cache, owner, desired)).await {
+                    Ok(done) => done,
+                    Err(_) => Err(Error::ChildTimedOut {
+                        child: child.clone(),
+                    }),
+                },
+            },
+            None => self.remove(cache, owner, &name).await,
+        };
+        match done {
+            Err(error) if error.is_namespace_terminating() => {
+                let message = "the namespace is being deleted".to_owned();
+                Ok(problem(ProblemKind::AwaitingDeletion, &child, message))
+            }
+            Err(error) => match error.rejection() {
+                Some(message) => Ok(problem(ProblemKind::Rejected, &child, message)),
+                None => Err(error),
+            },
+            done => done,
+        }
+    }
+
+    /// Compares a child with its cached copy, and writes it if it differs. If the cached copy turns out to be outdated, the child is read,
+    /// and compared again.
+    async fn ensure<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        owner: &Owner,
+        desired: K,
+    ) -> Result<ChildState<K>, Error> {
+        let cached = cache.get(&owner.namespace, &desired.name_any());
+        if let Some(cached) = &cached
+            && cache.is_verified(cached, fingerprint(&desired))
+        {
+            return Ok(self.unchanged(owner, cached));
+        }
+        let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
+        if cached.is_some() || !self.is_name_taken(&desired) {
+            match self.step(cache, &api, owner, &desired, cached).await {
+                Err(error) if error.is_conflict() => (),
+                done => return done,
+            }
+        }
+        let read = request(Verb::Get, &desired, api.get_opt(&desired.name_any())).await?;
+        let step = self.step(cache, &api, owner, &desired, read.map(Arc::new));
+        let done = step.await;
+        let is_taken = matches!(&done, Ok(ChildState::Problem { problem, .. })
+            if problem.kind == ProblemKind::NameConflict);
+        self.note_name_taken(&desired, is_taken);
+        done
+    }
+
+    /// Decides about a child as `live` has it, and carries the decision out.
+    async fn step<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        api: &Api<K>,
+        owner: &Owner,
+        desired: &K,
+        live: Option<Arc<K>>,
+    ) -> Result<ChildState<K>, Error> {
+        let child = describe(desired);
+        let action = match self.decide(cache, owner, desired, live.as_ref()).await? {
+            ControlFlow::Continue(action) => action,
+            ControlFlow::Break(state) => return Ok(state),
+        };
+        let (written, difference) = match &live {
+            None => self.create(api, desired).await?,
+            Some(live) => self.update(api, desired, live).await?,
+        };
+        let written = cache.insert(written);
+        let contested = (self.contention).record(owner, desired, &action, difference);
+        let change = Some(Change {
+            child: child.clone(),
+            action,
+        });
+        Ok(match contested {
+            None => ChildState::Applied(written, change),
+            Some(message) => ChildState::Problem {
+                live: Some(written),
+                problem: ChildProblem {
+                    kind: ProblemKind::Contended,
+                    child,
+                    message,
+                },
+                change,
+            },
+        })
+    }
+
+    /// Decides what has to be done to a child; if nothing, returns its state.
+    async fn decide<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        owner: &Owner,
+        desired: &K,
+        live: Option<&Arc<K>>,
+    ) -> Result<ControlFlow<ChildState<K>, ChangeAction>, Error> {
+        let child = describe(desired);
+        let decision = decide(owner, desired, live.map(|live| &**live))?;
+        if needs_owner(owner, live.map(|live| &**live), &decision) {
+            // An EchoCluster that is deleted with `--cascade=orphan` loses its children before the watch reports its end. Put back, the
+            // owner reference would let garbage collection delete them.
+            self.check_that_it_is_current(owner, &child).await?;
+        }
+        let action = match decision {
+            Decision::Unchanged => {
+                let Some(live) = live else {
+                    return Ok(ControlFlow::Break(ChildState::Absent(None)));
+                };
+                cache.set_verified(live, fingerprint(desired));
+                return Ok(ControlFlow::Break(self.unchanged(owner, live)));
+            }
+            Decision::NotOwned(message) => {
+                let state = problem(ProblemKind::NameConflict, &child, message);
+                return Ok(ControlFlow::Break(state));
+            }
+            Decision::AwaitDeletion => {
+                let message = "an older object of that name is being deleted".to_owned();
+                let state = problem(ProblemKind::AwaitingDeletion, &child, message);
+                return Ok(ControlFlow::Break(state));
+            }
+            Decision::StaleCache(newer) => {
+                self.check_that_it_is_current(owner, &child).await?;
+                ChangeAction::Repaired(newer)
+            }
+            Decision::Create => ChangeAction::Created,
+            Decision::Update(field) => ChangeAction::Updated(field),
+            Decision::Scale { from, to } => ChangeAction::Scaled { from, to },
+            Decision::Repair(field) => ChangeAction::Repaired(field),
+            Decision::Adopt => ChangeAction::Adopted,
+        };
+        Ok(match self.contention.is_suspended(owner, &child) {
+            Some(message) => ControlFlow::Break(contended(live, child, message)),
+            None => ControlFlow::Continue(action),
+        })
+    }
+
+    /// Returns the state of a child that is as desired; another writer may have reverted it recently.
+    fn unchanged<K: Child>(&self, owner: &Owner, live: &Arc<K>) -> ChildState<K> {
+        let child = describe(&**live);
+        match self.contention.recently_contested(owner, &child) {
+            None => ChildState::Applied(Arc::clone(live), None),
+            Some(message) => contended(Some(live), child, message),
+        }
+    }
+
+    /// Reads the EchoCluster, and fails if the cached one is older, or if it is being deleted.
+    pub(super) async fn check_that_it_is_current(
+        &self,
+        owner: &Owner,
+        child: &str,
+    ) -> Result<(), Error> {
+        let api = Api::<EchoCluster>::namespaced(self.client.clone(), &owner.namespace);
+        let cluster = owner.reference();
+        let newest = request(Verb::Get, &cluster, api.get_metadata(&owner.name)).await?;
+        let is_newest = newest.metadata.generation <= Some(owner.generation)
+            && newest.metadata.uid.as_deref() == Some(owner.uid.as_str())
+            && newest.metadata.deletion_timestamp.is_none();
+        if is_newest {
+            return Ok(());
+        }
+        let child = child.to_owned();
+        Err(Error::StaleCluster { child })
+    }
+
+    fn is_name_taken<K: Child>(&self, desired: &K) -> bool {
+        self.names_taken().contains(&name_key(desired))
+    }
+
+    fn note_name_taken<K: Child>(&self, desired: &K, is_taken: bool) {
+        let mut names_taken = self.names_taken();
+        if is_taken {
+            names_taken.insert(name_key(desired));
+        } else {
+            names_taken.remove(&name_key(desired));
+        }
+    }
+
+    fn names_taken(&self) -> MutexGuard<'_, std::collections::HashSet<String>> {
+        (self.names_taken.lock()).unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the state of a child that does not exist, or does not belong to the EchoCluster.
+fn problem<K>(kind: ProblemKind, child: &str, message: String) -> ChildState<K> {
+    let child = child.to_owned();
+    let problem = ChildProblem {
+        kind,
+        child,
+        message,
+    };
+    ChildState::problem(None, problem)
+}
+
+fn contended<K>(live: Option<&Arc<K>>, child: String, message: String) -> ChildState<K> {
+    let problem = ChildProblem {
+        kind: ProblemKind::Contended,
+        child,
+        message,
+    };
+    ChildState::problem(live.cloned(), problem)
+}
+
+fn name_key<K: Child>(desired: &K) -> String {
+    let namespace = desired.namespace().unwrap_or_default();
+    format!("{} {namespace}/{}", K::kind(&()), desired.name_any())
+}
+
+/// Whether a child exists that would get its owner reference, which it lacks.
+fn needs_owner<K: Child>(owner: &Owner, live: Option<&K>, decision: &Decision) -> bool {
+    let is_written = match decision {
+        Decision::Update(_) | Decision::Scale { .. } | Decision::Repair(_) | Decision::Adopt => true,
+        Decision::Unchanged
+        | Decision::Create
+        | Decision::AwaitDeletion
+        | Decision::StaleCache(_) // checked in any case
+        | Decision::NotOwned(_) => false,
+    };
+    is_written && live.is_some_and(|live| !is_owned(owner, live))
+}

@@ -1,0 +1,236 @@
+//! Children that another writer changes as soon as they are written, such as a mutating webhook, or again and again, such as an autoscaler
+//! of the Deployment or a second installation of the operator. Such a child is written ever more rarely; without that, each write would be
+//! the cause of the next.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use kube::ResourceExt;
+use tokio::time::Instant;
+
+use crate::model::children::{ChangeAction, Child as ChildKind, describe};
+use crate::model::decision::fingerprint;
+use crate::model::metadata::Owner;
+
+/// The wait after the write that was recognized as contested. It doubles each time, up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(4);
+
+/// The longest wait: one write a minute is no load for an API server.
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// So many writes of the same desired state are contention, whatever fields they restored. A person who tries something out stops
+/// earlier; an autoscaler, which writes every 15 s, reaches it in two and a half minutes.
+const MAX_REPEATED_WRITES: u32 = 10;
+
+/// After so long without a write, contention has ended: twice the longest wait.
+const CALM_AFTER: Duration = Duration::from_mins(2);
+
+/// The children that another writer reverts. Clones share them.
+#[derive(Clone, Default)]
+pub struct Contention {
+    children: Arc<Mutex<HashMap<Key, Child>>>,
+}
+
+/// The UID of the EchoCluster and the child, as `Service hello`.
+type Key = (String, String);
+
+/// What is remembered of a child that was written recently.
+struct Child {
+    /// The desired state that was written.
+    fingerprint: u64,
+    /// The EchoCluster's generation then.
+    generation: i64,
+    /// How often that state has been written.
+    writes: u32,
+    /// What another writer changes, and until when the child is not written.
+    contested: Option<(String, Instant)>,
+    waits: ExponentialBackoff,
+    written: Instant,
+}
+
+impl Contention {
+    /// Returns what another writer changes, while the child must not be written. A change by the user is written at once.
+    pub(super) fn is_suspended(&self, owner: &Owner, child: &str) -> Option<String> {
+        let children = self.lock();
+        let child = children.get(&key(owner, child))?;
+        let (field, until) = child.contested.as_ref()?;
+        let is_same = child.generation == owner.generation;
+        (is_same && Instant::now() < *until).then(|| field.clone())
+    }
+
+    /// Returns what another writer has changed recently, although the child is as desired now.
+    pub(super) fn recently_contested(&self, owner: &Owner, child: &str) -> Option<String> {
+        let children = self.lock();
+        let child = children.get(&key(owner, child))?;
+        let (field, _) = child.contested.as_ref()?;
+        (child.written.elapsed() < CALM_AFTER).then(|| field.clone())
+    }
+
+    /// Records a write, and how the child differed from the desired state right after it. Returns what another writer changes, if the child
+    /// is contested.
+    pub(super) fn record<K: ChildKind>(
+        &self,
+        owner: &Owner,
+        desired: &K,
+        action: &ChangeAction,
+        difference: Option<String>,
+    ) -> Option<String> {
+        let mut children = self.lock();
+        let now = Instant::now();
+        children.retain(|_, child| child.written.elapsed() < CALM_AFTER);
+        let key = key(owner, &describe(desired));
+        let fingerprint = fingerprint(desired);
+        let is_same = |child: &Child| child.fingerprint == fingerprint;
+        if !children.get(&key).is_some_and(is_same) {
+            children.insert(key.clone(), Child::new(fingerprint, owner.generation, now));
+        }
+        let child = children.get_mut(&key)?;
+        child.written = now;
+        child.writes += 1;
+        let is_repeated = child.writes > MAX_REPEATED_WRITES;
+        let field = difference.or_else(|| is_repeated.then(|| restored(desired, action)))?;
+        let wait = match action {
+            // A child that is gone serves nobody, so it is created again at a steady rate.
+            ChangeAction::Created => FIRST_WAIT,
+            ChangeAction::Updated(_)
+            | ChangeAction::Scaled { .. }
+            | ChangeAction::Repaired(_)
+            | ChangeAction::Adopted
+            | ChangeAction::Deleted => child.waits.next().unwrap_or(LONGEST_WAIT),
+        };
+        let until = now + wait;
+        child.contested = Some((field.clone(), until));
+        Some(field)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Child>> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Child {
+    fn new(fingerprint: u64, generation: i64, now: Instant) -> Self {
+        Self {
+            fingerprint,
+            generation,
+            writes: 0,
+            contested: None,
+            waits: waits(),
+            written: now,
+        }
+    }
+}
+
+/// Returns what a write has restored.
+fn restored<K: ChildKind>(desired: &K, action: &ChangeAction) -> String {
+    match action {
+        ChangeAction::Repaired(field) | ChangeAction::Updated(field) => field.clone(),
+        ChangeAction::Scaled { from, .. } => format!("spec.replicas was {from}"),
+        ChangeAction::Adopted => "metadata.ownerReferences was missing".to_owned(),
+        ChangeAction::Created | ChangeAction::Deleted => {
+            format!("{} was deleted", desired.name_any())
+        }
+    }
+}
+
+fn key(owner: &Owner, child: &str) -> Key {
+    (owner.uid.clone(), child.to_owned())
+}
+
+fn waits() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(FIRST_WAIT)
+        .with_max_delay(LONGEST_WAIT)
+        .without_max_times()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+
+    use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::model::build::build;
+    use crate::model::validate::validate;
+
+    const CHILD: &str = "Service hello";
+    const FIELD: &str = "spec.type was \"NodePort\"";
+
+    fn owner(generation: i64) -> (Owner, Service) {
+        let mut cluster = echo_cluster();
+        cluster.metadata.generation = Some(generation);
+        let spec = validate(&cluster).unwrap();
+        let service = build(&spec).unwrap().service;
+        (spec.owner, service)
+    }
+
+    fn write(
+        contention: &Contention,
+        action: &ChangeAction,
+        difference: Option<&str>,
+    ) -> Option<String> {
+        let (owner, service) = owner(1);
+        contention.record(&owner, &service, action, difference.map(ToOwned::to_owned))
+    }
+
+    fn repaired() -> ChangeAction {
+        ChangeAction::Repaired(FIELD.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_child_that_differs_right_after_a_write_is_not_written_again_at_once() {
+        let contention = Contention::default();
+        write(&contention, &repaired(), Some(FIELD));
+        let suspended = |generation| contention.is_suspended(&owner(generation).0, CHILD);
+        assert_eq!(suspended(1).as_deref(), Some(FIELD));
+        assert_eq!(suspended(2), None, "a change by the user has to wait");
+    }
+
+    #[tokio::test]
+    async fn a_repair_that_lasts_is_not_contention() {
+        let contention = Contention::default();
+        assert_eq!(write(&contention, &repaired(), None), None);
+        assert_eq!(contention.is_suspended(&owner(1).0, CHILD), None);
+        assert_eq!(contention.recently_contested(&owner(1).0, CHILD), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repeated_writes_of_the_same_state_are_contention_whatever_they_restore() {
+        let actions = [
+            repaired(),
+            ChangeAction::Updated("metadata.annotations.hash was \"x\"".to_owned()),
+            ChangeAction::Created,
+            ChangeAction::Scaled { from: 1, to: 3 },
+        ];
+        for action in actions {
+            let contention = Contention::default();
+            let mut writes = 0;
+            let minute = Instant::now() + Duration::from_mins(1);
+            while Instant::now() < minute {
+                if contention.is_suspended(&owner(1).0, CHILD).is_none() {
+                    write(&contention, &action, None);
+                    writes += 1;
+                }
+                tokio::time::advance(Duration::from_millis(50)).await;
+            }
+            assert!(
+                writes <= MAX_REPEATED_WRITES + 15,
+                "{action:?}: {writes} writes"
+            );
+            assert!(contention.recently_contested(&owner(1).0, CHILD).is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_of_another_generation_begins_anew() {
+        let contention = Contention::default();
+        write(&contention, &repaired(), Some("a field"));
+        let (owner, service) = owner(2);
+        let action = ChangeAction::Updated(String::new());
+        assert_eq!(contention.record(&owner, &service, &action, None), None);
+        assert_eq!(contention.is_suspended(&owner, CHILD), None);
+    }
+}

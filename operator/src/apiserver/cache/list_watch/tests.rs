@@ -1,0 +1,138 @@
+#![expect(clippy::disallowed_types, reason = "watches a scripted API server")]
+
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::scripted::{Answer, Requests, failure, scripted};
+
+fn service(name: &str, version: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "resourceVersion": version}})
+}
+
+fn list(names: &[&str], more: &str) -> Answer {
+    let items: Vec<Value> = names.iter().map(|name| service(name, "1")).collect();
+    let metadata = json!({"resourceVersion": "10", "continue": more});
+    Answer::With(
+        200,
+        json!({"kind": "ServiceList", "apiVersion": "v1", "metadata": metadata, "items": items}),
+    )
+}
+
+fn is_watch(request: &str) -> bool {
+    request.contains("watch=true")
+}
+
+/// Follows a watch of a scripted API server until it has listed `lists` times. Returns the requests.
+async fn follow(
+    lists: usize,
+    script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
+) -> (Vec<Signal<Service>>, Vec<String>) {
+    let (client, requests): (_, Requests) = scripted(script);
+    let mut signals = Box::pin(list_watch(Api::<Service>::all(client), None, |_| ()));
+    let mut seen = Vec::new();
+    let mut listed = 0;
+    while listed < lists {
+        let signal = signals.next().await.unwrap();
+        listed += usize::from(matches!(signal, Signal::Event(WatchEvent::Listed(..))));
+        seen.push(signal);
+    }
+    let requests = requests.lock().unwrap().clone();
+    (seen, requests)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pages_of_a_list_are_one_event() {
+    let (signals, requests) = follow(1, |count, _| match count {
+        0 => list(&["a"], "next"),
+        _ => list(&["b"], ""),
+    })
+    .await;
+    assert_eq!(requests.len(), 2);
+    let [Signal::Event(WatchEvent::Listed(objects, version))] = &signals[..] else {
+        panic!("{signals:?}");
+    };
+    assert_eq!((objects.len(), version.as_str()), (2, "10"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_hangs_is_requested_again() {
+    let (signals, _) = follow(1, |count, _| match count {
+        0 | 2 => Answer::Hang, // the first page, and then the second
+        1 => list(&["a"], "next"),
+        _ => list(&["a"], ""),
+    })
+    .await;
+    assert!(matches!(signals[0], Signal::Failed(Error::TimedOut)));
+    assert!(matches!(signals[1], Signal::Failed(Error::TimedOut)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_is_requested_with_exponential_backoff() {
+    let started = Instant::now();
+    follow(1, |count, _| match count {
+        0..20 => failure(404, "not found"),
+        _ => list(&[], ""),
+    })
+    .await;
+    assert!(started.elapsed() > Duration::from_mins(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_the_api_server_does_not_start_is_preceded_by_a_new_list() {
+    for code in [400, 403, 404, 410, 504] {
+        let (_, requests) = follow(2, move |count, request| match count {
+            1 => failure(code, "no"),
+            _ if is_watch(request) => Answer::Hang,
+            _ => list(&[], ""),
+        })
+        .await;
+        assert_eq!(requests.len(), 3, "{code}: {requests:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_reports_410_is_followed_by_a_new_list() {
+    let (_, requests) = follow(2, |count, request| match (count, is_watch(request)) {
+        (1, true) => Answer::Watch(vec![json!({"type": "ERROR", "object": {
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "message": "too old", "reason": "Expired", "code": 410}})]),
+        _ => list(&[], ""),
+    })
+    .await;
+    assert_eq!(requests.len(), 3, "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_overloaded_api_server_and_a_watch_that_hangs_do_not_cost_a_list() {
+    let (_, requests) = follow(2, |count, _| match count {
+        1 => failure(429, "later"),
+        2 => failure(503, "later"),
+        3 => Answer::Hang,
+        4 => Answer::Watch(Vec::new()), // and not another word
+        5 => failure(410, "too old"),
+        _ => list(&[], ""),
+    })
+    .await;
+    let watches = requests.iter().filter(|request| is_watch(request));
+    assert_eq!((watches.count(), requests.len()), (5, 7), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_goes_on_from_the_last_event_or_bookmark() {
+    let (signals, requests) = follow(2, |count, _| match count {
+        1 => Answer::Watch(vec![
+            json!({"type": "ADDED", "object": service("a", "11")}),
+            json!({"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "Service", "metadata": {"resourceVersion": "15"}}}),
+        ]),
+        2 => failure(410, "too old"),
+        _ => list(&[], ""),
+    })
+    .await;
+    assert!(requests[1].contains("resourceVersion=10"), "{requests:?}");
+    assert!(requests[2].contains("resourceVersion=15"), "{requests:?}");
+    let is_applied = |signal: &Signal<_>| matches!(signal, Signal::Event(WatchEvent::Applied(_)));
+    assert_eq!(
+        signals.iter().filter(|signal| is_applied(signal)).count(),
+        1
+    );
+}

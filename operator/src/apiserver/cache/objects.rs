@@ -1,0 +1,305 @@
+//! The newest known copy of each object of a kind: as the watch delivered it, or as the operator's own last write left it.
+//!
+//! A watch delivers a write some time after the write's response. Until then the cached copy is older than what the operator wrote, and a
+//! decision that is made on it would undo the write or take the old state for the current one. Therefore the response of a write goes into
+//! the cache, and an older copy does not replace it. The API server orders versions of one kind by their resourceVersion, as an integer
+//! (Kubernetes API concepts, "Resource versions").
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
+
+use super::CacheChange;
+
+/// How long an own write takes precedence over older copies. A watch is renewed each minute, so it has delivered the write by then. After a
+/// restore of etcd from a backup, resourceVersions are smaller than before, and the watch has to win in the end.
+pub(crate) const OWN_WRITE_PRECEDENCE: Duration = Duration::from_mins(2);
+
+/// A namespace and a name.
+pub(crate) type Key = (String, String);
+
+/// What a watch reports.
+#[derive(Debug)]
+pub(crate) enum WatchEvent<K> {
+    /// All objects that exist, and the resourceVersion of the list.
+    Listed(Vec<K>, String),
+    /// An object was created or changed.
+    Applied(K),
+    /// An object was deleted; its last state.
+    Deleted(K),
+}
+
+/// The objects of one kind.
+pub(super) struct Objects<K> {
+    by_key: HashMap<Key, Entry<K>>,
+    /// When the operator has written an object whose version the watch has not delivered yet.
+    own_writes: HashMap<Key, Instant>,
+}
+
+struct Entry<K> {
+    object: Arc<K>,
+    /// What this version was found to be: see [`Objects::set_verified`].
+    verified: Option<u64>,
+}
+
+impl<K> Entry<K> {
+    fn new(object: K) -> Self {
+        Self {
+            object: Arc::new(object),
+            verified: None,
+        }
+    }
+}
+
+impl<K> Default for Objects<K> {
+    fn default() -> Self {
+        Self {
+            by_key: HashMap::new(),
+            own_writes: HashMap::new(),
+        }
+    }
+}
+
+impl<K: Resource> Objects<K> {
+    /// Returns the newest known copy of an object.
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
+        self.by_key.get(key).map(|entry| Arc::clone(&entry.object))
+    }
+
+    /// Returns all objects, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<K>> {
+        self.by_key.values().map(|entry| &entry.object)
+    }
+
+    /// Whether this version of an object has been found to be what the fingerprint stands for.
+    pub(super) fn is_verified(&self, object: &Arc<K>, fingerprint: u64) -> bool {
+        let entry = self.by_key.get(&key(&**object));
+        entry.is_some_and(|entry| {
+            Arc::ptr_eq(&entry.object, object) && entry.verified == Some(fingerprint)
+        })
+    }
+
+    /// Notes that this version of an object is what the fingerprint stands for.
+    pub(super) fn set_verified(&mut self, object: &Arc<K>, fingerprint: u64) {
+        let entry = self.by_key.get_mut(&key(&**object));
+        if let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.object, object)) {
+            entry.verified = Some(fingerprint);
+        }
+    }
+
+    /// Takes in an event of the watch. Returns what it has changed.
+    pub(super) fn apply(&mut self, event: WatchEvent<K>, now: Instant) -> Option<CacheChange<K>> {
+        match event {
+            WatchEvent::Listed(listed, resource_version) => {
+                self.replace(listed, &resource_version, now);
+                Some(CacheChange::All)
+            }
+            WatchEvent::Applied(object) => {
+                let (key, delivered) = (key(&object), object.resource_version());
+                let current = self.by_key.get(&key);
+                if current.is_some_and(|current| current.object.resource_version() == delivered) {
+                    self.own_writes.remove(&key);
+                    return None;
+                }
+                if self.is_older_than_own_write(&key, delivered.as_deref(), now) {
+                    return None;
+                }
+                self.own_writes.remove(&key);
+                let entry = Entry::new(object);
+                let object = Arc::clone(&entry.object);
+                self.by_key.insert(key, entry);
+                Some(CacheChange::Object(object))
+            }
+            WatchEvent::Deleted(object) => {
+                let key = key(&object);
+                if self.is_older_than_own_write(&key, object.resource_version().as_deref(), now) {
+                    return None;
+                }
+                self.own_writes.remove(&key);
+                self.by_key.remove(&key);
+                Some(CacheChange::Object(Arc::new(object)))
+            }
+        }
+    }
+
+    /// Takes in the response of a write or a read, unless the watch has already delivered a newer version. Returns the newest one.
+    pub(super) fn insert_newer(&mut self, object: K, now: Instant) -> Arc<K> {
+        let key = key(&object);
+        if let Some(current) = self.by_key.get(&key)
+            && version(&*current.object) >= version(&object)
+        {
+            return Arc::clone(&current.object);
+        }
+        let entry = Entry::new(object);
+        let object = Arc::clone(&entry.object);
+        self.own_writes.insert(key.clone(), now);
+        self.by_key.insert(key, entry);
+        object
+    }
+
+    /// Replaces everything by what was listed, but for what the operator has written after the list was made.
+    fn replace(&mut self, listed: Vec<K>, resource_version: &str, now: Instant) {
+        let listed_version = parse(Some(resource_version));
+        let mut before = std::mem::take(&mut self.by_key);
+        for object in listed {
+            let key = key(&object);
+            let known = before
+                .get(&key)
+                .filter(|known| known.object.resource_version() == object.resource_version());
+            let verified = known.and_then(|known| known.verified);
+            let entry = Entry {
+                verified,
+                ..Entry::new(object)
+            };
+            self.by_key.insert(key, entry);
+        }
+        self.own_writes.retain(|key, written| {
+            let Some(own) = before.remove(key) else {
+                return false;
+            };
+            let is_newer = version(&*own.object) > listed_version && is_protected(*written, now);
+            if is_newer {
+                self.by_key.insert(key.clone(), own);
+            }
+            is_newer
+        });
+    }
+
+    fn is_older_than_own_write(&self, key: &Key, delivered: Option<&str>, now: Instant) -> bool {
+        let Some(written) = self.own_writes.get(key) else {
+            return false;
+        };
+        let own = self.by_key.get(key).and_then(|own| version(&*own.object));
+        is_protected(*written, now) && own > parse(delivered)
+    }
+}
+
+fn is_protected(written: Instant, now: Instant) -> bool {
+    now.duration_since(written) < OWN_WRITE_PRECEDENCE
+}
+
+/// Returns the key of an object.
+pub(super) fn key<K: Resource>(object: &K) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// Returns the resourceVersion as a number; nothing if it is none, as those of an extension API server may be.
+pub(crate) fn version<K: Resource>(object: &K) -> Option<u64> {
+    parse(object.meta().resource_version.as_deref())
+}
+
+/// Returns a resourceVersion as a number.
+pub(crate) fn parse(resource_version: Option<&str>) -> Option<u64> {
+    resource_version?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    fn service(version: &str) -> Service {
+        let metadata = ObjectMeta {
+            name: Some("hello".to_owned()),
+            resource_version: Some(version.to_owned()),
+            ..ObjectMeta::default()
+        };
+        Service {
+            metadata,
+            ..Service::default()
+        }
+    }
+
+    fn current(objects: &Objects<Service>) -> Option<String> {
+        let key = (String::new(), "hello".to_owned());
+        objects.get(&key)?.resource_version()
+    }
+
+    fn written(version: &str, now: Instant) -> Objects<Service> {
+        let mut objects = Objects::default();
+        objects.apply(WatchEvent::Applied(service("3")), now);
+        objects.insert_newer(service(version), now);
+        objects
+    }
+
+    #[test]
+    fn an_older_copy_does_not_replace_an_own_write() {
+        let now = Instant::now();
+        let mut objects = written("7", now);
+        assert!(
+            objects
+                .apply(WatchEvent::Applied(service("5")), now)
+                .is_none()
+        );
+        assert!(
+            objects
+                .apply(WatchEvent::Deleted(service("6")), now)
+                .is_none()
+        );
+        assert_eq!(current(&objects).as_deref(), Some("7"));
+        assert!(
+            objects
+                .apply(WatchEvent::Applied(service("10")), now)
+                .is_some()
+        );
+        assert_eq!(current(&objects).as_deref(), Some("10"));
+        assert!(
+            objects
+                .apply(WatchEvent::Deleted(service("11")), now)
+                .is_some()
+        );
+        assert_eq!(current(&objects), None);
+    }
+
+    #[test]
+    fn the_event_of_an_own_write_changes_nothing() {
+        let now = Instant::now();
+        let mut objects = written("7", now);
+        assert!(
+            objects
+                .apply(WatchEvent::Applied(service("7")), now)
+                .is_none()
+        );
+        assert!(objects.own_writes.is_empty());
+    }
+
+    #[test]
+    fn a_list_made_before_an_own_write_does_not_undo_it_and_a_later_one_does() {
+        let now = Instant::now();
+        let mut objects = written("7", now);
+        objects.apply(WatchEvent::Listed(vec![service("3")], "6".to_owned()), now);
+        assert_eq!(current(&objects).as_deref(), Some("7"));
+        objects.apply(WatchEvent::Listed(Vec::new(), "6".to_owned()), now);
+        assert_eq!(current(&objects).as_deref(), Some("7"));
+        objects.apply(WatchEvent::Listed(Vec::new(), "8".to_owned()), now);
+        assert_eq!(current(&objects), None);
+        assert!(objects.own_writes.is_empty());
+    }
+
+    #[test]
+    fn the_response_of_a_write_does_not_replace_a_newer_version_of_the_watch() {
+        let now = Instant::now();
+        let mut objects = written("7", now);
+        objects.apply(WatchEvent::Applied(service("9")), now);
+        objects.insert_newer(service("8"), now);
+        assert_eq!(current(&objects).as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn after_a_restore_of_etcd_the_watch_wins_in_the_end() {
+        let now = Instant::now();
+        let mut objects = written("700", now);
+        let later = now + OWN_WRITE_PRECEDENCE;
+        assert!(
+            objects
+                .apply(WatchEvent::Applied(service("5")), later)
+                .is_some()
+        );
+        assert_eq!(current(&objects).as_deref(), Some("5"));
+    }
+}

@@ -1,0 +1,307 @@
+//! The failures of the pods of each EchoCluster. Of the pods themselves nothing is kept, however many there are.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the watches are where the operator reads from"
+)]
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Client, ResourceExt};
+
+use super::list_watch::{Signal, list_watch};
+use super::{CacheSync, Key, Requirement, WatchEvent};
+use crate::model::metadata::Owner;
+use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, POD_TEMPLATE_HASH_LABEL};
+use crate::model::pod_failure::{EVICTION_MEMORY, PodFailure, PodFailureKind, pod_failure};
+
+/// Evicted pods that are remembered of an EchoCluster. They stay as objects until Kubernetes collects them, by default at 12,500.
+const MAX_EVICTIONS: usize = 8;
+
+/// Evictions are a failure when there is more than one: a single pod may be evicted for the good of its node.
+const MIN_EVICTIONS: usize = 2;
+
+/// The failures of the pods. Clones share them.
+#[derive(Clone)]
+pub struct Pods {
+    failures: Arc<Mutex<Failures>>,
+    /// Whether all pods are known.
+    pub sync: CacheSync,
+}
+
+/// The pods that fail.
+#[derive(Default)]
+struct Failures {
+    /// The failures, by EchoCluster and pod.
+    clusters: HashMap<Key, BTreeMap<String, PodFailure>>,
+    /// The EchoCluster of each failing pod: a pod may change its labels.
+    filed: HashMap<Key, Key>,
+}
+
+impl Pods {
+    /// Returns the worst failure of the pods of `owner`. An eviction counts for a minute.
+    pub fn failure(&self, owner: &Owner, now: Timestamp) -> Option<PodFailure> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (owner.namespace.clone(), owner.name.clone());
+        let counts = |failure: &&PodFailure| {
+            failure.kind != PodFailureKind::Evicted || failure.age(now) < EVICTION_MEMORY
+        };
+        failures.worst(&key, counts).cloned()
+    }
+}
+
+#[cfg(test)]
+impl Pods {
+    pub(super) fn empty() -> Self {
+        Self {
+            failures: Arc::default(),
+            sync: CacheSync::of::<Pod>("Pods", Requirement::Required).0,
+        }
+    }
+}
+
+/// Watches the pods of all EchoClusters. Returns their failures, and the stream of EchoClusters whose worst failure has changed, which must
+/// be polled.
+pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Send + use<>) {
+    let (sync, writer) = CacheSync::of::<Pod>("Pods", Requirement::Required);
+    let failures = Arc::new(Mutex::new(Failures::default()));
+    let pods = Pods {
+        failures: Arc::clone(&failures),
+        sync,
+    };
+    let signals = list_watch(
+        Api::<Pod>::all(client.clone()),
+        Some(MANAGED_BY_SELECTOR),
+        reduce,
+    );
+    let affected = signals.flat_map(move |signal| {
+        writer.note(&signal);
+        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+        futures::stream::iter(match signal {
+            Signal::Event(event) => failures.note(event),
+            Signal::Heard | Signal::Failed(_) => Vec::new(),
+        })
+    });
+    (pods, affected)
+}
+
+/// Drops the largest parts of a pod that no failure is read from.
+fn reduce(pod: &mut Pod) {
+    pod.metadata.managed_fields = None;
+    if let Some(spec) = &mut pod.spec {
+        spec.volumes = None;
+    }
+}
+
+impl Failures {
+    /// Takes in an event of the watch. Returns the EchoClusters whose worst failure is another one now.
+    fn note(&mut self, event: WatchEvent<Pod>) -> Vec<Key> {
+        match event {
+            WatchEvent::Listed(pods, _) => {
+                let mut listed = Self::default();
+                for pod in &pods {
+                    listed.file(pod, pod_failure(pod));
+                }
+                let before = std::mem::replace(self, listed);
+                let clusters = before.clusters.keys().chain(self.clusters.keys());
+                let keys: HashSet<Key> = clusters.cloned().collect();
+                let has_changed = |key: &Key| !is_same(before.any(key), self.any(key));
+                keys.into_iter().filter(has_changed).collect()
+            }
+            WatchEvent::Applied(pod) => self.file(&pod, pod_failure(&pod)),
+            WatchEvent::Deleted(pod) => self.file(&pod, None),
+        }
+    }
+}
+
+/// Whether an EchoCluster is not affected by a change of its worst failure. The phases of a start count as one.
+fn is_same(before: Option<&PodFailure>, after: Option<&PodFailure>) -> bool {
+    let is_phase = |failure: Option<&PodFailure>| {
+        failure.is_some_and(|failure| failure.kind.is_phase() && failure.message.is_empty())
+    };
+    is_phase(before) && is_phase(after) || before.map(PodFailure::key) == after.map(PodFailure::key)
+}
+
+impl Failures {
+    /// Files the failure of a pod. Returns the EchoClusters whose worst failure is another one now.
+    fn file(&mut self, pod: &Pod, failure: Option<PodFailure>) -> Vec<Key> {
+        let name = pod.name_any();
+        let pod_key = (pod.namespace().unwrap_or_default(), name.clone());
+        let failure = cluster(pod).zip(failure);
+        let was_of = self.filed.remove(&pod_key);
+        let is_of = failure.as_ref().map(|(cluster, _)| cluster.clone());
+        let affected: HashSet<Key> = was_of.iter().chain(&is_of).cloned().collect();
+        let affected: Vec<(Key, Option<PodFailure>)> = affected
+            .into_iter()
+            .map(|key| (key.clone(), self.any(&key).cloned()))
+            .collect();
+        if let Some(cluster) = was_of {
+            self.take_out(&cluster, &name);
+        }
+        if let Some((cluster, failure)) = failure {
+            self.filed.insert(pod_key, cluster.clone());
+            let pods = self.clusters.entry(cluster.clone()).or_default();
+            pods.insert(name, failure);
+            self.forget_old_evictions(&cluster);
+        }
+        affected
+            .into_iter()
+            .filter(|(key, before)| !is_same(before.as_ref(), self.any(key)))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    fn take_out(&mut self, cluster: &Key, pod: &str) {
+        if let Some(pods) = self.clusters.get_mut(cluster) {
+            pods.remove(pod);
+            if pods.is_empty() {
+                self.clusters.remove(cluster);
+            }
+        }
+    }
+
+    /// Keeps the newest evictions alone, so that memory does not grow with evicted pods.
+    fn forget_old_evictions(&mut self, cluster: &Key) {
+        let pods = self.clusters.get(cluster).into_iter().flatten();
+        let mut evicted: Vec<(Option<Timestamp>, String)> = pods
+            .filter(|(_, failure)| failure.kind == PodFailureKind::Evicted)
+            .map(|(name, failure)| (failure.since, name.clone()))
+            .collect();
+        evicted.sort();
+        let too_many = evicted.len().saturating_sub(MAX_EVICTIONS);
+        for (_, name) in evicted.into_iter().take(too_many) {
+            self.take_out(cluster, &name);
+            self.filed.remove(&(cluster.0.clone(), name));
+        }
+    }
+
+    /// Returns the worst failure, however long ago it was.
+    fn any(&self, cluster: &Key) -> Option<&PodFailure> {
+        self.worst(cluster, |_| true)
+    }
+
+    /// Returns the worst failure of those that count; of equal ones the oldest, and the newest eviction, so that it counts for long enough.
+    fn worst(&self, cluster: &Key, counts: impl Fn(&&PodFailure) -> bool) -> Option<&PodFailure> {
+        let pods = self.clusters.get(cluster)?;
+        let is_evicted = |failure: &PodFailure| failure.kind == PodFailureKind::Evicted;
+        let evicted = pods.values().filter(|failure| is_evicted(failure));
+        let evicted = evicted.filter(&counts).count();
+        let failures = pods.values().filter(&counts);
+        failures
+            .filter(|failure| !is_evicted(failure) || evicted >= MIN_EVICTIONS)
+            .min_by(|one, other| {
+                let oldest = || one.since.cmp(&other.since);
+                let by_age = || {
+                    if is_evicted(one) {
+                        oldest().reverse()
+                    } else {
+                        oldest()
+                    }
+                };
+                one.key().cmp(&other.key()).then_with(by_age)
+            })
+    }
+}
+
+/// Returns the EchoCluster that a pod belongs to, by its owner reference: a ReplicaSet of the Deployment, whose name is the Deployment's and
+/// the hash of the pod template. Labels alone make no pod ours.
+fn cluster(pod: &Pod) -> Option<Key> {
+    let labels = pod.labels();
+    let cluster = labels.get(INSTANCE_LABEL)?;
+    let replica_set = format!("{cluster}-{}", labels.get(POD_TEMPLATE_HASH_LABEL)?);
+    let is_ours = pod.owner_references().iter().any(|owner| {
+        owner.controller == Some(true) && owner.kind == "ReplicaSet" && owner.name == replica_set
+    });
+    is_ours.then(|| (pod.namespace().unwrap_or_default(), cluster.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod_with(name: &str, status: &serde_json::Value) -> Pod {
+        let labels = json!({INSTANCE_LABEL: "hello", POD_TEMPLATE_HASH_LABEL: "1"});
+        let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "hello-1", "uid": "u", "controller": true});
+        let metadata = json!({"name": name, "namespace": "default", "labels": labels, "ownerReferences": [owner]});
+        serde_json::from_value(json!({"metadata": metadata, "status": status})).unwrap()
+    }
+
+    fn pod(name: &str, waits_for: &str) -> Pod {
+        let waiting = json!({"waiting": {"reason": waits_for, "message": "no"}});
+        let status = json!({"name": "echo-server", "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": waiting});
+        pod_with(name, &json!({ "containerStatuses": [status] }))
+    }
+
+    fn evicted(name: &str, second: i64) -> Pod {
+        let time = Timestamp::from_second(second).unwrap().to_string();
+        let disrupted =
+            json!({"type": "DisruptionTarget", "status": "True", "lastTransitionTime": time});
+        let status = json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory", "conditions": [disrupted]});
+        pod_with(name, &status)
+    }
+
+    fn hello() -> Key {
+        ("default".to_owned(), "hello".to_owned())
+    }
+
+    #[test]
+    fn an_echo_cluster_is_affected_only_by_failures_that_are_new_to_it() {
+        let mut failures = Failures::default();
+        let mut apply = |pod| failures.note(WatchEvent::Applied(pod));
+        assert_eq!(apply(pod("a", "Whatever")), []);
+        assert_eq!(apply(pod("a", "ErrImagePull")), [hello()]);
+        assert_eq!(apply(pod("b", "ErrImagePull")), []);
+        assert_eq!(failures.note(WatchEvent::Deleted(pod("a", ""))), []);
+        assert_eq!(failures.note(WatchEvent::Deleted(pod("b", ""))), [hello()]);
+        assert!(failures.clusters.is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_is_set_apart_takes_its_failure_along() {
+        let mut failures = Failures::default();
+        failures.note(WatchEvent::Applied(pod("a", "ErrImagePull")));
+        let mut apart = pod("a", "ErrImagePull");
+        apart.labels_mut().clear();
+        assert_eq!(failures.note(WatchEvent::Applied(apart)), [hello()]);
+        assert!(failures.clusters.is_empty() && failures.filed.is_empty());
+    }
+
+    #[test]
+    fn a_pod_with_our_labels_and_another_owner_is_not_ours() {
+        let mut failures = Failures::default();
+        let mut bare = pod("a", "ErrImagePull");
+        bare.owner_references_mut().clear();
+        assert_eq!(failures.note(WatchEvent::Applied(bare)), []);
+        let mut foreign = pod("a", "ErrImagePull");
+        foreign.owner_references_mut()[0].name = "other-1".to_owned();
+        assert_eq!(failures.note(WatchEvent::Applied(foreign)), []);
+    }
+
+    #[test]
+    fn a_new_list_forgets_pods_that_are_gone() {
+        let mut failures = Failures::default();
+        failures.note(WatchEvent::Applied(pod("a", "ErrImagePull")));
+        let listed = WatchEvent::Listed(Vec::new(), "1".to_owned());
+        assert_eq!(failures.note(listed), [hello()]);
+        assert!(failures.clusters.is_empty());
+    }
+
+    #[test]
+    fn evictions_are_one_failure_from_the_second_on_and_cost_bounded_memory() {
+        let mut failures = Failures::default();
+        let mut affected = 0;
+        for second in 0..1000 {
+            let pod = evicted(&format!("pod-{second}"), second);
+            affected += failures.note(WatchEvent::Applied(pod)).len();
+        }
+        assert_eq!(affected, 1);
+        assert_eq!(failures.filed.len(), MAX_EVICTIONS);
+        let newest = failures.any(&hello()).unwrap().since;
+        assert_eq!(newest, Timestamp::from_second(999).ok());
+    }
+}

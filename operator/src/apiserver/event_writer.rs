@@ -1,0 +1,205 @@
+//! Publishes events in the background, so that neither a slow API server nor a flood of changes delays a reconcile.
+//!
+//! An event that is repeated within six minutes, with the same text, becomes a count of the first one, as the recorder of the runtime does
+//! it. An EchoCluster that keeps changing has its events published at a bounded rate, with client-go's numbers.
+#![expect(
+    clippy::disallowed_types,
+    reason = "events are written to the API server"
+)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::channel::mpsc;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Recorder, Reporter};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use tracing::warn;
+
+use crate::apiserver::request::message_of;
+use crate::metrics::Metrics;
+use crate::model::metadata::FIELD_MANAGER;
+use crate::model::status::events::Event;
+
+/// How long writing an event may take.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The longest note that the API server takes, in bytes (the validation of `events.k8s.io/v1`).
+const MAX_NOTE_BYTES: usize = 1024;
+
+/// Events that wait. Further ones are dropped, and counted.
+const QUEUE_CAPACITY: usize = 1024;
+
+/// Events that are written at the same time. They are less urgent than any other write.
+const CONCURRENCY: usize = 2;
+
+/// Events of one EchoCluster that may be published without a pause (client-go: `defaultSpamBurst`).
+const BURST: f64 = 25.0;
+
+/// Further events of one EchoCluster in a second (client-go: `defaultSpamQPS`).
+const EVENTS_PER_SECOND: f64 = 1.0 / 300.0;
+
+/// Texts that are remembered to count their repetitions. A recorder forgets a text after six minutes.
+const MAX_RECORDERS: usize = 512;
+
+/// How long a recorder counts repetitions (`kube::runtime::events`).
+const RECORDER_MEMORY: Duration = Duration::from_mins(6);
+
+/// Queues events. Clones share the queue.
+#[derive(Clone)]
+pub struct EventWriter {
+    queue: mpsc::Sender<Queued>,
+    metrics: Metrics,
+}
+
+struct Queued {
+    regarding: ObjectReference,
+    event: Event,
+}
+
+impl EventWriter {
+    /// Makes a writer, and the future that publishes what is queued; it ends when all clones of the writer are gone.
+    pub fn new(client: Client, metrics: Metrics) -> (Self, impl Future<Output = ()> + Send) {
+        let (queue, queued) = mpsc::channel(QUEUE_CAPACITY);
+        let publisher = Arc::new(Publisher {
+            client,
+            reporter: Reporter::from(FIELD_MANAGER),
+            recorders: Mutex::default(),
+            buckets: Mutex::default(),
+            metrics: metrics.clone(),
+        });
+        let publish = queued.for_each_concurrent(CONCURRENCY, move |queued| {
+            let publisher = Arc::clone(&publisher);
+            async move { publisher.publish(queued).await }
+        });
+        (Self { queue, metrics }, publish)
+    }
+
+    /// Queues an event about `regarding`. If the queue is full, it is dropped.
+    pub fn queue(&self, regarding: ObjectReference, event: Event) {
+        let sent = self.queue.clone().try_send(Queued { regarding, event });
+        if sent.is_err() {
+            self.metrics.count_dropped_event();
+        }
+    }
+}
+
+struct Publisher {
+    client: Client,
+    reporter: Reporter,
+    /// One recorder for each text, since a recorder counts events of one reason as repetitions whatever their text.
+    recorders: Mutex<HashMap<RecorderKey, (Recorder, Instant)>>,
+    buckets: Mutex<HashMap<String, TokenBucket>>,
+    metrics: Metrics,
+}
+
+/// The UID of the EchoCluster, the reason and the text.
+type RecorderKey = (String, String, String);
+
+impl Publisher {
+    async fn publish(&self, Queued { regarding, event }: Queued) {
+        let uid = regarding.uid.clone().unwrap_or_default();
+        if !self.take_token(&uid).await {
+            self.metrics.count_dropped_event();
+            return;
+        }
+        let mut note = event.note;
+        note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
+        let recorder = self
+            .recorder((uid, event.reason.clone(), note.clone()))
+            .await;
+        let event = kube::runtime::events::Event {
+            type_: event.type_,
+            reason: event.reason,
+            note: Some(note),
+            action: event.action.to_owned(),
+            secondary: None,
+        };
+        let sent = tokio::time::timeout(PUBLISH_TIMEOUT, recorder.publish(&event, &regarding));
+        let reason = event.reason.as_str();
+        match sent.await {
+            Ok(Ok(())) => (),
+            Ok(Err(error)) => {
+                warn!(
+                    reason,
+                    error = message_of(&error),
+                    "failed to publish an event"
+                );
+            }
+            Err(_) => warn!(reason, "failed to publish an event in time"),
+        }
+    }
+
+    async fn recorder(&self, key: RecorderKey) -> Recorder {
+        let mut recorders = self.recorders.lock().await;
+        recorders.retain(|_, (_, used)| used.elapsed() < RECORDER_MEMORY);
+        if recorders.len() >= MAX_RECORDERS {
+            recorders.clear();
+        }
+        let now = Instant::now();
+        let new = || Recorder::new(self.client.clone(), self.reporter.clone());
+        let (recorder, used) = recorders.entry(key).or_insert_with(|| (new(), now));
+        *used = now;
+        recorder.clone()
+    }
+
+    async fn take_token(&self, uid: &str) -> bool {
+        let mut buckets = self.buckets.lock().await;
+        let now = Instant::now();
+        buckets.retain(|_, bucket| bucket.tokens_at(now) < BURST);
+        let bucket = buckets.entry(uid.to_owned());
+        bucket.or_insert_with(|| TokenBucket::full(now)).take(now)
+    }
+}
+
+/// Limits the events of one EchoCluster.
+#[derive(Clone, Copy)]
+struct TokenBucket {
+    tokens: f64,
+    at: Instant,
+}
+
+impl TokenBucket {
+    fn full(now: Instant) -> Self {
+        Self {
+            tokens: BURST,
+            at: now,
+        }
+    }
+
+    fn tokens_at(&self, now: Instant) -> f64 {
+        let refilled = now.duration_since(self.at).as_secs_f64() * EVENTS_PER_SECOND;
+        BURST.min(self.tokens + refilled)
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let tokens = self.tokens_at(now);
+        if tokens < 1.0 {
+            return false;
+        }
+        *self = Self {
+            tokens: tokens - 1.0,
+            at: now,
+        };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_of_events_is_published_and_then_one_in_five_minutes() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::full(start);
+        let burst = (0..1000).filter(|_| bucket.take(start)).count();
+        assert_eq!(burst, 25);
+        assert!(!bucket.take(start + Duration::from_secs(299)));
+        assert!(bucket.take(start + Duration::from_secs(301)));
+    }
+}

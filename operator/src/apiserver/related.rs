@@ -1,0 +1,78 @@
+//! The objects around an EchoCluster's children, as the caches have them: what `observe` reads beside the results of `apply`.
+
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
+
+use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::apply::Applier;
+use crate::apiserver::cache::{Cache, Caches};
+use crate::model::autoscaler_problem::autoscaler_problem;
+use crate::model::children::{Child, describe};
+use crate::model::decision::is_ours;
+use crate::model::metadata::Owner;
+use crate::model::metadata::headless_service_name;
+use crate::model::observed::{Live, RelatedObjects};
+use crate::model::status::Remaining;
+
+/// Reads the caches. A pod failure whose cause is not in the pod's status is completed from the pod's events.
+pub async fn related_objects(owner: &Owner, applier: &Applier, now: Timestamp) -> RelatedObjects {
+    let caches = &applier.caches;
+    let autoscaler = cached(&caches.horizontal_pod_autoscalers, owner, &owner.name);
+    let failure = caches.pods.failure(owner, now);
+    RelatedObjects {
+        deployment: cached(&caches.deployments, owner, &owner.name),
+        service: cached(&caches.services, owner, &owner.name),
+        pod_failure: match failure {
+            Some(failure) if !failure.is_starting(now) => {
+                Some(applier.pod_events.complete(owner, failure).await)
+            }
+            starting => starting,
+        },
+        conflicting_autoscaler: caches.conflicting_autoscaler(owner),
+        autoscaler_problem: autoscaler.and_then(|autoscaler| autoscaler_problem(&autoscaler)),
+    }
+}
+
+/// Reads the Deployment and the Service alone, for an EchoCluster whose children are not applied.
+pub fn live(owner: &Owner, caches: &Caches) -> Live {
+    let deployment = cached(&caches.deployments, owner, &owner.name);
+    let service = cached(&caches.services, owner, &owner.name);
+    Live::of(deployment.as_deref(), service.as_deref())
+}
+
+/// Lists what still exists of an EchoCluster that is being deleted.
+pub fn remaining(cluster: &EchoCluster, owner: &Owner, caches: &Caches) -> Remaining {
+    let (name, headless) = (&owner.name, headless_service_name(&owner.name));
+    let children = [
+        describe_cached(&caches.deployments, owner, name),
+        describe_cached(&caches.services, owner, name),
+        describe_cached(&caches.services, owner, &headless),
+        describe_cached(&caches.pod_disruption_budgets, owner, name),
+        describe_cached(&caches.network_policies, owner, name),
+        describe_cached(&caches.horizontal_pod_autoscalers, owner, name),
+        describe_cached(&caches.pod_monitors, owner, name),
+    ];
+    Remaining {
+        children: children.into_iter().flatten().collect(),
+        finalizers: cluster.finalizers().to_vec(),
+    }
+}
+
+/// Returns a child from its cache, if it belongs to the EchoCluster.
+fn cached<K: Child>(cache: &Cache<K>, owner: &Owner, name: &str) -> Option<Arc<K>> {
+    let child = cache.get(&owner.namespace, name)?;
+    is_ours(owner, &*child).then_some(child)
+}
+
+fn describe_cached<K: Child>(
+    cache: &Cache<K>,
+    owner: &Owner,
+    name: &str,
+) -> Option<(String, Vec<String>)> {
+    let child = cached(cache, owner, name)?;
+    let finalizers = child.finalizers().iter();
+    let foreign = finalizers.filter(|finalizer| *finalizer != "foregroundDeletion");
+    Some((describe(&*child), foreign.cloned().collect()))
+}

@@ -1,0 +1,263 @@
+//! One request to the API server, with its deadline and its errors.
+
+use std::time::Duration;
+
+use kube::Resource;
+use kube::core::Status;
+use prometheus_client::encoding::EncodeLabelValue;
+
+use crate::model::children::{FailedRequest, describe};
+
+/// The deadline of one request. It is longer than the default timeout of an admission webhook, 10 s
+/// (`timeoutSeconds` of `admissionregistration.k8s.io/v1`), so that the API server's own message about a webhook that does not answer
+/// arrives first.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The deadline of all requests that one child needs: two at their own deadline. The status is written after it.
+pub(super) const CHILD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Verb {
+    /// Reads one object.
+    Get,
+    /// Creates an object, and fails if there is one of that name.
+    Create,
+    /// Server-side apply.
+    Apply,
+    /// Replaces an object.
+    Update,
+    /// Changes a part of an object.
+    Patch,
+    /// Deletes an object.
+    Delete,
+}
+
+impl std::fmt::Display for Verb {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Get => "get",
+            Self::Create => "create",
+            Self::Apply => "apply",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+/// Why a child or the status was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server answered with an error, or not at all. A retry may help.
+    #[error("failed to {verb} {object}")]
+    Request {
+        /// What was asked for.
+        verb: Verb,
+        /// The object, as `Deployment hello`.
+        object: String,
+        /// What the client says.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time. A retry may help.
+    #[error("failed to {verb} {object} within {} s", REQUEST_TIMEOUT.as_secs())]
+    TimedOut {
+        /// What was asked for.
+        verb: Verb,
+        /// The object, as `Deployment hello`.
+        object: String,
+    },
+    /// All requests that one child needs took too long together. A retry may help.
+    #[error("failed to write {child} within {} s", CHILD_TIMEOUT.as_secs())]
+    ChildTimedOut {
+        /// The child, as `Deployment hello`.
+        child: String,
+    },
+    /// The cached EchoCluster is older than the child, or is being deleted. A retry helps once the watch has delivered the newer one.
+    #[error("failed to decide about {child}: the EchoCluster has changed, or is being deleted")]
+    StaleCluster {
+        /// The child, as `Deployment hello`.
+        child: String,
+    },
+    /// An object cannot be written as JSON. No retry helps.
+    #[error("failed to write an object as JSON")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Error {
+    /// Whether another client has written or created the object since it was read, so that the decision has to be made again. An
+    /// admission webhook may also answer 409; that is a rejection.
+    pub fn is_conflict(&self) -> bool {
+        let is_409 = |status: &Status| status.code == 409 && !is_denied_by_admission(status);
+        matches!(self, Self::StaleCluster { .. }) || self.status().is_some_and(is_409)
+    }
+
+    /// Whether the error has lasted for the whole deadline of a request, so that it is worth a report at the first time.
+    pub fn is_timeout(&self) -> bool {
+        matches!(self, Self::TimedOut { .. } | Self::ChildTimedOut { .. })
+    }
+
+    /// Returns the error as a condition reports it.
+    pub fn report(&self) -> FailedRequest {
+        FailedRequest {
+            message: self.to_string(),
+            cause: self.cause(),
+        }
+    }
+
+    /// Returns what was behind the error, for the log.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Request { source, .. } => Some(message_of(source)),
+            Self::Json(source) => Some(source.to_string()),
+            Self::TimedOut { .. } | Self::ChildTimedOut { .. } | Self::StaleCluster { .. } => None,
+        }
+    }
+
+    /// Whether the object does not exist, or no longer.
+    pub(super) fn is_not_found(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// Whether it is the EchoCluster itself that no longer exists, so that there is nothing left to do.
+    pub fn is_end_of_cluster(&self) -> bool {
+        matches!(self, Self::Request { object, .. } if object.starts_with("EchoCluster "))
+            && self.is_not_found()
+    }
+
+    /// Whether the API server found the object invalid. It counts the node ports of a Service only when it takes them, and calls
+    /// it an internal error if one is there twice.
+    pub(super) fn is_invalid(&self) -> bool {
+        self.status().is_some_and(|status| {
+            let is_twice = status.message.starts_with("duplicate nodePort");
+            status.code == 422 || status.code == 500 && is_twice
+        })
+    }
+
+    /// Returns the API server's message if it has rejected the object and will reject it again: bad, forbidden, invalid, or denied by an
+    /// admission webhook or policy, whatever code that has chosen.
+    pub(super) fn rejection(&self) -> Option<String> {
+        let is_rejected = |status: &&Status| {
+            matches!(status.code, 400 | 403 | 422) || is_denied_by_admission(status)
+        };
+        let status = self.status().filter(is_rejected)?;
+        Some(status.message.clone())
+    }
+
+    /// Whether the namespace is on its way out, in which nothing can be created.
+    pub(super) fn is_namespace_terminating(&self) -> bool {
+        let causes = self
+            .status()
+            .and_then(|status| status.details.as_ref())
+            .map(|details| &details.causes);
+        causes.is_some_and(|causes| {
+            causes
+                .iter()
+                .any(|cause| cause.reason == "NamespaceTerminating")
+        })
+    }
+
+    fn status(&self) -> Option<&Status> {
+        match self {
+            Self::Request { source, .. } if let kube::Error::Api(status) = &**source => {
+                Some(status)
+            }
+            Self::Request { .. }
+            | Self::TimedOut { .. }
+            | Self::ChildTimedOut { .. }
+            | Self::StaleCluster { .. }
+            | Self::Json(_) => None,
+        }
+    }
+}
+
+/// Whether an admission webhook or a ValidatingAdmissionPolicy has denied the request, by the phrase that the API server puts around
+/// their message. Either may answer with any code.
+fn is_denied_by_admission(status: &Status) -> bool {
+    status.message.contains("denied the request") || status.message.contains(" denied request")
+}
+
+/// Returns an error in one line: of an API server's answer its message, without the object around it.
+pub(crate) fn message_of(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    error.to_string()
+}
+
+/// Sends a request about `object` and waits for the answer, up to the deadline.
+///
+/// # Errors
+/// [`Error::Request`] and [`Error::TimedOut`].
+pub(crate) async fn request<K, T>(
+    verb: Verb,
+    object: &K,
+    sent: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let object = || describe(object);
+    match tokio::time::timeout(REQUEST_TIMEOUT, sent).await {
+        Ok(answer) => answer.map_err(|source| Error::Request {
+            verb,
+            object: object(),
+            source: Box::new(source),
+        }),
+        Err(_) => Err(Error::TimedOut {
+            verb,
+            object: object(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+
+    use super::*;
+
+    async fn ask(answer: Status) -> Error {
+        let sent = async { Err::<(), _>(kube::Error::Api(Box::new(answer))) };
+        request(Verb::Get, &Service::default(), sent)
+            .await
+            .unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_ends_at_its_deadline() {
+        let sent = std::future::pending::<kube::Result<()>>();
+        let error = request(Verb::Apply, &Service::default(), sent)
+            .await
+            .unwrap_err();
+        assert_eq!(error.to_string(), "failed to apply Service  within 15 s");
+    }
+
+    #[tokio::test]
+    async fn a_rejection_is_not_retriable_and_a_conflict_is_no_rejection() {
+        let forbidden = ask(Status::failure("no", "Forbidden").with_code(403)).await;
+        assert_eq!(forbidden.rejection().as_deref(), Some("no"));
+        let busy = ask(Status::failure("later", "TooManyRequests").with_code(429)).await;
+        assert_eq!(busy.rejection(), None);
+        let conflict = ask(Status::failure("changed", "Conflict").with_code(409)).await;
+        assert!(conflict.is_conflict() && !conflict.is_not_found());
+    }
+
+    #[tokio::test]
+    async fn a_409_of_a_webhook_is_a_rejection_and_not_a_conflict() {
+        let message = "admission webhook \"a.example.com\" denied the request: no";
+        let denied = ask(Status::failure(message, "Conflict").with_code(409)).await;
+        assert!(!denied.is_conflict());
+        assert_eq!(denied.rejection().as_deref(), Some(message));
+    }
+
+    #[tokio::test]
+    async fn a_duplicate_node_port_is_invalid_although_the_api_server_reports_an_internal_error() {
+        let message = "duplicate nodePort: {TCP 30080}";
+        let twice = ask(Status::failure(message, "InternalError").with_code(500)).await;
+        assert!(twice.is_invalid());
+        let webhook = "failed calling webhook";
+        let broken = ask(Status::failure(webhook, "InternalError").with_code(500)).await;
+        assert!(!broken.is_invalid());
+    }
+}

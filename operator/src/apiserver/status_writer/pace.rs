@@ -1,0 +1,220 @@
+//! When the status of an EchoCluster was written last, and how: pods that come and go must not become writes one by one, and a cached copy
+//! that is older than the last write must not be taken for the current status.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use kube::runtime::reflector::ObjectRef;
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
+
+use crate::api::v1alpha1::conditions::ConditionType;
+use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
+use crate::apiserver::cache::{OWN_WRITE_PRECEDENCE, parse, version};
+
+/// The shortest time between two writes.
+const SHORTEST: Duration = Duration::from_secs(2);
+
+/// The longest time between two writes of which the second changes numbers and messages alone. The time doubles with each such write.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// When each status may be written next. Clones share it.
+#[derive(Clone, Default)]
+pub(super) struct Pace {
+    written: Arc<Mutex<HashMap<ObjectRef<EchoCluster>, Written>>>,
+}
+
+struct Written {
+    last: Instant,
+    interval: Duration,
+    /// The write, until the watch has delivered it.
+    undelivered: Option<Undelivered>,
+}
+
+struct Undelivered {
+    uid: Option<String>,
+    resource_version: String,
+    status: EchoClusterStatus,
+}
+
+impl Pace {
+    /// Returns how long a write has to wait, if it has to.
+    pub(super) fn wait(
+        &self,
+        cluster: &ObjectRef<EchoCluster>,
+        current: &EchoClusterStatus,
+        next: &EchoClusterStatus,
+    ) -> Option<Duration> {
+        let all = self.lock();
+        let written = all.get(cluster)?;
+        let interval = if is_transition(current, next) {
+            SHORTEST
+        } else {
+            written.interval
+        };
+        let wait = interval.saturating_sub(written.last.elapsed());
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Notes a write.
+    pub(super) fn note(
+        &self,
+        cluster: ObjectRef<EchoCluster>,
+        written: &impl Resource<DynamicType = ()>,
+        current: &EchoClusterStatus,
+        next: &EchoClusterStatus,
+    ) {
+        let mut all = self.lock();
+        let before = all.get(&cluster).map(|written| written.interval);
+        let interval = match before {
+            Some(before) if !is_transition(current, next) => LONGEST.min(before * 2),
+            _ => SHORTEST,
+        };
+        let written = Written {
+            last: Instant::now(),
+            interval,
+            undelivered: written
+                .resource_version()
+                .map(|resource_version| Undelivered {
+                    uid: written.uid(),
+                    resource_version,
+                    status: next.clone(),
+                }),
+        };
+        all.insert(cluster, written);
+    }
+
+    /// Returns the resourceVersion and the status of the last write, if `cached` is older.
+    pub(super) fn newer_write(
+        &self,
+        cached: &impl Resource<DynamicType = ()>,
+    ) -> Option<(String, EchoClusterStatus)> {
+        let all = self.lock();
+        let written = all.get(&reference(cached))?;
+        let write = written.undelivered.as_ref()?;
+        let is_older = write.uid == cached.uid()
+            && written.last.elapsed() < OWN_WRITE_PRECEDENCE
+            && version(cached) < parse(Some(&write.resource_version));
+        is_older.then(|| (write.resource_version.clone(), write.status.clone()))
+    }
+
+    /// Forgets the last write if the watch has delivered it or a newer one. Returns whether this is the write.
+    pub(super) fn note_delivered(&self, delivered: &impl Resource<DynamicType = ()>) -> bool {
+        let mut all = self.lock();
+        let Some(written) = all.get_mut(&reference(delivered)) else {
+            return false;
+        };
+        let Some(write) = &written.undelivered else {
+            return false;
+        };
+        let (write, delivered) = (parse(Some(&write.resource_version)), version(delivered));
+        if delivered >= write {
+            written.undelivered = None;
+        }
+        delivered == write
+    }
+
+    /// Forgets an EchoCluster.
+    pub(super) fn forget(&self, cluster: &ObjectRef<EchoCluster>) {
+        self.lock().remove(cluster);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<EchoCluster>, Written>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn reference(cluster: &impl Resource<DynamicType = ()>) -> ObjectRef<EchoCluster> {
+    ObjectRef::new(&cluster.name_any()).within(&cluster.namespace().unwrap_or_default())
+}
+
+/// Whether a condition's status or reason changes, or the generation.
+fn is_transition(current: &EchoClusterStatus, next: &EchoClusterStatus) -> bool {
+    let key = |status: &EchoClusterStatus| {
+        ConditionType::ALL.map(|type_| {
+            let condition = type_.find(&status.conditions);
+            condition.map(|condition| (condition.status.clone(), condition.reason.clone()))
+        })
+    };
+    current.observed_generation != next.observed_generation || key(current) != key(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(reason: &str, replicas: i32) -> EchoClusterStatus {
+        let condition = json!({"type": "Ready", "status": "False", "reason": reason, "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let status = json!({ "replicas": replicas, "conditions": [condition] });
+        serde_json::from_value(status).unwrap()
+    }
+
+    fn written(version: &str) -> EchoCluster {
+        let mut cluster = crate::fixtures::echo_cluster();
+        cluster.metadata.resource_version = Some(version.to_owned());
+        cluster
+    }
+
+    fn hello() -> ObjectRef<EchoCluster> {
+        ObjectRef::new("hello").within("default")
+    }
+
+    #[test]
+    fn a_first_write_does_not_wait_and_the_next_waits_for_two_seconds() {
+        let pace = Pace::default();
+        let (first, second) = (status("RollingOut", 0), status("Ready", 1));
+        assert_eq!(pace.wait(&hello(), &first, &second), None);
+        pace.note(hello(), &written("5"), &first, &second);
+        let wait = pace.wait(&hello(), &second, &first).unwrap();
+        assert!(wait <= SHORTEST && wait > SHORTEST / 2, "{wait:?}");
+        let other = ObjectRef::new("other").within("default");
+        assert_eq!(pace.wait(&other, &second, &first), None);
+    }
+
+    #[test]
+    fn writes_of_numbers_alone_become_rarer_and_a_transition_does_not_wait_for_them() {
+        let pace = Pace::default();
+        for replicas in 0..10 {
+            let (current, next) = (status("Evicted", replicas), status("Evicted", replicas + 1));
+            pace.note(hello(), &written("5"), &current, &next);
+        }
+        let numbers = pace.wait(&hello(), &status("Evicted", 1), &status("Evicted", 2));
+        assert!(numbers.unwrap() > LONGEST / 2, "{numbers:?}");
+        let transition = pace.wait(&hello(), &status("Evicted", 1), &status("Ready", 1));
+        assert!(transition.unwrap() <= SHORTEST, "{transition:?}");
+    }
+
+    #[test]
+    fn a_cached_copy_that_is_older_than_the_last_write_is_not_the_current_status() {
+        let pace = Pace::default();
+        pace.note(
+            hello(),
+            &written("10"),
+            &status("Ready", 1),
+            &status("Ready", 2),
+        );
+        let (version, newer) = pace.newer_write(&written("9")).unwrap();
+        assert_eq!((version.as_str(), newer.replicas), ("10", 2));
+        assert!(pace.newer_write(&written("11")).is_none());
+        assert!(!pace.note_delivered(&written("9")));
+        assert!(pace.note_delivered(&written("10")));
+        assert!(pace.newer_write(&written("9")).is_none());
+    }
+
+    #[test]
+    fn an_echo_cluster_that_is_gone_leaves_nothing() {
+        let pace = Pace::default();
+        pace.note(
+            hello(),
+            &written("5"),
+            &status("Ready", 1),
+            &status("Ready", 2),
+        );
+        pace.forget(&hello());
+        assert!(pace.lock().is_empty());
+    }
+}

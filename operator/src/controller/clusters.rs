@@ -1,0 +1,183 @@
+//! The watch of the EchoClusters themselves.
+#![expect(
+    clippy::disallowed_types,
+    reason = "the watches are where the operator reads from"
+)]
+
+use std::collections::HashMap;
+
+use futures::StreamExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use kube::{Api, Client, Resource};
+
+use super::watches::{Reference, Triggers, hash};
+use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
+use crate::apiserver::cache::list_watch::{Signal, list_watch};
+use crate::apiserver::cache::{CacheSync, Requirement, WatchEvent};
+use crate::apiserver::status_writer::StatusWriter;
+
+/// An EchoCluster, or what can be read of one that does not match the types.
+type Guarded = DeserializeGuard<EchoCluster>;
+
+/// Watches the EchoClusters. Returns their store, its state, and the future that keeps both up to date.
+pub(super) fn watch_clusters(
+    client: &Client,
+    mut triggers: Triggers,
+    status_writer: StatusWriter,
+) -> (
+    Store<Guarded>,
+    CacheSync,
+    impl Future<Output = ()> + Send + use<>,
+) {
+    let (sync, sync_writer) = CacheSync::of::<Guarded>("EchoClusters", Requirement::Required);
+    let (store, writer) = reflector::store();
+    let mut follower = Follower {
+        writer,
+        fingerprints: HashMap::new(),
+        status_writer,
+    };
+    let signals = list_watch(Api::<Guarded>::all(client.clone()), None, reduce);
+    let watch = async move {
+        let mut signals = std::pin::pin!(signals);
+        while let Some(signal) = signals.next().await {
+            sync_writer.note(&signal);
+            let Signal::Event(event) = signal else {
+                continue;
+            };
+            match follower.take_in(event) {
+                Triggered::None => (),
+                Triggered::Clusters(clusters) => {
+                    for cluster in clusters {
+                        triggers.cluster(cluster).await;
+                    }
+                }
+                Triggered::AllAnd(vanished) => {
+                    triggers.all();
+                    for cluster in vanished {
+                        triggers.cluster(cluster).await;
+                    }
+                }
+            }
+        }
+    };
+    (store, sync, watch)
+}
+
+fn reduce(cluster: &mut Guarded) {
+    cluster.meta_mut().managed_fields = None;
+}
+
+struct Follower {
+    writer: reflector::store::Writer<Guarded>,
+    /// What was last seen of each EchoCluster.
+    fingerprints: HashMap<Reference, u64>,
+    status_writer: StatusWriter,
+}
+
+/// What has to be reconciled after an event.
+enum Triggered {
+    None,
+    Clusters(Vec<Reference>),
+    /// All that exist, and some that do not, so that they are forgotten.
+    AllAnd(Vec<Reference>),
+}
+
+impl Follower {
+    /// Takes an event into the store, and decides what it triggers.
+    fn take_in(&mut self, event: WatchEvent<Guarded>) -> Triggered {
+        match event {
+            WatchEvent::Listed(clusters, _) => {
+                let mut before = std::mem::take(&mut self.fingerprints);
+                self.writer.apply_watcher_event(&Event::Init);
+                for cluster in clusters {
+                    let reference = ObjectRef::from_obj(&cluster);
+                    self.status_writer.note_delivered(&cluster);
+                    before.remove(&reference);
+                    self.fingerprints
+                        .insert(reference, change_fingerprint(&cluster));
+                    self.writer.apply_watcher_event(&Event::InitApply(cluster));
+                }
+                self.writer.apply_watcher_event(&Event::InitDone);
+                Triggered::AllAnd(before.into_keys().collect())
+            }
+            WatchEvent::Applied(cluster) => {
+                let reference = ObjectRef::from_obj(&cluster);
+                let is_own_write = self.status_writer.note_delivered(&cluster);
+                let fingerprint = change_fingerprint(&cluster);
+                let before = self.fingerprints.insert(reference.clone(), fingerprint);
+                self.writer.apply_watcher_event(&Event::Apply(cluster));
+                if is_own_write || before == Some(fingerprint) {
+                    return Triggered::None;
+                }
+                Triggered::Clusters(vec![reference])
+            }
+            WatchEvent::Deleted(cluster) => {
+                let reference = ObjectRef::from_obj(&cluster);
+                self.fingerprints.remove(&reference);
+                self.writer.apply_watcher_event(&Event::Delete(cluster));
+                Triggered::Clusters(vec![reference])
+            }
+        }
+    }
+}
+
+/// Returns a fingerprint of what a reconcile depends on. The messages of conditions are no part of it: they are the operator's own, and if
+/// they differ each time, as those of a webhook with a number in them, each status written would be the cause of the next.
+fn change_fingerprint(cluster: &Guarded) -> u64 {
+    let metadata = cluster.meta();
+    let mut status = match &cluster.0 {
+        Ok(cluster) => cluster.status.clone().unwrap_or_default(),
+        Err(_) => EchoClusterStatus::default(),
+    };
+    for condition in &mut status.conditions {
+        condition.message.clear();
+    }
+    hash(&(
+        &metadata.uid,
+        metadata.generation,
+        &metadata.labels,
+        &metadata.annotations,
+        &metadata.finalizers,
+        metadata.deletion_timestamp.is_some(),
+        serde_json::to_string(&status).unwrap_or_default(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::ResourceExt;
+    use serde_json::json;
+
+    use super::*;
+    use crate::fixtures::echo_cluster;
+
+    fn cluster(message: &str, reason: &str) -> Guarded {
+        let condition = json!({"type": "Ready", "status": "False", "reason": reason, "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        let status = json!({ "conditions": [condition] });
+        DeserializeGuard(Ok(EchoCluster {
+            status: Some(serde_json::from_value(status).unwrap()),
+            ..echo_cluster()
+        }))
+    }
+
+    #[test]
+    fn another_message_of_a_condition_triggers_nothing_and_another_reason_does() {
+        let first = change_fingerprint(&cluster("request 1 was denied", "Forbidden"));
+        let again = change_fingerprint(&cluster("request 2 was denied", "Forbidden"));
+        assert_eq!(first, again);
+        let other = change_fingerprint(&cluster("request 1 was denied", "Ready"));
+        assert_ne!(first, other);
+    }
+
+    #[test]
+    fn an_annotation_triggers_a_reconcile() {
+        let before = cluster("", "Ready");
+        let mut restarted = before.0.clone().unwrap();
+        restarted.annotations_mut().insert("a".into(), "b".into());
+        let restarted = change_fingerprint(&DeserializeGuard(Ok(restarted)));
+        assert_ne!(restarted, change_fingerprint(&before));
+    }
+}

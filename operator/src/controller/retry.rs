@@ -1,0 +1,157 @@
+//! Runs a reconcile so that it cannot affect others: with a deadline, with panics caught, counted, and with the time of the next attempt.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "measures how long a reconcile takes"
+)]
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use tracing::debug;
+
+use super::backoff::Backoff;
+use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::request;
+use crate::metrics::{Metrics, ReconcileResult};
+use crate::reconcile::{Context, Outcome, Requeue, reconcile};
+
+/// The deadline of a whole reconcile: longer than all its steps at their own deadlines, which report themselves in the status.
+const RECONCILE_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// How long until an EchoCluster is reconciled although no watch has reported a change; twice this at most, so that many spread out.
+const RESYNC_INTERVAL: Duration = Duration::from_mins(10);
+
+/// How long until something is checked again that no watch reports; twice this at most.
+const POLL_INTERVAL: Duration = Duration::from_secs(4);
+
+/// What reconciles are run with.
+pub struct RetryContext {
+    /// What a reconcile works with.
+    pub context: Context,
+    /// How often each EchoCluster has failed in a row.
+    pub backoff: Backoff,
+    /// Counts and times the reconciles.
+    pub metrics: Metrics,
+}
+
+/// Why a reconcile failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A request failed. It is tried again.
+    #[error(transparent)]
+    Request(#[from] request::Error),
+    /// The reconcile took too long. It is tried again.
+    #[error("failed to reconcile within {} s", RECONCILE_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The reconcile panicked, which is a bug in the operator. It is tried again with exponential backoff.
+    #[error("failed to reconcile: {0}")]
+    Panicked(String),
+}
+
+impl Error {
+    /// Returns the cause of the error, for the log.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Request(error) => error.cause(),
+            Self::TimedOut | Self::Panicked(_) => None,
+        }
+    }
+}
+
+/// Reconciles `cluster` once.
+///
+/// # Errors
+/// [`Error`]; [`error_policy`] decides when it is tried again.
+pub async fn run_reconcile(
+    cluster: Arc<DeserializeGuard<EchoCluster>>,
+    retry: Arc<RetryContext>,
+) -> Result<Action, Error> {
+    let started = Instant::now();
+    let key = ObjectRef::from_obj(&*cluster);
+    let is_failing = retry.backoff.is_lasting(&key);
+    let run = Box::pin(async { Ok(reconcile(&cluster, &retry.context, is_failing).await?) });
+    let result = match guarded(run).await {
+        Err(Error::Request(error)) if error.is_end_of_cluster() => Ok(Outcome::GONE),
+        result => result,
+    };
+    retry
+        .metrics
+        .observe_reconcile(classify(&result), started.elapsed());
+    let outcome = result?;
+    if outcome.requeue != Requeue::Backoff {
+        retry.backoff.forget(&key);
+    }
+    debug!(?outcome, "reconciled");
+    let at_the_latest = match outcome.requeue {
+        Requeue::Resync => Backoff::jittered(RESYNC_INTERVAL),
+        Requeue::Poll => Backoff::jittered(POLL_INTERVAL),
+        Requeue::Backoff => retry.backoff.next(key),
+    };
+    let after = outcome.repeat_after.unwrap_or(at_the_latest);
+    Ok(Action::requeue(after.min(at_the_latest)))
+}
+
+/// Runs a reconcile with a deadline, and turns a panic into an error.
+async fn guarded<T>(run: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(RECONCILE_TIMEOUT, AssertUnwindSafe(run).catch_unwind()).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(panic)) => Err(Error::Panicked(message(&*panic))),
+        Err(_) => Err(Error::TimedOut),
+    }
+}
+
+/// Decides when a failed reconcile is tried again: each failure in a row doubles the wait.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature is the runtime's"
+)]
+pub fn error_policy(
+    cluster: Arc<DeserializeGuard<EchoCluster>>,
+    _: &Error,
+    retry: Arc<RetryContext>,
+) -> Action {
+    Action::requeue(retry.backoff.next(ObjectRef::from_obj(&*cluster)))
+}
+
+fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
+    match result {
+        Ok(outcome) if outcome.requeue == Requeue::Resync => ReconcileResult::Applied,
+        Ok(_) => ReconcileResult::Blocked,
+        Err(Error::Request(error)) if error.is_conflict() => ReconcileResult::Conflict,
+        Err(Error::Request(_)) => ReconcileResult::Error,
+        Err(Error::TimedOut) => ReconcileResult::Timeout,
+        Err(Error::Panicked(_)) => ReconcileResult::Panic,
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_that_reconcile_alone() {
+        let result: Result<(), Error> = guarded(async { panic!("no such {}", "thing") }).await;
+        assert_eq!(
+            result.unwrap_err().to_string(),
+            "failed to reconcile: no such thing"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reconcile_that_hangs_is_ended_at_its_deadline() {
+        let result: Result<(), Error> = guarded(std::future::pending()).await;
+        assert!(matches!(result, Err(Error::TimedOut)));
+    }
+}

@@ -1,0 +1,159 @@
+//! The children of an EchoCluster: their kinds, their state after a reconcile, and what was done to them.
+
+use std::sync::Arc;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::model::build::pod_monitor::PodMonitor;
+
+/// All children of one EchoCluster after they were applied.
+#[derive(Debug)]
+pub struct Applied {
+    /// Runs the echo servers.
+    pub deployment: ChildState<Deployment>,
+    /// The stable address in front of them.
+    pub service: ChildState<Service>,
+    /// An address for each of them.
+    pub headless_service: ChildState<Service>,
+    /// How many of them evictions may take.
+    pub pod_disruption_budget: ChildState<PodDisruptionBudget>,
+    /// Who reaches them.
+    pub network_policy: ChildState<NetworkPolicy>,
+    /// Scales the EchoCluster.
+    pub horizontal_pod_autoscaler: ChildState<HorizontalPodAutoscaler>,
+    /// Tells the Prometheus operator of them.
+    pub pod_monitor: ChildState<PodMonitor>,
+}
+
+/// The state of one child after a reconcile.
+#[derive(Debug)]
+pub enum ChildState<K> {
+    /// It is as desired; the change, if any, that it took.
+    Applied(Arc<K>, Option<Change>),
+    /// It is not desired, and does not exist; the change, if any, that it took.
+    Absent(Option<Change>),
+    /// It is not as desired, or will not stay so.
+    Problem {
+        /// The child as it exists, if it belongs to the EchoCluster.
+        live: Option<Arc<K>>,
+        /// The cause.
+        problem: ChildProblem,
+        /// What was done to it nevertheless.
+        change: Option<Change>,
+    },
+    /// A request failed in a way that a retry may help.
+    Failed(FailedRequest),
+}
+
+impl<K> ChildState<K> {
+    /// Returns the state of a child that is not as desired and was not written.
+    pub fn problem(live: Option<Arc<K>>, problem: ChildProblem) -> Self {
+        Self::Problem {
+            live,
+            problem,
+            change: None,
+        }
+    }
+}
+
+/// A request that failed, as a condition reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedRequest {
+    /// What failed, as `failed to apply Service hello`.
+    pub message: String,
+    /// What the API server or the client reported.
+    pub cause: Option<String>,
+}
+
+/// What a reconcile did to a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The child, as `Deployment hello`.
+    pub child: String,
+    /// What was done.
+    pub action: ChangeAction,
+}
+
+/// What was done to a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeAction {
+    /// It did not exist.
+    Created,
+    /// The EchoCluster or the operator had changed; the text names the first field that differed.
+    Updated(String),
+    /// Only the number of replicas differed.
+    Scaled {
+        /// The replicas before.
+        from: i64,
+        /// The replicas now.
+        to: i64,
+    },
+    /// Another client had changed it; the text names the field.
+    Repaired(String),
+    /// It was orphaned by an earlier EchoCluster of the same name.
+    Adopted,
+    /// It was no longer desired.
+    Deleted,
+}
+
+/// Why a child is not as desired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChildProblem {
+    /// What kind of cause it has.
+    pub kind: ProblemKind,
+    /// The child, as `Service hello`.
+    pub child: String,
+    /// The cause, for the message of a condition.
+    pub message: String,
+}
+
+/// Why a child is not as desired, or will not stay so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// An object that does not belong to the EchoCluster has its name.
+    NameConflict,
+    /// The API server has rejected it.
+    Rejected,
+    /// The API server does not serve its kind.
+    NotServed,
+    /// Another writer reverts it again and again.
+    Contended,
+    /// An older object of its name is being deleted, or the namespace is.
+    AwaitingDeletion,
+    /// The EchoCluster is paused, and the child differs from the spec.
+    Paused,
+}
+
+/// A kind of object that an EchoCluster owns.
+pub trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + std::fmt::Debug
+    + Default
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl Child for Deployment {}
+impl Child for HorizontalPodAutoscaler {}
+impl Child for Service {}
+impl Child for NetworkPolicy {}
+impl Child for PodDisruptionBudget {}
+impl Child for PodMonitor {}
+
+/// Returns how messages name an object: `Deployment hello`.
+pub fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    format!("{} {}", K::kind(&()), object.name_any())
+}

@@ -1,0 +1,395 @@
+//! `(desired, live) → Decision`: what to do about one child. Never does I/O.
+
+use std::hash::{Hash, Hasher};
+
+use fnv::FnvHasher;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
+    ManagedFieldsEntry, ObjectMeta, OwnerReference,
+};
+use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::api::v1alpha1::EchoCluster;
+use crate::model::drift;
+use crate::model::metadata::Owner;
+use crate::model::metadata::{
+    DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
+    TRACKING_ANNOTATIONS, selector_labels,
+};
+
+/// What to do about a child.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is as desired.
+    Unchanged,
+    /// There is none.
+    Create,
+    /// The EchoCluster or the operator's idea of it has changed; the text names the first field that differs.
+    Update(String),
+    /// The same, and only the number of replicas differs.
+    Scale {
+        /// As many as there are.
+        from: i64,
+        /// As many as are asked for.
+        to: i64,
+    },
+    /// It was applied as desired and somebody changed it since; the text names the field.
+    Repair(String),
+    /// An earlier EchoCluster of the same name has left it, without an owner.
+    Adopt,
+    /// It is on its way out, so a new one must wait for its name.
+    AwaitDeletion,
+    /// It was written for a newer generation than the one at hand, as the text tells: either what is known of the
+    /// EchoCluster is stale, or somebody has changed the stamp.
+    StaleCache(String),
+    /// It is somebody else's, as the text tells, and is never touched.
+    NotOwned(String),
+}
+
+/// Decides about a child of `owner`, from what is desired and what is there.
+///
+/// # Errors
+/// An object that cannot be written as JSON; no retry helps.
+pub fn decide<K>(
+    owner: &Owner,
+    desired: &K,
+    live: Option<&K>,
+) -> Result<Decision, serde_json::Error>
+where
+    K: Resource<DynamicType = ()> + Serialize,
+{
+    let Some(live) = live else {
+        return Ok(Decision::Create);
+    };
+    if let Some(other) = other_owner(owner, live) {
+        return Ok(other);
+    }
+    if live.meta().deletion_timestamp.is_some() {
+        return Ok(Decision::AwaitDeletion);
+    }
+    if is_orphan(owner, live) {
+        return Ok(Decision::Adopt); // its generation is that of the earlier EchoCluster
+    }
+    if let Some(newer) = generation(live).filter(|generation| *generation > owner.generation) {
+        let field = format!("metadata.annotations.{GENERATION_ANNOTATION} was {newer}");
+        return Ok(Decision::StaleCache(field));
+    }
+    let (desired_json, live_json) = (serde_json::to_value(desired)?, serde_json::to_value(live)?);
+    let difference = drift::first_difference(&desired_json, &live_json)
+        .or_else(|| leftover_update_entry(live))
+        .or_else(|| unreadable_generation(live));
+    let hash = |object: &K| object.annotations().get(DESIRED_HASH_ANNOTATION).cloned();
+    Ok(match difference {
+        None => Decision::Unchanged,
+        Some(field) if hash(desired) == hash(live) => Decision::Repair(field),
+        Some(_) => change(&desired_json, &live_json),
+    })
+}
+
+/// Tells what an update is about, which the stamps that always differ then do not say.
+fn change(desired: &Value, live: &Value) -> Decision {
+    let mut desired = desired.clone();
+    if let Some(annotations) = desired.pointer_mut("/metadata/annotations")
+        && let Some(annotations) = annotations.as_object_mut()
+    {
+        annotations.retain(|key, _| !TRACKING_ANNOTATIONS.contains(&key.as_str()));
+    }
+    let Some(field) = drift::first_difference(&desired, live) else {
+        return Decision::Update("it had fields that are no longer wanted".to_owned());
+    };
+    let replicas = |object: &Value| object.pointer("/spec/replicas").and_then(Value::as_i64);
+    if let (Some(from), Some(to)) = (replicas(live), replicas(&desired))
+        && from != to
+    {
+        let mut scaled = live.clone();
+        if let Some(replicas) = scaled.pointer_mut("/spec/replicas") {
+            *replicas = to.into();
+        }
+        if drift::first_difference(&desired, &scaled).is_none() {
+            return Decision::Scale { from, to };
+        }
+    }
+    Decision::Update(field)
+}
+
+/// Returns a number that stands for what is desired of a child: the annotations that the operator tracks it by are a hash of it, the
+/// EchoCluster and its generation.
+pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
+    let mut hasher = FnvHasher::default();
+    for key in TRACKING_ANNOTATIONS {
+        desired.annotations().get(key).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Whether an object belongs to `owner`. What an earlier EchoCluster has left does not before it is adopted.
+pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
+    is_removable(owner, live) && !is_orphan(owner, live)
+}
+
+/// Whether a child has no controller, and was made for an earlier EchoCluster of this name, which can no longer exist beside this one:
+/// after `kubectl delete --cascade=orphan`, or a restore from a backup. (One that was restored together with its owner reference to the
+/// earlier EchoCluster is deleted by garbage collection, and awaited.)
+fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
+    let stamp = live.annotations().get(OWNER_UID_ANNOTATION);
+    let has_our_labels = || {
+        let labels = live.labels();
+        let ours = selector_labels(&owner.name);
+        ours.iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    };
+    controller(live).is_none() && stamp.is_some_and(|uid| *uid != owner.uid) && has_our_labels()
+}
+
+/// Whether an object that is no longer wanted may be deleted: one that is ours, or that an earlier EchoCluster of this name has left.
+pub fn is_removable<K: Resource>(owner: &Owner, live: &K) -> bool {
+    other_owner(owner, live).is_none()
+}
+
+/// Whether a child carries the owner reference by which Kubernetes deletes it together with its EchoCluster.
+pub fn is_owned<K: Resource>(owner: &Owner, live: &K) -> bool {
+    controller(live).is_some_and(|controller| controller.uid == owner.uid)
+}
+
+fn controller<K: Resource>(live: &K) -> Option<&OwnerReference> {
+    let mut references = live.owner_references().iter();
+    references.find(|reference| reference.controller == Some(true))
+}
+
+/// Returns the decision about an object of another controller, or without one and without our stamp. A child whose owner reference was
+/// removed still carries the stamp and is repaired.
+fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Decision> {
+    match controller(live) {
+        Some(controller) if controller.uid == owner.uid => None,
+        Some(controller) if is_predecessor(owner, controller) => Some(Decision::AwaitDeletion),
+        Some(controller) => Some(Decision::NotOwned(format!(
+            "belongs to {} {}",
+            controller.kind, controller.name
+        ))),
+        None => match live.annotations().get(OWNER_UID_ANNOTATION) {
+            Some(uid) if *uid == owner.uid => None,
+            Some(_) if is_orphan(owner, live) => None,
+            Some(_) => Some(Decision::NotOwned(
+                "was made for another EchoCluster".to_owned(),
+            )),
+            None => Some(Decision::NotOwned(
+                "was not made by the operator".to_owned(),
+            )),
+        },
+    }
+}
+
+/// Whether the controller is an earlier EchoCluster of the same name, whose children Kubernetes is about to delete.
+fn is_predecessor(owner: &Owner, controller: &OwnerReference) -> bool {
+    controller.api_version == EchoCluster::api_version(&())
+        && controller.kind == EchoCluster::kind(&())
+        && controller.name == owner.name
+}
+
+/// Returns the generation of the EchoCluster that a child was written for.
+pub fn generation<K: Resource>(live: &K) -> Option<i64> {
+    live.annotations().get(GENERATION_ANNOTATION)?.parse().ok()
+}
+
+/// Finds a generation that somebody has removed or spoilt, without which a newer child could not be told from an older.
+fn unreadable_generation<K: Resource>(live: &K) -> Option<String> {
+    let spoilt = generation(live).is_none();
+    spoilt.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was no number"))
+}
+
+/// Finds what a replacement (see `apiserver::apply::replace`) has left behind that was interrupted: fields that an update of the operator
+/// owns beside its apply, so that no later apply could remove them.
+pub fn leftover_update_entry<K: Resource>(live: &K) -> Option<String> {
+    let has_apply_entry = live.managed_fields().iter().any(is_apply_entry);
+    let found = has_apply_entry && update_entry_index(live).is_some();
+    found.then(|| {
+        format!("metadata.managedFields contained a leftover Update entry of {FIELD_MANAGER}")
+    })
+}
+
+/// Returns the index of the entry in `metadata.managedFields` that a create or an update by the operator has left. The API server records
+/// a create as an `Update`, which owns every field, defaults included.
+pub fn update_entry_index<K: Resource>(live: &K) -> Option<usize> {
+    live.managed_fields().iter().position(is_update_entry)
+}
+
+/// Removes from `metadata.managedFields` what no decision needs. The indices of what stays are those of the live object.
+pub fn only_update_entries(metadata: &mut ObjectMeta) {
+    let Some(entries) = &mut metadata.managed_fields else {
+        return;
+    };
+    let needed = entries.iter().position(is_update_entry);
+    entries.truncate(needed.map_or(0, |index| index + 1));
+    for entry in entries.iter_mut() {
+        entry.fields_v1 = None;
+    }
+    if entries.is_empty() {
+        metadata.managed_fields = None;
+    }
+}
+
+/// Whether an entry of `managedFields` stems from a create or an update by the operator.
+pub fn is_update_entry(entry: &ManagedFieldsEntry) -> bool {
+    is_of_operator(entry, "Update")
+}
+
+fn is_apply_entry(entry: &ManagedFieldsEntry) -> bool {
+    is_of_operator(entry, "Apply")
+}
+
+fn is_of_operator(entry: &ManagedFieldsEntry, operation: &str) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some(operation)
+        && entry.subresource.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::model::build::build;
+    use crate::model::validate::validate;
+
+    fn judge(change: impl FnOnce(&mut Service)) -> Decision {
+        let spec = validate(&echo_cluster()).unwrap();
+        let desired = build(&spec).unwrap().service;
+        let mut live = desired.clone();
+        change(&mut live);
+        decide(&spec.owner, &desired, Some(&live)).unwrap()
+    }
+
+    fn annotate(service: &mut Service, key: &str, value: &str) {
+        service
+            .annotations_mut()
+            .insert(key.to_owned(), value.to_owned());
+    }
+
+    #[test]
+    fn a_child_as_desired_is_kept() {
+        assert_eq!(judge(|_| ()), Decision::Unchanged);
+    }
+
+    #[test]
+    fn a_missing_child_is_created() {
+        let spec = validate(&echo_cluster()).unwrap();
+        let desired = build(&spec).unwrap().service;
+        assert_eq!(
+            decide(&spec.owner, &desired, None).unwrap(),
+            Decision::Create
+        );
+    }
+
+    #[test]
+    fn an_edited_field_is_repaired() {
+        let decision =
+            judge(|service| service.spec.as_mut().unwrap().type_ = Some("NodePort".into()));
+        assert_eq!(
+            decision,
+            Decision::Repair("spec.type was \"NodePort\"".into())
+        );
+    }
+
+    #[test]
+    fn a_child_made_from_something_else_is_updated() {
+        let decision = judge(|service| {
+            annotate(service, DESIRED_HASH_ANNOTATION, "0");
+            service.spec.as_mut().unwrap().type_ = Some("NodePort".into());
+        });
+        assert_eq!(
+            decision,
+            Decision::Update("spec.type was \"NodePort\"".into())
+        );
+    }
+
+    #[test]
+    fn a_spoilt_generation_is_repaired() {
+        let decision = judge(|service| annotate(service, GENERATION_ANNOTATION, "many"));
+        assert!(matches!(decision, Decision::Repair(_)), "{decision:?}");
+    }
+
+    #[test]
+    fn a_child_of_a_newer_generation_is_left_alone() {
+        let decision = judge(|service| annotate(service, GENERATION_ANNOTATION, "2"));
+        assert!(matches!(decision, Decision::StaleCache(_)), "{decision:?}");
+    }
+
+    #[test]
+    fn a_child_that_is_being_deleted_is_waited_for() {
+        let decision = judge(|service| {
+            service.meta_mut().deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        });
+        assert_eq!(decision, Decision::AwaitDeletion);
+    }
+
+    #[test]
+    fn an_object_of_another_controller_is_foreign() {
+        let decision = judge(|service| {
+            let reference = &mut service.owner_references_mut()[0];
+            (reference.kind, reference.uid) = ("Other".into(), "other".into());
+        });
+        assert_eq!(
+            decision,
+            Decision::NotOwned("belongs to Other hello".into())
+        );
+    }
+
+    #[test]
+    fn a_child_of_a_deleted_echo_cluster_of_the_same_name_is_waited_for() {
+        let decision = judge(|service| service.owner_references_mut()[0].uid = "older".into());
+        assert_eq!(decision, Decision::AwaitDeletion);
+    }
+
+    #[test]
+    fn an_object_without_owner_and_stamp_is_foreign() {
+        let decision = judge(|service| {
+            service.owner_references_mut().clear();
+            service.annotations_mut().clear();
+        });
+        assert!(matches!(decision, Decision::NotOwned(_)));
+    }
+
+    /// A child as an earlier EchoCluster of the same name, of more generations, has left it.
+    fn orphan(service: &mut Service) {
+        service.meta_mut().owner_references = None;
+        annotate(service, OWNER_UID_ANNOTATION, "older");
+        annotate(service, GENERATION_ANNOTATION, "7");
+    }
+
+    #[test]
+    fn a_child_that_an_earlier_echo_cluster_has_left_is_adopted_and_not_ours_before() {
+        assert_eq!(judge(orphan), Decision::Adopt);
+        let spec = validate(&echo_cluster()).unwrap();
+        let mut live = build(&spec).unwrap().service;
+        orphan(&mut live);
+        assert!(!is_ours(&spec.owner, &live) && is_removable(&spec.owner, &live));
+    }
+
+    #[test]
+    fn a_child_that_an_earlier_echo_cluster_of_another_name_has_left_is_foreign() {
+        let decision = judge(|service| {
+            orphan(service);
+            let label = crate::model::metadata::INSTANCE_LABEL.to_owned();
+            service.labels_mut().insert(label, "other".to_owned());
+        });
+        assert!(matches!(decision, Decision::NotOwned(_)), "{decision:?}");
+        let decision = judge(|service| {
+            orphan(service);
+            service.labels_mut().clear();
+        });
+        assert!(matches!(decision, Decision::NotOwned(_)), "{decision:?}");
+    }
+
+    #[test]
+    fn a_child_whose_owner_reference_was_removed_is_taken_back() {
+        let decision = judge(|service| service.meta_mut().owner_references = None);
+        assert_eq!(
+            decision,
+            Decision::Repair("metadata.ownerReferences was missing".into())
+        );
+    }
+}

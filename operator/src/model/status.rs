@@ -1,0 +1,201 @@
+//! `Observed → EchoClusterStatus`: what is reported about an EchoCluster. Never does I/O; time comes as an argument.
+
+mod deleting;
+pub mod events;
+#[cfg(test)]
+mod golden;
+mod messages;
+mod problem;
+mod ready;
+mod reconciling;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+
+pub use self::deleting::{Remaining, deleting};
+use self::problem::{Problem, problems};
+use self::ready::ready;
+use self::reconciling::progress;
+use crate::api::v1alpha1::EchoClusterStatus;
+use crate::api::v1alpha1::conditions::ConditionStatus::{False, True};
+use crate::api::v1alpha1::conditions::ConditionType::{Ready, Reconciling, Stalled};
+use crate::api::v1alpha1::conditions::{
+    self, ConditionStatus, ConditionType, ConditionUpdate, Reason,
+};
+use crate::model::metadata;
+use crate::model::metadata::Owner;
+use crate::model::observed::{Live, Observed};
+use crate::model::validate::{InvalidSpec, ValidatedSpec};
+
+/// A status, and when it changes although no object does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// What is reported.
+    pub status: EchoClusterStatus,
+    /// When a problem becomes `Stalled`, or a pod's phase a problem.
+    pub changes_at: Option<Timestamp>,
+}
+
+/// Returns the status of an EchoCluster whose spec is valid.
+pub fn status(spec: &ValidatedSpec, observed: &Observed, previous: &EchoClusterStatus) -> Report {
+    let now = observed.now;
+    let problems = problems(spec, observed);
+    let is_stalled = |problem: &&Problem| {
+        problem.is_stalled(now) || was_stalled_by(problem, previous, spec.owner.generation)
+    };
+    let stalled = problems.iter().find(is_stalled);
+    let progress = progress(spec, observed, problems.first());
+    let updates = vec![
+        ready(spec, observed, &problems, previous),
+        match (stalled, progress) {
+            (Some(problem), _) => {
+                let message = "No change is in progress; see the condition Stalled.";
+                update(Reconciling, False, problem.reason, message)
+            }
+            (None, Some((reason, message))) => update(Reconciling, True, reason, &message),
+            (None, None) => settled(spec),
+        },
+        stalled.map_or_else(not_stalled, |problem| {
+            update(Stalled, True, problem.reason, &problem.message)
+        }),
+    ];
+    let owner = &spec.owner;
+    Report {
+        status: EchoClusterStatus {
+            selector: Some(metadata::selector_text(&owner.name)),
+            ..report(owner, &observed.live, updates, previous, now)
+        },
+        changes_at: changes_at(&problems, observed),
+    }
+}
+
+/// Returns the status of an EchoCluster whose spec is invalid. The children stay as they are.
+pub fn invalid(
+    owner: &Owner,
+    replicas: Option<i32>,
+    error: &InvalidSpec,
+    live: &Live,
+    previous: &EchoClusterStatus,
+    now: Timestamp,
+) -> EchoClusterStatus {
+    let message = format!("{error}. The child objects are not modified.");
+    let updates = vec![
+        ready::by_answers(replicas, live, Reason::InvalidSpec, &message),
+        update(
+            Reconciling,
+            False,
+            Reason::InvalidSpec,
+            "No change is in progress; see the condition Stalled.",
+        ),
+        update(Stalled, True, Reason::InvalidSpec, &message),
+    ];
+    report(owner, live, updates, previous, now)
+}
+
+/// How long after its creation only the end of the first rollout is reported, good or bad: most rollouts need less, and each step reported
+/// would be a write. The default of the schema says until then that the EchoCluster is pending.
+pub const INITIAL_ROLLOUT_GRACE: Duration = Duration::from_secs(10);
+
+/// Whether `next` would report nothing but the progress of the first rollout of an EchoCluster of this age.
+pub fn suppress_initial_progress(
+    current: &EchoClusterStatus,
+    next: &EchoClusterStatus,
+    age: Duration,
+) -> bool {
+    let is_first = current.observed_generation.unwrap_or_default() == 0;
+    let is_progress = Reconciling
+        .find(&next.conditions)
+        .is_some_and(|reconciling| {
+            let progress = [
+                Reason::Reconciling,
+                Reason::RollingOut,
+                Reason::Scaling,
+                Reason::ReplicasUnavailable,
+            ];
+            reconciling.status == "True"
+                && progress
+                    .map(|reason| format!("{reason:?}"))
+                    .contains(&reconciling.reason)
+        });
+    let is_ready = Ready
+        .find(&next.conditions)
+        .is_some_and(|ready| ready.status == "True" && next.replicas > 0);
+    age < INITIAL_ROLLOUT_GRACE && is_first && is_progress && !is_ready
+}
+
+/// Whether a problem has been reported as `Stalled` before, for the same generation: between two tries of Kubernetes it looks like a first
+/// failure, and the condition must not flap with them.
+fn was_stalled_by(problem: &Problem, previous: &EchoClusterStatus, generation: i64) -> bool {
+    Stalled.find(&previous.conditions).is_some_and(|stalled| {
+        stalled.status == "True"
+            && stalled.reason == format!("{:?}", problem.reason)
+            && stalled.observed_generation == Some(generation)
+    })
+}
+
+fn settled(spec: &ValidatedSpec) -> ConditionUpdate {
+    if spec.paused {
+        let message = "spec.paused is true: the child objects are not modified.";
+        return update(Reconciling, False, Reason::Paused, message);
+    }
+    update(
+        Reconciling,
+        False,
+        Reason::Settled,
+        "No change is in progress.",
+    )
+}
+
+fn not_stalled() -> ConditionUpdate {
+    let message = "No intervention is needed.";
+    update(Stalled, False, Reason::AsExpected, message)
+}
+
+fn changes_at(problems: &[Problem], observed: &Observed) -> Option<Timestamp> {
+    let stalls = problems.iter().filter_map(Problem::stalls_at);
+    stalls
+        .chain(problem::failure_changes_at(observed))
+        .chain(problem::autoscaler_stalls_at(observed))
+        .filter(|time| *time > observed.now)
+        .min()
+}
+
+/// Puts together what every status has: the conditions, and the numbers, address and image of what exists.
+fn report(
+    owner: &Owner,
+    live: &Live,
+    updates: Vec<ConditionUpdate>,
+    previous: &EchoClusterStatus,
+    now: Timestamp,
+) -> EchoClusterStatus {
+    let deployment = live.deployment.clone().unwrap_or_default();
+    let service = live.service.clone().unwrap_or_default();
+    EchoClusterStatus {
+        observed_generation: Some(owner.generation),
+        replicas: deployment.replicas,
+        ready_replicas: deployment.ready_replicas,
+        updated_replicas: deployment.updated_replicas,
+        available_replicas: deployment.available_replicas,
+        selector: previous.selector.clone(),
+        address: service.address,
+        image: deployment.image,
+        conditions: conditions::merge(&previous.conditions, updates, owner.generation, now),
+    }
+}
+
+fn update(
+    type_: ConditionType,
+    status: ConditionStatus,
+    reason: Reason,
+    message: &str,
+) -> ConditionUpdate {
+    ConditionUpdate {
+        type_,
+        status,
+        reason,
+        message: message.to_owned(),
+    }
+}

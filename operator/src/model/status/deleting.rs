@@ -1,0 +1,76 @@
+//! The status of an EchoCluster that is being deleted: what still exists, and what blocks the deletion.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::{not_stalled, report, update};
+use crate::api::v1alpha1::EchoClusterStatus;
+use crate::api::v1alpha1::conditions::ConditionStatus::{False, True};
+use crate::api::v1alpha1::conditions::ConditionType::{Ready, Reconciling};
+use crate::api::v1alpha1::conditions::Reason;
+use crate::model::metadata::Owner;
+use crate::model::observed::Live;
+
+/// What still exists of an EchoCluster that is being deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Remaining {
+    /// The children, as `Service hello`, with their finalizers.
+    pub children: Vec<(String, Vec<String>)>,
+    /// The finalizers of the EchoCluster itself.
+    pub finalizers: Vec<String>,
+}
+
+/// The finalizers by which garbage collection itself waits for the children
+/// (<https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>).
+const CASCADING: [&str; 2] = ["foregroundDeletion", "orphan"];
+
+/// Returns the status of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
+pub fn deleting(
+    owner: &Owner,
+    remaining: &Remaining,
+    live: &Live,
+    previous: &EchoClusterStatus,
+    now: Timestamp,
+) -> EchoClusterStatus {
+    let message = message(owner, remaining);
+    let updates = vec![
+        update(
+            Ready,
+            False,
+            Reason::Deleting,
+            "The EchoCluster is being deleted.",
+        ),
+        update(Reconciling, True, Reason::Deleting, &message),
+        not_stalled(),
+    ];
+    report(owner, live, updates, previous, now)
+}
+
+fn message(owner: &Owner, remaining: &Remaining) -> String {
+    let children: Vec<String> = remaining
+        .children
+        .iter()
+        .map(|(child, finalizers)| match finalizers.as_slice() {
+            [] => child.clone(),
+            finalizers => format!("{child} (finalizers: {})", finalizers.join(", ")),
+        })
+        .collect();
+    let foreign = remaining.finalizers.iter();
+    let foreign: Vec<&str> = foreign
+        .map(String::as_str)
+        .filter(|finalizer| !CASCADING.contains(finalizer))
+        .collect();
+    let is_blocked = remaining
+        .children
+        .iter()
+        .any(|(_, finalizers)| !finalizers.is_empty());
+    let sentences = [
+        Some(format!("EchoCluster {} is being deleted.", owner.name)),
+        (!children.is_empty()).then(|| format!("Still there: {}.", children.join(", "))),
+        (!foreign.is_empty()).then(|| format!("Its own finalizers: {}.", foreign.join(", "))),
+        (is_blocked || !foreign.is_empty()).then(|| {
+            "The deletion ends when the controllers of these finalizers remove them.".to_owned()
+        }),
+    ];
+    let sentences: Vec<String> = sentences.into_iter().flatten().collect();
+    sentences.join(" ")
+}

@@ -1,0 +1,219 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::golden::{live, reported, unobserved};
+use super::*;
+use crate::api::v1alpha1::EchoCluster;
+use crate::model::children::ProblemKind;
+use crate::model::pod_failure::PodFailureKind;
+
+fn tell(cluster: &EchoCluster) -> [String; 3] {
+    let conditions = &cluster.status.as_ref().unwrap().conditions;
+    ConditionType::ALL.map(|type_| {
+        let condition = type_.find(conditions).unwrap();
+        format!("{}/{}", condition.status, condition.reason)
+    })
+}
+
+#[test]
+fn all_conditions_are_present_and_carry_the_generation() {
+    for cluster in [
+        reported(|_| ()),
+        reported(|state| state.cluster.spec.replicas = 5),
+    ] {
+        let status = cluster.status.unwrap();
+        assert_eq!(status.conditions.len(), 3);
+        for condition in &status.conditions {
+            assert_eq!(condition.observed_generation, Some(1));
+        }
+    }
+}
+
+#[test]
+fn the_time_of_the_default_is_the_time_of_no_transition() {
+    let mut previous = unobserved().status.unwrap();
+    let observed = Observed {
+        live: live(),
+        now: Timestamp::from_second(60).unwrap(),
+        ..Observed::default()
+    };
+    let mut cluster = unobserved();
+    cluster.spec.replicas = 3;
+    let spec = crate::model::validate::validate(&cluster).unwrap();
+    for _ in 0..2 {
+        previous = status(&spec, &observed, &previous).status;
+        for condition in &previous.conditions {
+            assert_eq!(condition.last_transition_time, Time(observed.now));
+        }
+    }
+}
+
+#[test]
+fn a_child_that_clients_do_not_need_never_makes_ready_false() {
+    let unneeded = [
+        "Service hello-pods",
+        "PodDisruptionBudget hello",
+        "NetworkPolicy hello",
+        "HorizontalPodAutoscaler hello",
+        "PodMonitor hello",
+    ];
+    for child in unneeded {
+        for kind in [
+            ProblemKind::Rejected,
+            ProblemKind::NameConflict,
+            ProblemKind::Contended,
+            ProblemKind::NotServed,
+        ] {
+            let told = tell(&reported(|state| state.problem(kind, child, "x")));
+            assert_eq!(told[0], "True/Ready", "{child}: {told:?}");
+            assert!(told[2].starts_with("True/"), "{child}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn ready_is_false_without_a_service_whatever_the_cause() {
+    for (reason, kind) in [
+        ("False/Forbidden", ProblemKind::Rejected),
+        ("False/NameConflict", ProblemKind::NameConflict),
+        ("False/AwaitingDeletion", ProblemKind::AwaitingDeletion),
+    ] {
+        let told = tell(&reported(|state| {
+            state.observed.live.service = None;
+            state.problem(kind, "Service hello", "x");
+        }));
+        assert_eq!(told[0], reason);
+    }
+}
+
+#[test]
+fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until_it_is_over() {
+    let failing = |is_backed_off: bool, previous: Option<EchoClusterStatus>| {
+        reported(|state| {
+            state.none_available();
+            let failure = state.fails(PodFailureKind::ImagePull, "x: not found");
+            failure.is_backed_off = is_backed_off;
+            state.previous = previous.unwrap_or_default();
+        })
+    };
+    let first = failing(false, None);
+    assert_eq!(
+        tell(&first),
+        ["False/ImagePull", "True/ImagePull", "False/AsExpected"]
+    );
+    let stalled = failing(true, first.status);
+    assert_eq!(tell(&stalled)[1..], ["False/ImagePull", "True/ImagePull"]);
+    let again = failing(false, stalled.status.clone());
+    assert_eq!(
+        again.status, stalled.status,
+        "the condition flaps with the tries"
+    );
+    let over = reported(|state| state.previous = again.status.unwrap());
+    assert_eq!(
+        tell(&over),
+        ["True/Ready", "False/Settled", "False/AsExpected"]
+    );
+}
+
+#[test]
+fn a_problem_of_an_older_generation_does_not_make_a_newer_one_stall() {
+    let failing = |generation: i64, is_backed_off: bool, previous: EchoClusterStatus| {
+        reported(|state| {
+            state.none_available();
+            state.fails(PodFailureKind::ImagePull, "x").is_backed_off = is_backed_off;
+            state.cluster.metadata.generation = Some(generation);
+            state.previous = previous;
+        })
+    };
+    let stalled = failing(1, true, EchoClusterStatus::default());
+    let changed = failing(2, false, stalled.status.unwrap());
+    assert_eq!(tell(&changed)[2], "False/AsExpected");
+}
+
+#[test]
+fn pods_without_a_node_stall_at_the_progress_deadline_and_the_operator_looks_again_then() {
+    let report = |seconds: i64| {
+        let cluster = unobserved();
+        let mut observed = Observed {
+            live: live(),
+            now: Timestamp::from_second(seconds).unwrap(),
+            ..Observed::default()
+        };
+        observed.pod_failure = Some(crate::model::pod_failure::PodFailure {
+            kind: PodFailureKind::Unschedulable,
+            container: None,
+            message: "0/3 nodes are available".to_owned(),
+            is_backed_off: false,
+            since: Some(Timestamp::UNIX_EPOCH),
+            pod: crate::model::pod_failure::PodReference::default(),
+        });
+        let spec = crate::model::validate::validate(&cluster).unwrap();
+        status(&spec, &observed, &EchoClusterStatus::default())
+    };
+    let stalled = |report: &Report| {
+        let stalled = Stalled.find(&report.status.conditions).unwrap();
+        stalled.status.clone()
+    };
+    let before = report(599);
+    assert_eq!(stalled(&before), "False");
+    let deadline = Timestamp::from_second(600).unwrap();
+    assert_eq!(before.changes_at, Some(deadline));
+    let after = report(600);
+    assert_eq!((stalled(&after).as_str(), after.changes_at), ("True", None));
+}
+
+#[test]
+fn evicted_pods_that_are_available_for_a_moment_do_not_make_ready_flap() {
+    let evicted = |available: i32, previous: EchoClusterStatus| {
+        reported(|state| {
+            state.fails(PodFailureKind::Evicted, "the node was low on memory");
+            state.deployment().available_replicas = available;
+            state.previous = previous;
+        })
+    };
+    let first = evicted(0, EchoClusterStatus::default());
+    let next = evicted(3, first.status.unwrap());
+    assert_eq!(tell(&next)[0], "False/Evicted");
+}
+
+#[test]
+fn an_invalid_spec_reports_what_still_runs_and_whether_clients_get_answers() {
+    let mut cluster = unobserved();
+    cluster.spec.drain_seconds = -1;
+    let error = crate::model::validate::validate(&cluster).unwrap_err();
+    let owner = crate::model::metadata::Owner::of(&cluster);
+    let none = EchoClusterStatus::default();
+    let of = |replicas, live: &Live| {
+        invalid(&owner, replicas, &error, live, &none, Timestamp::UNIX_EPOCH)
+    };
+    let ready = |status: &EchoClusterStatus| Ready.find(&status.conditions).unwrap().status.clone();
+    let status = of(Some(3), &live());
+    assert_eq!(
+        (status.ready_replicas, ready(&status).as_str()),
+        (3, "True")
+    );
+    assert_eq!(status.address.as_deref(), Some("hello.default.svc:12345"));
+    assert_eq!(ready(&of(Some(4), &live())), "False");
+    assert_eq!(ready(&of(None, &live())), "True");
+    assert_eq!(ready(&of(None, &Live::default())), "False");
+}
+
+#[test]
+fn steps_of_the_first_rollout_are_reported_only_when_it_takes_long() {
+    let young = Duration::from_secs(9);
+    let current = unobserved().status.unwrap();
+    let suppress = |cluster: &EchoCluster, age| {
+        suppress_initial_progress(&current, cluster.status.as_ref().unwrap(), age)
+    };
+    let starting = reported(super::golden::State::none_available);
+    assert!(suppress(&starting, young));
+    assert!(!suppress(&starting, INITIAL_ROLLOUT_GRACE));
+    assert!(!suppress(&reported(|_| ()), young), "Ready is not reported");
+    let failing = reported(|state| {
+        state.none_available();
+        state.fails(PodFailureKind::ImagePull, "x");
+    });
+    assert!(!suppress(&failing, young), "a cause is not reported");
+    let later = starting.status.as_ref().unwrap();
+    let next = starting.status.as_ref().unwrap();
+    assert!(!suppress_initial_progress(later, next, young));
+}

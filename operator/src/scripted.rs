@@ -1,0 +1,77 @@
+//! An API server for tests that answers each request as a script says.
+#![expect(clippy::disallowed_types, reason = "makes the client of a test")]
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use futures::StreamExt;
+use http::{Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::{Bytes, Frame};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use tower::service_fn;
+
+/// The requests that a scripted API server has received, as `GET /api/v1/services?limit=500`.
+pub(crate) type Requests = Arc<Mutex<Vec<String>>>;
+
+/// What the API server does with a request.
+pub(crate) enum Answer {
+    /// Answers with a status code and an object.
+    With(u16, Value),
+    /// Answers a watch with these events, and keeps the connection open.
+    Watch(Vec<Value>),
+    /// Never answers.
+    Hang,
+}
+
+/// Makes a client of an API server that answers the `n`-th request, from 0, as `script` says.
+pub(crate) fn scripted(
+    script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
+) -> (Client, Requests) {
+    let requests = Requests::default();
+    let (received, script) = (Arc::clone(&requests), Arc::new(script));
+    let service = service_fn(move |request: Request<Body>| {
+        let line = format!("{} {}", request.method(), request.uri());
+        let count = {
+            let mut received = received.lock().unwrap();
+            received.push(line.clone());
+            received.len() - 1
+        };
+        let answer = script(count, &line);
+        async move {
+            Ok::<_, Infallible>(match answer {
+                Answer::With(code, object) => {
+                    respond(code, Full::from(object.to_string()).boxed_unsync())
+                }
+                Answer::Watch(events) => respond(200, watch_body(&events)),
+                Answer::Hang => std::future::pending().await,
+            })
+        }
+    });
+    (Client::new(service, "default"), requests)
+}
+
+/// Returns an error as the API server answers it.
+pub(crate) fn failure(code: u16, message: &str) -> Answer {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Test", "code": code});
+    Answer::With(code, status)
+}
+
+type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
+
+fn respond(code: u16, body: ResponseBody) -> Response<ResponseBody> {
+    Response::builder().status(code).body(body).unwrap()
+}
+
+/// Returns a body with the events that does not end.
+fn watch_body(events: &[Value]) -> ResponseBody {
+    let lines: Vec<_> = events
+        .iter()
+        .map(|event| Ok(Frame::data(Bytes::from(format!("{event}\n")))))
+        .collect();
+    let first = futures::stream::iter(lines);
+    StreamBody::new(first.chain(futures::stream::pending())).boxed_unsync()
+}
