@@ -93,7 +93,7 @@ pub async fn reconcile(
         }
     };
     let desired = build(&spec)?;
-    let ApplyResult { applied, error } = context.applier.apply(&spec, desired).await;
+    let ApplyResult { applied, error } = Box::pin(context.applier.apply(&spec, desired)).await;
     let now = (context.clock)();
     let related = related_objects(&spec.owner, &context.applier, now).await;
     let observed = observe(applied, related, now);

@@ -68,20 +68,21 @@ impl Applier {
             pod_monitor,
         } = desired;
         let caches = &self.caches;
-        // Boxed, since each of these futures holds several objects of some kilobytes.
         let (network_policy, service, headless_service, budget, autoscaler, pod_monitor) = tokio::join!(
-            Box::pin(self.child(&caches.network_policies, spec, network_policy)),
-            Box::pin(self.child(&caches.services, spec, Some(service))),
-            Box::pin(self.child(&caches.services, spec, Some(headless_service))),
-            Box::pin(self.child(&caches.pod_disruption_budgets, spec, pod_disruption_budget)),
-            Box::pin(self.child(
+            self.ensure_child(&caches.network_policies, spec, network_policy),
+            self.ensure_child(&caches.services, spec, Some(service)),
+            self.ensure_child(&caches.services, spec, Some(headless_service)),
+            self.ensure_child(&caches.pod_disruption_budgets, spec, pod_disruption_budget),
+            self.ensure_child(
                 &caches.horizontal_pod_autoscalers,
                 spec,
                 horizontal_pod_autoscaler
-            )),
-            Box::pin(self.child(&caches.pod_monitors, spec, pod_monitor)),
+            ),
+            self.ensure_child(&caches.pod_monitors, spec, pod_monitor),
         );
-        let deployment = Box::pin(self.child(&caches.deployments, spec, Some(deployment))).await;
+        let deployment = self
+            .ensure_child(&caches.deployments, spec, Some(deployment))
+            .await;
         let mut error = None;
         let applied = Applied {
             network_policy: split(network_policy, &mut error),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::{Resource, ResourceExt};
@@ -144,11 +144,36 @@ pub trait Child:
     + Sync
     + 'static
 {
+    /// Returns a state in which every field that the API server lets nobody change is absent, so that the desired one is accepted after it.
+    /// None, if there is no such field.
+    fn without_immutable_fields(&self) -> Option<Self> {
+        None
+    }
 }
 
 impl Child for Deployment {}
 impl Child for HorizontalPodAutoscaler {}
-impl Child for Service {}
+impl Child for Service {
+    /// The class of a load balancer can only be set together with the type.
+    fn without_immutable_fields(&self) -> Option<Self> {
+        let spec = self.spec.as_ref()?;
+        spec.load_balancer_class.as_ref()?;
+        let ports = spec.ports.iter().flatten().map(|port| ServicePort {
+            node_port: None,
+            ..port.clone()
+        });
+        let plain = ServiceSpec {
+            type_: Some("ClusterIP".to_owned()),
+            selector: spec.selector.clone(),
+            ports: Some(ports.collect()),
+            ..ServiceSpec::default()
+        };
+        Some(Self {
+            spec: Some(plain),
+            ..self.clone()
+        })
+    }
+}
 impl Child for NetworkPolicy {}
 impl Child for PodDisruptionBudget {}
 impl Child for PodMonitor {}

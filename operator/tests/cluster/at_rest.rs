@@ -8,6 +8,8 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
+use operator::model::metadata::FIELD_MANAGER;
+
 use crate::audit::{self, AuditLog};
 use crate::namespace::Namespace;
 use crate::skip::skip;
@@ -27,17 +29,15 @@ async fn a_settled_echo_cluster_is_not_written_to_for_a_minute() {
         namespace.apply_ready("full", every_field()),
         namespace.apply_ready("asleep", json!({"replicas": 0})),
     );
-    // The event that an EchoCluster has become ready comes after the status that says so.
+    // Events are published after the status.
     wait::until_all(
         &namespace.api::<Event>(),
         "",
-        "three ready, and one without PodMonitors",
+        "three created, and one without PodMonitors",
         |events: &[&Event]| {
-            events
-                .iter()
-                .filter(|event| event.action.as_deref() == Some("Observe"))
-                .count()
-                >= 4
+            let of_operator =
+                |event: &&&Event| event.reporting_controller.as_deref() == Some(FIELD_MANAGER);
+            events.iter().filter(of_operator).count() >= 4
         },
     )
     .await;

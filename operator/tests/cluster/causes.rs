@@ -181,7 +181,7 @@ async fn a_child_that_cannot_be_written_because_of_a_broken_webhook_is_told_and_
     let cluster = wait::until(&clusters, "hello", "told", is_told).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
-        message.contains("failed to apply Service hello"),
+        message.contains("failed to create Service hello"),
         "{message}"
     );
     assert!(message.contains("failed calling webhook"), "{message}");

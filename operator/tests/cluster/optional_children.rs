@@ -35,10 +35,7 @@ async fn a_child_exists_while_it_is_wanted_and_not_a_moment_longer() {
     wait::until_gone(&policies, "hello").await;
     wait::until_gone(&autoscalers, "hello").await;
     namespace
-        .event(
-            "Deleted",
-            "Deleted NetworkPolicy hello, which is no longer wanted.",
-        )
+        .event("Deleted", "Deleted NetworkPolicy hello")
         .await;
 }
 

@@ -44,16 +44,16 @@ enum Step {
     Element(Map<String, Value>),
 }
 
-/// Lists the fields that the operator has applied, leaves and list elements.
+/// Lists the fields that the operator owns, leaves and list elements.
 pub(crate) fn owned_fields(object: &Value) -> Vec<Path> {
     let entries = object
         .pointer("/metadata/managedFields")
         .and_then(Value::as_array);
-    let ours = entries.into_iter().flatten().filter(|entry| {
-        entry["manager"] == FIELD_MANAGER
-            && entry["operation"] == "Apply"
-            && entry["subresource"].is_null()
-    });
+    // A child that has not changed since it was created has an entry of an update.
+    let ours = entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry["manager"] == FIELD_MANAGER && entry["subresource"].is_null());
     let mut fields = Vec::new();
     for entry in ours {
         walk(&entry["fieldsV1"], &Path(Vec::new()), &mut fields);

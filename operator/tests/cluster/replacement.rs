@@ -123,6 +123,7 @@ async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
     let before = uids(&namespace.ready_pods("hello", 1).await);
     let services = objects::<Service>(&namespace);
     let add_to_service = |service: &mut Value| {
+        service["metadata"]["annotations"]["example.com/note"] = json!("mine");
         service["spec"]["publishNotReadyAddresses"] = json!(true);
         let ports = service["spec"]["ports"].as_array_mut().unwrap();
         ports.push(json!({"name": "extra", "port": 9999}));
@@ -134,7 +135,12 @@ async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
         ports.is_some_and(|ports| ports.len() == 1)
     };
     let service = wait::until(&services.api, "hello", "one port", is_mended).await;
-    assert_eq!(to_json(&service)["spec"]["publishNotReadyAddresses"], true);
+    let service = to_json(&service);
+    assert_eq!(
+        service["metadata"]["annotations"]["example.com/note"],
+        "mine"
+    );
+    assert_eq!(service["spec"]["publishNotReadyAddresses"], Value::Null);
     let deployments = objects::<Deployment>(&namespace);
     let add_port = |deployment: &mut Value| {
         let container = &mut deployment["spec"]["template"]["spec"]["containers"][0];
@@ -155,4 +161,35 @@ async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
     // The template is that of the running pods again, so the pods that the edit has started go.
     namespace.ready("hello").await;
     assert_eq!(uids(&namespace.ready_pods("hello", 1).await), before);
+}
+
+#[tokio::test]
+async fn a_field_that_cannot_change_gets_its_new_value_after_steps_that_the_operator_has_not_written()
+ {
+    let namespace = Namespace::shared("immutable").await;
+    let spec =
+        |paused: bool, service: Value| json!({"replicas": 0, "paused": paused, "service": service});
+    let balanced = |class: &str| json!({"type": "LoadBalancer", "loadBalancerClass": class});
+    let has_class = |class: &'static str| {
+        move |service: &Service| {
+            let spec = service.spec.as_ref();
+            spec.and_then(|spec| spec.load_balancer_class.as_deref()) == Some(class)
+        }
+    };
+    let services = namespace.api::<Service>();
+    namespace
+        .apply("hello", spec(false, balanced("example.com/a")))
+        .await;
+    wait::until(&services, "hello", "of class a", has_class("example.com/a")).await;
+    for service in [
+        balanced("example.com/a"),
+        json!({}),
+        balanced("example.com/b"),
+    ] {
+        namespace.apply("hello", spec(true, service)).await;
+    }
+    namespace
+        .apply("hello", spec(false, balanced("example.com/b")))
+        .await;
+    wait::until(&services, "hello", "of class b", has_class("example.com/b")).await;
 }

@@ -30,15 +30,14 @@ async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_
     let policies = objects::<NetworkPolicy>(&namespace);
     let autoscalers = objects::<HorizontalPodAutoscaler>(&namespace);
     let paused = [("paused", json!(true))];
-    let unready = [("publishNotReadyAddresses", json!(true))];
     let repairs = tokio::join!(
         disturb(&namespace, &deployments, "full", &paused, 1),
-        disturb(&namespace, &services, "full", &unready, 1),
-        disturb(&namespace, &services, "full-pods", &unready, 1),
+        disturb(&namespace, &services, "full", &[], 1),
+        disturb(&namespace, &services, "full-pods", &[], 1),
         disturb(&namespace, &budgets, "full", &[], 1),
         disturb(&namespace, &policies, "full", &[], 1),
         disturb(&namespace, &autoscalers, "full", &[], 1),
-        disturb(&namespace, &services, "balanced", &unready, 1),
+        disturb(&namespace, &services, "balanced", &[], 1),
     );
     Repairs::sum(<[Repairs; 7]>::from(repairs)).judge();
 }

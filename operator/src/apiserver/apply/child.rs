@@ -23,6 +23,37 @@ use crate::model::metadata::Owner;
 use crate::model::validate::ValidatedSpec;
 
 impl Applier {
+    /// Brings one child to its desired state, or removes one that is not desired. Most of the time there is nothing to do.
+    pub(super) async fn ensure_child<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        spec: &ValidatedSpec,
+        desired: Option<K>,
+    ) -> Result<ChildState<K>, Error> {
+        match self.verified(cache, spec, desired.as_ref()) {
+            Some(state) => Ok(state),
+            // The future holds several objects of some kilobytes.
+            None => Box::pin(self.child(cache, spec, desired)).await,
+        }
+    }
+
+    /// Returns the state of a child of which this version was compared before, and of one that is not desired and does not exist.
+    fn verified<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        spec: &ValidatedSpec,
+        desired: Option<&K>,
+    ) -> Option<ChildState<K>> {
+        let owner = &spec.owner;
+        let Some(desired) = desired else {
+            let cached = cache.get(&owner.namespace, &owner.name);
+            return cached.is_none().then_some(ChildState::Absent(None));
+        };
+        let cached = cache.get(&owner.namespace, &desired.name_any())?;
+        let is_verified = !spec.paused && cache.is_verified(&cached, fingerprint(desired));
+        is_verified.then(|| self.unchanged(owner, &cached))
+    }
+
     /// Brings one child to its desired state, or removes one that is not desired.
     pub(super) async fn child<K: Child>(
         &self,
@@ -70,11 +101,6 @@ impl Applier {
         desired: K,
     ) -> Result<ChildState<K>, Error> {
         let cached = cache.get(&owner.namespace, &desired.name_any());
-        if let Some(cached) = &cached
-            && cache.is_verified(cached, fingerprint(&desired))
-        {
-            return Ok(self.unchanged(owner, cached));
-        }
         let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
         if cached.is_some() || !self.is_name_taken(&desired) {
             match self.step(cache, &api, owner, &desired, cached).await {
@@ -157,7 +183,7 @@ impl Applier {
                 return Ok(ControlFlow::Break(state));
             }
             Decision::AwaitDeletion => {
-                let message = "an older object of that name is being deleted".to_owned();
+                let message = being_deleted(live.map(|live| live.finalizers()));
                 let state = problem(ProblemKind::AwaitingDeletion, &child, message);
                 return Ok(ControlFlow::Break(state));
             }
@@ -232,6 +258,22 @@ fn problem<K>(kind: ProblemKind, child: &str, message: String) -> ChildState<K> 
         message,
     };
     ChildState::problem(None, problem)
+}
+
+/// Names the finalizers of others for which a deletion waits.
+fn being_deleted(finalizers: Option<&[String]>) -> String {
+    let own = ["foregroundDeletion", "orphan"]; // those of Kubernetes' garbage collector
+    let finalizers = finalizers.unwrap_or_default().iter();
+    let foreign: Vec<&str> = finalizers
+        .map(String::as_str)
+        .filter(|finalizer| !own.contains(finalizer))
+        .collect();
+    let message = "an object with the same name is being deleted";
+    if foreign.is_empty() {
+        return message.to_owned();
+    }
+    let foreign = foreign.join(", ");
+    format!("{message} and waits for its finalizers: {foreign}")
 }
 
 fn contended<K>(live: Option<&Arc<K>>, child: String, message: String) -> ChildState<K> {

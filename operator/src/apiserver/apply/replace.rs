@@ -34,12 +34,33 @@ impl Applier {
         let merged = with_owned_fields(&desired_json, &live_json);
         let replaced = match self.put(api, desired, merged).await {
             Err(error) if error.is_invalid() => {
-                let whole = with_spec_of(live_json, desired_json);
-                self.put(api, desired, whole).await?
+                self.replace_spec(api, desired, live_json, desired_json)
+                    .await?
             }
             replaced => replaced?,
         };
         self.restore_apply_ownership(api, desired, replaced).await
+    }
+
+    /// Replaces the spec as a whole. If the API server rejects that too, removes the fields that it lets nobody change, so that the desired
+    /// ones can be applied: such a field may have got another value in steps that the operator has not seen.
+    async fn replace_spec<K: Child>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        live: Value,
+        desired_json: Value,
+    ) -> Result<K, Error> {
+        let whole = with_spec_of(live.clone(), desired_json);
+        let error = match self.put(api, desired, whole).await {
+            Err(error) if error.is_invalid() => error,
+            replaced => return replaced,
+        };
+        let Some(plain) = desired.without_immutable_fields() else {
+            return Err(error);
+        };
+        let plain = with_spec_of(live, serde_json::to_value(plain)?);
+        self.put(api, desired, plain).await
     }
 
     /// Updates a child to `replacement`, which carries the version that was compared.

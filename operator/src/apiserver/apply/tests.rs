@@ -43,7 +43,7 @@ fn live(version: &str, operation: &str) -> Value {
 
 async fn apply(applier: &Applier) -> Result<ChildState<Service>, Error> {
     let cache = &applier.caches.services;
-    Box::pin(applier.child(cache, &spec(), Some(desired()))).await
+    applier.ensure_child(cache, &spec(), Some(desired())).await
 }
 
 fn methods(requests: &Requests) -> Vec<String> {
@@ -121,7 +121,7 @@ async fn a_request_without_an_answer_is_reported_and_delays_no_other_child() {
         }
         failure(403, "no")
     });
-    let result = applier.apply(&spec(), build(&spec()).unwrap()).await;
+    let result = Box::pin(applier.apply(&spec(), build(&spec()).unwrap())).await;
     assert!(matches!(result.error, Some(Error::TimedOut { .. })));
     assert!(matches!(
         result.applied.network_policy,

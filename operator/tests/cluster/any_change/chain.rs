@@ -150,7 +150,19 @@ impl<'a> Chain<'a> {
                 && write.code < 300
         };
         let mut of_steps: BTreeMap<usize, Vec<Write>> = BTreeMap::new();
+        // The first change of a child that was created by a POST is preceded by a patch of its field managers.
+        let mut never_changed = BTreeSet::new();
+        let mut is_conversion = |write: &&Write| match write.verb.as_str() {
+            "create" => {
+                never_changed.insert(child(write));
+                false
+            }
+            verb => never_changed.remove(&child(write)) && verb == "patch",
+        };
         for write in writes.iter().filter(is_of_chain) {
+            if is_conversion(&write) {
+                continue;
+            }
             let step = self.steps.partition_point(|step| step.begun <= write.at);
             of_steps.entry(step).or_default().push(write.clone());
         }
