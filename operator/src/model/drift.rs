@@ -166,11 +166,9 @@ fn list_difference(path: &str, desired: &[Value], live: &[Value]) -> Option<Stri
     });
     differing.or_else(|| {
         let has_more = live.len() > desired.len() && list != "ownerReferences";
-        has_more.then(|| {
-            format!(
-                "{path} had {} elements too many",
-                live.len() - desired.len()
-            )
+        has_more.then(|| match live.len() - desired.len() {
+            1 => format!("{path} had 1 unexpected element"),
+            count => format!("{path} had {count} unexpected elements"),
         })
     })
 }
@@ -224,7 +222,11 @@ mod tests {
     #[test]
     fn undeclared_fields_of_the_metadata_and_the_status_are_not_owned() {
         let live = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"replicas": 1}, "status": {"replicas": 1}});
-        assert_difference(&json!({"metadata": {}, "spec": {"replicas": 1}}), &live, None);
+        assert_difference(
+            &json!({"metadata": {}, "spec": {"replicas": 1}}),
+            &live,
+            None,
+        );
     }
 
     #[test]
@@ -238,7 +240,11 @@ mod tests {
         let live = with("/spec", "minReadySeconds", json!(5));
         assert_difference(&desired, &live, Some("spec.minReadySeconds was 5"));
         let live = with("/spec/template/spec", "hostNetwork", json!(true));
-        assert_difference(&desired, &live, Some("spec.template.spec.hostNetwork was true"));
+        assert_difference(
+            &desired,
+            &live,
+            Some("spec.template.spec.hostNetwork was true"),
+        );
         assert_difference(&desired, &with("/spec", "paused", json!(true)), None);
         let restarted = json!({"kubectl.kubernetes.io/restartedAt": "now"});
         let live = with("/spec/template/metadata", "annotations", restarted);
@@ -296,7 +302,7 @@ mod tests {
         assert_difference(
             &json!({"containers": [{"name": "a"}]}),
             &live,
-            Some("containers had 1 elements too many"),
+            Some("containers had 1 unexpected element"),
         );
     }
 

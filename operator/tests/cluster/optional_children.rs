@@ -37,7 +37,7 @@ async fn a_child_exists_while_it_is_wanted_and_not_a_moment_longer() {
     namespace
         .event(
             "Deleted",
-            "Deleted NetworkPolicy hello, which is no longer wanted.",
+            "Deleted NetworkPolicy hello, no longer required by the spec.",
         )
         .await;
 }
@@ -81,7 +81,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
     } else {
         let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
         namespace.apply("hello", spec).await;
-        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/NotServed";
+        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/KindNotServed";
         let clusters = namespace.api::<EchoCluster>();
         let cluster =
             wait::until(&clusters, "hello", "told that it is not served", not_served).await;

@@ -50,7 +50,7 @@ impl Applier {
         };
         match done {
             Err(error) if error.is_namespace_terminating() => {
-                let message = "the namespace is being deleted".to_owned();
+                let message = "the namespace is terminating".to_owned();
                 Ok(problem(ProblemKind::AwaitingDeletion, &child, message))
             }
             Err(error) => match error.rejection() {
@@ -157,7 +157,7 @@ impl Applier {
                 return Ok(ControlFlow::Break(state));
             }
             Decision::AwaitDeletion => {
-                let message = "an older object of that name is being deleted".to_owned();
+                let message = "an object with the same name is being deleted".to_owned();
                 let state = problem(ProblemKind::AwaitingDeletion, &child, message);
                 return Ok(ControlFlow::Break(state));
             }
