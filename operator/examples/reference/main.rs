@@ -34,7 +34,10 @@ fn reference(crd: &CustomResourceDefinition) -> Result<String, std::fmt::Error> 
     for version in &crd.spec.versions {
         let api_version = format!("{group}/{}", version.name);
         writeln!(text, "`apiVersion: {api_version}`, `kind: {kind}`;")?;
-        writeln!(text, "`kubectl explain echocluster` says the same.\n")?;
+        writeln!(
+            text,
+            "`kubectl explain echocluster` prints the same texts.\n"
+        )?;
         let schema = version.schema.as_ref();
         if let Some(schema) = schema.and_then(|schema| schema.open_api_v3_schema.as_ref()) {
             writeln!(text, "{}", about(schema))?;
@@ -62,7 +65,7 @@ fn section(text: &mut String, path: &str, schema: &JSONSchemaProps) -> std::fmt:
         return Ok(());
     }
     writeln!(text, "\n## {path}\n\n{}\n", about(schema))?;
-    let head = "| field | type | default | bounds | what it is |\n|---|---|---|---|---|";
+    let head = "| field | type | default | bounds | description |\n|---|---|---|---|---|";
     writeln!(text, "{head}")?;
     for (name, field) in fields {
         let type_ = field::type_(&format!("{path}.{name}"), field);
@@ -94,7 +97,7 @@ fn about(schema: &JSONSchemaProps) -> &str {
 
 /// Writes a table of the columns of `kubectl get`.
 fn columns(text: &mut String, version: &CustomResourceDefinitionVersion) -> std::fmt::Result {
-    let head = "| column | shows | what it is |\n|---|---|---|";
+    let head = "| column | JSON path | description |\n|---|---|---|";
     writeln!(text, "\n## Columns of kubectl get\n\n{head}")?;
     for column in version.additional_printer_columns.iter().flatten() {
         let is_wide = column.priority > Some(0);
@@ -125,8 +128,8 @@ fn named<T: JsonSchema>(text: &mut String, name: &str, about: &str) -> std::fmt:
 fn annotation(text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
-        "\n## Annotations\n\n| annotation | what it does |\n|---|---|\n| `{RESTARTED_AT_ANNOTATION}` | Any text, by custom the \
-         time. A change replaces all pods by a rolling update, as `spec.rollout` has it. |"
+        "\n## Annotations\n\n| annotation | effect |\n|---|---|\n| `{RESTARTED_AT_ANNOTATION}` | Any value, usually a \
+         timestamp. A change restarts all pods by a rolling update, configured in `spec.rollout`. |"
     )
 }
 
@@ -150,7 +153,8 @@ mod tests {
         for row in rows {
             let is_object = row.contains("| [object](");
             let is_required = row.contains("| required |");
-            assert!(row.contains("change"), "what a change does: {row}");
+            let has_effect = row.contains("Changing") || row.contains("change");
+            assert!(has_effect, "what a change does: {row}");
             assert!(
                 is_object || is_required || row.contains("efault"),
                 "the default: {row}"
