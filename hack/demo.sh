@@ -35,7 +35,7 @@ run "kubectl delete $(kubectl get pods -l app.kubernetes.io/instance=hello -o na
 run "kubectl wait echocluster/hello --for=jsonpath='{.status.readyReplicas}'=3 --timeout=60s"
 run "kubectl get pods -l app.kubernetes.io/instance=hello"
 
-say "Delete the Deployment and the Service: the operator makes them anew"
+say "Delete the Deployment and the Service: the operator creates them again"
 run "kubectl delete deployment,service hello"
 run "kubectl wait deployment/hello service/hello --for=create --timeout=60s"
 run "kubectl rollout status deployment/hello --timeout=60s"

@@ -55,14 +55,16 @@ impl Health {
             return Some(format!("waiting for the first list of {unlisted}"));
         }
         let blind = names(CacheSync::is_blind);
-        (!blind.is_empty()).then(|| format!("the watch is not answered for {blind}"))
+        (!blind.is_empty()).then(|| format!("the API server does not answer the watch of {blind}"))
     }
 
     /// Returns why the process has to start again: a watch that is not answered although others are.
     fn not_alive(&self) -> Option<String> {
         let blind = CacheSync::find_blind(self.caches.get()?)?;
         let (kind, age) = (blind.kind, blind.health.age().as_secs());
-        Some(format!("the watch of {kind} is not answered since {age} s"))
+        Some(format!(
+            "the API server has not answered the watch of {kind} for {age} s"
+        ))
     }
 }
 
@@ -110,7 +112,7 @@ fn answer(
     health: &Health,
 ) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here\n");
+        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
     }
     match request.uri().path() {
         "/livez" => check(health.not_alive()),
@@ -124,10 +126,7 @@ fn answer(
             }
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "served here: /livez, /readyz, /metrics\n",
-        ),
+        _ => text(StatusCode::NOT_FOUND, "paths: /livez, /readyz, /metrics\n"),
     }
 }
 

@@ -27,7 +27,7 @@ use crate::telemetry::{self, LogFormat};
 /// How long a connection to the API server may take to come about.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Runs fleets of TCP echo servers on Kubernetes, as EchoClusters declare them.
+/// Runs fleets of echo servers on Kubernetes, as declared by EchoClusters.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Cli {
@@ -45,7 +45,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// Where /livez, /readyz and /metrics are served.
+    /// The address and port of /livez, /readyz and /metrics.
     #[arg(
         long,
         env = "OPERATOR_ADMIN",
@@ -53,7 +53,7 @@ struct Run {
         value_name = "ADDRESS:PORT"
     )]
     admin: SocketAddr,
-    /// What is logged: trace, debug, info, warn or error, or a list such as info,operator=debug.
+    /// The log level: trace, debug, info, warn or error, or a list such as info,operator=debug.
     #[arg(
         long,
         env = "OPERATOR_LOG",
@@ -61,14 +61,14 @@ struct Run {
         value_name = "FILTER"
     )]
     log: String,
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, env = "OPERATOR_LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]
 struct Crd {
-    /// The image that new EchoClusters get when they name none.
+    /// The default of spec.image in new EchoClusters.
     #[arg(long, env = "ECHO_SERVER_IMAGE", default_value = DEFAULT_ECHO_SERVER_IMAGE, value_name = "IMAGE")]
     echo_server_image: String,
 }
@@ -93,7 +93,7 @@ impl Run {
             log,
             log_format,
         } = self;
-        telemetry::init(&log, log_format).with_context(|| format!("--log {log} is no filter; write a level (info) or a list such as info,operator=debug"))?;
+        telemetry::init(&log, log_format).with_context(|| format!("--log {log} is not a valid filter; use a level (info) or a list such as info,operator=debug"))?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (metrics, health) = (Metrics::default(), Health::default());

@@ -53,7 +53,7 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A watch has heard nothing for too long although others have.
-    #[error("the watch of {kind} has heard nothing from the API server for {} s, and others have", age.as_secs())]
+    #[error("the API server has not answered the watch of {kind} for {} s, although it answers other watches", age.as_secs())]
     Blind {
         /// The plural of the kind.
         kind: &'static str,
@@ -61,7 +61,7 @@ pub enum Error {
         age: Duration,
     },
     /// A task has ended that must not, which is a bug in the operator.
-    #[error("{0} has ended by itself")]
+    #[error("{0} has ended unexpectedly")]
     Ended(&'static str),
 }
 
@@ -227,7 +227,7 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
         Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
             if error.is_conflict() =>
         {
-            debug!(%cluster, %error, "another client wrote at the same time, retrying");
+            debug!(%cluster, %error, "conflict with another writer, retrying");
         }
         Err(controller::Error::ReconcilerFailed(error, cluster)) => {
             let cause = error.cause();

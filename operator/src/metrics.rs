@@ -65,23 +65,23 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("echo_operator");
         registry.register(
             "reconcile",
-            "Reconciles of an EchoCluster, by how they ended",
+            "Reconciles of an EchoCluster, by result",
             reconciles.clone(),
         );
         registry.register(
             "reconcile_duration_seconds",
-            "Time that a reconcile of an EchoCluster took",
+            "Duration of a reconcile of an EchoCluster",
             reconcile_duration.clone(),
         );
         registry.register(
             "writes",
-            "Writes to the API server, by kind and verb, events left out",
+            "Writes to the API server by kind and verb, without events",
             writes.clone(),
         );
         let dropped_events = Counter::default();
         registry.register(
             "dropped_events",
-            "Events that were not published, because there were too many",
+            "Events that were dropped because there were too many",
             dropped_events.clone(),
         );
         let watches = Watches::default();
@@ -108,7 +108,7 @@ impl Collector for Watches {
         let caches = self.caches.get().map(Vec::as_slice).unwrap_or_default();
         let mut ages = encoder.encode_descriptor(
             "watch_age",
-            "Time since the watch of a kind last heard from the API server",
+            "Time since the API server last answered the list or watch of a kind",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;

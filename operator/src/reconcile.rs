@@ -189,6 +189,6 @@ fn unreadable(error: &str) -> InvalidSpec {
     InvalidSpec {
         field: "spec".to_owned(),
         value: "undecodable".to_owned(),
-        remedy: format!("{error}; compare it with `kubectl explain echocluster.spec`"),
+        remedy: format!("{error}; check it against `kubectl explain echocluster.spec`"),
     }
 }

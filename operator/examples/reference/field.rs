@@ -4,7 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
 };
 
-/// Types of Kubernetes that are too big to be told here: where they stand, their name, and their section in Kubernetes' own
+/// Types of Kubernetes that are too big for this reference: their path, their name, and their section in Kubernetes' own
 /// reference.
 const FOREIGN: [(&str, &str, &str); 3] = [
     ("spec.pod.affinity", "Affinity", "affinity-v1-core"),
@@ -73,13 +73,22 @@ fn code(value: &serde_json::Value) -> String {
     }
 }
 
-/// Returns the bounds of a field, as its schema has them.
+/// The rule of a number or percentage that must not be 0, which the schema cannot state.
+const NOT_ZERO: &str = "!(string(self) in ['0', '0%'])";
+
+/// Returns the bounds of a field, as its schema and its rules have them.
 pub(super) fn bounds(field: &JSONSchemaProps) -> String {
-    // What may be a number as well is told by its pattern.
+    let mut rules = field.x_kubernetes_validations.iter().flatten();
+    let minimum = if rules.any(|rule| rule.rule == NOT_ZERO) {
+        Some(1.0)
+    } else {
+        field.minimum
+    };
+    // The pattern of a field that may also be a number has the bounds of its text.
     let is_text = field.x_kubernetes_int_or_string != Some(true);
     let most_characters = field.max_length.filter(|_| is_text);
     let ranges = [
-        range(field.minimum, field.maximum, ""),
+        range(minimum, field.maximum, ""),
         range(field.min_length, most_characters, " characters"),
         range(field.min_items, field.max_items, " entries"),
         range(None, field.max_properties, " entries"),
@@ -118,7 +127,7 @@ pub(super) fn rules<'a>(fields: impl Iterator<Item = (&'a str, &'a JSONSchemaPro
     if lines.is_empty() {
         return String::new();
     }
-    format!("\nRules, by what a refusal says:\n\n{}", lines.concat())
+    format!("\nValidation rules:\n\n{}", lines.concat())
 }
 
 /// Returns the message of a rule. Of one that is computed, the strings that are joined by `+`, with an ellipsis between.
@@ -140,6 +149,22 @@ fn message(rule: &ValidationRule) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_must_not_be_0_begins_at_1() {
+        let rule = ValidationRule {
+            rule: NOT_ZERO.to_owned(),
+            ..ValidationRule::default()
+        };
+        let mut field = JSONSchemaProps {
+            minimum: Some(0.0),
+            maximum: Some(1000.0),
+            ..JSONSchemaProps::default()
+        };
+        assert_eq!(bounds(&field), "0 to 1000");
+        field.x_kubernetes_validations = Some(vec![rule]);
+        assert_eq!(bounds(&field), "1 to 1000");
+    }
 
     #[test]
     fn a_computed_message_keeps_its_words_and_nothing_else() {

@@ -1,6 +1,6 @@
 //! `echo-operator.dev/v1alpha1`: the `EchoCluster` and everything a user may write in it.
 //!
-//! Bounds, defaults and cross-field rules live here, in the schema, so that the API server refuses a bad
+//! Bounds, defaults and cross-field rules live here, in the schema, so that the API server rejects a bad
 //! object before it is stored. The doc comments of the fields are what `kubectl explain` prints.
 #![expect(
     unreachable_pub,
@@ -48,7 +48,7 @@ pub const DEFAULT_ECHO_SERVER_IMAGE: &str =
 /// The port of the admin endpoint in every echo server pod: health and metrics. No listener may take it.
 pub const ADMIN_PORT: i32 = 9090;
 
-/// What an EchoCluster should look like: how many echo servers, which image, and what they listen on.
+/// The desired state of an EchoCluster.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "echo-operator.dev",
@@ -60,27 +60,27 @@ pub const ADMIN_PORT: i32 = 9090;
     namespaced,
     status = "EchoClusterStatus",
     derive = "PartialEq",
-    doc = "An EchoCluster is a fleet of identical TCP echo servers behind one stable Service address.",
+    doc = "An EchoCluster is a set of identical echo servers (TCP, UDP and HTTP) behind one stable Service address.",
     scale(
         spec_replicas_path = ".spec.replicas",
         status_replicas_path = ".status.replicas",
         label_selector_path = ".status.selector"
     ),
     printcolumn(name = "Desired", type_ = "integer", json_path = ".spec.replicas",
-        description = "Echo servers that are asked for."),
+        description = "Desired replicas."),
     printcolumn(name = "Ready", type_ = "integer", json_path = ".status.readyReplicas",
-        description = "Echo servers that answer."),
+        description = "Ready replicas."),
     printcolumn(name = "Status", type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        description = "Why the EchoCluster is ready, or why it is not."),
+        description = "The reason of the condition Ready."),
     printcolumn(name = "Address", type_ = "string", json_path = ".status.address",
-        description = "Where clients in the cluster connect to."),
+        description = "The address for clients in the cluster."),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp",
-        description = "Time since the EchoCluster was created."),
+        description = "Time since creation."),
     printcolumn(name = "Image", type_ = "string", json_path = ".status.image", priority = 1,
-        description = "The image that the echo servers run."),
+        description = "The image in the Deployment's pod template."),
     printcolumn(name = "Updated", type_ = "integer", json_path = ".status.updatedReplicas", priority = 1,
-        description = "Echo servers that run the newest pod template."),
+        description = "Replicas of the current pod template."),
     validation = rules::cluster_name(),
     validation = rules::not_the_name_of_a_headless_service(),
 )]
@@ -91,32 +91,33 @@ pub const ADMIN_PORT: i32 = 9090;
     validation = rules::autoscaling_has_a_cpu_request(),
 )]
 pub struct EchoClusterSpec {
-    /// How many echo servers run, 0 to 1000. Default 1. A change adds or removes pods and restarts none.
-    /// `kubectl scale` and a HorizontalPodAutoscaler write this field; the operator never does.
+    /// Number of echo servers, 0 to 1000. Default 1. Changing it adds or removes pods and does not restart the others. `kubectl scale` and
+    /// a HorizontalPodAutoscaler write this field; the operator never does.
     #[serde(default = "defaults::replicas")]
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
 
-    /// The echo server image, by tag or digest, at most 500 characters. The default is the image of the release whose CRD was
-    /// installed when this EchoCluster was created. A change rolls the pods, by default without going below `replicas`.
+    /// The echo server image, by tag or digest, at most 500 characters. Default: the image of the release whose CRD was installed when this
+    /// EchoCluster was created. Changing it triggers a rolling update, by default without going below `replicas`.
     #[serde(default = "defaults::image")]
     #[schemars(length(min = 1, max = 500))]
     #[x_kube(validation = rules::image_reference())]
     pub image: String,
 
-    /// When the kubelet pulls the image: `IfNotPresent` (default), `Always` or `Never`. A change rolls the pods.
+    /// When the kubelet pulls the image: `IfNotPresent` (default), `Always` or `Never`. Changing it triggers a rolling update.
     #[serde(default)]
     pub image_pull_policy: ImagePullPolicy,
 
-    /// Secrets with which the kubelet logs in to the image's registry, at most 8. Default: none. A change rolls the pods.
+    /// Secrets with which the kubelet authenticates to the registry of the image, at most 8. Default: none. Changing it triggers a rolling
+    /// update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub image_pull_secrets: Vec<ImagePullSecret>,
 
-    /// The ports and protocols of the echo servers, 1 to 16 listeners with unique names, and with ports that are unique over TCP and over UDP.
-    /// The first one is the one that `status.address` names. Default: one listener named `echo`, protocol `Line`, port 12345. A change
-    /// rolls the pods, except that another order restarts no pod.
+    /// The ports and protocols of the echo servers: 1 to 16 listeners with unique names, and with ports that are unique over TCP and over
+    /// UDP. `status.address` has the port of the first one. Default: one listener named `echo`, protocol `Line`, port 12345. Changing it
+    /// triggers a rolling update, except for `servicePort` and the order.
     #[serde(default = "defaults::listeners")]
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(
@@ -127,83 +128,83 @@ pub struct EchoClusterSpec {
     )]
     pub listeners: Vec<Listener>,
 
-    /// How listeners of protocol `Line` answer. A change rolls the pods.
+    /// How listeners of protocol `Line` answer. Changing it triggers a rolling update.
     #[serde(default)]
     pub line: LineSpec,
 
-    /// Worker threads of each echo server, 1 to 256. Default: as many as the CPU limit allows, or as the node
-    /// has CPUs where there is no limit. A change rolls the pods.
+    /// Worker threads of each echo server, 1 to 256. Default: as many as the CPU limit allows, or the number of CPUs of the node without a
+    /// limit. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub threads: Option<i32>,
 
-    /// Connection limits and timeouts of each echo server. A change of any of these fields rolls the pods.
+    /// Connection limits and timeouts of each echo server. Changing any of these fields triggers a rolling update.
     #[serde(default)]
     pub limits: Limits,
 
-    /// Faults to inject, for tests of clients. Default: none. While a fault is on, the message of the condition
-    /// `Ready` names it. A change rolls the pods.
+    /// Faults to inject, for tests of clients. Default: none. While a fault is enabled, the message of the condition `Ready` names it.
+    /// Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
 
-    /// Seconds that a stopping echo server has to finish what its clients sent, 0 to 3600. Default 10.
-    /// The pod's termination grace period is this plus 5 seconds. A change rolls the pods.
+    /// Seconds that a stopping echo server has to answer what its clients have sent, 0 to 3600. Default 10. The termination grace period of
+    /// the pod is 5 seconds longer. Changing it triggers a rolling update.
     #[serde(default = "defaults::drain_seconds")]
     #[schemars(range(min = 0, max = 3600))]
     pub drain_seconds: i32,
 
-    /// CPU and memory of each echo server. Default: requests of 10m CPU and 16Mi memory, a memory limit of 64Mi.
-    /// A change rolls the pods.
+    /// CPU and memory of each echo server. Default: requests of 10m CPU and 16Mi memory, a memory limit of 64Mi. Changing it triggers a
+    /// rolling update.
     #[serde(default)]
     pub resources: Resources,
 
-    /// Labels and annotations of all children: the Deployment, the Services and the optional ones, but not the pods, which have `pod`. A
-    /// change of any of these fields restarts no pod.
+    /// Labels and annotations of all children: the Deployment, the Services and the optional objects. Pods are configured in `spec.pod`.
+    /// Changing any of these fields does not restart pods.
     #[serde(default)]
     pub metadata: ChildMetadata,
 
-    /// The Service in front of the echo servers, named as the EchoCluster: the stable address for clients. A change of any of
-    /// these fields restarts no pod.
+    /// The Service in front of the echo servers, with the same name as the EchoCluster: the stable address for clients. Changing any of
+    /// these fields does not restart pods.
     #[serde(default)]
     pub service: ServiceSpec,
 
-    /// Scheduling and metadata of the pods. A change of any of these fields rolls the pods.
+    /// Scheduling and metadata of the pods. Changing any of these fields triggers a rolling update.
     #[serde(default)]
     pub pod: PodSpec,
 
-    /// How the pods are spread over nodes and zones: `Soft` (default) evenly where that is possible; `Hard` evenly, or they wait,
-    /// which needs the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone` on the nodes; `Disabled` as the
-    /// scheduler does it by itself. During a rolling update, old and new pods count together. A change rolls the pods.
+    /// How the pods are spread over nodes and zones. `Soft` (default): evenly if possible. `Hard`: evenly (unschedulable otherwise); the
+    /// nodes need the labels `kubernetes.io/hostname` and `topology.kubernetes.io/zone`. `Disabled`: the scheduler's default. During a
+    /// rolling update, old and new pods are counted together for the skew. Changing it triggers a rolling update.
     #[serde(default)]
     pub topology_spread: TopologySpread,
 
-    /// The rolling update by which a change reaches the pods. A change of these fields restarts no pod, and holds from the next
-    /// rolling update on.
+    /// The rolling update of the pods. Changing any of these fields takes effect immediately, also for a rollout in progress; it does not
+    /// restart pods.
     #[serde(default)]
     pub rollout: Rollout,
 
-    /// How many pods evictions may take at a time, such as those of `kubectl drain`: a PodDisruptionBudget, while `replicas` is
-    /// more than 1. A change restarts no pod.
+    /// How many pods may be evicted at the same time, for example by `kubectl drain`: a PodDisruptionBudget, while `replicas` is more than
+    /// 1. Changing it does not restart pods.
     #[serde(default)]
     pub disruption: Disruption,
 
-    /// A HorizontalPodAutoscaler that scales the EchoCluster by the CPU use of its pods, between two bounds. It writes
-    /// `replicas`, so leave that out of manifests. Needs a metrics server, and a CPU request or limit in `resources`. Default:
-    /// none; one of your own that targets the EchoCluster works as well. A change restarts no pod.
+    /// A HorizontalPodAutoscaler that scales the EchoCluster by the CPU utilization of its pods, between two bounds. It writes `replicas`,
+    /// so omit that field from manifests. Requires a metrics server, and a CPU request or limit in `resources`. Default: none; a
+    /// HorizontalPodAutoscaler of your own that targets the EchoCluster works as well. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
 
-    /// Who reaches the echo servers: a NetworkPolicy, in clusters whose network enforces it. A change restarts no pod.
+    /// Ingress to the pods and egress from them: a NetworkPolicy, in clusters whose network enforces it. Changing it does not restart pods.
     #[serde(default)]
     pub network: Network,
 
-    /// What watches the echo servers. A change restarts no pod.
+    /// Monitoring by Prometheus. Changing it does not restart pods.
     #[serde(default)]
     pub monitoring: Monitoring,
 
     /// Suspends reconciliation: the Deployment, the Services and all other children are not modified. Default false. While it is true, a
-    /// child that differs from the spec is reported as `Stalled`, reason `Paused`; setting it back to false applies the spec. A change
-    /// restarts no pod by itself.
+    /// child that differs from the spec is reported as `Stalled`, reason `Paused`. Changing it to false applies the spec; the change itself
+    /// does not restart pods.
     #[serde(default)]
     pub paused: bool,
 }

@@ -96,7 +96,7 @@ fn change(desired: &Value, live: &Value) -> Decision {
         annotations.retain(|key, _| !TRACKING_ANNOTATIONS.contains(&key.as_str()));
     }
     let Some(field) = drift::first_difference(&desired, live) else {
-        return Decision::Update("it had fields that are no longer wanted".to_owned());
+        return Decision::Update("it had fields that are no longer in the spec".to_owned());
     };
     let replicas = |object: &Value| object.pointer("/spec/replicas").and_then(Value::as_i64);
     if let (Some(from), Some(to)) = (replicas(live), replicas(&desired))
@@ -164,17 +164,17 @@ fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Decision> {
         Some(controller) if controller.uid == owner.uid => None,
         Some(controller) if is_predecessor(owner, controller) => Some(Decision::AwaitDeletion),
         Some(controller) => Some(Decision::NotOwned(format!(
-            "belongs to {} {}",
+            "is controlled by {} {}",
             controller.kind, controller.name
         ))),
         None => match live.annotations().get(OWNER_UID_ANNOTATION) {
             Some(uid) if *uid == owner.uid => None,
             Some(_) if is_orphan(owner, live) => None,
             Some(_) => Some(Decision::NotOwned(
-                "was made for another EchoCluster".to_owned(),
+                "was created for another EchoCluster".to_owned(),
             )),
             None => Some(Decision::NotOwned(
-                "was not made by the operator".to_owned(),
+                "was not created by the operator".to_owned(),
             )),
         },
     }
@@ -195,7 +195,7 @@ pub fn generation<K: Resource>(live: &K) -> Option<i64> {
 /// Finds a generation that somebody has removed or spoilt, without which a newer child could not be told from an older.
 fn unreadable_generation<K: Resource>(live: &K) -> Option<String> {
     let spoilt = generation(live).is_none();
-    spoilt.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was no number"))
+    spoilt.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was not a number"))
 }
 
 /// Finds what a replacement (see `apiserver::apply::replace`) has left behind that was interrupted: fields that an update of the operator
@@ -334,7 +334,7 @@ mod tests {
         });
         assert_eq!(
             decision,
-            Decision::NotOwned("belongs to Other hello".into())
+            Decision::NotOwned("is controlled by Other hello".into())
         );
     }
 

@@ -166,11 +166,9 @@ fn list_difference(path: &str, desired: &[Value], live: &[Value]) -> Option<Stri
     });
     differing.or_else(|| {
         let has_more = live.len() > desired.len() && list != "ownerReferences";
-        has_more.then(|| {
-            format!(
-                "{path} had {} elements too many",
-                live.len() - desired.len()
-            )
+        has_more.then(|| match live.len() - desired.len() {
+            1 => format!("{path} had 1 unexpected element"),
+            count => format!("{path} had {count} unexpected elements"),
         })
     })
 }
@@ -304,7 +302,7 @@ mod tests {
         assert_difference(
             &json!({"containers": [{"name": "a"}]}),
             &live,
-            Some("containers had 1 elements too many"),
+            Some("containers had 1 unexpected element"),
         );
     }
 

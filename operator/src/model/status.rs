@@ -52,7 +52,7 @@ pub fn status(spec: &ValidatedSpec, observed: &Observed, previous: &EchoClusterS
         ready(spec, observed, &problems, previous),
         match (stalled, progress) {
             (Some(problem), _) => {
-                let message = "No change is in progress; see the condition Stalled.";
+                let message = "Reconciliation is stalled; see the condition Stalled.";
                 update(Reconciling, False, problem.reason, message)
             }
             (None, Some((reason, message))) => update(Reconciling, True, reason, &message),
@@ -81,14 +81,14 @@ pub fn invalid(
     previous: &EchoClusterStatus,
     now: Timestamp,
 ) -> EchoClusterStatus {
-    let message = format!("{error}. The child objects are not modified.");
+    let message = format!("{error}. The children are not modified.");
     let updates = vec![
         ready::by_answers(replicas, live, Reason::InvalidSpec, &message),
         update(
             Reconciling,
             False,
             Reason::InvalidSpec,
-            "No change is in progress; see the condition Stalled.",
+            "Reconciliation is stalled; see the condition Stalled.",
         ),
         update(Stalled, True, Reason::InvalidSpec, &message),
     ];
@@ -126,7 +126,7 @@ pub fn suppress_initial_progress(
     age < INITIAL_ROLLOUT_GRACE && is_first && is_progress && !is_ready
 }
 
-/// Whether a problem has been reported as `Stalled` before, for the same generation: between two tries of Kubernetes it looks like a first
+/// Whether a problem has been reported as `Stalled` before, for the same generation: between two attempts of Kubernetes it looks like a first
 /// failure, and the condition must not flap with them.
 fn was_stalled_by(problem: &Problem, previous: &EchoClusterStatus, generation: i64) -> bool {
     Stalled.find(&previous.conditions).is_some_and(|stalled| {
@@ -138,19 +138,19 @@ fn was_stalled_by(problem: &Problem, previous: &EchoClusterStatus, generation: i
 
 fn settled(spec: &ValidatedSpec) -> ConditionUpdate {
     if spec.paused {
-        let message = "spec.paused is true: the child objects are not modified.";
+        let message = "spec.paused is true: the children are not modified.";
         return update(Reconciling, False, Reason::Paused, message);
     }
     update(
         Reconciling,
         False,
-        Reason::Settled,
+        Reason::UpToDate,
         "No change is in progress.",
     )
 }
 
 fn not_stalled() -> ConditionUpdate {
-    let message = "No intervention is needed.";
+    let message = "Not stalled.";
     update(Stalled, False, Reason::AsExpected, message)
 }
 

@@ -65,7 +65,7 @@ async fn an_autoscaler_of_the_deployment_is_told_of_and_scaled_back() {
         .await
         .unwrap();
     let clusters = namespace.api::<EchoCluster>();
-    let told = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/Contended";
+    let told = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/ConflictingWriter";
     let cluster = wait::until(&clusters, "hello", "told", told).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
@@ -73,7 +73,7 @@ async fn an_autoscaler_of_the_deployment_is_told_of_and_scaled_back() {
         "{message}"
     );
     namespace
-        .event("Contended", "HorizontalPodAutoscaler rival scales")
+        .event("ConflictingWriter", "HorizontalPodAutoscaler rival scales")
         .await;
     namespace
         .event(

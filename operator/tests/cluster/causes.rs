@@ -117,10 +117,10 @@ async fn pods_that_a_policy_refuses_are_told_within_seconds() {
     let namespace = Namespace::shared("refused-pods").await;
     let policy = Policy::refuse_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
-    let cluster = told_soon(&namespace, "True/Forbidden").await;
+    let cluster = told_soon(&namespace, "True/Rejected").await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains("no pods on Mondays"), "{message}");
-    assert_eq!(tell(&cluster, "Ready"), "False/Forbidden");
+    assert_eq!(tell(&cluster, "Ready"), "False/Rejected");
     drop(policy);
 }
 
@@ -128,7 +128,7 @@ async fn pods_that_a_policy_refuses_are_told_within_seconds() {
 async fn pods_that_no_node_takes_are_reported_and_cleared() {
     let namespace = Namespace::shared("unschedulable").await;
     let bad = json!({"replicas": 1, "pod": {"nodeSelector": {"example.com/disk": "glass"}}});
-    let words = ["No node fits", "spec.pod"];
+    let words = ["unschedulable", "spec.pod"];
     reported_and_cleared(&namespace, bad, ("Reconciling", "Unschedulable"), &words).await;
 }
 
@@ -167,7 +167,7 @@ async fn an_image_that_is_no_echo_server_is_told_as_a_crash_with_its_last_words(
     let namespace = Namespace::shared("crash").await;
     let image = namespace.operator_image().await;
     let bad = json!({"replicas": 1, "image": image});
-    let words = ["exits", "exit code 2", "kubectl logs --previous"];
+    let words = ["crash loop", "exit code 2", "kubectl logs --previous"];
     reported_and_cleared(&namespace, bad, ("Stalled", "CrashLoop"), &words).await;
 }
 

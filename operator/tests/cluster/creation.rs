@@ -34,7 +34,7 @@ async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
     );
     assert_eq!(status.image.as_deref(), Some(cluster.spec.image.as_str()));
     assert_eq!(tell(&cluster, "Ready"), "True/Ready");
-    assert_eq!(tell(&cluster, "Reconciling"), "False/Settled");
+    assert_eq!(tell(&cluster, "Reconciling"), "False/UpToDate");
     assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
     for condition in &status.conditions {
         assert_eq!(condition.observed_generation, cluster.metadata.generation);
@@ -120,7 +120,7 @@ async fn an_echo_cluster_that_no_operator_has_seen_reports_that_it_is_pending() 
     for type_ in ["Ready", "Reconciling", "Stalled"] {
         assert_eq!(tell(&created, type_), "Unknown/Pending");
         let message = &condition(&created, type_).unwrap().message;
-        assert_eq!(message, "Waiting for the operator.");
+        assert_eq!(message, "Waiting for the operator to report a status.");
     }
     assert_eq!(created.status.unwrap().observed_generation, Some(0));
     let ready = namespace.ready("hello").await;

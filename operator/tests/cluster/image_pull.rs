@@ -62,7 +62,7 @@ async fn an_unknown_tag_is_told_with_the_registrys_words_and_taken_back() {
     reported_and_cleared(
         &namespace,
         spec(&image, &[]),
-        ("Stalled", "ImagePull"),
+        ("Stalled", "ImagePullFailed"),
         &words,
     )
     .await;
@@ -76,7 +76,7 @@ async fn a_wrong_digest_is_reported_and_cleared() {
     reported_and_cleared(
         &namespace,
         spec(&image, &[]),
-        ("Stalled", "ImagePull"),
+        ("Stalled", "ImagePullFailed"),
         &["not found"],
     )
     .await;
@@ -95,7 +95,7 @@ async fn a_wrong_pull_secret_is_told_and_the_right_one_lets_the_image_in() {
     reported_and_cleared(
         &namespace,
         spec(&image, &["wrong"]),
-        ("Stalled", "ImagePull"),
+        ("Stalled", "ImagePullFailed"),
         &words,
     )
     .await;

@@ -92,10 +92,13 @@ where
     }
     let message = condition(&cluster, "Stalled").unwrap().message.clone();
     assert!(
-        message.starts_with(&format!("{kind} {name} exists and ")),
+        message.starts_with(&format!("{kind} {name} already exists and ")),
         "{message}"
     );
-    assert!(message.contains("Delete or rename it"), "{message}");
+    assert!(
+        message.contains("Delete it, or choose another name"),
+        "{message}"
+    );
     let event = namespace.event("NameConflict", &message).await;
     assert_eq!(event.type_.as_deref(), Some("Warning"));
     let (after, before) = (

@@ -78,7 +78,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
     } else {
         let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
         namespace.apply("hello", spec).await;
-        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/NotServed";
+        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/KindNotServed";
         let clusters = namespace.api::<EchoCluster>();
         let cluster =
             wait::until(&clusters, "hello", "told that it is not served", not_served).await;

@@ -7,7 +7,7 @@ use operator::model::metadata::FIELD_MANAGER;
 use serde_json::{Map, Value, json};
 
 /// Values that have a good neighbour: where only certain words are allowed, and amounts.
-const NEIGHBOURS: [(&str, &str); 22] = [
+const NEIGHBOURS: [(&str, &str); 26] = [
     ("1", "2"),
     ("10m", "11m"),
     ("16Mi", "17Mi"),
@@ -16,11 +16,15 @@ const NEIGHBOURS: [(&str, &str); 22] = [
     ("64Mi", "65Mi"),
     ("ClusterIP", "NodePort"),
     ("ClientIP", "None"),
+    ("Cluster", "Local"),
+    ("ClusterFirst", "Default"),
     ("DoNotSchedule", "ScheduleAnyway"),
     ("FallbackToLogsOnError", "File"),
+    ("HTTP", "HTTPS"),
     ("IfNotPresent", "Always"),
     ("Local", "Cluster"),
     ("NodePort", "ClusterIP"),
+    ("None", "ClientIP"),
     ("PreferClose", "PreferSameZone"),
     ("RuntimeDefault", "Unconfined"),
     ("ScheduleAnyway", "DoNotSchedule"),

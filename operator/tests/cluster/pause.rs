@@ -87,7 +87,7 @@ async fn the_restart_annotation_restarts_the_pods_and_changes_nothing_else() {
         "now"
     );
     namespace
-        .event("RolledOut", "Rollout complete: 1 echo servers updated.")
+        .event("RolledOut", "Rollout complete: 1 replica updated.")
         .await;
 }
 

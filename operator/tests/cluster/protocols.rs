@@ -69,7 +69,7 @@ async fn faults_are_told_by_ready_and_come_and_go_with_the_field() {
     let cluster = namespace.ready("hello").await;
     let message = condition(&cluster, "Ready").unwrap().message.clone();
     assert!(
-        message.contains("Faults are on: closePercent 100."),
+        message.contains("Fault injection is enabled: closePercent 100."),
         "{message}"
     );
     assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
@@ -81,7 +81,7 @@ async fn faults_are_told_by_ready_and_come_and_go_with_the_field() {
 
     let cluster = namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let message = condition(&cluster, "Ready").unwrap().message.clone();
-    assert_eq!(message, "1 of 1 echo servers are available.");
+    assert_eq!(message, "1 of 1 replicas are available.");
     let call = async || namespace.echo(caller, "hello:12345", "good day").await;
     wait::until_ok("an echo without faults", call).await;
 }

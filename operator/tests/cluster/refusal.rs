@@ -195,13 +195,13 @@ async fn each_bad_name_is_refused_with_its_remedy() {
         assert!(refusal.message.contains(&words), "{}", refusal.message);
     }
     let refusal = dry_run(&clusters, "hello-pods", &json!({})).await;
-    let words = "metadata.name is hello-pods, which ends in -pods, as the names of headless Services of EchoClusters do; choose a name that";
+    let words = "metadata.name is hello-pods: the suffix -pods is reserved for headless Services; choose another name";
     let message = refusal.unwrap_err().message;
     assert!(message.contains(words), "{message}");
 }
 
 const NAME_RULE: &str =
-    "because Service names derive from it, it must have at most 50 characters of a-z, 0-9 and -";
+    "it must be at most 50 characters of a-z, 0-9 and -, begin with a letter and end with a letter";
 
 #[tokio::test]
 async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {

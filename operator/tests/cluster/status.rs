@@ -97,7 +97,7 @@ async fn a_limit_range_that_refuses_the_pods_is_reported_with_the_field_to_chang
     let limits = json!([{"type": "Container", "max": {"memory": "16Mi"}}]);
     let range = json!({"metadata": {"name": "small"}, "spec": {"limits": limits}});
     let ranges = create::<LimitRange>(&namespace, range).await;
-    is_refused(&namespace, "LimitRange", "Change spec.resources").await;
+    is_refused(&namespace, "LimitRangeViolated", "Change spec.resources").await;
     let parameters = DeleteParams::default();
     ranges.delete("small", &parameters).await.unwrap();
     namespace.apply_ready("hello", json!({"replicas": 2})).await;

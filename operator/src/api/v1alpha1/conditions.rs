@@ -10,12 +10,13 @@ use serde::Serialize;
 /// kpt need no configuration; they are never both True.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum ConditionType {
-    /// As many echo servers are available as `spec.replicas` asks for, and the Service exists. It stays True through a rolling update
-    /// that keeps the count, and whatever else is wrong.
+    /// As many echo servers are available as `spec.replicas` requires, and the Service exists. It stays True during a rolling update that
+    /// keeps the count, and while only other children have problems. While the kubelet repeatedly evicts pods, it does not return to True.
+    /// During deletion it is False.
     Ready,
     /// A change is in progress; the message says what it waits for. Also True while the EchoCluster is being deleted.
     Reconciling,
-    /// Nothing changes any more without a person or another system; the message has the cause and the remedy.
+    /// No progress is expected without intervention; the message has the cause and the remedy. The condition clears when a retry succeeds.
     Stalled,
 }
 
@@ -37,67 +38,73 @@ impl ConditionType {
 /// Why a condition has its status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 pub enum Reason {
-    /// `Stalled=False`: no person and no other system needs to act.
+    /// `Stalled=False`: the EchoCluster is not stalled.
     AsExpected,
-    /// The HorizontalPodAutoscaler cannot compute or set a number of replicas, as without a metrics server. `Stalled` once
-    /// that lasts for two minutes, since every autoscaler begins without metrics.
+    /// The HorizontalPodAutoscaler cannot compute or set the number of replicas, for example without a metrics server. `Stalled` after two
+    /// minutes, since an HPA has no metrics at first; at once if two HPAs select the same pods.
     AutoscalerInactive,
-    /// `Reconciling=True`: an older object of a child's name, or the namespace, is being deleted.
-    AwaitingDeletion,
+    /// `Stalled`: another writer reverts a child repeatedly, or an HPA scales the Deployment instead of the EchoCluster.
+    ConflictingWriter,
     /// The container runtime cannot start a container. `Reconciling` for a minute, then `Stalled`.
     ContainerCannotStart,
-    /// `Stalled=True`: another writer reverts a child again and again, or scales the Deployment instead of the EchoCluster.
-    Contended,
-    /// A container exits by itself. `Reconciling` after the first restart, `Stalled` once the kubelet backs off. The message has its exit
-    /// code.
+    /// The sandbox or a volume of a pod cannot be created. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
+    ContainersNotCreated,
+    /// A container terminates by itself, or the kubelet kills it because its liveness probe fails. `Reconciling` after the first restart;
+    /// `Stalled` once the kubelet backs off, or at `spec.rollout.progressDeadlineSeconds`. The message has the exit code or the probe's
+    /// message.
     CrashLoop,
-    /// `Reconciling=True`: the EchoCluster is being deleted; the message lists what still exists and what blocks the deletion.
+    /// `Ready=False` and `Reconciling=True`: the EchoCluster is being deleted. The message of `Reconciling` lists the remaining children and
+    /// what blocks the deletion.
     Deleting,
-    /// `Stalled=True`: somebody has paused the rollout of the Deployment.
+    /// `Stalled`: the rollout of the Deployment is paused, for example by `kubectl rollout pause`.
     DeploymentPaused,
-    /// The kubelet evicts pods again and again; `Stalled`.
+    /// `Stalled`: the kubelet has evicted pods, or rejected them at admission, at least twice within a minute.
     Evicted,
-    /// The API server refuses a child or the pods, as a policy or a webhook may. Refused children are `Stalled`; refused pods are
-    /// `Reconciling` for ten seconds, then `Stalled`.
-    Forbidden,
-    /// A container image cannot be pulled. `Reconciling` after the first failure, `Stalled` once the kubelet backs off.
-    ImagePull,
-    /// `Stalled=True`: a field has a value that is not possible, or the spec cannot be decoded, as after a change of the schema. Children
-    /// are not modified.
+    /// A container image cannot be pulled. `Reconciling` after the first failure; `Stalled` once the kubelet backs off, or at
+    /// `spec.rollout.progressDeadlineSeconds`.
+    ImagePullFailed,
+    /// `Stalled`: a field has an invalid value, or the spec cannot be decoded, for example after a change of the schema. The children are
+    /// not modified. `Ready` has this reason too, whatever its status.
     InvalidSpec,
-    /// A LimitRange of the namespace refuses the pods. `Reconciling` for ten seconds, then `Stalled`.
-    LimitRange,
-    /// `Stalled=True`: an object that does not belong to the EchoCluster has the name of a child.
+    /// `Stalled`: the cluster does not serve a kind of child, such as PodMonitor. Other children are unaffected.
+    KindNotServed,
+    /// A LimitRange of the namespace rejects the pods. `Reconciling` for ten seconds, then `Stalled`.
+    LimitRangeViolated,
+    /// `Stalled`: an object that does not belong to the EchoCluster has the name of a child.
     NameConflict,
-    /// A container does not pass its readiness probe. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
+    /// Pods are not ready: a readiness probe or a readiness gate fails, or an init container has not completed. `Reconciling` until
+    /// `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
     NotReady,
-    /// `Stalled=True`: the cluster does not serve a kind of child, such as PodMonitor. Everything else works.
-    NotServed,
-    /// A container was killed because it used more memory than its limit. `Reconciling` after the first restart, `Stalled` once the
-    /// kubelet backs off.
+    /// A container was killed because it exceeded its memory limit. `Reconciling` after the first restart; `Stalled` once the kubelet backs
+    /// off, or at `spec.rollout.progressDeadlineSeconds`.
     OutOfMemory,
-    /// `spec.paused` is true. `Stalled=True` when a child differs from the spec.
+    /// `Reconciling=False`, and `Ready=True` while enough echo servers are available: `spec.paused` is true. `Stalled=True` if a child
+    /// differs from the spec.
     Paused,
-    /// All conditions are `Unknown`: no operator has seen the EchoCluster yet. This is the default of the schema.
+    /// All conditions are `Unknown`: the operator has not reported a status yet. This is the default of the schema. It also stays while the
+    /// first rollout is in progress, for up to ten seconds after creation.
     Pending,
-    /// The sandbox or a volume of a pod cannot be made. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, then `Stalled`.
-    PodNotCreated,
-    /// `Stalled=True`: a rollout has made no progress for `spec.rollout.progressDeadlineSeconds`, and no better cause is known.
+    /// `Stalled`: a rollout has made no progress for `spec.rollout.progressDeadlineSeconds`, and no more specific cause is known.
     ProgressDeadlineExceeded,
-    /// A ResourceQuota of the namespace is used up. `Reconciling` for ten seconds, then `Stalled`.
+    /// A ResourceQuota of the namespace is exhausted. If it rejects a child, `Stalled` at once; if it rejects pods, `Reconciling` for ten
+    /// seconds, then `Stalled`.
     QuotaExceeded,
-    /// A ResourceQuota of the namespace demands requests or limits that `spec.resources` does not set. `Reconciling` for ten seconds,
+    /// A ResourceQuota of the namespace requires requests or limits that `spec.resources` does not set. `Reconciling` for ten seconds,
     /// then `Stalled`.
     QuotaRequiresResources,
     /// `Ready=True`: all echo servers are available, and run the current pod template.
     Ready,
     /// `Reconciling=True`: children are being written, or Kubernetes has not observed them yet.
     Reconciling,
+    /// The API server rejects a child or the pods, for example because of an admission policy or webhook. If it rejects a child, `Stalled`
+    /// at once; if it rejects pods, `Reconciling` for ten seconds, then `Stalled`.
+    Rejected,
     /// `Ready=False`: fewer echo servers are available than `spec.replicas`. `Reconciling=True`: pods are starting.
     ReplicasUnavailable,
-    /// `Stalled=True`: a request to the API server has failed three times in a row or more. The operator retries.
+    /// `Stalled`: four reconcile attempts in a row have failed, or a request has timed out. The operator keeps retrying.
     RequestFailed,
-    /// `Reconciling=True`: pods are being replaced. `Ready=True` while enough of them are available, else `Ready=False`.
+    /// `Reconciling=True`: a rollout is in progress. `Ready=True`: enough echo servers are available during a rollout or while pods are
+    /// being added or removed. `Ready=False`: too few are available during a rollout.
     RollingOut,
     /// `Ready=True`: `spec.replicas` is 0.
     ScaledToZero,
@@ -107,13 +114,17 @@ pub enum Reason {
     SchedulingGated,
     /// `Ready=False`: the Service does not exist.
     ServiceMissing,
-    /// `Reconciling=False`: no change is in progress.
-    Settled,
-    /// A container does not pass its startup probe. `Reconciling` at first, `Stalled` once the kubelet backs off.
+    /// A container does not pass its startup probe. `Reconciling` at first; `Stalled` once the kubelet backs off, or at
+    /// `spec.rollout.progressDeadlineSeconds`.
     StartupProbeFailed,
-    /// No node fits the pods. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, since a cluster autoscaler may add a node,
-    /// then `Stalled`.
+    /// The scheduler finds no node for the pods. `Reconciling` until `spec.rollout.progressDeadlineSeconds`, since a cluster autoscaler may
+    /// add a node, then `Stalled`.
     Unschedulable,
+    /// `Reconciling=False`: no change is in progress.
+    UpToDate,
+    /// `Reconciling=True`: an object with the name of a child, or the namespace, is being deleted. `Ready=False` if that child is the
+    /// Service.
+    WaitingForDeletion,
 }
 
 /// The status of a condition.

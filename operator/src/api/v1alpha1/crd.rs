@@ -37,7 +37,7 @@ pub fn custom_resource_definition(
     Ok(crd)
 }
 
-/// Returns the status of an EchoCluster that no operator has seen: without a default, tools that go by kstatus would take it for ready.
+/// Returns the status of an EchoCluster before the operator has reported one: without a default, tools that go by kstatus would take it for ready.
 /// `lastTransitionTime` is required, and a default cannot hold the time of creation; the epoch is what the Gateway API has there
 /// (<https://github.com/kubernetes-sigs/gateway-api>, `GatewayStatus`).
 fn pending() -> serde_json::Value {
@@ -46,7 +46,7 @@ fn pending() -> serde_json::Value {
             "type": type_,
             "status": "Unknown",
             "reason": Reason::Pending,
-            "message": "Waiting for the operator.",
+            "message": "Waiting for the operator to report a status.",
             "observedGeneration": 0,
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         })

@@ -11,7 +11,7 @@ pub enum ImagePullPolicy {
     /// Pulls only an image that the node does not have.
     #[default]
     IfNotPresent,
-    /// Asks the registry at each start of a container.
+    /// Queries the registry at each start of a container.
     Always,
     /// Uses only an image that the node has.
     Never,
@@ -28,12 +28,12 @@ impl ImagePullPolicy {
     }
 }
 
-/// A Secret with which the kubelet logs in to a registry.
+/// A Secret with which the kubelet authenticates to a registry.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImagePullSecret {
-    /// The name of a Secret of type `kubernetes.io/dockerconfigjson` in the EchoCluster's namespace. One that does not exist
-    /// is passed over. A change rolls the pods.
+    /// The name of a Secret of type `kubernetes.io/dockerconfigjson` in the namespace of the EchoCluster. The kubelet ignores Secrets that
+    /// do not exist. Changing it triggers a rolling update.
     #[schemars(
         length(min = 1, max = 253),
         regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")

@@ -1,45 +1,45 @@
-//! What one echo server puts up with from its clients.
+//! The limits of one echo server.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// The limits of each echo server. A change of any of them rolls the pods.
+/// The limits of each echo server. Changing any of its fields triggers a rolling update.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
-    /// Connections that one echo server holds at a time, over all listeners, 1 to 1000000. Default 10000. One too many is
-    /// closed as soon as it is accepted, and counted. A change rolls the pods.
+    /// Maximum number of open connections of one echo server, over all listeners, 1 to 1000000. Default 10000. Connections beyond the limit
+    /// are accepted, closed at once and counted. Changing it triggers a rolling update.
     #[serde(default = "defaults::max_connections")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: i32,
 
-    /// Connections that one client (an IPv4 address, or a /64 of IPv6) may hold at one echo server, 0 to 1000000.
-    /// Default 0, which is no limit. One too many is closed as soon as it is accepted, and counted. Behind a load balancer
-    /// that hides addresses, all clients may look like one. A change rolls the pods.
+    /// Maximum number of open connections of one client (an IPv4 address or an IPv6 /64 network) at one echo server, 0 to 1000000. Default
+    /// 0, which means no limit. Connections beyond the limit are accepted, closed at once and counted. Behind a load balancer that does not
+    /// preserve the client source IP, all clients may count as one. Changing it triggers a rolling update.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub max_connections_per_client: i32,
 
     /// First byte timeout: closes a connection on which nothing has been received yet, apart from a PROXY header, 0 to 3600 seconds.
-    /// Default 0, which is the value of `idleTimeoutSeconds`. A change rolls the pods.
+    /// Default 0, which means the value of `idleTimeoutSeconds`. Changing it triggers a rolling update.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600))]
     pub first_byte_timeout_seconds: i32,
 
-    /// Idle timeout: closes a connection without traffic and without pending output, 0 to 86400 seconds. Default 300; 0 is no
-    /// timeout. A change rolls the pods.
+    /// Idle timeout: closes a connection without traffic and without pending output, 0 to 86400 seconds. Default 300; 0 means no timeout.
+    /// Changing it triggers a rolling update.
     #[serde(default = "defaults::idle_timeout_seconds")]
     #[schemars(range(min = 0, max = 86400))]
     pub idle_timeout_seconds: i32,
 
-    /// Write timeout: resets a connection whose client receives nothing of its pending output, 0 to 3600 seconds. Default 30; 0 is no
-    /// timeout. A change rolls the pods.
+    /// Write timeout: resets a connection whose client receives nothing of its pending output, 0 to 3600 seconds. Default 30; 0 means no
+    /// timeout. Changing it triggers a rolling update.
     #[serde(default = "defaults::write_timeout_seconds")]
     #[schemars(range(min = 0, max = 3600))]
     pub write_timeout_seconds: i32,
 
-    /// Bytes of the longest line, without its end, 0 to 1073741824. A longer one ends the connection. Default 0, which is
-    /// no limit: lines are streamed, so that a long one costs no memory. A change rolls the pods.
+    /// Maximum length of a line in bytes without the line terminator, 0 to 1073741824. A longer line ends the connection. Default 0, which
+    /// means no limit: lines are streamed, so that a long one takes no memory. Changing it triggers a rolling update.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_073_741_824))]
     pub max_line_bytes: i32,

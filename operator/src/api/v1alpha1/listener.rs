@@ -12,36 +12,35 @@ use super::rules;
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::proxy_fits_the_protocol())]
 pub struct Listener {
-    /// Names the listener, and its port in the pods and in the Service: at most 15 characters of a-z, 0-9 and
-    /// '-' with at least one letter (the rule of port names). `admin` is taken by the admin endpoint. A change rolls the pods, and
-    /// is like a new listener in place of the old one: clients of its port are cut off until a pod has it.
+    /// The name of the listener, and of its port in the pods and in the Service: at most 15 characters of a-z, 0-9 and '-' with at least
+    /// one letter (the rule of port names). `admin` is the name of the admin endpoint's port. Changing it triggers a rolling update and
+    /// acts like removing and adding a listener: its port is unavailable until a new pod is ready.
     #[schemars(length(min = 1, max = 15))]
     #[x_kube(validation = rules::listener_name(), validation = rules::not_the_admin_name())]
     pub name: String,
 
-    /// What is spoken on the port. Default: `Line`, where each line is answered by `spec.line.prefix` and the line;
-    /// the line `exit` is answered and then the connection is closed. `Raw`: bytes come back as they came (RFC 862).
-    /// `Acknowledge`: what is sent first comes back behind `Acknowledged: `, and the connection is closed. `Udp`: datagrams come
-    /// back (RFC 862). `Http` (HTTP/1.1, and HTTP/2 without TLS): the answer describes the request, and names pod and node.
-    /// A change rolls the pods.
+    /// The protocol of the port. `Line` (default): each line is answered by `spec.line.prefix` and the line; the line `exit` is answered
+    /// and then the connection is closed. `Raw`: each byte is echoed unchanged (RFC 862). `Acknowledge`: the first input is echoed with the
+    /// prefix `Acknowledged: `, and the connection is closed. `Udp`: each datagram is echoed (RFC 862). `Http` (HTTP/1.1, and HTTP/2
+    /// without TLS): the answer describes the request, and names the pod and its node. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Protocol")]
     pub protocol: Option<Protocol>,
 
-    /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the
-    /// admin endpoint's. A listener of protocol `Udp` and one of another protocol may share it. A change rolls the pods.
+    /// The port in the pods, 1024 to 65535 (the echo servers run without privileges), except 9090, which is the port of the admin endpoint.
+    /// A listener of protocol `Udp` and one of another protocol may share a port. Changing it triggers a rolling update.
     #[schemars(range(min = 1024, max = 65535))]
     #[x_kube(validation = rules::not_the_admin_port())]
     pub port: i32,
 
-    /// The port of the Service, 1 to 65535. Default: the same as `port`. A change restarts no pod.
+    /// The port of the Service, 1 to 65535. Default: the same as `port`. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub service_port: Option<i32>,
 
-    /// Whether connections begin with a header of the PROXY protocol, version 1 or 2, which names the client.
-    /// Default: `Disabled`, they do not. `Optional`: one that comes is taken. `Required`: connections without one are closed. Anybody can write
-    /// a header, so let only proxies reach such a listener. Not for `Udp`. A change rolls the pods.
+    /// Whether connections begin with a header of the PROXY protocol, version 1 or 2, which names the client. `Disabled` (default): they do
+    /// not. `Optional`: a header is used if present. `Required`: connections without a header are closed. Clients can forge the header, so
+    /// allow only proxies to connect to such a listener. Not for `Udp`. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ProxyMode")]
     pub proxy: Option<ProxyMode>,

@@ -1,39 +1,39 @@
-//! Who reaches the echo servers, who watches them, and how they are spread.
+//! The NetworkPolicy, monitoring, and how pods are spread.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Who reaches the echo servers: a NetworkPolicy, in clusters whose network enforces it.
+/// Ingress to the pods and egress from them: a NetworkPolicy, in clusters whose network enforces it.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Network {
-    /// `Open` (default): everyone reaches the listeners and the admin port, and nothing else of the pods. `SameNamespace`: only
-    /// pods of the EchoCluster's namespace do; with `monitoring.podMonitor`, everyone still reaches the admin port. In both, echo servers
-    /// connect to DNS servers (port 53) and to the listeners of the same EchoCluster, and to nothing else. `Disabled`: no
-    /// NetworkPolicy. A change restarts no pod.
+    /// `Open` (default): ingress is allowed from everywhere, to the listeners and the admin port only. `SameNamespace`: ingress is allowed
+    /// only from pods of the namespace of the EchoCluster; with `monitoring.podMonitor`, the admin port stays open to everyone. In both,
+    /// egress is allowed only to DNS (port 53; 5353 in the namespace openshift-dns) and to the listeners of the same EchoCluster.
+    /// `Disabled`: no NetworkPolicy. Changing it does not restart pods.
     #[serde(default)]
     pub policy: NetworkPolicyMode,
 }
 
-/// Who reaches the echo servers.
+/// What the NetworkPolicy allows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum NetworkPolicyMode {
-    /// Everyone, at the listeners and the admin port.
+    /// Ingress from everywhere, to the listeners and the admin port.
     #[default]
     Open,
-    /// Pods of the same namespace.
+    /// Ingress from pods of the same namespace.
     SameNamespace,
     /// There is no NetworkPolicy.
     Disabled,
 }
 
-/// What watches the echo servers.
+/// Monitoring by Prometheus.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitoring {
-    /// Whether there is a PodMonitor, by which the Prometheus operator scrapes the pods' admin port. Default false. Where the
-    /// cluster does not know PodMonitors, the condition `Stalled` reports it. A change restarts no pod.
+    /// Whether to create a PodMonitor, with which the Prometheus Operator scrapes the admin port of the pods. Default false. If the
+    /// PodMonitor CRD is not installed, the condition `Stalled` reports it. Changing it does not restart pods.
     #[serde(default)]
     pub pod_monitor: bool,
 }
@@ -41,11 +41,11 @@ pub struct Monitoring {
 /// How pods are spread over nodes and zones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TopologySpread {
-    /// Evenly where that is possible.
+    /// Evenly if possible.
     #[default]
     Soft,
-    /// Evenly, or they wait.
+    /// Evenly; unschedulable otherwise.
     Hard,
-    /// As the scheduler does it by itself.
+    /// The scheduler's default.
     Disabled,
 }

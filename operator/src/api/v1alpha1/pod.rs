@@ -1,7 +1,7 @@
-//! What a user may add to the pods: where they run, and what they are marked with.
+//! What a user may add to the pods: where they run, their labels and their annotations.
 //!
 //! Maps are atomic to server-side apply: it turns one that was emptied, as by `labels: {}` in a manifest, into `null` otherwise, and
-//! the API server refuses that.
+//! the API server rejects that.
 
 use std::collections::BTreeMap;
 
@@ -12,44 +12,43 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// Scheduling and metadata of the pods. A change of any of its fields rolls the pods.
+/// Scheduling and metadata of the pods. Changing any of its fields triggers a rolling update.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodSpec {
-    /// Labels that the pods get beside the operator's own, at most 32; never part of the selector. Keys of
-    /// `app.kubernetes.io/`, `kubernetes.io/` and `echo-operator.dev/`, and `pod-template-hash`, are refused. Default: none. A
-    /// change rolls the pods.
+    /// Labels of the pods in addition to those of the operator, at most 32; never part of the selector. Keys that begin with
+    /// `app.kubernetes.io/`, `kubernetes.io/`, `echo-operator.dev/` or `container.apparmor.`, and the key `pod-template-hash`, are
+    /// rejected. Default: none. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys(), validation = rules::label_values())]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations that the pods get, at most 32, with values up to 4096 characters. The same keys are refused as for `labels`.
-    /// Default: none. A change rolls the pods.
+    /// Annotations of the pods, at most 32, with values up to 4096 characters. The same keys are rejected as for `labels`. Default: none.
+    /// Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "annotations_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
     pub annotations: BTreeMap<String, String>,
 
-    /// Labels that a node must have to run echo servers, at most 32, beside `kubernetes.io/os: linux`, which the pods always ask for.
-    /// Default: none. A change rolls the pods.
+    /// Labels that a node must have to run echo servers, at most 32, in addition to `kubernetes.io/os: linux`, which the operator always
+    /// sets. Default: none. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "labels_schema")]
     #[x_kube(validation = rules::label_keys(), validation = rules::label_values(), validation = rules::runs_on_linux())]
     pub node_selector: BTreeMap<String, String>,
 
-    /// Taints of nodes that the pods tolerate, at most 32, as in any pod. Default: none. A change rolls the pods.
+    /// Taints of nodes that the pods tolerate, at most 32, as in any pod. Default: none. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub tolerations: Vec<Toleration>,
 
-    /// Rules of where the pods run or prefer to run, as in any pod. Default: none; `topologySpread` adds to it.
-    /// A change rolls the pods.
+    /// Affinity of the pods, as in any pod, in addition to `topologySpread`. Default: none. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub affinity: Option<Affinity>,
 
-    /// The PriorityClass of the pods, which must exist. Default: the cluster's default. A change rolls the pods.
+    /// The PriorityClass of the pods, which must exist. Default: the cluster's default. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),
@@ -57,8 +56,8 @@ pub struct PodSpec {
     )]
     pub priority_class_name: Option<String>,
 
-    /// The RuntimeClass of the pods, such as one for gVisor, which must exist. Default: the node's own runtime. A change
-    /// rolls the pods.
+    /// The RuntimeClass of the pods, for example one for gVisor, which must exist. Default: the node's own runtime. Changing it triggers a
+    /// rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 253),

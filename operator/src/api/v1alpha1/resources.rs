@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// What each echo server may use.
+/// CPU and memory of each echo server.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::requests_within_limits(), validation = rules::memory_limit_is_enough())]
 pub struct Resources {
-    /// What the scheduler sets aside for each echo server, of `cpu`, `memory` and `ephemeral-storage`; none may exceed its limit.
-    /// Default: 10m CPU, 16Mi memory. A change rolls the pods.
+    /// Resource requests of each echo server: `cpu`, `memory` and `ephemeral-storage`, none more than its limit. Default: 10m CPU, 16Mi
+    /// memory. Changing it triggers a rolling update.
     #[serde(
         default = "default_requests",
         skip_serializing_if = "BTreeMap::is_empty"
@@ -24,8 +24,8 @@ pub struct Resources {
     #[x_kube(validation = rules::known_resources())]
     pub requests: BTreeMap<String, ResourceQuantity>,
 
-    /// What each echo server may use at most, of `cpu`, `memory` and `ephemeral-storage`. Default: 64Mi memory and no limit on
-    /// CPU; 8Mi memory at least. A change rolls the pods.
+    /// Resource limits; the memory limit must be at least 8Mi. Possible are `cpu`, `memory` and `ephemeral-storage`. Default: 64Mi memory
+    /// and no limit on CPU. Changing it triggers a rolling update.
     #[serde(default = "default_limits", skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 3, "x-kubernetes-map-type" = "atomic"))]
     #[x_kube(validation = rules::known_resources())]

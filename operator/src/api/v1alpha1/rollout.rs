@@ -1,4 +1,4 @@
-//! How a change reaches the pods, and how many of them an eviction may take.
+//! The rolling update, and how many pods may be evicted at the same time.
 
 use std::borrow::Cow;
 
@@ -9,34 +9,33 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// How a change reaches the pods: a rolling update. A change of these fields restarts no pod.
+/// The rolling update of the pods. Changing any of these fields does not restart pods.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::rollout_can_move(), validation = rules::deadline_after_min_ready())]
 pub struct Rollout {
-    /// Pods that a rolling update may run beyond `replicas`: a number from 0 to 1000, or a percentage up to 100%, rounded up.
-    /// Default 25%. A change restarts no pod.
+    /// Maximum number of pods above `replicas` during a rolling update: a number from 0 to 1000, or a percentage up to 100%, rounded up.
+    /// Default 25%. Changing it does not restart pods.
     #[serde(default = "defaults::max_surge")]
     pub max_surge: IntOrPercent,
 
-    /// Pods that a rolling update may take away from `replicas`: a number from 0 to 1000, or a percentage up to 100%, rounded
-    /// down. Default 0, so that the count never falls; cannot be 0 together with `maxSurge`. A change restarts no pod.
+    /// Maximum number of unavailable pods during a rolling update: a number from 0 to 1000, or a percentage up to 100%, rounded down.
+    /// Default 0, so that the count never falls; cannot be 0 together with `maxSurge`. Changing it does not restart pods.
     #[serde(default = "defaults::max_unavailable")]
     pub max_unavailable: IntOrPercent,
 
-    /// Seconds that a new pod must have answered before it counts as available, 0 to 3600. Default 0. A change restarts
-    /// no pod.
+    /// Seconds that a new pod must be ready before it counts as available, 0 to 3600. Default 0. Changing it does not restart pods.
     #[serde(default)]
     #[schemars(range(min = 0, max = 3600))]
     pub min_ready_seconds: i32,
 
-    /// Seconds without progress after which a rollout counts as stuck (condition `Stalled`), 1 to 86400, more than
-    /// `minReadySeconds`. Default 600. A change restarts no pod.
+    /// Seconds without progress after which a rollout counts as stalled (condition `Stalled`), 1 to 86400, more than `minReadySeconds`.
+    /// Default 600. Changing it does not restart pods.
     #[serde(default = "defaults::progress_deadline_seconds")]
     #[schemars(range(min = 1, max = 86400))]
     pub progress_deadline_seconds: i32,
 
-    /// Old ReplicaSets that are kept to look at, 0 to 100. Default 3. A change restarts no pod.
+    /// Number of old ReplicaSets to retain, 0 to 100. Default 3. Changing it does not restart pods.
     #[serde(default = "defaults::revision_history_limit")]
     #[schemars(range(min = 0, max = 100))]
     pub revision_history_limit: i32,
@@ -54,17 +53,17 @@ impl Default for Rollout {
     }
 }
 
-/// What evictions, such as those of `kubectl drain`, may take: a PodDisruptionBudget, while `replicas` is more than 1.
+/// How many pods may be evicted at the same time, for example by `kubectl drain`: a PodDisruptionBudget, while `replicas` is more than 1.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Disruption {
-    /// Whether there is a PodDisruptionBudget: `Limited` (default), or `Disabled` for none. While `replicas` is 0 or 1 there
-    /// is none, since it would either allow everything or keep nodes from being drained. A change restarts no pod.
+    /// Whether to create a PodDisruptionBudget: `Limited` (default), or `Disabled` for none. There is none while `replicas` is 0 or 1,
+    /// since it would either have no effect or prevent draining of nodes. Changing it does not restart pods.
     #[serde(default)]
     pub policy: DisruptionPolicy,
 
-    /// Pods that may be missing at a time because of evictions: a number from 1 to 1000, or a percentage from 1% to 100%,
-    /// rounded up. Default 1. A change restarts no pod.
+    /// Maximum number of pods that are unavailable because of evictions: a number from 1 to 1000, or a percentage from 1% to 100%, rounded
+    /// up. Default 1. Changing it does not restart pods.
     #[serde(default = "defaults::disruption")]
     #[x_kube(validation = rules::disruption_allows_some())]
     pub max_unavailable: IntOrPercent,

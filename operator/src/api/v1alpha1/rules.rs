@@ -17,8 +17,8 @@ pub(super) use self::service::{
 pub(super) fn cluster_name() -> Rule {
     Rule::new("size(self.metadata.name) <= 50 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')")
         .message(Message::Expression(
-            "'metadata.name is ' + self.metadata.name + ': because Service names derive from it, it must have at most 50 \
-             characters of a-z, 0-9 and -, begin with a letter and end with a letter or digit; choose such a name'"
+            "'metadata.name is ' + self.metadata.name + ': it must be at most 50 characters of a-z, 0-9 and -, begin with a letter \
+             and end with a letter or digit, because Service names derive from it'"
                 .to_owned(),
         ))
 }
@@ -26,8 +26,7 @@ pub(super) fn cluster_name() -> Rule {
 /// The headless Service of an EchoCluster `a` is named `a-pods`, as the Service of an EchoCluster `a-pods` would be.
 pub(super) fn not_the_name_of_a_headless_service() -> Rule {
     Rule::new("!self.metadata.name.endsWith('-pods')").message(Message::Expression(
-        "'metadata.name is ' + self.metadata.name + ', which ends in -pods, as the names of headless Services of EchoClusters do; \
-         choose a name that ends in another way'"
+        "'metadata.name is ' + self.metadata.name + ': the suffix -pods is reserved for headless Services; choose another name'"
             .to_owned(),
     ))
 }
@@ -35,7 +34,7 @@ pub(super) fn not_the_name_of_a_headless_service() -> Rule {
 /// A port of a pod has a name of its own.
 pub(super) fn unique_names() -> Rule {
     Rule::new("self.all(l, self.exists_one(m, m.name == l.name))")
-        .message("two listeners have the same name; give each listener a name of its own")
+        .message("two listeners have the same name; give each listener a unique name")
 }
 
 /// Whether a listener `var` is one of datagrams. `protocol` has no default in the schema.
@@ -57,8 +56,7 @@ pub(super) fn unique_ports() -> Rule {
         "))"
     ))
         .message(
-            "two listeners have the same port; give each listener a port of its own, which only one of protocol Udp may share \
-             with one of another protocol",
+            "two listeners have the same port; give each listener its own port (only a Udp and a non-Udp listener may share a port)",
         )
 }
 
@@ -73,8 +71,8 @@ pub(super) fn unique_service_ports() -> Rule {
         "))"
     ))
     .message(
-        "two listeners have the same Service port; give each listener a servicePort of its own, which is its port where \
-         none is written, and which only one of protocol Udp may share with one of another protocol",
+        "two listeners have the same Service port; give each listener its own servicePort, which defaults to port (only a Udp and a \
+         non-Udp listener may share a port)",
     )
 }
 
@@ -82,8 +80,8 @@ pub(super) fn unique_service_ports() -> Rule {
 pub(super) fn listener_name() -> Rule {
     Rule::new("self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$') && self.matches('[a-z]') && !self.contains('--')")
         .message(Message::Expression(
-            "'the name is ' + self + ': it must have at most 15 characters of a-z, 0-9 and single -, with at least one letter, \
-             and begin and end with a letter or digit; choose such a name'"
+            "'the name is ' + self + ': it must be at most 15 characters of a-z, 0-9 and single -, with at least one letter, and begin \
+             and end with a letter or digit'"
                 .to_owned(),
         ))
 }
@@ -97,20 +95,20 @@ pub(super) fn not_the_admin_name() -> Rule {
 /// The admin port is taken.
 pub(super) fn not_the_admin_port() -> Rule {
     Rule::new("self != 9090").message(
-        "the port is 9090, which is the admin endpoint's (health and metrics); choose another port",
+        "the port is 9090, which is the port of the admin endpoint (health and metrics); choose another port",
     )
 }
 
 /// What echo servers can use.
 pub(super) fn known_resources() -> Rule {
     Rule::new("self.all(k, k in ['cpu', 'memory', 'ephemeral-storage'])").message(Message::Expression(
-        "'resource ' + self.filter(k, !(k in ['cpu', 'memory', 'ephemeral-storage']))[0] + ' is not known here; remove it: \
-         cpu, memory and ephemeral-storage are'"
+        "'resource ' + self.filter(k, !(k in ['cpu', 'memory', 'ephemeral-storage']))[0] + ' is not supported; use cpu, memory or \
+         ephemeral-storage'"
             .to_owned(),
     ))
 }
 
-/// A pod whose request is larger than its limit is refused by the API server.
+/// A pod whose request is larger than its limit is rejected by the API server.
 pub(super) fn requests_within_limits() -> Rule {
     Rule::new(
         "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || \
@@ -131,7 +129,7 @@ pub(super) fn memory_limit_is_enough() -> Rule {
         "!has(self.limits) || !('memory' in self.limits) || !isQuantity(string(self.limits['memory'])) || \
          quantity(string(self.limits['memory'])).compareTo(quantity('8Mi')) >= 0",
     )
-    .message("the limit of memory is less than 8Mi, with which no echo server can start; write it as 64Mi")
+    .message("the memory limit is too low for an echo server; raise it to 8Mi or more (check the unit: 64m is not 64Mi)")
 }
 
 /// The grammar of image references, as far as it keeps typing errors out: registry, repository, tag and digest.
@@ -141,16 +139,20 @@ pub(super) fn image_reference() -> Rule {
          (:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$')",
     )
     .message(Message::Expression(
-        "'the image is ' + self + ', which is no image reference; write it as registry.example.com/name:tag or name@sha256:…'"
+        "'the image ' + self + ' is not a valid image reference; write it as registry.example.com/name:tag or name@sha256:…'"
             .to_owned(),
     ))
 }
 
 /// A prefix with a line break would end the answer before the line, and no program takes a NUL as its argument.
-pub(super) fn line_prefix() -> Rule {
-    Rule::new(r"!self.matches('[\x00-\x08\x0a-\x1f\x7f]') && size(bytes(self)) <= 256").message(
-        "the prefix has a line break, another control character or more than 256 bytes; shorten it to one line of at most 256 bytes",
-    )
+pub(super) fn line_prefix_is_one_line() -> Rule {
+    Rule::new(r"!self.matches('[\x00-\x08\x0a-\x1f\x7f]')")
+        .message("the prefix has a line break or another control character; remove it")
+}
+
+/// The schema bounds characters; the echo server bounds bytes.
+pub(super) fn line_prefix_is_short() -> Rule {
+    Rule::new("size(bytes(self)) <= 256").message("the prefix has more than 256 bytes; shorten it")
 }
 
 /// The PROXY protocol begins connections, which datagrams have none of.
@@ -178,19 +180,21 @@ pub(super) fn rollout_can_move() -> Rule {
     Rule::new(
         "!(string(self.maxSurge) in ['0', '0%']) || !(string(self.maxUnavailable) in ['0', '0%'])",
     )
-    .message("maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; raise one of them")
+    .message(
+        "maxSurge and maxUnavailable are both 0, so that no pod can be replaced; raise one of them",
+    )
 }
 
 /// A pod would count as late before it can count as available.
 pub(super) fn deadline_after_min_ready() -> Rule {
     Rule::new("self.progressDeadlineSeconds > self.minReadySeconds")
-        .message("progressDeadlineSeconds is not more than minReadySeconds; raise it, or lower minReadySeconds")
+        .message("progressDeadlineSeconds must be more than minReadySeconds; raise it, or lower minReadySeconds")
 }
 
 /// A budget of none would keep every node that runs an echo server from being drained.
 pub(super) fn disruption_allows_some() -> Rule {
     Rule::new("!(string(self) in ['0', '0%'])")
-        .message("maxUnavailable is 0, which would keep nodes from being drained; choose 1 or more")
+        .message("maxUnavailable is 0, which would prevent draining of nodes; choose 1 or more")
 }
 
 /// An autoscaler's bounds must leave room.
@@ -206,5 +210,5 @@ pub(super) fn autoscaling_has_a_cpu_request() -> Rule {
          has(self.resources.limits) && 'cpu' in self.resources.limits ? self.resources.limits['cpu'] : 0].all(cpu, \
          quantity(string(cpu)).isGreaterThan(quantity('0')))",
     )
-    .message("autoscaling needs a CPU request above 0 to measure against; set resources.requests.cpu")
+    .message("autoscaling requires a CPU request above 0; set resources.requests.cpu")
 }

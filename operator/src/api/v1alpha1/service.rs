@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules;
 
-/// The stable address of the EchoCluster. A change of any of its fields restarts no pod.
+/// The Service in front of the echo servers: the stable address of the EchoCluster. Changing any of its fields does not restart pods.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -19,64 +19,65 @@ use super::rules;
     validation = rules::load_balancer_class_stays(),
 )]
 pub struct ServiceSpec {
-    /// How the Service is reached: `ClusterIP` (default) from inside the cluster, `NodePort` also at a port of
-    /// every node, `LoadBalancer` also through the cloud's load balancer. A change restarts no pod.
+    /// The type of the Service: `ClusterIP` (default) is reachable inside the cluster, `NodePort` also at a port of every node,
+    /// `LoadBalancer` also through a load balancer. Changing it does not restart pods.
     #[serde(default, rename = "type")]
     pub type_: ServiceType,
 
-    /// Labels that the Service gets beside the operator's own, at most 32. Keys of `app.kubernetes.io/`, `kubernetes.io/` and
-    /// `echo-operator.dev/`, and `pod-template-hash`, are refused. Default: none. A change restarts no pod.
+    /// Labels of the Service in addition to those of the operator, at most 32. Keys that begin with `app.kubernetes.io/`, `kubernetes.io/`,
+    /// `echo-operator.dev/` or `container.apparmor.`, and the key `pod-template-hash`, are rejected. Default: none. Changing it does not
+    /// restart pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "super::pod::labels_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys(), validation = rules::label_values())]
     pub labels: BTreeMap<String, String>,
 
-    /// Annotations that the Service gets, at most 32, with values up to 4096 characters, such as those that a cloud's load
-    /// balancer is set up by. The same keys are refused as for `labels`. Default: none. A change restarts no pod.
+    /// Annotations of the Service, at most 32, with values up to 4096 characters, such as those that configure a cloud load balancer. The
+    /// same keys are rejected as for `labels`. Default: none. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "super::pod::annotations_schema")]
     #[x_kube(validation = rules::free_keys(), validation = rules::label_keys())]
     pub annotations: BTreeMap<String, String>,
 
-    /// Which node port a listener has, by the listener's name, 1 to 65535 (by default, clusters have 30000 to 32767). A listener
-    /// of protocol `Udp` and one of another protocol may share one. Default: Kubernetes chooses one for each listener that is not named here. Only for `NodePort` and `LoadBalancer`. A change
-    /// restarts no pod.
+    /// Node ports by the name of the listener, 1 to 65535 (by default, clusters have 30000 to 32767). A listener of protocol `Udp` and one
+    /// of another protocol may share a node port. Default: Kubernetes allocates a port for each listener that is not named here. Only for
+    /// `NodePort` and `LoadBalancer`. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "node_ports_schema")]
     pub node_ports: BTreeMap<String, i32>,
 
-    /// Where connections from outside may go: `Cluster` (default) to any pod, `Local` to pods of the node that they
-    /// arrive at, which keeps the client's address. Only for `NodePort` and `LoadBalancer`. A change restarts no pod.
+    /// Endpoints of connections from outside the cluster: `Cluster` (default) for all pods, `Local` for pods of the node that receives the
+    /// connection, which preserves the client source IP. Only for `NodePort` and `LoadBalancer`. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TrafficPolicy")]
     pub external_traffic_policy: Option<TrafficPolicy>,
 
-    /// Where connections from inside the cluster may go: `Cluster` (default) to any pod, `Local` to pods of the
-    /// client's node. A change restarts no pod.
+    /// Endpoints of connections from inside the cluster: `Cluster` (default) for all pods, `Local` for pods of the client's node. Changing
+    /// it does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TrafficPolicy")]
     pub internal_traffic_policy: Option<TrafficPolicy>,
 
-    /// Whether the connections of a client (by its address) go to one pod: `None` (default) or `ClientIP`.
-    /// A change restarts no pod.
+    /// Whether all connections of a client (by its address) go to the same pod: `None` (default) or `ClientIP`. Changing it does not
+    /// restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SessionAffinity")]
     pub session_affinity: Option<SessionAffinity>,
 
-    /// Whether the Service has IPv4 and IPv6 addresses: `SingleStack` (default), `PreferDualStack` where the cluster
-    /// has both, or `RequireDualStack`. A change restarts no pod.
+    /// IP families of the Service: `SingleStack` (default) for one of IPv4 and IPv6, `PreferDualStack` for both if the cluster has both,
+    /// `RequireDualStack` for both, or the Service is rejected. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "IpFamilyPolicy")]
     pub ip_family_policy: Option<IpFamilyPolicy>,
 
-    /// Which pods are preferred: `PreferClose` or `PreferSameZone` those of the client's zone, `PreferSameNode` those of its node (the
-    /// last two from Kubernetes 1.34). Default: none. A change restarts no pod.
+    /// Which endpoints are preferred: `PreferClose` or `PreferSameZone` those in the client's zone, `PreferSameNode` those on its node (the
+    /// last two from Kubernetes 1.34). Default: none. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TrafficDistribution")]
     pub traffic_distribution: Option<TrafficDistribution>,
 
-    /// Which load balancer implementation serves the Service, as `example.com/internal`. Default: the cloud's. Only for
-    /// `LoadBalancer`; cannot change while the type is that.
+    /// The load balancer implementation, for example `example.com/internal`. Default: that of the cloud. Only for `LoadBalancer`.
+    /// Immutable while the type is LoadBalancer. Changing it otherwise does not restart pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 317),
@@ -86,8 +87,8 @@ pub struct ServiceSpec {
     )]
     pub load_balancer_class: Option<String>,
 
-    /// The client addresses that the load balancer lets in, at most 64 in CIDR notation without bits behind the mask, as `192.0.2.0/24`. Default: all. Only for
-    /// `LoadBalancer`, where the cloud supports it. A change restarts no pod.
+    /// Client addresses that the load balancer allows, at most 64 ranges in CIDR notation with no host bits set, for example
+    /// `192.0.2.0/24`. Default: all. Only for `LoadBalancer`, if the cloud supports it. Changing it does not restart pods.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 64)), extend("x-kubernetes-list-type" = "set"))]
     #[x_kube(validation = rules::source_ranges())]
@@ -153,9 +154,9 @@ names! {
     IpFamilyPolicy {
         /// One of them.
         SingleStack = "SingleStack",
-        /// Both where the cluster has both.
+        /// Both if the cluster has both.
         PreferDualStack = "PreferDualStack",
-        /// Both, or the Service is refused.
+        /// Both, or the Service is rejected.
         RequireDualStack = "RequireDualStack",
     }
 }

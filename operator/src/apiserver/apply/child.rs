@@ -81,7 +81,7 @@ impl Applier {
         };
         match done {
             Err(error) if error.is_namespace_terminating() => {
-                let message = "the namespace is being deleted".to_owned();
+                let message = "the namespace is terminating".to_owned();
                 Ok(problem(ProblemKind::AwaitingDeletion, &child, message))
             }
             Err(error) => match error.rejection() {

@@ -18,7 +18,7 @@ pub(super) fn paused<K: Child>(
     let message = match (desired, live.as_deref()) {
         (None, None) => None,
         (None, Some(live)) => {
-            is_removable(owner, live).then(|| "it is no longer desired".to_owned())
+            is_removable(owner, live).then(|| "it is no longer required by the spec".to_owned())
         }
         (Some(desired), live) => match decide(owner, desired, live)? {
             Decision::Unchanged => None,
@@ -27,7 +27,7 @@ pub(super) fn paused<K: Child>(
                 Some(field)
             }
             Decision::Adopt => {
-                Some("it was orphaned by an earlier EchoCluster of this name".to_owned())
+                Some("it was orphaned by an earlier EchoCluster of the same name".to_owned())
             }
             Decision::Scale { from, .. } => Some(format!("spec.replicas was {from}")),
             Decision::AwaitDeletion => Some("it is being deleted".to_owned()),

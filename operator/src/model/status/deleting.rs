@@ -65,10 +65,12 @@ fn message(owner: &Owner, remaining: &Remaining) -> String {
         .any(|(_, finalizers)| !finalizers.is_empty());
     let sentences = [
         Some(format!("EchoCluster {} is being deleted.", owner.name)),
-        (!children.is_empty()).then(|| format!("Still there: {}.", children.join(", "))),
-        (!foreign.is_empty()).then(|| format!("Its own finalizers: {}.", foreign.join(", "))),
+        (!children.is_empty()).then(|| format!("Remaining children: {}.", children.join(", "))),
+        (!foreign.is_empty())
+            .then(|| format!("Finalizers of the EchoCluster: {}.", foreign.join(", "))),
         (is_blocked || !foreign.is_empty()).then(|| {
-            "The deletion ends when the controllers of these finalizers remove them.".to_owned()
+            "The deletion completes when the controllers of these finalizers remove them."
+                .to_owned()
         }),
     ];
     let sentences: Vec<String> = sentences.into_iter().flatten().collect();

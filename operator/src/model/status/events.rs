@@ -42,8 +42,8 @@ impl Event {
         })
     }
 
-    /// Returns the events of a change of the status: a problem that has become `Stalled`, or is over; `Ready` has become True; a rollout
-    /// has completed. Everything else is in the conditions.
+    /// Returns the events of a change of the status: a problem that has become `Stalled`, or that is resolved; `Ready` has become True; a
+    /// rollout has completed. Everything else is in the conditions.
     pub fn of_transition(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<Self> {
         let is_true = |status, type_| find(status, type_).filter(|found| found.status == "True");
         let mut events = Vec::new();
@@ -51,10 +51,10 @@ impl Event {
             (was, Some(is)) if was.map(|was| &was.reason) != Some(&is.reason) => {
                 events.push(Self::of(EventType::Warning, is));
             }
-            (Some(was), None) => events.push(Self::normal(
-                "Recovered",
-                format!("{} is over.", was.reason),
-            )),
+            (Some(was), None) if !has_reason(after, &was.reason) && !is_being_deleted(after) => {
+                let note = format!("Recovered from {}.", was.reason);
+                events.push(Self::normal("Recovered", note));
+            }
             _ => (),
         }
         let Some(ready) = is_true(after, Ready) else {
@@ -72,7 +72,7 @@ impl Event {
         let has_rolled_out =
             is_settled && was_rolling_out && !is_first && is_true(after, Stalled).is_none();
         if has_rolled_out && was_observed {
-            let note = format!("Rollout complete: {} echo servers updated.", after.replicas);
+            let note = format!("Rollout complete: {} updated.", replicas(after.replicas));
             events.push(Self::normal("RolledOut", note));
         } else if has_come {
             events.push(Self::normal("Ready", ready.message.clone()));
@@ -140,6 +140,24 @@ fn list(names: &[&str]) -> String {
     }
 }
 
+/// Returns a number of replicas as a text.
+fn replicas(count: i32) -> String {
+    match count {
+        1 => "1 replica".to_owned(),
+        count => format!("{count} replicas"),
+    }
+}
+
+fn is_being_deleted(status: &EchoClusterStatus) -> bool {
+    has_reason(status, &format!("{:?}", Reason::Deleting))
+}
+
+/// Whether a condition has this reason.
+fn has_reason(status: &EchoClusterStatus, reason: &str) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|condition| condition.reason == reason)
+}
+
 fn find(status: &EchoClusterStatus, type_: ConditionType) -> Option<&Condition> {
     type_.find(&status.conditions)
 }
@@ -166,7 +184,7 @@ mod tests {
     }
 
     const WELL: &str = "False/AsExpected";
-    const SETTLED: &str = "False/Settled";
+    const UP_TO_DATE: &str = "False/UpToDate";
     const ROLLING: &str = "True/RollingOut";
 
     fn reasons(before: &EchoClusterStatus, after: &EchoClusterStatus) -> Vec<String> {
@@ -176,7 +194,7 @@ mod tests {
 
     #[test]
     fn ready_is_one_event_unless_the_first_status_is_ready() {
-        let after = status("True/Ready", SETTLED, WELL);
+        let after = status("True/Ready", UP_TO_DATE, WELL);
         assert_eq!(reasons(&EchoClusterStatus::default(), &after), [""; 0]);
         let before = status("False/NotReady", "True/NotReady", WELL);
         assert_eq!(reasons(&before, &after), ["Ready"]);
@@ -187,7 +205,7 @@ mod tests {
     fn a_rollout_is_one_event_however_often_ready_comes_and_goes() {
         let down = status("False/RollingOut", ROLLING, WELL);
         let up = status("True/RollingOut", ROLLING, WELL);
-        let end = status("True/Ready", SETTLED, WELL);
+        let end = status("True/Ready", UP_TO_DATE, WELL);
         assert_eq!(reasons(&down, &up), [""; 0]);
         assert_eq!(reasons(&up, &end), ["RolledOut"]);
         assert_eq!(reasons(&down, &end), ["RolledOut"]);
@@ -199,7 +217,7 @@ mod tests {
             observed_generation: Some(1),
             ..status(ready, reconciling, WELL)
         };
-        let end = first("True/Ready", SETTLED);
+        let end = first("True/Ready", UP_TO_DATE);
         let starting = first("False/RollingOut", ROLLING);
         assert_eq!(reasons(&starting, &end), ["Ready"]);
         let restarting = first("True/RollingOut", ROLLING);
@@ -208,21 +226,45 @@ mod tests {
 
     #[test]
     fn a_problem_that_stalls_is_one_event_and_so_is_its_end() {
-        let well = status("True/Ready", SETTLED, WELL);
-        let hiccup = status("True/Ready", "True/ImagePull", WELL);
-        let stalled = status("True/Ready", "False/ImagePull", "True/ImagePull");
+        let well = status("True/Ready", UP_TO_DATE, WELL);
+        let hiccup = status("True/Ready", "True/ImagePullFailed", WELL);
+        let stalled = status(
+            "True/Ready",
+            "False/ImagePullFailed",
+            "True/ImagePullFailed",
+        );
         assert_eq!(reasons(&well, &hiccup), [""; 0]);
-        assert_eq!(reasons(&hiccup, &stalled), ["ImagePull"]);
+        assert_eq!(reasons(&hiccup, &stalled), ["ImagePullFailed"]);
         assert_eq!(reasons(&stalled, &stalled), [""; 0]);
         assert_eq!(reasons(&stalled, &well), ["Recovered"]);
     }
 
     #[test]
+    fn a_problem_that_goes_on_or_ends_with_a_deletion_is_no_recovery() {
+        let stalled = status(
+            "True/Ready",
+            "False/ImagePullFailed",
+            "True/ImagePullFailed",
+        );
+        let of_a_new_generation = status("True/Ready", "True/ImagePullFailed", WELL);
+        assert_eq!(reasons(&stalled, &of_a_new_generation), [""; 0]);
+        let deleting = status("False/Deleting", "True/Deleting", WELL);
+        assert_eq!(reasons(&stalled, &deleting), [""; 0]);
+        let paused = status("True/Paused", "False/Paused", "True/Paused");
+        let as_declared = status("True/Paused", "False/Paused", WELL);
+        assert_eq!(reasons(&paused, &as_declared), [""; 0]);
+    }
+
+    #[test]
     fn an_echo_cluster_with_a_stalled_child_still_reports_that_it_is_ready_once() {
         let before = EchoClusterStatus::default();
-        let after = status("True/Ready", "False/NotServed", "True/NotServed");
-        assert_eq!(reasons(&before, &after), ["NotServed"]);
-        let starting = status("False/RollingOut", "False/NotServed", "True/NotServed");
+        let after = status("True/Ready", "False/KindNotServed", "True/KindNotServed");
+        assert_eq!(reasons(&before, &after), ["KindNotServed"]);
+        let starting = status(
+            "False/RollingOut",
+            "False/KindNotServed",
+            "True/KindNotServed",
+        );
         assert_eq!(reasons(&starting, &after), ["Ready"]);
         assert_eq!(reasons(&after, &after), [""; 0]);
     }

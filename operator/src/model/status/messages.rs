@@ -7,9 +7,18 @@ use crate::model::observed::ObservedDeployment;
 use crate::model::pod_failure::{ContainerRole, PodFailure, PodFailureKind};
 use crate::model::validate::{ValidatedListener, ValidatedSpec};
 
-/// Returns the reason for which the API server refuses something, and the remedy. It gives all of them the code 403; the texts are
+/// What the API server has rejected, which decides the remedy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// A child of the EchoCluster.
+    Child,
+    /// The pods of the Deployment.
+    Pods,
+}
+
+/// Returns the reason for which the API server rejects something, and the remedy. It gives all of them the code 403; the texts are
 /// those of its admission plugins ResourceQuota and LimitRanger.
-pub(super) fn refusal(message: &str) -> (Reason, String) {
+pub(super) fn rejection(message: &str, what: Rejected) -> (Reason, String) {
     let must_specify = message
         .split_once("must specify ")
         .and_then(|(_, fields)| fields.split_once(" for").map(|(fields, _)| fields));
@@ -27,14 +36,23 @@ pub(super) fn refusal(message: &str) -> (Reason, String) {
         let remedy = "Create a ResourceQuota for that scope, or change spec.pod.priorityClassName";
         (Reason::QuotaExceeded, remedy.to_owned())
     } else if message.contains("quota") {
-        let remedy = "Raise the quota, or lower spec.replicas or spec.resources";
+        let remedy = match what {
+            Rejected::Pods => "Raise the quota, or lower spec.replicas or spec.resources",
+            Rejected::Child => "Raise the quota, or delete other objects that count against it",
+        };
         (Reason::QuotaExceeded, remedy.to_owned())
     } else if is_limit_range {
         let remedy = "Change spec.resources, or the LimitRange of the namespace";
-        (Reason::LimitRange, remedy.to_owned())
+        (Reason::LimitRangeViolated, remedy.to_owned())
     } else {
-        let remedy = "Change the EchoCluster, or the policy or webhook that refuses it";
-        (Reason::Forbidden, remedy.to_owned())
+        let object = match what {
+            Rejected::Pods => "pods",
+            Rejected::Child => "object",
+        };
+        let remedy = format!(
+            "Change the EchoCluster, or the admission policy or webhook that rejects the {object}"
+        );
+        (Reason::Rejected, remedy)
     }
 }
 
@@ -48,11 +66,11 @@ fn resource_field(resource: &str) -> String {
     }
 }
 
-pub(super) fn rejected(rejected: &ChildProblem) -> String {
+pub(super) fn child_rejected(rejected: &ChildProblem) -> String {
     let ChildProblem { child, message, .. } = rejected;
-    let (_, remedy) = refusal(message);
+    let (_, remedy) = rejection(message, Rejected::Child);
     format!(
-        "The API server refuses {child}: {}. {remedy}.",
+        "The API server rejected {child}: {}. {remedy}.",
         sentence(message)
     )
 }
@@ -65,79 +83,107 @@ pub(super) fn request_failed(failure: &FailedRequest) -> String {
         .unwrap_or_default();
     let message = &failure.message;
     format!(
-        "The operator {message}{cause}. It retries. Check the API server and admission webhooks."
+        "The operator {message}{cause}. The operator keeps retrying. Check the API server and admission webhooks."
     )
 }
 
-pub(super) fn pods_refused(name: &str, message: &str) -> String {
-    let (_, remedy) = refusal(message);
+pub(super) fn pods_rejected(name: &str, message: &str) -> String {
+    let (_, remedy) = rejection(message, Rejected::Pods);
     format!(
-        "The API server refuses the pods of Deployment {name}: {}. {remedy}.",
+        "The API server rejected pods of Deployment {name}: {}. {remedy}.",
         sentence(message)
     )
 }
 
 pub(super) fn pod_failure(spec: &ValidatedSpec, failure: &PodFailure) -> String {
     let name = &spec.owner.name;
-    let pods = format!("pods of Deployment {name}");
+    let pods = format!("Pods of Deployment {name}");
     let container = container(failure);
-    let of_container = lower_first(&container);
     let cause = match (failure.kind, sentence(&failure.message)) {
-        (PodFailureKind::NotStarted, "") => "the probe has not succeeded yet",
-        (PodFailureKind::NotReady, "") => "its readiness probe has not succeeded",
-        (_, message) => message,
+        (PodFailureKind::NotStarted | PodFailureKind::NotReady, "") => "no successful probe yet",
+        (_, message) => without_probe(message),
     };
     let describe = format!("`kubectl describe pods -l app.kubernetes.io/instance={name}`");
     match failure.kind {
         PodFailureKind::ImagePull => {
             let (image, remedy) = image(spec, failure);
-            format!("{image} of {of_container} in {pods} cannot be pulled: {cause}. {remedy}.")
+            format!("{pods}: {image} of {container} cannot be pulled: {cause}. {remedy}.")
         }
         PodFailureKind::OutOfMemory => format!(
-            "{container} in {pods} exceeds its memory limit: {cause}. {}.",
+            "{pods}: {container} has exceeded its memory limit: {cause}. {}.",
             memory_remedy(failure)
         ),
-        PodFailureKind::StartupProbe | PodFailureKind::NotStarted => {
-            format!(
-                "{container} in {pods} does not pass its startup probe: {cause}. {}.",
-                probe_remedy(failure)
-            )
-        }
+        PodFailureKind::StartupProbe | PodFailureKind::NotStarted => format!(
+            "{pods}: {container} does not pass its startup probe: {cause}. {}.",
+            probe_remedy(failure)
+        ),
         PodFailureKind::NotReady => {
-            format!("{container} in {pods} is not ready: {cause}. See {describe}.")
+            format!("{pods}{}. See {describe}.", not_ready(failure, cause))
         }
         PodFailureKind::CrashLoop => format!(
-            "{container} in {pods} exits: {cause}. See `kubectl logs --previous -c {} -l app.kubernetes.io/instance={name}`.",
+            "{pods}: {container} {}: {cause}. See `kubectl logs --previous -c {} -l app.kubernetes.io/instance={name}`.",
+            crash(failure),
             container_name(failure)
         ),
         PodFailureKind::CannotStart => {
-            format!("{container} in {pods} cannot be started: {cause}. See {describe}.")
+            format!("{pods}: {container} cannot be started: {cause}. See {describe}.")
         }
         PodFailureKind::NotCreated => format!(
-            "The containers in {pods} cannot be created: {cause}. Correct spec.pod, or what the node lacks; see {describe}."
+            "{pods}: the containers cannot be created: {cause}. Correct spec.pod, or fix the node (runtime handler, volume, CNI); see \
+             {describe}."
         ),
         PodFailureKind::Evicted => format!(
-            "The kubelet evicts or rejects {pods} again and again: {cause}. Change spec.resources, or free the resource on the nodes."
+            "The kubelet repeatedly evicts or rejects pods of Deployment {name}: {cause}. Change spec.resources, or free the exhausted resource on the \
+             nodes."
         ),
         PodFailureKind::SchedulingGated => format!(
-            "The {pods} are not scheduled: {cause}. The controller that has set the scheduling gates must remove them."
+            "{pods} are not scheduled: {cause}. The controller that has set the scheduling gates must remove them."
         ),
         PodFailureKind::Unschedulable => format!(
-            "No node fits the {pods}: {cause}. Add nodes or free resources, or change spec.resources, spec.pod or spec.topologySpread."
+            "{pods} are unschedulable: {cause}. Add nodes or free resources, or change spec.resources, spec.pod or spec.topologySpread."
         ),
     }
 }
 
-/// Returns the failed container as a sentence names it. One that is not the echo server was added by somebody else, such as a webhook.
+/// Returns what follows the pods that are not ready: a container, or a readiness gate.
+fn not_ready(failure: &PodFailure, cause: &str) -> String {
+    match &failure.container {
+        None => format!(" are not ready: {cause}"),
+        Some(found) if found.role == ContainerRole::Init => {
+            format!(": {} is still running", container(failure))
+        }
+        Some(_) => format!(": {} is not ready: {cause}", container(failure)),
+    }
+}
+
+/// Returns what a container does that terminates by itself or is killed by the kubelet.
+fn crash(failure: &PodFailure) -> &'static str {
+    if failure.message.starts_with("Liveness probe") {
+        "fails its liveness probe"
+    } else if failure.is_backed_off {
+        "is in a crash loop"
+    } else {
+        "has terminated"
+    }
+}
+
+/// Returns the cause of a failed startup or liveness probe without the name of the probe, which the sentence around it has.
+fn without_probe(message: &str) -> &str {
+    let cause = |probe: &&str| message.strip_prefix(*probe);
+    let probes = ["Liveness probe failed: ", "Startup probe failed: "];
+    probes.iter().find_map(cause).unwrap_or(message)
+}
+
+/// Returns the failed container as it stands in a sentence. One that is not the echo server was added by somebody else, such as a webhook.
 fn container(failure: &PodFailure) -> String {
     let Some(container) = &failure.container else {
-        return "A container".to_owned();
+        return "a container".to_owned();
     };
     let name = &container.name;
     match container.role {
-        ContainerRole::EchoServer => format!("Container {name}"),
-        ContainerRole::Init => format!("Init container {name}"),
-        ContainerRole::Sidecar => format!("Sidecar container {name}"),
+        ContainerRole::EchoServer => format!("container {name}"),
+        ContainerRole::Init => format!("init container {name}"),
+        ContainerRole::Sidecar => format!("sidecar container {name}"),
     }
 }
 
@@ -152,14 +198,14 @@ fn is_ours(failure: &PodFailure) -> bool {
 }
 
 /// What the operator does not set in pods, and so cannot remedy.
-const ADDED: &str = "Correct what adds this container to the pods, such as a webhook";
+const ADDED: &str = "Fix the admission webhook or policy that injects this container";
 
 fn image(spec: &ValidatedSpec, failure: &PodFailure) -> (String, &'static str) {
     if is_ours(failure) {
         let remedy = "Correct spec.image or spec.imagePullSecrets, or check the registry";
-        (format!("Image {}", spec.image), remedy)
+        (format!("image {}", spec.image), remedy)
     } else {
-        ("The image".to_owned(), ADDED)
+        ("the image".to_owned(), ADDED)
     }
 }
 
@@ -173,7 +219,7 @@ fn memory_remedy(failure: &PodFailure) -> &'static str {
 
 fn probe_remedy(failure: &PodFailure) -> &'static str {
     if is_ours(failure) {
-        "Check that spec.image is an echo server, and that spec.resources suffices"
+        "Check that spec.image is an echo-server image and that spec.resources is sufficient"
     } else {
         ADDED
     }
@@ -195,41 +241,43 @@ pub(super) fn deployment_paused(name: &str) -> String {
 
 pub(super) fn conflicting_autoscaler(name: &str, autoscaler: &str) -> String {
     format!(
-        "HorizontalPodAutoscaler {autoscaler} scales Deployment {name}, whose replicas the operator sets. Set its scaleTargetRef to \
-         EchoCluster {name} (echo-operator.dev/v1alpha1)."
+        "HorizontalPodAutoscaler {autoscaler} scales Deployment {name}: the autoscaler and the operator overwrite each other's replicas. \
+         Set the scaleTargetRef of the autoscaler to EchoCluster {name} (echo-operator.dev/v1alpha1)."
     )
 }
 
 pub(super) fn contended(contended: &ChildProblem) -> String {
     format!(
-        "Another writer reverts {}: {}. Find it by `kubectl get --show-managed-fields`, such as a webhook, a policy or another \
-         controller, and let it leave the field alone.",
-        contended.child, contended.message
+        "Another writer reverts {}: {}. Identify the writer with `kubectl get {} -o yaml --show-managed-fields` (a webhook, a policy or \
+         a controller) and stop it from setting that field.",
+        contended.child,
+        contended.message,
+        contended.child.to_lowercase()
     )
 }
 
 pub(super) fn not_served(child: &ChildProblem) -> String {
     format!(
-        "{} cannot be created: {}. Install its CustomResourceDefinition, permit the operator to list it, or remove it from the spec. \
-         Everything else works.",
+        "{} cannot be created: {}. Install its CustomResourceDefinition, grant the operator `list` on it, or disable it in the spec. \
+         Other children are unaffected.",
         child.child, child.message
     )
 }
 
 pub(super) fn name_conflict(name: &str, taken: &ChildProblem) -> String {
     format!(
-        "{} exists and {}, so EchoCluster {name} does not modify it. Delete or rename it, or choose another name for the EchoCluster.",
+        "{} already exists and {}, so the operator does not modify it. Delete it, or choose another name for EchoCluster {name}.",
         taken.child, taken.message
     )
 }
 
 pub(super) fn awaiting_deletion(waiting: &ChildProblem) -> String {
-    format!("{} is waiting: {}.", waiting.child, waiting.message)
+    format!("{} cannot be created: {}.", waiting.child, waiting.message)
 }
 
 pub(super) fn paused(waiting: &ChildProblem) -> String {
     format!(
-        "{} differs from the spec ({}), and spec.paused is true. Set spec.paused to false to apply the spec.",
+        "spec.paused is true, and {} is out of date: {}. Set spec.paused to false to apply the spec.",
         waiting.child, waiting.message
     )
 }
@@ -239,9 +287,10 @@ pub(super) fn autoscaler(name: &str, problem: &AutoscalerProblem) -> String {
         AutoscalerProblemKind::AmbiguousSelector => {
             "Remove the other HorizontalPodAutoscaler that selects the same pods"
         }
-        AutoscalerProblemKind::Inactive
-        | AutoscalerProblemKind::UnableToScale
-        | AutoscalerProblemKind::AtMaximum => {
+        AutoscalerProblemKind::UnableToScale => {
+            "Check that the HorizontalPodAutoscaler controller can read and update the scale subresource of the EchoCluster"
+        }
+        AutoscalerProblemKind::Inactive | AutoscalerProblemKind::AtMaximum => {
             "Check that the cluster has a metrics server, and that every container of the pods has a CPU request"
         }
     };
@@ -254,8 +303,9 @@ pub(super) fn autoscaler(name: &str, problem: &AutoscalerProblem) -> String {
 /// Returns a sentence to be added to another: the autoscaler wants more replicas than it may set.
 pub(super) fn at_maximum(problem: Option<&AutoscalerProblem>) -> Option<String> {
     let is_at_maximum = problem?.kind == AutoscalerProblemKind::AtMaximum;
-    is_at_maximum
-        .then(|| " The HorizontalPodAutoscaler is held at spec.autoscaling.maxReplicas.".to_owned())
+    is_at_maximum.then(|| {
+        " The HorizontalPodAutoscaler has reached spec.autoscaling.maxReplicas.".to_owned()
+    })
 }
 
 /// Returns the faults that are injected, as a sentence to be added to another.
@@ -270,7 +320,8 @@ pub(super) fn faults(spec: &ValidatedSpec) -> Option<String> {
         .map(|(field, value)| format!("{field} {value}"))
         .collect();
     let list = on.join(", ");
-    (!on.is_empty()).then(|| format!(" Faults are on: {list}. Remove spec.faults to end them."))
+    (!on.is_empty())
+        .then(|| format!(" Fault injection is enabled: {list}. Remove spec.faults to disable it."))
 }
 
 pub(super) fn counts(spec: &ValidatedSpec, deployment: &ObservedDeployment) -> String {
@@ -281,7 +332,7 @@ pub(super) fn counts(spec: &ValidatedSpec, deployment: &ObservedDeployment) -> S
         ..
     } = deployment;
     format!(
-        "Deployment {} has {replicas} pods: {updated_replicas} updated, {available_replicas} available, {} desired.",
+        "Deployment {}: {} desired, {replicas} total, {updated_replicas} updated, {available_replicas} available.",
         spec.owner.name, spec.replicas
     )
 }
@@ -289,13 +340,4 @@ pub(super) fn counts(spec: &ValidatedSpec, deployment: &ObservedDeployment) -> S
 /// Returns a message of Kubernetes without the dot at its end.
 fn sentence(message: &str) -> &str {
     message.trim().trim_end_matches('.')
-}
-
-/// Returns a text that begins a sentence as it stands within one.
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    letters
-        .next()
-        .map(|first| first.to_lowercase().chain(letters).collect())
-        .unwrap_or_default()
 }

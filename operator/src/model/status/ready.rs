@@ -1,5 +1,6 @@
 //! The condition `Ready`: as many echo servers are available as the EchoCluster asks for, and its Service exists. One rule for every
-//! cause: a problem decides the reason of `Ready=False`, never the status.
+//! cause: a problem decides the reason of `Ready=False`, not the status. There are two exceptions: while the kubelet repeatedly evicts
+//! pods, the condition does not return to True, and during deletion it is False.
 
 use super::problem::{Affects, Problem};
 use super::{messages, update};
@@ -33,10 +34,7 @@ pub(super) fn ready(
     if available >= spec.replicas && evicted.is_none() {
         return available_condition(spec, observed);
     }
-    let count = format!(
-        "{available} of {} echo servers are available.",
-        spec.replicas
-    );
+    let count = format!("{available} of {} replicas are available.", spec.replicas);
     if let Some(problem) = evicted.or_else(|| find(Affects::Pods)) {
         let message = format!("{count} {}", problem.message);
         return update(Ready, False, problem.reason, &message);
@@ -69,18 +67,18 @@ pub(super) fn by_answers(
     let available = available(live);
     match replicas.or_else(desired) {
         Some(replicas) if available >= replicas && live.service.is_some() => {
-            let message = format!("{replicas} of {replicas} echo servers are available. {cause}");
+            let message = format!("{replicas} of {replicas} replicas are available. {cause}");
             update(Ready, True, reason, &message)
         }
         Some(replicas) if live.service.is_some() => {
-            let message = format!("{available} of {replicas} echo servers are available. {cause}");
+            let message = format!("{available} of {replicas} replicas are available. {cause}");
             update(Ready, False, reason, &message)
         }
         _ => update(Ready, False, reason, cause),
     }
 }
 
-/// Pods that are evicted again and again are available for some seconds each; the condition would flap with each of them.
+/// Pods that are evicted repeatedly are available for some seconds each; the condition would flap with each of them.
 fn keeps_unready(problem: &Problem, previous: &EchoClusterStatus) -> bool {
     let is_unready = Ready
         .find(&previous.conditions)
@@ -105,7 +103,7 @@ fn missing_service(
         (Some(problem), _) => update(Ready, False, problem.reason, &problem.message),
         (None, Some(waiting)) => {
             let message = messages::awaiting_deletion(waiting);
-            update(Ready, False, Reason::AwaitingDeletion, &message)
+            update(Ready, False, Reason::WaitingForDeletion, &message)
         }
         (None, None) => {
             let message = format!("Service {} does not exist.", spec.owner.name);
@@ -133,7 +131,7 @@ fn available_condition(spec: &ValidatedSpec, observed: &Observed) -> ConditionUp
     } else {
         Reason::RollingOut
     };
-    let mut message = format!("{replicas} of {replicas} echo servers are available.");
+    let mut message = format!("{replicas} of {replicas} replicas are available.");
     message += &messages::faults(spec).unwrap_or_default();
     message += &messages::at_maximum(observed.autoscaler_problem.as_ref()).unwrap_or_default();
     update(Ready, True, reason, &message)

@@ -18,7 +18,7 @@ pub(super) fn progress(
     }
     if let Some(waiting) = observed.problems_of(ProblemKind::AwaitingDeletion).next() {
         return Some((
-            Reason::AwaitingDeletion,
+            Reason::WaitingForDeletion,
             messages::awaiting_deletion(waiting),
         ));
     }

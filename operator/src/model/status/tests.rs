@@ -73,9 +73,9 @@ fn a_child_that_clients_do_not_need_never_makes_ready_false() {
 #[test]
 fn ready_is_false_without_a_service_whatever_the_cause() {
     for (reason, kind) in [
-        ("False/Forbidden", ProblemKind::Rejected),
+        ("False/Rejected", ProblemKind::Rejected),
         ("False/NameConflict", ProblemKind::NameConflict),
-        ("False/AwaitingDeletion", ProblemKind::AwaitingDeletion),
+        ("False/WaitingForDeletion", ProblemKind::AwaitingDeletion),
     ] {
         let told = tell(&reported(|state| {
             state.observed.live.service = None;
@@ -98,10 +98,17 @@ fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until
     let first = failing(false, None);
     assert_eq!(
         tell(&first),
-        ["False/ImagePull", "True/ImagePull", "False/AsExpected"]
+        [
+            "False/ImagePullFailed",
+            "True/ImagePullFailed",
+            "False/AsExpected"
+        ]
     );
     let stalled = failing(true, first.status);
-    assert_eq!(tell(&stalled)[1..], ["False/ImagePull", "True/ImagePull"]);
+    assert_eq!(
+        tell(&stalled)[1..],
+        ["False/ImagePullFailed", "True/ImagePullFailed"]
+    );
     let again = failing(false, stalled.status.clone());
     assert_eq!(
         again.status, stalled.status,
@@ -110,7 +117,7 @@ fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until
     let over = reported(|state| state.previous = again.status.unwrap());
     assert_eq!(
         tell(&over),
-        ["True/Ready", "False/Settled", "False/AsExpected"]
+        ["True/Ready", "False/UpToDate", "False/AsExpected"]
     );
 }
 

@@ -190,12 +190,17 @@ fn child(write: &Write) -> Child {
 /// Fails if the operator or the API server finds fault with a spec that the schema allows.
 fn assert_is_possible(cluster: &EchoCluster, what: &str) {
     let stalled = condition(cluster, "Stalled").unwrap();
-    let is_faulty = ["InvalidSpec", "NameConflict", "Contended", "RequestFailed"]
-        .contains(&stalled.reason.as_str())
-        || stalled.message.starts_with("The API server refuses")
+    let is_faulty = [
+        "InvalidSpec",
+        "NameConflict",
+        "ConflictingWriter",
+        "RequestFailed",
+    ]
+    .contains(&stalled.reason.as_str())
+        || stalled.message.starts_with("The API server rejected")
             && !stalled
                 .message
-                .starts_with("The API server refuses the pods"); // as without a PriorityClass
+                .starts_with("The API server rejected pods of"); // as without a PriorityClass
     assert!(
         !is_faulty,
         "{what}: {}: {}",

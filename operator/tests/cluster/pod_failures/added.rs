@@ -36,8 +36,9 @@ async fn is_not_blamed_on_the_spec(test: &str, add: Value, container: &str) {
         return;
     };
     namespace.apply("hello", spec()).await;
-    let texts = [container, MISSING, "Correct what adds this container"];
-    let (_, message) = reported(&namespace, "ImagePull", &texts).await;
+    let remedy = "Fix the admission webhook or policy that injects this container";
+    let texts = [container, MISSING, remedy];
+    let (_, message) = reported(&namespace, "ImagePullFailed", &texts).await;
     assert!(!message.contains("Correct spec.image"), "{message}");
     mutation.remove(&namespace).await;
     restart(&namespace).await;
@@ -84,7 +85,7 @@ async fn a_volume_that_cannot_be_mounted_is_reported_until_its_config_map_exists
         return;
     };
     namespace.apply("hello", spec()).await;
-    stalled(&namespace, "PodNotCreated", &["missing-settings"]).await;
+    stalled(&namespace, "ContainersNotCreated", &["missing-settings"]).await;
     let settings: ConfigMap =
         serde_json::from_value(json!({"metadata": {"name": "missing-settings"}})).unwrap();
     namespace

@@ -48,7 +48,7 @@ async fn a_runtime_that_the_node_lacks_is_reported_until_the_spec_is_corrected()
     namespace.apply("hello", bad).await;
     // containerd's own text.
     let texts = ["no runtime for \"none\"", "spec.pod"];
-    stalled(&namespace, "PodNotCreated", &texts).await;
+    stalled(&namespace, "ContainersNotCreated", &texts).await;
     namespace.apply("hello", spec()).await;
     cleared(&namespace).await;
 }

@@ -49,7 +49,7 @@ pub(super) fn bad_specs() -> Vec<BadSpec> {
         for field in fields {
             bad.extend(TAKEN_KEYS.map(|key| {
                 let words = format!(
-                    "the key {key} belongs to the operator or to Kubernetes; choose another one"
+                    "the key {key} is reserved for the operator or for Kubernetes; choose another key"
                 );
                 marked(part, field, key, "a", &words)
             }));
@@ -79,9 +79,9 @@ const TAKEN_KEYS: [&str; 5] = [
     "pod-template-hash",
 ];
 const BAD_KEY: &str =
-    "the key two words is none that Kubernetes takes; write it as example.com/name";
+    "the key two words is not a valid label or annotation key; write it as example.com/name";
 const BAD_VALUE: &str =
-    "the value of a is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9";
+    "the value of a is not a valid label value; use at most 63 characters of A-Z, a-z, 0-9";
 
 fn marked(part: &str, field: &str, key: &str, value: &str, words: &str) -> BadSpec {
     let spec = json!({ part: { field: { key: value } } });
@@ -90,14 +90,25 @@ fn marked(part: &str, field: &str, key: &str, value: &str, words: &str) -> BadSp
 
 fn bad_images_and_prefixes() -> Vec<BadSpec> {
     let images = ["two words", "a:b:c", "a@sha256:12", "/a", "a/", "A"].map(|image| {
-        let words = format!("the image is {image}, which is no image reference; write it as registry.example.com/name:tag");
+        let words = format!("the image {image} is not a valid image reference; write it as registry.example.com/name:tag");
         BadSpec::new(json!({ "image": image }), "spec.image", &words)
     });
-    let prefixes = ["two\nlines", "a\rreturn", "a\0b", "\x7f", &"ü".repeat(129)].map(|prefix| {
-        let words = "the prefix has a line break, another control character or more than 256 bytes; shorten it to one line of";
-        BadSpec::new(json!({"line": {"prefix": prefix}}), "spec.line.prefix", words)
+    let prefix = |prefix: &str, words: &str| {
+        BadSpec::new(
+            json!({"line": {"prefix": prefix}}),
+            "spec.line.prefix",
+            words,
+        )
+    };
+    let prefixes = ["two\nlines", "a\rreturn", "a\0b", "\x7f"].map(|control| {
+        let words = "the prefix has a line break or another control character; remove it";
+        prefix(control, words)
     });
-    images.into_iter().chain(prefixes).collect()
+    let long = prefix(
+        &"ü".repeat(129),
+        "the prefix has more than 256 bytes; shorten it",
+    );
+    images.into_iter().chain(prefixes).chain([long]).collect()
 }
 
 fn bad_listener_lists() -> Vec<BadSpec> {
@@ -108,13 +119,13 @@ fn bad_listener_lists() -> Vec<BadSpec> {
     let same_datagrams = json!([{"name": "a", "port": 2000, "protocol": "Udp"}, {"name": "b", "port": 2000, "protocol": "Udp", "servicePort": 1}]);
     let same_name = json!([{"name": "a", "port": 2000}, {"name": "a", "port": 2001}]);
     let same_written = json!([{"name": "a", "port": 2000, "servicePort": 1}, {"name": "b", "port": 2001, "servicePort": 1}]);
-    let port = "two listeners have the same port; give each listener a port of its own, which only one of protocol Udp may share with";
+    let port = "two listeners have the same port; give each listener its own port (only a Udp and a non-Udp listener may share a port)";
     let service_port =
-        "two listeners have the same Service port; give each listener a servicePort of its own";
+        "two listeners have the same Service port; give each listener its own servicePort";
     [
         (
             same_name,
-            "two listeners have the same name; give each listener a name of its own",
+            "two listeners have the same name; give each listener a unique name",
         ),
         (same_port, port),
         (same_datagrams, port),
@@ -134,13 +145,12 @@ fn bad_listeners() -> Vec<BadSpec> {
     };
     let name = |name: &str| {
         let words = format!(
-            "the name is {name}: it must have at most 15 characters of a-z, 0-9 and single -, with at least one letter"
+            "the name is {name}: it must be at most 15 characters of a-z, 0-9 and single -, with at least one letter"
         );
         bad("name", json!({"name": name, "port": 2000}), &words)
     };
     let admin_name = "the name is admin, which is the name of the admin port; choose another name";
-    let admin_port =
-        "the port is 9090, which is the admin endpoint's (health and metrics); choose another port";
+    let admin_port = "the port is 9090, which is the port of the admin endpoint (health and metrics); choose another port";
     let names = ["-a", "a-", "a--b", "A", "123", "a.b", "a_b"].map(name);
     let proxies = ["Optional", "Required"].map(|proxy| {
         let words = format!("proxy is {proxy}, but protocol is Udp, which has no connections; remove proxy, or choose another protocol");
@@ -157,8 +167,7 @@ fn bad_listeners() -> Vec<BadSpec> {
 fn bad_resources() -> Vec<BadSpec> {
     let over_default = json!({"requests": {"memory": "65Mi"}});
     let over_limit = json!({"requests": {"cpu": 2}, "limits": {"cpu": "1500m"}});
-    let unknown =
-        "resource gpu is not known here; remove it: cpu, memory and ephemeral-storage are";
+    let unknown = "resource gpu is not supported; use cpu, memory or ephemeral-storage";
     [
         (
             over_default,
@@ -172,7 +181,7 @@ fn bad_resources() -> Vec<BadSpec> {
         ),
         (json!({"requests": {"gpu": 1}}), ".requests", unknown),
         (json!({"limits": {"gpu": 1}}), ".limits", unknown),
-        (json!({"requests": {}, "limits": {"memory": "64m"}}), "", "the limit of memory is less than 8Mi, with which no echo server can start; write it as 64Mi"),
+        (json!({"requests": {}, "limits": {"memory": "64m"}}), "", "the memory limit is too low for an echo server; raise it to 8Mi or more (check the unit: 64m is not 64Mi)"),
     ]
     .map(|(resources, field, words)| {
         BadSpec::new(json!({"resources": resources}), &format!("spec.resources{field}"), words)
@@ -185,14 +194,15 @@ fn bad_services() -> Vec<BadSpec> {
     let elsewhere = json!({"type": "NodePort", "nodePorts": {"lab": 30000}});
     let twice = json!({"type": "NodePort", "nodePorts": {"a": 30000, "b": 30000}});
     let cluster_ip = [
-        (json!({"nodePorts": {"echo": 30000}}), "nodePorts are set, but type is ClusterIP, which has none; set type to NodePort or LoadBalancer"),
-        (json!({"externalTrafficPolicy": "Local"}), "externalTrafficPolicy is set, but type is ClusterIP, which is not reached from outside; set type to"),
+        (json!({"nodePorts": {"echo": 30000}}), "nodePorts are set, but type is ClusterIP, which has no node ports; set type to NodePort or LoadBalancer"),
+        (json!({"externalTrafficPolicy": "Local"}), "externalTrafficPolicy is set, but type is ClusterIP, which has no external traffic; set type to"),
         (json!({"type": "NodePort", "loadBalancerClass": "a"}), "loadBalancerClass is set, but type is NodePort; set type to LoadBalancer, or remove loadBalancerClass"),
         (json!({"loadBalancerSourceRanges": ["192.0.2.0/24"]}), "loadBalancerSourceRanges are set, but type is ClusterIP; set type to LoadBalancer, or remove"),
     ]
     .map(|(service, words)| BadSpec::new(json!({"service": service}), "spec.service", words));
     let ranges = ["192.0.2.0", "192.0.2.0/33", "192.0.2.1/24", "example.com"].map(|range| {
-        let words = "a range is not in CIDR notation, or has bits behind its mask; write it as 192.0.2.0/24";
+        let words =
+            "a range is not in CIDR notation, or has host bits set; write it as 192.0.2.0/24";
         let service =
             json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ["2001:db8::/32", range]});
         BadSpec::new(
@@ -210,7 +220,7 @@ fn bad_services() -> Vec<BadSpec> {
         BadSpec::new(
             json!({"listeners": two, "service": twice}),
             "spec",
-            "service.nodePorts gives two listeners the same node port; give each listener a node port of its own",
+            "service.nodePorts gives two listeners the same node port; give each listener its own node port",
         ),
     ];
     cluster_ip
@@ -232,8 +242,9 @@ fn bad_faults() -> [BadSpec; 2] {
 }
 
 fn bad_rollouts() -> Vec<BadSpec> {
-    let stuck = "maxSurge and maxUnavailable are both 0, so that no pod could ever be replaced; raise one of them";
-    let late = "progressDeadlineSeconds is not more than minReadySeconds; raise it, or lower minReadySeconds";
+    let stuck =
+        "maxSurge and maxUnavailable are both 0, so that no pod can be replaced; raise one of them";
+    let late = "progressDeadlineSeconds must be more than minReadySeconds; raise it, or lower minReadySeconds";
     let rollouts = [
         (json!({"maxSurge": 0}), stuck),
         (json!({"maxSurge": "0%", "maxUnavailable": "0%"}), stuck),
@@ -244,8 +255,7 @@ fn bad_rollouts() -> Vec<BadSpec> {
     ]
     .map(|(rollout, words)| BadSpec::new(json!({"rollout": rollout}), "spec.rollout", words));
     let disruptions = [json!(0), json!("0%")].map(|unavailable| {
-        let words =
-            "maxUnavailable is 0, which would keep nodes from being drained; choose 1 or more";
+        let words = "maxUnavailable is 0, which would prevent draining of nodes; choose 1 or more";
         let spec = json!({"disruption": {"maxUnavailable": unavailable}});
         BadSpec::new(spec, "spec.disruption.maxUnavailable", words)
     });
@@ -261,12 +271,12 @@ fn bad_rollouts() -> Vec<BadSpec> {
         BadSpec::new(
             no_request,
             "spec",
-            "autoscaling needs a CPU request above 0 to measure against; set resources.requests.cpu",
+            "autoscaling requires a CPU request above 0; set resources.requests.cpu",
         ),
         BadSpec::new(
             json!({"autoscaling": {"maxReplicas": 2}, "resources": {"requests": {"cpu": "0m"}}}),
             "spec",
-            "autoscaling needs a CPU request above 0 to measure against; set resources.requests.cpu",
+            "autoscaling requires a CPU request above 0; set resources.requests.cpu",
         ),
     ];
     rollouts

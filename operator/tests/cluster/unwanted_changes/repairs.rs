@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(1);
 const EDITS: u32 = 5;
 
 /// Fields whose every other value the API server refuses.
-const UNALTERABLE: [(&str, &str); 8] = [
+const UNALTERABLE: [(&str, &str); 13] = [
     (
         "Deployment full: spec.selector",
         "a selector cannot be changed",
@@ -35,6 +35,26 @@ const UNALTERABLE: [(&str, &str); 8] = [
     (
         "Deployment full: spec.strategy.type",
         "another type takes no rollingUpdate; see replacement.rs",
+    ),
+    (
+        "Deployment full: spec.template.spec.restartPolicy",
+        "a Deployment takes no other",
+    ),
+    (
+        "Deployment full: spec.template.spec.containers[echo-server].livenessProbe.successThreshold",
+        "a liveness probe takes no other",
+    ),
+    (
+        "Deployment full: spec.template.spec.containers[echo-server].startupProbe.successThreshold",
+        "a startup probe takes no other",
+    ),
+    (
+        "Deployment full: spec.template.spec.containers[echo-server].env",
+        "the only version of a field reference",
+    ),
+    (
+        "Service full-pods: spec.ipFamilyPolicy",
+        "the cluster has one address family",
     ),
     (
         "Service full-pods: spec.clusterIP",

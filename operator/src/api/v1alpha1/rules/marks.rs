@@ -7,16 +7,16 @@ pub(in super::super) fn free_keys() -> Rule {
     const TAKEN: &str = "k.startsWith('app.kubernetes.io/') || k.startsWith('kubernetes.io/') || \
                          k.startsWith('echo-operator.dev/') || k.startsWith('container.apparmor.') || k == 'pod-template-hash'";
     Rule::new(format!("!self.exists(k, {TAKEN})")).message(Message::Expression(format!(
-        "'the key ' + self.filter(k, {TAKEN})[0] + ' belongs to the operator or to Kubernetes; choose another one'"
+        "'the key ' + self.filter(k, {TAKEN})[0] + ' is reserved for the operator or for Kubernetes; choose another key'"
     )))
 }
 
-/// The grammar of keys, with the API server's own words about what is wrong.
+/// The grammar of keys.
 pub(in super::super) fn label_keys() -> Rule {
     const BAD: &str = "format.qualifiedName().validate(k).hasValue()";
     Rule::new(format!("!self.exists(k, {BAD})")).message(Message::Expression(format!(
-        "'the key ' + self.filter(k, {BAD})[0] + ' is none that Kubernetes takes; write it as example.com/name, with at most 63 \
-         characters of A-Z, a-z, 0-9, -, _ and . in the name'"
+        "'the key ' + self.filter(k, {BAD})[0] + ' is not a valid label or annotation key; write it as example.com/name, with \
+         at most 63 characters of A-Z, a-z, 0-9, -, _ and . in the name'"
     )))
 }
 
@@ -24,8 +24,8 @@ pub(in super::super) fn label_keys() -> Rule {
 pub(in super::super) fn label_values() -> Rule {
     const BAD: &str = "format.labelValue().validate(self[k]).hasValue()";
     Rule::new(format!("!self.exists(k, {BAD})")).message(Message::Expression(format!(
-        "'the value of ' + self.filter(k, {BAD})[0] + ' is none that Kubernetes takes; write at most 63 characters of A-Z, a-z, 0-9, \
-         -, _ and ., beginning and ending with a letter or digit'"
+        "'the value of ' + self.filter(k, {BAD})[0] + ' is not a valid label value; use at most 63 characters of A-Z, a-z, \
+         0-9, -, _ and ., and begin and end with a letter or digit'"
     )))
 }
 

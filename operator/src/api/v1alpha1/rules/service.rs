@@ -7,14 +7,14 @@ use super::is_udp;
 /// Only what has node ports can be told which.
 pub(in super::super) fn node_ports_fit_the_type() -> Rule {
     Rule::new("!has(self.nodePorts) || size(self.nodePorts) == 0 || self.type != 'ClusterIP'").message(
-        "nodePorts are set, but type is ClusterIP, which has none; set type to NodePort or LoadBalancer, or remove nodePorts",
+        "nodePorts are set, but type is ClusterIP, which has no node ports; set type to NodePort or LoadBalancer, or remove nodePorts",
     )
 }
 
 /// Only what is reached from outside has a policy for it.
 pub(in super::super) fn external_traffic_policy_fits_the_type() -> Rule {
     Rule::new("!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'").message(
-        "externalTrafficPolicy is set, but type is ClusterIP, which is not reached from outside; set type to NodePort or \
+        "externalTrafficPolicy is set, but type is ClusterIP, which has no external traffic; set type to NodePort or \
          LoadBalancer, or remove externalTrafficPolicy",
     )
 }
@@ -38,7 +38,7 @@ pub(in super::super) fn load_balancer_source_ranges_fit_the_type() -> Rule {
     ))
 }
 
-/// The API server refuses a Service that changes its class.
+/// The API server rejects a Service that changes its class.
 pub(in super::super) fn load_balancer_class_stays() -> Rule {
     Rule::new(
         "self.type != 'LoadBalancer' || oldSelf.type != 'LoadBalancer' || (has(self.loadBalancerClass) ? \
@@ -62,8 +62,8 @@ pub(in super::super) fn unique_node_ports() -> Rule {
         "))"
     ))
     .message(
-        "service.nodePorts gives two listeners the same node port; give each listener a node port of its own, which only one of \
-         protocol Udp may share with one of another protocol",
+        "service.nodePorts gives two listeners the same node port; give each listener its own node port (only a Udp and a non-Udp \
+         listener may share a node port)",
     )
 }
 
@@ -77,6 +77,6 @@ pub(in super::super) fn node_ports_name_listeners() -> Rule {
 /// API server allows a message.)
 pub(in super::super) fn source_ranges() -> Rule {
     Rule::new("self.all(r, isCIDR(r) && cidr(r).masked() == cidr(r))").message(
-        "a range is not in CIDR notation, or has bits behind its mask; write it as 192.0.2.0/24 or 2001:db8::/32",
+        "a range is not in CIDR notation, or has host bits set; write it as 192.0.2.0/24 or 2001:db8::/32",
     )
 }

@@ -33,7 +33,7 @@ fn of_container(state: &mut State, name: &str, role: ContainerRole) {
 }
 
 #[test]
-fn golden_states_of_refused_pods() {
+fn golden_states_of_rejected_pods() {
     let refused = |message: &str, seconds_ago: i64| {
         reported(|state| {
             state.none_available();
@@ -52,10 +52,10 @@ fn golden_states_of_refused_pods() {
         "the pod is forbidden: failed quota: q: must specify limits.cpu for: echo-server";
     check("quota-requires-resources", &refused(must_specify, 10));
     let range = "the pod is forbidden: maximum cpu usage per Container is 100m, but limit is 1";
-    check("limit-range", &refused(range, 10));
+    check("limit-range-violated", &refused(range, 10));
     let policy =
         "the pod is forbidden: ValidatingAdmissionPolicy 'x' denied request: no pods on Mondays";
-    check("pods-refused", &refused(policy, 10));
+    check("pods-rejected", &refused(policy, 10));
 }
 
 #[test]
@@ -63,15 +63,15 @@ fn golden_states_of_images() {
     let (kind, message) = (PodFailureKind::ImagePull, "example.com/x:1: not found");
     check("image-pull-failed-once", &failing(kind, message, |_| ()));
     let backed_off = failing(kind, message, back_off);
-    check("image-pull", &backed_off);
+    check("image-pull-failed", &backed_off);
     let again = |state: &mut State| state.previous = backed_off.status.clone().unwrap();
-    check("image-pull-tried-again", &failing(kind, message, again));
+    check("image-pull-retried", &failing(kind, message, again));
     let init = |state: &mut State| {
         back_off(state);
         of_container(state, "setup", ContainerRole::Init);
     };
     check(
-        "image-pull-of-an-init-container",
+        "image-pull-failed-of-an-init-container",
         &failing(kind, message, init),
     );
 }
@@ -91,6 +91,11 @@ fn golden_states_of_containers() {
         of_container(state, "proxy", ContainerRole::Sidecar);
     };
     check("crash-loop-of-a-sidecar", &failing(crash, exit, sidecar));
+    let dead = "Liveness probe failed: timeout";
+    check(
+        "crash-loop-by-the-liveness-probe",
+        &failing(crash, dead, back_off),
+    );
     let killed = "OOMKilled, exit code 137";
     check(
         "out-of-memory",
@@ -115,6 +120,23 @@ fn golden_states_of_containers() {
         "not-ready",
         &failing(not_ready, unready, |state| since(state, 5)),
     );
+    let gate = "the status of pod readiness gate \"example.com/gate\" is not \"True\"";
+    let of_the_pod = |state: &mut State| {
+        since(state, 5);
+        state.observed.pod_failure.as_mut().unwrap().container = None;
+    };
+    check(
+        "not-ready-for-a-readiness-gate",
+        &failing(not_ready, gate, of_the_pod),
+    );
+    let of_an_init_container = |state: &mut State| {
+        since(state, 5);
+        of_container(state, "setup", ContainerRole::Init);
+    };
+    check(
+        "not-ready-for-an-init-container",
+        &failing(not_ready, "it has not completed", of_an_init_container),
+    );
 }
 
 #[test]
@@ -133,11 +155,11 @@ fn golden_states_of_pods() {
     let sandbox = "Failed to create pod sandbox: no runtime for \"none\" is configured";
     let not_created = PodFailureKind::NotCreated;
     check(
-        "pod-not-created",
+        "containers-not-created",
         &failing(not_created, sandbox, |state| since(state, 5)),
     );
     check(
-        "pod-not-created-yet",
+        "containers-not-created-yet",
         &failing(not_created, "", |state| since(state, 60)),
     );
     let storage = "Pod ephemeral local storage usage exceeds the total limit of containers 1Ki";

@@ -21,11 +21,11 @@ fn golden_states_in_progress() {
     };
     check("created", &reported(created));
     let waits = |state: &mut State| {
-        let older = "an older object of that name is being deleted";
+        let older = "an object with the same name is being deleted";
         state.observed.live.service = None;
         state.problem(ProblemKind::AwaitingDeletion, "Service hello", older);
     };
-    check("awaiting-deletion", &reported(waits));
+    check("waiting-for-deletion", &reported(waits));
     let starts = |state: &mut State| {
         state.none_available();
         state.deployment().available_replicas = 1;
@@ -118,12 +118,12 @@ fn golden_states_in_which_children_are_not_written() {
         state.problem(
             ProblemKind::NameConflict,
             "Service hello",
-            "belongs to Other x",
+            "is controlled by Other x",
         );
     };
     check("name-conflict", &reported(taken));
     let unneeded = |state: &mut State| {
-        let message = "was not made by the operator";
+        let message = "was not created by the operator";
         state.problem(ProblemKind::NameConflict, "Service hello-pods", message);
     };
     check("name-conflict-of-an-unneeded-child", &reported(unneeded));
@@ -132,20 +132,26 @@ fn golden_states_in_which_children_are_not_written() {
         state.observed.live.service = None;
         state.problem(ProblemKind::Rejected, "Service hello", denied);
     };
-    check("refused", &reported(refused));
+    check("rejected", &reported(refused));
     let refused_update = |state: &mut State| {
         state.problem(ProblemKind::Rejected, "Deployment hello", denied);
     };
-    check("refused-update", &reported(refused_update));
+    check("rejected-update", &reported(refused_update));
     let unneeded = |state: &mut State| {
         state.problem(ProblemKind::Rejected, "NetworkPolicy hello", denied);
     };
-    check("refused-unneeded-child", &reported(unneeded));
+    check("rejected-unneeded-child", &reported(unneeded));
+    let exceeds = |state: &mut State| {
+        let quota = "services \"hello\" is forbidden: exceeded quota: small, requested: services=1, used: services=2, limited: services=2";
+        state.observed.live.service = None;
+        state.problem(ProblemKind::Rejected, "Service hello", quota);
+    };
+    check("quota-exceeded-by-a-child", &reported(exceeds));
     let reverted = |state: &mut State| {
         let message = "spec.type was \"NodePort\"";
         state.problem(ProblemKind::Contended, "Service hello", message);
     };
-    check("contended", &reported(reverted));
+    check("conflicting-writer", &reported(reverted));
     let scaled = |state: &mut State| {
         state.observed.conflicting_autoscaler = Some("another".to_owned());
     };
@@ -154,7 +160,7 @@ fn golden_states_in_which_children_are_not_written() {
         let unknown = "the API server has no resource podmonitors in monitoring.coreos.com/v1";
         state.problem(ProblemKind::NotServed, "PodMonitor hello", unknown);
     };
-    check("not-served", &reported(not_served));
+    check("kind-not-served", &reported(not_served));
 }
 
 #[test]
@@ -167,6 +173,11 @@ fn golden_states_of_an_autoscaler_that_does_not_scale() {
     check("autoscaler-inactive", &reported(autoscaler(kind, 120)));
     let ambiguous = AutoscalerProblemKind::AmbiguousSelector;
     check("autoscaler-ambiguous", &reported(autoscaler(ambiguous, 0)));
+    let unable = AutoscalerProblemKind::UnableToScale;
+    check(
+        "autoscaler-unable-to-scale",
+        &reported(autoscaler(unable, 120)),
+    );
 }
 
 fn autoscaler(kind: AutoscalerProblemKind, seconds_ago: i64) -> impl FnOnce(&mut State) {

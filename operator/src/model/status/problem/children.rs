@@ -9,7 +9,7 @@ use crate::api::v1alpha1::conditions::Reason;
 use crate::model::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind};
 use crate::model::children::{ChildProblem, ProblemKind};
 use crate::model::observed::Observed;
-use crate::model::status::messages;
+use crate::model::status::messages::{self, Rejected};
 use crate::model::validate::ValidatedSpec;
 
 /// How long a HorizontalPodAutoscaler may be without metrics: those of new pods come after one or two periods of the metrics server (15
@@ -24,11 +24,11 @@ pub(super) fn needed_name_conflict(spec: &ValidatedSpec, observed: &Observed) ->
 
 /// The API server has rejected a child that clients need.
 pub(super) fn needed_rejected(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
-    let refused = |(child, affects)| rejection(child, affects);
-    needed(spec, observed, ProblemKind::Rejected).map(refused)
+    let rejected = |(child, affects)| rejection(child, affects);
+    needed(spec, observed, ProblemKind::Rejected).map(rejected)
 }
 
-/// A request has failed again and again, in a way that a retry may help.
+/// A request has failed repeatedly, in a way that a retry may help.
 pub(super) fn request_failed(_: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let error = observed.failure.as_ref()?;
     Some(Problem {
@@ -58,8 +58,8 @@ pub(super) fn name_conflict(spec: &ValidatedSpec, observed: &Observed) -> Option
 
 /// The API server has rejected any other child.
 pub(super) fn rejected(_: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
-    let refused = observed.problems_of(ProblemKind::Rejected).next()?;
-    Some(rejection(refused, Affects::Other))
+    let rejected = observed.problems_of(ProblemKind::Rejected).next()?;
+    Some(rejection(rejected, Affects::Other))
 }
 
 /// Another writer reverts a child, or scales the Deployment.
@@ -74,7 +74,7 @@ pub(super) fn contended(spec: &ValidatedSpec, observed: &Observed) -> Option<Pro
             .map(messages::contended)
     };
     Some(Problem {
-        reason: Reason::Contended,
+        reason: Reason::ConflictingWriter,
         message: by_autoscaler.or_else(contended)?,
         affects: Affects::Other,
         stalls: Stalls::Now,
@@ -85,7 +85,7 @@ pub(super) fn contended(spec: &ValidatedSpec, observed: &Observed) -> Option<Pro
 pub(super) fn optional(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     if let Some(child) = observed.problems_of(ProblemKind::NotServed).next() {
         return Some(Problem {
-            reason: Reason::NotServed,
+            reason: Reason::KindNotServed,
             message: messages::not_served(child),
             affects: Affects::Other,
             stalls: Stalls::Now,
@@ -151,10 +151,10 @@ fn name_conflicts(spec: &ValidatedSpec, taken: &ChildProblem, affects: Affects) 
     }
 }
 
-fn rejection(refused: &ChildProblem, affects: Affects) -> Problem {
+fn rejection(rejected: &ChildProblem, affects: Affects) -> Problem {
     Problem {
-        reason: messages::refusal(&refused.message).0,
-        message: messages::rejected(refused),
+        reason: messages::rejection(&rejected.message, Rejected::Child).0,
+        message: messages::child_rejected(rejected),
         affects,
         stalls: Stalls::Now,
     }

@@ -1,4 +1,4 @@
-//! Problems of the pods: refused, failing, or late.
+//! Problems of the pods: rejected, failing, or late.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use super::{Affects, Problem, Stalls, after};
 use crate::api::v1alpha1::conditions::Reason;
 use crate::model::observed::Observed;
 use crate::model::pod_failure::{PodFailure, PodFailureKind};
-use crate::model::status::messages;
+use crate::model::status::messages::{self, Rejected};
 use crate::model::validate::ValidatedSpec;
 
-/// How long pods may be refused: pods that are being terminated still count against a quota, so that a rolling update under a tight one
-/// is refused for a moment.
+/// How long pods may be rejected: pods that are being terminated still count against a quota, so that a rolling update under a tight one
+/// is rejected for a moment.
 const REFUSAL_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long a container may fail to start: a ConfigMap or Secret that it refers to may be applied a moment later.
 const START_GRACE_PERIOD: Duration = Duration::from_mins(1);
 
-/// The API server refuses to create pods.
+/// The API server rejects pods.
 pub(super) fn refused(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let refused = observed.live.deployment.as_ref()?.pods_refused.as_ref()?;
     Some(Problem {
-        reason: messages::refusal(&refused.message).0,
-        message: messages::pods_refused(&spec.owner.name, &refused.message),
+        reason: messages::rejection(&refused.message, Rejected::Pods).0,
+        message: messages::pods_rejected(&spec.owner.name, &refused.message),
         affects: Affects::Pods,
         stalls: after(refused.since, REFUSAL_GRACE_PERIOD),
     })
@@ -99,12 +99,12 @@ fn stalls(spec: &ValidatedSpec, observed: &Observed, failure: &PodFailure) -> St
 
 fn reason(kind: PodFailureKind) -> Reason {
     match kind {
-        PodFailureKind::ImagePull => Reason::ImagePull,
+        PodFailureKind::ImagePull => Reason::ImagePullFailed,
         PodFailureKind::OutOfMemory => Reason::OutOfMemory,
         PodFailureKind::StartupProbe | PodFailureKind::NotStarted => Reason::StartupProbeFailed,
         PodFailureKind::CrashLoop => Reason::CrashLoop,
         PodFailureKind::CannotStart => Reason::ContainerCannotStart,
-        PodFailureKind::NotCreated => Reason::PodNotCreated,
+        PodFailureKind::NotCreated => Reason::ContainersNotCreated,
         PodFailureKind::Evicted => Reason::Evicted,
         PodFailureKind::SchedulingGated => Reason::SchedulingGated,
         PodFailureKind::Unschedulable => Reason::Unschedulable,
