@@ -61,8 +61,10 @@ images: ## Build both images into target/images, and print their sizes
 push: ## Push both images to IMAGE_REGISTRY
 	@hack/images.sh push
 
-cluster: setup ## Start a local Kubernetes (NODES=2 KUBERNETES=1.33.13)
+cluster: setup ## Start a local Kubernetes with both images in it (NODES=2 KUBERNETES=1.33.13)
+	@hack/images.sh build
 	@hack/cluster/cluster up --nodes $(NODES)
+	@hack/cluster/cluster load target/images/operator.tar target/images/echo-server.tar
 
 cluster-down: ## Remove every trace of the local Kubernetes
 	@hack/cluster/cluster down

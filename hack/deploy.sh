@@ -28,12 +28,17 @@ EOF
   echo target/deploy
 }
 
+kubectl version > /dev/null 2>&1 || fail "kubectl reaches no cluster: set KUBECONFIG, or start a cluster (make kind-up or make cluster)"
+
 case ${1:-} in
   apply)
     restart=$(kubectl --namespace echo-system get deployment echo-operator --output name --ignore-not-found)
     kubectl apply --kustomize "$(manifests)"
     [ -z "$restart" ] || restart_operator
-    kubectl --namespace echo-system rollout status deployment echo-operator --timeout 120s
+    kubectl --namespace echo-system rollout status deployment echo-operator --timeout 120s || {
+      kubectl --namespace echo-system get pods >&2
+      fail "the operator has not started; if its image cannot be pulled, load or push it (make kind-up, make cluster or make push)"
+    }
     ;;
   delete)
     # EchoClusters go first, so that their children are gone too when this ends.

@@ -12,6 +12,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/checks"
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/cluster"
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
+	"github.com/echo-operator/echo-operator/hack/cluster/internal/owner"
 )
 
 // up is the verb that starts a cluster.
@@ -24,6 +25,9 @@ func (o *options) up() *cobra.Command {
 			l, err := o.wanted()
 			if err != nil {
 				return err
+			}
+			if running, known := owner.Read(); known && running.Root == l.Root && !command.Flags().Changed("nodes") {
+				nodes = running.Nodes
 			}
 			if nodes < 1 || nodes > layout.MostNodes {
 				return fmt.Errorf("--nodes %d is out of range: choose 1 to %d", nodes, layout.MostNodes)
@@ -45,7 +49,7 @@ func (o *options) up() *cobra.Command {
 			return giveToCaller(l.AdminKubeconfig())
 		},
 	}
-	command.Flags().IntVar(&nodes, "nodes", 1, "how many nodes: 1 to 50")
+	command.Flags().IntVar(&nodes, "nodes", 1, "how many nodes: 1 to 50; unless set, a running cluster keeps its own")
 	metricsFlag(command, &metrics, "run metrics-server, for kubectl top and HorizontalPodAutoscalers; a running cluster gets it added")
 	return command
 }

@@ -275,10 +275,14 @@ pub(super) fn awaiting_deletion(waiting: &ChildProblem) -> String {
     format!("{} cannot be created: {}.", waiting.child, waiting.message)
 }
 
-pub(super) fn paused(waiting: &ChildProblem) -> String {
+pub(super) fn paused(waiting: &[&ChildProblem]) -> String {
+    let waiting: Vec<String> = waiting
+        .iter()
+        .map(|waiting| format!("{} is out of date: {}", waiting.child, waiting.message))
+        .collect();
     format!(
-        "spec.paused is true, and {} is out of date: {}. Set spec.paused to false to apply the spec.",
-        waiting.child, waiting.message
+        "spec.paused is true, and {}. Set spec.paused to false to apply the spec.",
+        waiting.join("; ")
     )
 }
 

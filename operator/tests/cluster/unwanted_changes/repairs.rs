@@ -41,15 +41,15 @@ const UNALTERABLE: [(&str, &str); 13] = [
         "a Deployment takes no other",
     ),
     (
-        "Deployment full: spec.template.spec.containers[echo-server].livenessProbe.successThreshold",
+        "Deployment full: spec.template.spec.containers[name=echo-server].livenessProbe.successThreshold",
         "a liveness probe takes no other",
     ),
     (
-        "Deployment full: spec.template.spec.containers[echo-server].startupProbe.successThreshold",
+        "Deployment full: spec.template.spec.containers[name=echo-server].startupProbe.successThreshold",
         "a startup probe takes no other",
     ),
     (
-        "Deployment full: spec.template.spec.containers[echo-server].env",
+        "Deployment full: spec.template.spec.containers[name=echo-server].env",
         "the only version of a field reference",
     ),
     (

@@ -39,12 +39,12 @@ pub(super) fn request_failed(_: &ValidatedSpec, observed: &Observed) -> Option<P
     })
 }
 
-/// A child differs from the spec, and the EchoCluster is paused.
+/// Children differ from the spec, and the EchoCluster is paused.
 pub(super) fn paused(_: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
-    let waiting = observed.problems_of(ProblemKind::Paused).next()?;
-    Some(Problem {
+    let waiting: Vec<_> = observed.problems_of(ProblemKind::Paused).collect();
+    (!waiting.is_empty()).then(|| Problem {
         reason: Reason::Paused,
-        message: messages::paused(waiting),
+        message: messages::paused(&waiting),
         affects: Affects::Any,
         stalls: Stalls::Now,
     })
