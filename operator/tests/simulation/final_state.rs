@@ -1,0 +1,180 @@
+//! What must hold in the end: the children are those that the same EchoCluster gets in a calm world.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use operator::labels::{GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
+use serde_json::{Map, Value, json};
+
+use crate::actions::RIVAL_PREFIX;
+use crate::controllers::Controllers;
+use crate::faults::Faults;
+use crate::kind::{CHILDREN, Kind};
+use crate::server::{Actor, ApiServer};
+use crate::store::{Object, Store};
+use crate::world::{Supervisor, runtime};
+use crate::write::Call;
+
+/// An EchoCluster as its user has it, and what has become of it.
+pub(crate) struct Outcome {
+    pub(crate) name: String,
+    /// The EchoCluster's spec and annotations.
+    wanted: Value,
+    /// The children, by kind and name, without what differs from run to run.
+    children: BTreeMap<String, Value>,
+    status: Value,
+}
+
+/// All EchoClusters of a run, and the children that nobody owns any more although they should be gone.
+pub(crate) struct FinalState {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) leftovers: Vec<String>,
+}
+
+/// Reads the final state.
+pub(crate) fn final_state(store: &Store) -> FinalState {
+    let outcomes = store.of_kind(Kind::EchoCluster).map(|cluster| outcome(store, cluster));
+    let uids: Vec<&str> = store.of_kind(Kind::EchoCluster).map(|cluster| cluster.uid()).collect();
+    let children = store.objects.values().filter(|object| CHILDREN.contains(&object.kind));
+    let leftovers = children.filter(|child| child.controller().is_some_and(|uid| !uids.contains(&uid)));
+    FinalState {
+        leftovers: leftovers.map(|child| format!("{:?}", child.key())).collect(),
+        outcomes: outcomes.collect(),
+    }
+}
+
+fn outcome(store: &Store, cluster: &Object) -> Outcome {
+    let owned = store.objects.values().filter(|object| object.controller() == Some(cluster.uid()));
+    let children = owned.map(|child| {
+        let name = format!("{} {}", child.kind.name(), child.key().2);
+        (name, normalized(child, cluster.uid()))
+    });
+    Outcome {
+        name: cluster.key().2,
+        wanted: json!({
+            "spec": cluster.value["spec"],
+            "annotations": cluster.value["metadata"]["annotations"],
+        }),
+        children: children.collect(),
+        status: normalized_status(&cluster.value["status"]),
+    }
+}
+
+/// Returns a child without what differs from run to run, and without what rivals have added.
+fn normalized(child: &Object, owner: &str) -> Value {
+    let mut value = child.value.clone();
+    value.as_object_mut().map(|map| map.remove("status"));
+    let metadata = value["metadata"].as_object_mut().unwrap();
+    metadata.retain(|name, _| matches!(name.as_str(), "name" | "labels" | "annotations" | "ownerReferences"));
+    for marks in ["labels", "annotations"] {
+        if let Some(marks) = metadata.get_mut(marks).and_then(Value::as_object_mut) {
+            drop_marks(marks);
+        }
+    }
+    if child.kind == Kind::Service {
+        let spec = &mut value["spec"];
+        if spec["clusterIP"] != "None" {
+            spec.as_object_mut().map(|spec| spec.retain(|name, _| !name.starts_with("clusterIP")));
+        }
+        for port in spec["ports"].as_array_mut().into_iter().flatten() {
+            port.as_object_mut().map(|port| port.remove("nodePort"));
+        }
+    }
+    let text = value.to_string().replace(owner, "OWNER");
+    serde_json::from_str(&text).unwrap()
+}
+
+fn drop_marks(marks: &mut Map<String, Value>) {
+    marks.retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
+    if let Some(uid) = marks.get(OWNER_UID_ANNOTATION).cloned() {
+        marks.insert(OWNER_UID_ANNOTATION.to_owned(), uid);
+    }
+}
+
+/// Returns the conditions without their words and times, and the counts.
+fn normalized_status(status: &Value) -> Value {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let short = |condition: &Value| {
+        let word = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        format!("{}={} {}", word("type"), word("status"), word("reason"))
+    };
+    json!({
+        "conditions": conditions.map(short).collect::<Vec<_>>(),
+        "replicas": status["replicas"],
+        "updatedReplicas": status["updatedReplicas"],
+        "availableReplicas": status["availableReplicas"],
+        "image": status["image"],
+        "address": status["address"],
+    })
+}
+
+impl FinalState {
+    /// Returns how the state differs from that of a calm world.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        let leftover = |child: &String| format!("{child} is left of an EchoCluster that is gone");
+        let mut differences: Vec<String> = self.leftovers.iter().map(leftover).collect();
+        for outcome in &self.outcomes {
+            differences.extend(differences_of(outcome));
+        }
+        differences
+    }
+}
+
+fn differences_of(outcome: &Outcome) -> Vec<String> {
+    let (children, status) = calm(&outcome.name, &outcome.wanted);
+    let mut differences = Vec::new();
+    let names = outcome.children.keys().chain(children.keys());
+    for name in names.collect::<std::collections::BTreeSet<_>>() {
+        let (found, wanted) = (outcome.children.get(name), children.get(name));
+        if found != wanted {
+            let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
+            differences.push(format!(
+                "{name} of {}\n  is        {}\n  should be {}",
+                outcome.name,
+                text(found),
+                text(wanted)
+            ));
+        }
+    }
+    if outcome.status != status {
+        let found = &outcome.status;
+        differences.push(format!("status of {}\n  is        {found}\n  should be {status}", outcome.name));
+    }
+    differences
+}
+
+type Calm = (BTreeMap<String, Value>, Value);
+
+/// Returns what becomes of an EchoCluster to which nothing happens. Each thread remembers it.
+fn calm(name: &str, wanted: &Value) -> Calm {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<String, Calm>> = RefCell::default();
+    }
+    let key = format!("{name} {wanted}");
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+        return known;
+    }
+    let runtime = runtime();
+    let outcome = runtime.block_on(run_calmly(name, wanted));
+    let calm = (outcome.children, outcome.status);
+    KNOWN.with_borrow_mut(|known| known.insert(key, calm.clone()));
+    calm
+}
+
+async fn run_calmly(name: &str, wanted: &Value) -> Outcome {
+    let server = ApiServer::new(Faults::none(), false);
+    tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
+    tokio::spawn(Supervisor::start(&server).run(0));
+    let cluster = json!({
+        "metadata": {"name": name, "annotations": wanted["annotations"]},
+        "spec": wanted["spec"],
+    });
+    let call = Call::new(Kind::EchoCluster, name, "kubectl");
+    server.act(Actor::User, |store| store.create(&call, cluster)).unwrap();
+    tokio::time::sleep(Duration::from_mins(3)).await;
+    let state = server.lock();
+    assert!(state.oracle.violations.is_empty(), "in a calm world: {:?}", state.oracle.violations);
+    let cluster = state.store.get(Kind::EchoCluster, "default", name).unwrap();
+    outcome(&state.store, cluster)
+}

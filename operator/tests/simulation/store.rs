@@ -1,0 +1,187 @@
+//! The objects, their resourceVersions and their history.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::kind::Kind;
+use crate::managed::{Entry, to_json};
+
+/// An object at one resourceVersion.
+#[derive(Debug)]
+pub(crate) struct Object {
+    pub(crate) kind: Kind,
+    pub(crate) resource_version: u64,
+    /// The object without `metadata.managedFields`.
+    pub(crate) value: Value,
+    pub(crate) managed: Vec<Entry>,
+    json: OnceLock<String>,
+}
+
+impl Object {
+    /// Returns the whole object.
+    pub(crate) fn full(&self) -> Value {
+        let mut value = self.value.clone();
+        value["metadata"]["managedFields"] = to_json(&self.managed);
+        value
+    }
+
+    /// Returns the whole object as text, which is made once.
+    pub(crate) fn json(&self) -> &str {
+        self.json.get_or_init(|| self.full().to_string())
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        let metadata = &self.value["metadata"];
+        let text = |name: &str| metadata[name].as_str().unwrap_or_default().to_owned();
+        (self.kind, text("namespace"), text("name"))
+    }
+
+    pub(crate) fn uid(&self) -> &str {
+        self.value["metadata"]["uid"].as_str().unwrap_or_default()
+    }
+
+    pub(crate) fn label(&self, name: &str) -> Option<&str> {
+        self.value.pointer("/metadata/labels")?.get(name)?.as_str()
+    }
+
+    pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
+        self.value.pointer("/metadata/annotations")?.get(name)?.as_str()
+    }
+
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.value["metadata"].get("deletionTimestamp").is_some()
+    }
+
+    /// Returns the UID of its controller.
+    pub(crate) fn controller(&self) -> Option<&str> {
+        let references = self.value.pointer("/metadata/ownerReferences")?.as_array()?;
+        let controller = references.iter().find(|reference| reference["controller"] == true)?;
+        controller["uid"].as_str()
+    }
+}
+
+/// Kind, namespace and name.
+pub(crate) type Key = (Kind, String, String);
+
+/// One change of one object: what it was and what it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Change {
+    pub(crate) resource_version: u64,
+    pub(crate) key: Key,
+    pub(crate) before: Option<Arc<Object>>,
+    pub(crate) after: Option<Arc<Object>>,
+}
+
+/// All objects.
+pub(crate) struct Store {
+    pub(crate) objects: BTreeMap<Key, Arc<Object>>,
+    pub(crate) history: Vec<Change>,
+    pub(crate) resource_version: u64,
+    /// The resourceVersion that history goes back to; earlier ones are expired.
+    pub(crate) compacted: u64,
+    counter: u64,
+    epoch: (Timestamp, Instant),
+}
+
+impl Store {
+    pub(crate) fn new() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            history: Vec::new(),
+            resource_version: 1,
+            compacted: 0,
+            counter: 0,
+            epoch: (Timestamp::now(), Instant::now()),
+        }
+    }
+
+    /// Returns the time as objects have it. It passes with the runtime's clock.
+    pub(crate) fn now(&self) -> String {
+        let (timestamp, instant) = self.epoch;
+        let passed = SignedDuration::try_from(instant.elapsed()).unwrap();
+        format!("{:.0}", timestamp + passed)
+    }
+
+    /// Returns the time that has passed in the simulation.
+    pub(crate) fn elapsed(&self) -> std::time::Duration {
+        self.epoch.1.elapsed()
+    }
+
+    /// Returns a number that no call has returned before.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    pub(crate) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Object>> {
+        self.objects.get(&(kind, namespace.to_owned(), name.to_owned()))
+    }
+
+    pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
+        self.objects.values().filter(move |object| object.kind == kind)
+    }
+
+    /// Writes an object under the next resourceVersion.
+    pub(crate) fn commit(&mut self, kind: Kind, mut value: Value, managed: Vec<Entry>) -> Change {
+        self.resource_version += 1;
+        value["metadata"]["resourceVersion"] = self.resource_version.to_string().into();
+        let object = Arc::new(Object {
+            kind,
+            resource_version: self.resource_version,
+            value,
+            managed,
+            json: OnceLock::new(),
+        });
+        let before = self.objects.insert(object.key(), Arc::clone(&object));
+        self.note(object.key(), before, Some(object))
+    }
+
+    /// Removes an object under the next resourceVersion.
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<Change> {
+        let before = self.objects.remove(key)?;
+        self.resource_version += 1;
+        Some(self.note(key.clone(), Some(before), None))
+    }
+
+    fn note(
+        &mut self,
+        key: Key,
+        before: Option<Arc<Object>>,
+        after: Option<Arc<Object>>,
+    ) -> Change {
+        let change = Change {
+            resource_version: self.resource_version,
+            key,
+            before,
+            after,
+        };
+        self.history.push(change.clone());
+        change
+    }
+
+    /// Returns the objects of a kind as they were at a resourceVersion.
+    pub(crate) fn at(&self, kind: Kind, resource_version: u64) -> Vec<Arc<Object>> {
+        let mut objects: BTreeMap<Key, Arc<Object>> = BTreeMap::new();
+        for change in &self.history {
+            if change.resource_version > resource_version || change.key.0 != kind {
+                continue;
+            }
+            match &change.after {
+                Some(object) => objects.insert(change.key.clone(), Arc::clone(object)),
+                None => objects.remove(&change.key),
+            };
+        }
+        objects.into_values().collect()
+    }
+}
+
+/// Returns the last state of a removed object, at the resourceVersion of its removal, as a watch tells of it.
+pub(crate) fn tombstone(object: &Object, resource_version: u64) -> Value {
+    let mut value = object.full();
+    value["metadata"]["resourceVersion"] = json!(resource_version.to_string());
+    value
+}

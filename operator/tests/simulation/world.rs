@@ -1,0 +1,133 @@
+//! One run: an API server, the operator, and all that happens to them, by one seed.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use operator::admin::Readiness;
+use operator::controller;
+use operator::metrics::Metrics;
+use tokio::task::JoinHandle;
+
+use crate::actions::Actions;
+use crate::controllers::Controllers;
+use crate::faults::Faults;
+use crate::final_state::{FinalState, final_state};
+use crate::server::{Actor, ApiServer, Connection};
+
+/// How long the operator may take to settle once nothing goes wrong any more. A watch that died in silence is noticed after a minute, and
+/// some waits are two. The backstop, which would hide a wake-up that was lost, comes after ten at the earliest.
+pub(crate) const SETTLING: Duration = Duration::from_mins(6);
+
+/// How long nothing may be written after that.
+const QUIET: Duration = Duration::from_mins(2);
+
+/// The same for one run in sixteen, with a full pass in it.
+const LONG_QUIET: Duration = Duration::from_mins(25);
+
+/// How a run has ended.
+pub(crate) struct Report {
+    pub(crate) violations: Vec<String>,
+    pub(crate) trace: Vec<String>,
+    pub(crate) writes: usize,
+    pub(crate) final_state: FinalState,
+}
+
+/// Runs the operator, and starts it again when it crashes.
+pub(crate) struct Supervisor {
+    server: ApiServer,
+    connection: Connection,
+    task: JoinHandle<()>,
+}
+
+impl Supervisor {
+    pub(crate) fn start(server: &ApiServer) -> Self {
+        let connection = server.connect(Actor::Operator);
+        let run = controller::run(
+            connection.client(),
+            Metrics::default(),
+            Readiness::default(),
+            std::future::pending(),
+        );
+        Self {
+            server: server.clone(),
+            task: tokio::spawn(run),
+            connection,
+        }
+    }
+
+    /// Ends the operator as a crash does.
+    fn kill(&self) {
+        self.connection.kill();
+        self.task.abort();
+    }
+
+    /// Starts the operator again whenever it is to crash.
+    pub(crate) async fn run(mut self, seed: u64) {
+        let mut rng = Rng::with_seed(seed ^ 0xC2A5);
+        loop {
+            self.server.crash.notified().await;
+            self.kill();
+            self.server.lock().tell(|| "the operator has crashed".to_owned());
+            let most = if rng.bool() { 200 } else { 10_000 };
+            tokio::time::sleep(Duration::from_millis(rng.u64(1..most))).await;
+            let server = self.server.clone();
+            self = Self::start(&server);
+        }
+    }
+}
+
+/// Makes one run.
+pub(crate) async fn run(seed: u64, is_traced: bool) -> Report {
+    fastrand::seed(seed); // the operator's own jitter
+    let mut rng = Rng::with_seed(seed);
+    let server = ApiServer::new(Faults::of(seed), is_traced);
+    let slowness = Duration::from_secs(rng.u64(0..120));
+    tokio::spawn(Controllers::default().run(server.clone(), seed, slowness));
+    tokio::spawn(Supervisor::start(&server).run(seed));
+    let steps = rng.usize(5..30);
+    let mut actions = Actions::new(server.clone(), rng.fork());
+    for _ in 0..steps {
+        actions.one();
+        tokio::time::sleep(pause(&mut rng)).await;
+    }
+    actions.tidy_up();
+    server.lock().faults.stop();
+    server.lock().tell(|| "nothing goes wrong any more".to_owned());
+    tokio::time::sleep(SETTLING).await;
+    let settled_at = server.lock().oracle.writes;
+    server.lock().tell(|| "nothing is to be written any more".to_owned());
+    let quiet = if seed.is_multiple_of(16) { LONG_QUIET } else { QUIET };
+    tokio::time::sleep(quiet).await;
+    let mut state = server.lock();
+    let writes = state.oracle.writes;
+    let mut violations = std::mem::take(&mut state.oracle.violations);
+    if writes > settled_at {
+        violations.push(format!("{} writes after everything had settled", writes - settled_at));
+    }
+    let bound = 60 + 40 * steps;
+    if writes > bound {
+        violations.push(format!("{writes} writes in {steps} steps"));
+    }
+    Report {
+        violations,
+        trace: state.trace.take().unwrap_or_default(),
+        writes,
+        final_state: final_state(&state.store),
+    }
+}
+
+/// Returns the time between two steps: mostly short, so that they meet in one pass.
+fn pause(rng: &mut Rng) -> Duration {
+    Duration::from_millis(match rng.u8(0..10) {
+        0..3 => rng.u64(0..20),
+        3..7 => rng.u64(0..1000),
+        7..9 => rng.u64(0..10_000),
+        _ => rng.u64(0..90_000),
+    })
+}
+
+/// Makes a runtime whose clock stands still while there is something to do.
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+}
