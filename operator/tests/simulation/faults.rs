@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::kind::Kind;
 use crate::status::Failure;
 
 /// What happens to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
+    /// It takes that long.
+    Slow(Duration),
     /// The API server answers with an error and does nothing.
     Error(Failure),
     /// The connection breaks before the request arrives.
@@ -35,6 +38,18 @@ pub(crate) enum Access {
     /// The writes of events, which are the least of the operator's duties.
     Event,
 }
+
+/// A request, as far as faults go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) access: Access,
+    pub(crate) kind: Option<Kind>,
+    /// Whether it asks for another page of a list.
+    pub(crate) is_continued: bool,
+}
+
+/// Faults that a test has written down.
+type Script = Box<dyn FnMut(Asked) -> Option<Fault> + Send>;
 
 /// How often each fault is, in a thousand requests.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,25 +83,36 @@ pub(crate) struct WatchFaults {
 pub(crate) struct Faults {
     rng: Rng,
     rates: Rates,
+    /// The objects that a page of a list has at most.
+    pub(crate) page: usize,
+    /// What happens instead of what the seed has.
+    pub(crate) script: Option<Script>,
+    /// The kind whose watch events come late, and by how much.
+    pub(crate) lagging: Option<(Kind, Duration)>,
 }
 
 impl Faults {
     /// Returns faults by a seed: some kinds of them, each at its own rate.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5EED_FA17);
-        let mut rate = |highest: u32| if rng.bool() { rng.u32(1..=highest) } else { 0 };
-        let rates = Rates {
-            errors: rate(150),
-            broken: rate(150),
-            hanging: rate(30),
-            crashes: rate(100),
-            watch_ends: rate(300),
-            expired: rate(200),
-            dead_watches: rate(100),
-            slowness: Duration::from_millis(u64::from(rate(1500))),
-            lag: Duration::from_millis(u64::from(rate(8000))),
+        let left_out = std::env::var("ECHO_OPERATOR_FAULTS_LEFT_OUT").unwrap_or_default();
+        let mut rate = |name: &str, highest: u32| {
+            let rate = if rng.bool() { rng.u32(1..=highest) } else { 0 };
+            if left_out.split(',').any(|left_out| left_out == name) { 0 } else { rate }
         };
-        Self { rng, rates }
+        let rates = Rates {
+            errors: rate("errors", 150),
+            broken: rate("broken", 150),
+            hanging: rate("hanging", 30),
+            crashes: rate("crashes", 100),
+            watch_ends: rate("watch-ends", 300),
+            expired: rate("expired", 200),
+            dead_watches: rate("dead-watches", 100),
+            slowness: Duration::from_millis(u64::from(rate("slowness", 1500))),
+            lag: Duration::from_millis(u64::from(rate("lag", 8000))),
+        };
+        let page = if rng.bool() { rng.usize(1..4) } else { usize::MAX };
+        Self { rng, rates, page, script: None, lagging: None }
     }
 
     /// Returns faults of which there are none.
@@ -94,6 +120,9 @@ impl Faults {
         Self {
             rng: Rng::with_seed(0),
             rates: Rates::default(),
+            page: usize::MAX,
+            script: None,
+            lagging: None,
         }
     }
 
@@ -117,8 +146,11 @@ impl Faults {
     }
 
     /// Chooses what happens to a request.
-    pub(crate) fn choose(&mut self, access: Access) -> Option<Fault> {
-        let rates = self.rates;
+    pub(crate) fn choose(&mut self, asked: Asked) -> Option<Fault> {
+        if let Some(script) = &mut self.script {
+            return script(asked);
+        }
+        let (rates, access) = (self.rates, asked.access);
         if access == Access::Write && self.happens(rates.crashes) {
             let before = self.rng.bool();
             return Some(if before { Fault::CrashBefore } else { Fault::CrashAfter });
@@ -178,7 +210,10 @@ impl Faults {
     }
 
     /// Returns the delay of one watch event.
-    pub(crate) fn delay(&mut self, longest: Duration) -> Duration {
+    pub(crate) fn delay(&mut self, kind: Kind, longest: Duration) -> Duration {
+        if let Some((_, lag)) = self.lagging.filter(|(lagging, _)| *lagging == kind) {
+            return lag;
+        }
         let most = u64::try_from(longest.as_millis()).unwrap();
         let fast = Duration::from_micros(self.rng.u64(200..2000));
         fast + Duration::from_millis(self.rng.u64(0..=most))

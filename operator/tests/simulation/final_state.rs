@@ -1,11 +1,11 @@
 //! What must hold in the end: the children are those that the same EchoCluster gets in a calm world.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use operator::labels::{GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
-use serde_json::{Map, Value, json};
+use operator::labels::GENERATION_ANNOTATION;
+use serde_json::{Value, json};
 
 use crate::actions::RIVAL_PREFIX;
 use crate::controllers::Controllers;
@@ -18,9 +18,23 @@ use crate::write::Call;
 
 /// An EchoCluster as its user has it, and what has become of it.
 pub(crate) struct Outcome {
-    pub(crate) name: String,
-    /// The EchoCluster's spec and annotations.
-    wanted: Value,
+    wanted: Wanted,
+    calm: Calm,
+}
+
+/// An EchoCluster as its user has it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    name: String,
+    /// How many of this name there were, with this one.
+    incarnation: u64,
+    spec: Value,
+    annotations: Value,
+}
+
+/// What becomes of an EchoCluster.
+#[derive(Clone)]
+struct Calm {
     /// The children, by kind and name, without what differs from run to run.
     children: BTreeMap<String, Value>,
     status: Value,
@@ -48,28 +62,32 @@ fn outcome(store: &Store, cluster: &Object) -> Outcome {
     let owned = store.objects.values().filter(|object| object.controller() == Some(cluster.uid()));
     let children = owned.map(|child| {
         let name = format!("{} {}", child.kind.name(), child.key().2);
-        (name, normalized(child, cluster.uid()))
+        (name, normalized(child))
     });
+    let name = cluster.key().2;
     Outcome {
-        name: cluster.key().2,
-        wanted: json!({
-            "spec": cluster.value["spec"],
-            "annotations": cluster.value["metadata"]["annotations"],
-        }),
-        children: children.collect(),
-        status: normalized_status(&cluster.value["status"]),
+        wanted: Wanted {
+            incarnation: store.incarnations[&name],
+            name,
+            spec: cluster.value["spec"].clone(),
+            annotations: cluster.value["metadata"]["annotations"].clone(),
+        },
+        calm: Calm {
+            children: children.collect(),
+            status: normalized_status(&cluster.value["status"]),
+        },
     }
 }
 
 /// Returns a child without what differs from run to run, and without what rivals have added.
-fn normalized(child: &Object, owner: &str) -> Value {
+fn normalized(child: &Object) -> Value {
     let mut value = child.value.clone();
     value.as_object_mut().map(|map| map.remove("status"));
     let metadata = value["metadata"].as_object_mut().unwrap();
     metadata.retain(|name, _| matches!(name.as_str(), "name" | "labels" | "annotations" | "ownerReferences"));
     for marks in ["labels", "annotations"] {
         if let Some(marks) = metadata.get_mut(marks).and_then(Value::as_object_mut) {
-            drop_marks(marks);
+            marks.retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
         }
     }
     if child.kind == Kind::Service {
@@ -81,15 +99,7 @@ fn normalized(child: &Object, owner: &str) -> Value {
             port.as_object_mut().map(|port| port.remove("nodePort"));
         }
     }
-    let text = value.to_string().replace(owner, "OWNER");
-    serde_json::from_str(&text).unwrap()
-}
-
-fn drop_marks(marks: &mut Map<String, Value>) {
-    marks.retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
-    if let Some(uid) = marks.get(OWNER_UID_ANNOTATION).cloned() {
-        marks.insert(OWNER_UID_ANNOTATION.to_owned(), uid);
-    }
+    value
 }
 
 /// Returns the conditions without their words and times, and the counts.
@@ -122,59 +132,66 @@ impl FinalState {
 }
 
 fn differences_of(outcome: &Outcome) -> Vec<String> {
-    let (children, status) = calm(&outcome.name, &outcome.wanted);
+    let (found, wanted) = (&outcome.calm, calm(&outcome.wanted));
+    let names: BTreeSet<&String> = found.children.keys().chain(wanted.children.keys()).collect();
     let mut differences = Vec::new();
-    let names = outcome.children.keys().chain(children.keys());
-    for name in names.collect::<std::collections::BTreeSet<_>>() {
-        let (found, wanted) = (outcome.children.get(name), children.get(name));
-        if found != wanted {
-            let text = |value: Option<&Value>| value.map_or_else(|| "nothing".to_owned(), Value::to_string);
-            differences.push(format!(
-                "{name} of {}\n  is        {}\n  should be {}",
-                outcome.name,
-                text(found),
-                text(wanted)
-            ));
-        }
+    for name in names {
+        let pair = (found.children.get(name), wanted.children.get(name));
+        difference(name, pair, &mut differences);
     }
-    if outcome.status != status {
-        let found = &outcome.status;
-        differences.push(format!("status of {}\n  is        {found}\n  should be {status}", outcome.name));
-    }
+    let name = format!("status of {}", outcome.wanted.name);
+    difference(&name, (Some(&found.status), Some(&wanted.status)), &mut differences);
     differences
 }
 
-type Calm = (BTreeMap<String, Value>, Value);
+/// Tells each field that is another one than it should be.
+fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &mut Vec<String>) {
+    match pair {
+        (Some(found), Some(wanted)) if found == wanted => (),
+        (Some(Value::Object(found)), Some(Value::Object(wanted))) => {
+            let fields: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
+            for field in fields {
+                let pair = (found.get(field), wanted.get(field));
+                difference(&format!("{path}.{field}"), pair, differences);
+            }
+        }
+        (Some(found), Some(wanted)) => {
+            differences.push(format!("{path} is {found} and should be {wanted}"));
+        }
+        (Some(_), None) => differences.push(format!("{path} should not be there")),
+        (None, _) => differences.push(format!("{path} is missing")),
+    }
+}
 
 /// Returns what becomes of an EchoCluster to which nothing happens. Each thread remembers it.
-fn calm(name: &str, wanted: &Value) -> Calm {
+fn calm(wanted: &Wanted) -> Calm {
     thread_local! {
-        static KNOWN: RefCell<HashMap<String, Calm>> = RefCell::default();
+        static KNOWN: RefCell<HashMap<Wanted, Calm>> = RefCell::default();
     }
-    let key = format!("{name} {wanted}");
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(&key).cloned()) {
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(wanted).cloned()) {
         return known;
     }
-    let runtime = runtime();
-    let outcome = runtime.block_on(run_calmly(name, wanted));
-    let calm = (outcome.children, outcome.status);
-    KNOWN.with_borrow_mut(|known| known.insert(key, calm.clone()));
+    let calm = runtime().block_on(run_calmly(wanted));
+    KNOWN.with_borrow_mut(|known| known.insert(wanted.clone(), calm.clone()));
     calm
 }
 
-async fn run_calmly(name: &str, wanted: &Value) -> Outcome {
+async fn run_calmly(wanted: &Wanted) -> Calm {
     let server = ApiServer::new(Faults::none(), false);
     tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
     tokio::spawn(Supervisor::start(&server).run(0));
+    let name = &wanted.name;
+    let before = wanted.incarnation - 1;
+    server.lock().store.incarnations.insert(name.clone(), before);
     let cluster = json!({
-        "metadata": {"name": name, "annotations": wanted["annotations"]},
-        "spec": wanted["spec"],
+        "metadata": {"name": name, "annotations": wanted.annotations},
+        "spec": wanted.spec,
     });
     let call = Call::new(Kind::EchoCluster, name, "kubectl");
     server.act(Actor::User, |store| store.create(&call, cluster)).unwrap();
-    tokio::time::sleep(Duration::from_mins(3)).await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
     let state = server.lock();
     assert!(state.oracle.violations.is_empty(), "in a calm world: {:?}", state.oracle.violations);
     let cluster = state.store.get(Kind::EchoCluster, "default", name).unwrap();
-    outcome(&state.store, cluster)
+    outcome(&state.store, cluster).calm
 }

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `ECHO_OPERATOR_SIMULATIONS` | how many seeds are run; without it, 300 |
 //! | `ECHO_OPERATOR_SEED` | the first seed; without it, 1 |
+//! | `ECHO_OPERATOR_FAULTS_LEFT_OUT` | faults that do not happen, to look for others, as `hanging,expired`; [`faults`] has their names |
 //!
 //! The API server behaves as the real one as far as the operator can tell: `tests/conformance` has calls whose answers must be the same
 //! from both.
@@ -61,4 +62,8 @@ mod oracle;
 mod world;
 
 // The tests.
+#[path = "../conformance/calls.rs"]
+mod conformance;
+mod conformance_test;
+mod known_faults;
 mod seeds;

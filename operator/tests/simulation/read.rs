@@ -52,8 +52,13 @@ impl Selection {
 }
 
 impl Store {
-    /// Lists objects: a page of them at one resourceVersion.
-    pub(crate) fn list(&self, selection: &Selection, query: &Query) -> Result<String, Failure> {
+    /// Lists objects: a page of them at one resourceVersion. A server may give less than is asked for.
+    pub(crate) fn list(
+        &self,
+        selection: &Selection,
+        query: &Query,
+        largest_page: usize,
+    ) -> Result<String, Failure> {
         let token = query.get("continue").map(|token| page(token)).transpose()?;
         let (version, after) = match token {
             Some((version, _)) if version < self.compacted => return Err(Failure::expired()),
@@ -70,7 +75,7 @@ impl Store {
         let all: Vec<&Arc<Object>> =
             objects.iter().filter(|object| selection.selects(object)).filter(is_next).collect();
         let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
-        let length = if limit == 0 { all.len() } else { all.len().min(limit) };
+        let length = if limit == 0 { all.len() } else { all.len().min(limit).min(largest_page) };
         let items: Vec<&str> = all[..length].iter().map(|object| object.json()).collect();
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if length < all.len() {

@@ -4,7 +4,7 @@ use hyper::Method;
 use hyper::http::request::Parts;
 use serde_json::Value;
 
-use crate::faults::Access;
+use crate::faults::{Access, Asked};
 use crate::kind::{Kind, Target};
 use crate::read::{Query, Selection, partial};
 use crate::server::State;
@@ -80,7 +80,16 @@ impl Ask {
         })
     }
 
-    pub(crate) fn access(&self) -> Access {
+    /// Returns what faults go by.
+    pub(crate) fn asked(&self) -> Asked {
+        Asked {
+            access: self.access(),
+            kind: Some(self.target.kind),
+            is_continued: self.query.contains_key("continue"),
+        }
+    }
+
+    fn access(&self) -> Access {
         match self.verb {
             Verb::Get => Access::Read,
             Verb::List => Access::List,
@@ -123,7 +132,7 @@ pub(crate) fn answer(state: &mut State, ask: &Ask) -> Result<Reply, Failure> {
         }
         Verb::List | Verb::Watch => {
             let selection = Selection::new(&ask.target, &ask.query);
-            Ok(read(store.list(&selection, &ask.query)?))
+            Ok(read(store.list(&selection, &ask.query, state.faults.page)?))
         }
         Verb::Create => written(ask, store.create(&call, ask.body.clone())?),
         Verb::Update => written(ask, store.replace(&call, ask.body.clone())?),

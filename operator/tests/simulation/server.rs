@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -13,7 +14,7 @@ use hyper::{Request, Response, StatusCode};
 use kube::client::Body;
 use tokio::sync::{Notify, watch};
 
-use crate::faults::{Access, Fault, Faults};
+use crate::faults::{Access, Asked, Fault, Faults};
 use crate::kind::Kind;
 use crate::oracle::Oracle;
 use crate::request::{Ask, Reply, answer};
@@ -163,8 +164,8 @@ impl Connection {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let ask = Ask::read(&parts, &body);
-        let access = ask.as_ref().map_or(Access::Read, Ask::access);
-        let (fault, there, back) = self.choose(access);
+        let nothing = Asked { access: Access::Read, kind: None, is_continued: false };
+        let (fault, there, back) = self.choose(ask.as_ref().map_or(nothing, Ask::asked));
         tokio::time::sleep(there).await;
         self.stay().await;
         if let Some(fault) = &fault {
@@ -172,6 +173,7 @@ impl Connection {
         }
         match &fault {
             Some(Fault::Error(failure)) => return Ok(failed(failure)),
+            Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
             Some(Fault::Refused) => return Err(broken()),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::CrashBefore) => self.crash().await,
@@ -197,9 +199,9 @@ impl Connection {
         Ok(answered)
     }
 
-    fn choose(&self, access: Access) -> (Option<Fault>, std::time::Duration, std::time::Duration) {
+    fn choose(&self, asked: Asked) -> (Option<Fault>, Duration, Duration) {
         let faults = &mut self.server.lock().faults;
-        let fault = faults.choose(access);
+        let fault = if self.actor == Actor::Operator { faults.choose(asked) } else { None };
         (fault, faults.latency(), faults.latency())
     }
 

@@ -83,6 +83,8 @@ pub(crate) struct Store {
     pub(crate) resource_version: u64,
     /// The resourceVersion that history goes back to; earlier ones are expired.
     pub(crate) compacted: u64,
+    /// How many EchoClusters of each name there were.
+    pub(crate) incarnations: BTreeMap<String, u64>,
     counter: u64,
     epoch: (Timestamp, Instant),
 }
@@ -94,6 +96,7 @@ impl Store {
             history: Vec::new(),
             resource_version: 1,
             compacted: 0,
+            incarnations: BTreeMap::new(),
             counter: 0,
             epoch: (Timestamp::now(), Instant::now()),
         }
@@ -115,6 +118,16 @@ impl Store {
     pub(crate) fn next(&mut self) -> u64 {
         self.counter += 1;
         self.counter
+    }
+
+    /// Returns a UID. That of an EchoCluster follows from its name and from how many there were of it, so that runs can be compared.
+    pub(crate) fn new_uid(&mut self, kind: Kind, name: &str) -> String {
+        if kind == Kind::EchoCluster {
+            let incarnation = self.incarnations.entry(name.to_owned()).or_default();
+            *incarnation += 1;
+            return format!("uid-of-{name}-{incarnation}");
+        }
+        format!("uid-{}", self.next())
     }
 
     pub(crate) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Object>> {

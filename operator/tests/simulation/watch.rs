@@ -62,10 +62,14 @@ impl Watch {
                 (state.store.resource_version, lines.collect())
             }
         };
+        let mut faults = state.faults.watch(timeout);
         if at < state.store.compacted {
-            return Err(Failure::expired());
+            // The API server answers with an event; what stands before it may answer by itself.
+            if faults.closes.is_some() {
+                return Err(Failure::expired());
+            }
+            faults.expires = Some(Duration::ZERO);
         }
-        let faults = state.faults.watch(timeout);
         drop(state);
         let watch = Self {
             connection,
@@ -173,7 +177,7 @@ impl Watch {
             return None;
         };
         self.at = version;
-        let due = now + state.faults.delay(self.faults.lag);
+        let due = now + state.faults.delay(self.selection.target.kind, self.faults.lag);
         Some((due, line))
     }
 

@@ -16,7 +16,7 @@ use crate::server::{Actor, ApiServer, Connection};
 
 /// How long the operator may take to settle once nothing goes wrong any more. A watch that died in silence is noticed after a minute, and
 /// some waits are two. The backstop, which would hide a wake-up that was lost, comes after ten at the earliest.
-pub(crate) const SETTLING: Duration = Duration::from_mins(6);
+const SETTLING: Duration = Duration::from_mins(6);
 
 /// How long nothing may be written after that.
 const QUIET: Duration = Duration::from_mins(2);

@@ -103,7 +103,7 @@ impl Store {
         if let Some(why) = invalid(call.kind, None, &object) {
             return Err(Failure::invalid(call.kind, &call.name, &why));
         }
-        let uid = format!("00000000-0000-4000-8000-{:012}", self.next());
+        let uid = self.new_uid(call.kind, &call.name);
         let now = self.now();
         let metadata = &mut object["metadata"];
         metadata["namespace"] = call.namespace.clone().into();

@@ -1,0 +1,242 @@
+//! Faults that were found by thought, each as one run of a few steps.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use operator::labels::DESIRED_HASH_ANNOTATION;
+use serde_json::{Value, json};
+
+use crate::controllers::Controllers;
+use crate::faults::{Access, Asked, Fault, Faults};
+use crate::kind::Kind;
+use crate::server::{Actor, ApiServer};
+use crate::status::Failure;
+use crate::world::{Supervisor, runtime};
+use crate::write::Call;
+
+/// How long the operator may take to notice something: longer than all its deadlines, shorter than the time of a full pass.
+const NOTICE: Duration = Duration::from_mins(6);
+
+/// A world in which only happens what a test writes down.
+struct Scene {
+    server: ApiServer,
+}
+
+impl Scene {
+    /// Starts the world, with the operator in it.
+    fn start() -> Self {
+        Self::start_with(|_| ())
+    }
+
+    /// Starts the world as `prepare` leaves the faults.
+    fn start_with(prepare: impl FnOnce(&mut Faults)) -> Self {
+        let server = ApiServer::new(Faults::none(), false);
+        prepare(&mut server.lock().faults);
+        tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
+        tokio::spawn(Supervisor::start(&server).run(0));
+        Self { server }
+    }
+
+    fn create(&self, name: &str, spec: &Value) {
+        let cluster = json!({"metadata": {"name": name}, "spec": spec});
+        let call = Call::new(Kind::EchoCluster, name, "kubectl");
+        self.server.act(Actor::User, |store| store.create(&call, cluster)).unwrap();
+    }
+
+    fn patch(&self, actor: Actor, kind: Kind, name: &str, patch: &Value) {
+        let call = Call::new(kind, name, "somebody");
+        self.server.act(actor, |store| store.merge_patch(&call, patch)).unwrap();
+    }
+
+    /// Spoils a Service, which the operator must repair.
+    fn spoil(&self, service: &str) {
+        let patch = json!({"spec": {"selector": {"rival": "yes"}}});
+        self.patch(Actor::Rival, Kind::Service, service, &patch);
+    }
+
+    fn is_spoilt(&self, service: &str) -> bool {
+        let state = self.server.lock();
+        let found = state.store.get(Kind::Service, "default", service).unwrap();
+        found.value["spec"]["selector"]["rival"] == "yes"
+    }
+
+    fn exists(&self, kind: Kind, name: &str) -> bool {
+        self.server.lock().store.get(kind, "default", name).is_some()
+    }
+
+    fn script(&self, script: impl FnMut(Asked) -> Option<Fault> + Send + 'static) {
+        self.server.lock().faults.script = Some(Box::new(script));
+    }
+
+    fn writes(&self) -> usize {
+        self.server.lock().oracle.writes
+    }
+
+    fn violations(&self) -> Vec<String> {
+        self.server.lock().oracle.violations.clone()
+    }
+}
+
+async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
+}
+
+fn is(asked: Asked, access: Access, kind: Kind) -> bool {
+    asked.access == access && asked.kind == Some(kind)
+}
+
+/// A new list tells of the children of its first page before the cache has any of them: a pass that they wake sees the old copies.
+#[test]
+fn a_change_that_only_a_list_of_several_pages_tells_of_is_repaired() {
+    runtime().block_on(async {
+        let scene = Scene::start();
+        scene.create("a", &json!({}));
+        pass(Duration::from_secs(30)).await;
+        scene.server.lock().faults.page = 1;
+        // The watch breaks off, and history with it.
+        let is_down = Arc::new(AtomicBool::new(true));
+        let down = Arc::clone(&is_down);
+        scene.script(move |asked| match asked.kind? {
+            Kind::Service if down.load(Ordering::Relaxed) => Some(Fault::Refused),
+            Kind::Service if asked.is_continued => Some(Fault::Slow(Duration::from_secs(5))),
+            _ => None,
+        });
+        pass(Duration::from_secs(90)).await;
+        scene.spoil("a");
+        {
+            let mut state = scene.server.lock();
+            state.store.compacted = state.store.resource_version;
+        }
+        is_down.store(false, Ordering::Relaxed);
+        pass(NOTICE).await;
+        assert!(!scene.is_spoilt("a"), "the Service stays as the rival left it");
+    });
+}
+
+/// A list has no deadline of its own.
+#[test]
+fn a_list_that_is_never_answered_is_asked_for_again() {
+    runtime().block_on(async {
+        let has_hung = AtomicBool::new(false);
+        let script = move |asked| {
+            let hangs = is(asked, Access::List, Kind::Deployment) && !has_hung.swap(true, Ordering::Relaxed);
+            hangs.then_some(Fault::Hang)
+        };
+        let scene = Scene::start_with(|faults| faults.script = Some(Box::new(script)));
+        scene.create("a", &json!({}));
+        pass(NOTICE).await;
+        assert!(scene.exists(Kind::Deployment, "a"), "nothing was done");
+    });
+}
+
+/// A watch whose start is answered with 410 begins again at the same resourceVersion, for ever.
+#[test]
+fn a_watch_that_cannot_start_where_it_was_lists_anew() {
+    runtime().block_on(async {
+        let scene = Scene::start();
+        scene.create("a", &json!({}));
+        pass(Duration::from_secs(30)).await;
+        let is_too_old = AtomicBool::new(true);
+        scene.script(move |asked| {
+            if is(asked, Access::List, Kind::Service) {
+                is_too_old.store(false, Ordering::Relaxed);
+            }
+            let fails = is(asked, Access::Watch, Kind::Service) && is_too_old.load(Ordering::Relaxed);
+            fails.then(|| Fault::Error(Failure::expired()))
+        });
+        pass(Duration::from_mins(2)).await;
+        scene.spoil("a");
+        pass(NOTICE).await;
+        assert!(!scene.is_spoilt("a"), "the watch never came back");
+    });
+}
+
+/// A kind that is removed and installed again has lost its objects, and its history.
+#[test]
+fn a_kind_that_comes_back_is_listed_anew() {
+    runtime().block_on(async {
+        let scene = Scene::start();
+        scene.create("a", &json!({"monitoring": {"podMonitor": true}}));
+        pass(Duration::from_secs(30)).await;
+        assert!(scene.exists(Kind::PodMonitor, "a"));
+        {
+            let mut state = scene.server.lock();
+            state.unserved.insert(Kind::PodMonitor);
+            state.store.remove(&(Kind::PodMonitor, "default".to_owned(), "a".to_owned()));
+        }
+        // The watches that there are end with the kind.
+        scene.script(|_| None);
+        pass(Duration::from_mins(2)).await;
+        {
+            let mut state = scene.server.lock();
+            state.unserved.clear();
+            state.store.compacted = state.store.resource_version;
+            state.store.history.retain(|change| change.key.0 != Kind::PodMonitor);
+        }
+        pass(NOTICE).await;
+        assert!(scene.exists(Kind::PodMonitor, "a"), "the PodMonitor was not made again");
+    });
+}
+
+/// Somebody changes a child and the hash of what was applied: each repair passes for an update, which no fight slows down.
+#[test]
+fn somebody_who_also_changes_the_stamps_is_not_fought_without_end() {
+    runtime().block_on(async {
+        let scene = Scene::start();
+        scene.create("a", &json!({}));
+        pass(Duration::from_secs(30)).await;
+        let server = scene.server.clone();
+        tokio::spawn(async move {
+            loop {
+                pass(Duration::from_secs(1)).await;
+                let call = Call::new(Kind::Service, "a", "rival");
+                let patch = json!({
+                    "metadata": {"annotations": {DESIRED_HASH_ANNOTATION: "0"}},
+                    "spec": {"selector": {"rival": "yes"}},
+                });
+                server.act(Actor::Rival, |store| store.merge_patch(&call, &patch)).unwrap();
+            }
+        });
+        let before = scene.writes();
+        pass(Duration::from_hours(1)).await;
+        let writes = scene.writes() - before;
+        assert!(writes < 200, "{writes} writes in an hour");
+    });
+}
+
+/// The watch has not brought the operator's own write yet, and the copy from before it happens to be as desired again.
+#[test]
+fn the_copy_from_before_a_write_of_its_own_is_not_taken_for_what_there_is() {
+    runtime().block_on(async {
+        let scene = Scene::start();
+        let image = |image: &str| json!({"spec": {"image": image, "replicas": 2}});
+        scene.create("a", &image("echo:1")["spec"]);
+        pass(Duration::from_secs(30)).await;
+        scene.server.lock().faults.lagging = Some((Kind::Deployment, Duration::from_secs(20)));
+        scene.patch(Actor::User, Kind::EchoCluster, "a", &image("echo:2"));
+        pass(Duration::from_secs(5)).await;
+        scene.patch(Actor::User, Kind::EchoCluster, "a", &image("echo:1"));
+        pass(Duration::from_secs(5)).await;
+        assert_eq!(scene.violations(), [""; 0]);
+        pass(NOTICE).await;
+        assert_eq!(scene.violations(), [""; 0]);
+    });
+}
+
+/// Each of the operator's requests is lost after it was carried out, once.
+#[test]
+fn answers_that_are_lost_cost_no_second_child() {
+    runtime().block_on(async {
+        let count = AtomicU32::new(0);
+        let script = move |asked: Asked| {
+            let is_lost = asked.access == Access::Write && count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
+            is_lost.then_some(Fault::Lost)
+        };
+        let scene = Scene::start_with(|faults| faults.script = Some(Box::new(script)));
+        scene.create("a", &json!({"replicas": 2}));
+        pass(NOTICE).await;
+        assert!(scene.exists(Kind::Deployment, "a"));
+        assert_eq!(scene.violations(), [""; 0]);
+    });
+}
