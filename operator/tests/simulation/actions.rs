@@ -17,6 +17,15 @@ const STRANGER: &str = "rival.example.com/stranger";
 
 const NAMES: [&str; 2] = ["a", "b"];
 
+/// Whether nobody can tell that an object was made by the operator.
+fn is_strange(object: &Object) -> bool {
+    let labels = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"];
+    let is_marked = object.annotation(OWNER_UID_ANNOTATION).is_some()
+        && object.label(labels[0]) == object.key().2.split('-').next()
+        && object.label(labels[1]) == Some("echo-operator");
+    CHILDREN.contains(&object.kind) && object.controller().is_none() && !is_marked
+}
+
 /// Chooses actions.
 pub(crate) struct Actions {
     server: ApiServer,
@@ -51,7 +60,7 @@ impl Actions {
         let keys: Vec<Key> = {
             let state = self.server.lock();
             let objects = state.store.objects.values();
-            let strangers = objects.filter(|object| object.annotation(STRANGER).is_some());
+            let strangers = objects.filter(|object| is_strange(object));
             strangers.map(|object| object.key()).collect()
         };
         for (kind, _, name) in keys {

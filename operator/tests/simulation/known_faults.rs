@@ -12,7 +12,7 @@ use crate::faults::{Access, Asked, Fault, Faults};
 use crate::kind::Kind;
 use crate::server::{Actor, ApiServer};
 use crate::status::Failure;
-use crate::world::{Supervisor, runtime};
+use crate::world::{Supervisor, pass, runtime};
 use crate::write::Call;
 
 /// How long the operator may take to notice something: longer than all its deadlines, shorter than the time of a full pass.
@@ -76,10 +76,6 @@ impl Scene {
     fn violations(&self) -> Vec<String> {
         self.server.lock().oracle.violations.clone()
     }
-}
-
-async fn pass(time: Duration) {
-    tokio::time::sleep(time).await;
 }
 
 fn is(asked: Asked, access: Access, kind: Kind) -> bool {

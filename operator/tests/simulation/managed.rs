@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fields::FieldSet;
 use crate::kind::Kind;
-use crate::merge::{collect, compare, merge, prune};
+use crate::merge::{Changes, collect, compare, merge, prune};
 
 /// How a manager has come to own its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,60 +33,67 @@ pub(crate) struct Manager {
 /// A field that somebody else owns stands against an apply: who, and which.
 pub(crate) struct Conflict(pub(crate) Vec<(Manager, Vec<String>)>);
 
-/// Returns the fields of a configuration that can be owned, of the whole object or of its status.
-fn owned_fields(kind: Kind, config: &Value, subresource: &str) -> FieldSet {
-    let mut set = FieldSet::default();
-    collect(kind, "", &ownable(kind, config, subresource), &mut set);
-    set.is_member = false;
-    set
-}
-
-/// Returns an object without what nobody owns, and without what the endpoint does not write.
-fn ownable(kind: Kind, object: &Value, subresource: &str) -> Value {
-    let mut object = object.clone();
-    let Some(map) = object.as_object_mut() else {
-        return object;
+/// Removes from a configuration what nobody owns, and what the endpoint does not write.
+fn restrict(kind: Kind, config: &mut Value, subresource: &str) {
+    let Some(map) = config.as_object_mut() else {
+        return;
     };
-    map.remove("apiVersion");
-    map.remove("kind");
-    if subresource == "status" {
-        map.retain(|name, _| name == "status");
-    } else if kind.has_status() {
-        map.remove("status");
-    }
+    map.retain(|name, _| is_ownable(kind, name, subresource));
     if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, _| {
-            matches!(
-                name.as_str(),
-                "labels" | "annotations" | "ownerReferences" | "finalizers"
-            )
-        });
+        metadata.retain(|name, _| OWNED_METADATA.contains(&name.as_str()));
         if metadata.is_empty() {
             map.remove("metadata");
         }
     }
-    object
+}
+
+/// The metadata that have owners.
+const OWNED_METADATA: [&str; 4] = ["labels", "annotations", "ownerReferences", "finalizers"];
+
+fn is_ownable(kind: Kind, field: &str, subresource: &str) -> bool {
+    match field {
+        "apiVersion" | "kind" => false,
+        "status" => subresource == "status" || !kind.has_status(),
+        _ => subresource.is_empty(),
+    }
+}
+
+/// Compares two objects by the fields that the endpoint writes.
+fn changes(kind: Kind, before: &Value, after: &Value, subresource: &str) -> Changes {
+    let mut changes = compare(kind, before, after);
+    for set in [&mut changes.written, &mut changes.removed] {
+        set.is_member = false;
+        set.children.retain(|element, _| is_ownable(kind, &element[2..], subresource));
+        if let Some(metadata) = set.children.get_mut("f:metadata") {
+            metadata.is_member = false;
+            metadata.children.retain(|element, _| OWNED_METADATA.contains(&&element[2..]));
+        }
+        set.children.retain(|_, child| !child.is_empty());
+    }
+    changes
 }
 
 /// Applies a configuration. Returns the object and its managers.
 pub(crate) fn apply(
     kind: Kind,
     (live, entries): (&Value, &[Entry]),
-    config: &Value,
+    mut config: Value,
     by: &Manager,
     (force, now): (bool, &str),
 ) -> Result<(Value, Vec<Entry>), Conflict> {
     let is_by = |entry: &&Entry| entry.manager == *by;
-    let (applied, subresource) = (owned_fields(kind, config, &by.subresource), &by.subresource);
+    restrict(kind, &mut config, &by.subresource);
+    let mut applied = FieldSet::default();
+    collect(kind, "", &config, &mut applied);
+    applied.is_member = false;
     let last = entries.iter().find(is_by);
     let others = || entries.iter().filter(|entry| entry.manager != *by);
-    let mut merged = merge(kind, "", live, &ownable(kind, config, subresource));
+    let mut merged = merge(kind, "", live, &config);
     if let Some(last) = last {
         let kept = others().fold(applied.clone(), |kept, entry| kept.union(&entry.fields));
         prune(kind, "", &mut merged, &last.fields, &kept);
     }
-    let before = ownable(kind, live, subresource);
-    let changes = compare(kind, &before, &ownable(kind, &merged, subresource));
+    let changes = changes(kind, live, &merged, &by.subresource);
     let conflicts: Vec<(Manager, Vec<String>)> = others()
         .map(|entry| (entry.manager.clone(), entry.fields.intersection(&changes.written).paths()))
         .filter(|(_, paths)| !paths.is_empty())
@@ -115,11 +122,7 @@ pub(crate) fn update(
     by: &Manager,
     now: &str,
 ) -> Vec<Entry> {
-    let changes = compare(
-        kind,
-        &ownable(kind, before, &by.subresource),
-        &ownable(kind, after, &by.subresource),
-    );
+    let changes = changes(kind, before, after, &by.subresource);
     let gone = changes.written.union(&changes.removed);
     if gone.is_empty() {
         return entries.to_vec();

@@ -129,6 +129,9 @@ impl Oracle {
         let versions = store.history.iter().filter(|change| change.key == key);
         let versions = versions.filter_map(|change| change.after.as_ref());
         let status = &cluster.value["status"];
+        if !is_settled && count(spec, "replicas") == 0 {
+            return true; // nothing has to run
+        }
         let mut versions = versions.filter(|version| version.resource_version >= since);
         versions.any(|version| {
             let owner = version.controller().or_else(|| version.annotation(OWNER_UID_ANNOTATION));

@@ -39,13 +39,12 @@ impl Selection {
     }
 
     pub(crate) fn selects(&self, object: &Object) -> bool {
-        let (kind, namespace, _) = object.key();
         let field = |path: &str| {
             let pointer = format!("/{}", path.replace('.', "/"));
             object.value.pointer(&pointer).and_then(Value::as_str)
         };
-        kind == self.target.kind
-            && self.target.namespace.as_ref().is_none_or(|wanted| *wanted == namespace)
+        object.kind == self.target.kind
+            && self.target.namespace.as_ref().is_none_or(|wanted| object.is_in(wanted))
             && self.labels.iter().all(|(key, value)| object.label(key) == Some(value))
             && self.fields.iter().all(|(path, value)| field(path) == Some(value))
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::world::{Report, run, runtime};
+use crate::world::run;
 
 /// How many seeds are run, if the environment does not say.
 const SIMULATIONS: u64 = 300;
@@ -15,23 +15,12 @@ const SIMULATIONS: u64 = 300;
 /// So many failing seeds are told of; one has a reason to be looked at, many have the same.
 const TOLD: usize = 10;
 
-/// Runs one seed. Returns what did not hold, with the trace, if it is wanted.
-pub(crate) fn simulate(seed: u64, is_traced: bool) -> (Vec<String>, Report) {
-    let runtime = runtime();
-    let mut report = runtime.block_on(run(seed, is_traced));
-    drop(runtime);
-    let mut violations = std::mem::take(&mut report.violations);
-    violations.extend(report.final_state.differences());
-    (violations, report)
-}
-
 /// Runs one seed, and returns what did not hold; a panic does not.
 fn check(seed: u64, writes: &AtomicUsize) -> Vec<String> {
-    let result = catch_unwind(AssertUnwindSafe(|| simulate(seed, false)));
-    match result {
-        Ok((violations, report)) => {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
+        Ok(report) => {
             writes.fetch_add(report.writes, Ordering::Relaxed);
-            violations
+            report.violations
         }
         Err(_) => vec!["a panic".to_owned()],
     }
@@ -84,8 +73,7 @@ fn tell(failed: &[(u64, Vec<String>)]) {
     }
     if let Some((seed, _)) = failed.first() {
         println!("trace of seed {seed}; `ECHO_OPERATOR_SEED={seed} ECHO_OPERATOR_SIMULATIONS=1` runs it alone:");
-        let (_, report) = simulate(*seed, true);
-        for line in report.trace {
+        for line in run(*seed, true).trace {
             println!("{line}");
         }
     }
@@ -94,7 +82,7 @@ fn tell(failed: &[(u64, Vec<String>)]) {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for seed in 1..=5 {
-        let traces = [simulate(seed, true), simulate(seed, true)].map(|(_, report)| report.trace);
+        let traces = [run(seed, true).trace, run(seed, true).trace];
         assert!(!traces[0].is_empty());
         let differing = traces[0].iter().zip(&traces[1]).find(|(one, other)| one != other);
         assert_eq!(differing, None, "seed {seed}");

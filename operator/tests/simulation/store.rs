@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -31,7 +32,11 @@ impl Object {
 
     /// Returns the whole object as text, which is made once.
     pub(crate) fn json(&self) -> &str {
-        self.json.get_or_init(|| self.full().to_string())
+        self.json.get_or_init(|| serde_json::to_string(&Whole(self)).unwrap())
+    }
+
+    pub(crate) fn is_in(&self, namespace: &str) -> bool {
+        self.value["metadata"]["namespace"] == namespace
     }
 
     pub(crate) fn key(&self) -> Key {
@@ -61,6 +66,38 @@ impl Object {
         let references = self.value.pointer("/metadata/ownerReferences")?.as_array()?;
         let controller = references.iter().find(|reference| reference["controller"] == true)?;
         controller["uid"].as_str()
+    }
+}
+
+/// Writes an object with its `managedFields`.
+struct Whole<'a>(&'a Object);
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(object) = self;
+        let mut fields = serializer.serialize_map(None)?;
+        for (name, value) in object.value.as_object().into_iter().flatten() {
+            if name == "metadata" {
+                fields.serialize_entry(name, &WholeMetadata(object))?;
+            } else {
+                fields.serialize_entry(name, value)?;
+            }
+        }
+        fields.end()
+    }
+}
+
+struct WholeMetadata<'a>(&'a Object);
+
+impl Serialize for WholeMetadata<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(object) = self;
+        let mut fields = serializer.serialize_map(None)?;
+        for (name, value) in object.value["metadata"].as_object().into_iter().flatten() {
+            fields.serialize_entry(name, value)?;
+        }
+        fields.serialize_entry("managedFields", &to_json(&object.managed))?;
+        fields.end()
     }
 }
 

@@ -11,15 +11,18 @@ use tokio::task::JoinHandle;
 use crate::actions::Actions;
 use crate::controllers::Controllers;
 use crate::faults::Faults;
-use crate::final_state::{FinalState, final_state};
+use crate::final_state::final_state;
 use crate::server::{Actor, ApiServer, Connection};
 
-/// How long the operator may take to settle once nothing goes wrong any more. A watch that died in silence is noticed after a minute, and
-/// some waits are two. The backstop, which would hide a wake-up that was lost, comes after ten at the earliest.
-const SETTLING: Duration = Duration::from_mins(6);
+/// How long the operator has to settle once nothing goes wrong any more, before it is looked at for the first time.
+const SETTLING: Duration = Duration::from_secs(80);
+
+/// How long it may take at most. A watch that died in silence is noticed after a minute, and some waits are two. The backstop, which would
+/// hide a wake-up that was lost, comes after ten at the earliest.
+const AT_MOST: Duration = Duration::from_mins(6);
 
 /// How long nothing may be written after that.
-const QUIET: Duration = Duration::from_mins(2);
+const QUIET: Duration = Duration::from_secs(70);
 
 /// The same for one run in sixteen, with a full pass in it.
 const LONG_QUIET: Duration = Duration::from_mins(25);
@@ -29,7 +32,6 @@ pub(crate) struct Report {
     pub(crate) violations: Vec<String>,
     pub(crate) trace: Vec<String>,
     pub(crate) writes: usize,
-    pub(crate) final_state: FinalState,
 }
 
 /// Runs the operator, and starts it again when it crashes.
@@ -77,14 +79,52 @@ impl Supervisor {
 }
 
 /// Makes one run.
-pub(crate) async fn run(seed: u64, is_traced: bool) -> Report {
+pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     fastrand::seed(seed); // the operator's own jitter
+    let runtime = runtime();
+    let server = {
+        let _inside = runtime.enter();
+        ApiServer::new(Faults::of(seed), is_traced)
+    };
+    let steps = runtime.block_on(disturb(&server, seed));
+    let mut violations = Vec::new();
+    let mut took = Duration::ZERO;
+    for wait in [SETTLING, AT_MOST - SETTLING] {
+        took += wait;
+        runtime.block_on(pass(wait));
+        violations = final_state(&server.lock().store).differences();
+        if violations.is_empty() {
+            break;
+        }
+    }
+    let settled_at = server.lock().oracle.writes;
+    server.lock().tell(|| format!("after {took:?}, nothing is to be written any more"));
+    let quiet = if seed.is_multiple_of(16) { LONG_QUIET } else { QUIET };
+    runtime.block_on(pass(quiet));
+    let _inside = runtime.enter();
+    let mut state = server.lock();
+    let writes = state.oracle.writes;
+    if writes > settled_at {
+        violations.push(format!("{} writes after everything had settled", writes - settled_at));
+    }
+    if writes > 60 + 40 * steps {
+        violations.push(format!("{writes} writes in {steps} steps"));
+    }
+    violations.append(&mut state.oracle.violations);
+    Report {
+        violations,
+        trace: state.trace.take().unwrap_or_default(),
+        writes,
+    }
+}
+
+/// Lets things happen and go wrong. Returns how many.
+async fn disturb(server: &ApiServer, seed: u64) -> usize {
     let mut rng = Rng::with_seed(seed);
-    let server = ApiServer::new(Faults::of(seed), is_traced);
     let slowness = Duration::from_secs(rng.u64(0..120));
     tokio::spawn(Controllers::default().run(server.clone(), seed, slowness));
-    tokio::spawn(Supervisor::start(&server).run(seed));
-    let steps = rng.usize(5..30);
+    tokio::spawn(Supervisor::start(server).run(seed));
+    let steps = rng.usize(4..20);
     let mut actions = Actions::new(server.clone(), rng.fork());
     for _ in 0..steps {
         actions.one();
@@ -93,27 +133,12 @@ pub(crate) async fn run(seed: u64, is_traced: bool) -> Report {
     actions.tidy_up();
     server.lock().faults.stop();
     server.lock().tell(|| "nothing goes wrong any more".to_owned());
-    tokio::time::sleep(SETTLING).await;
-    let settled_at = server.lock().oracle.writes;
-    server.lock().tell(|| "nothing is to be written any more".to_owned());
-    let quiet = if seed.is_multiple_of(16) { LONG_QUIET } else { QUIET };
-    tokio::time::sleep(quiet).await;
-    let mut state = server.lock();
-    let writes = state.oracle.writes;
-    let mut violations = std::mem::take(&mut state.oracle.violations);
-    if writes > settled_at {
-        violations.push(format!("{} writes after everything had settled", writes - settled_at));
-    }
-    let bound = 60 + 40 * steps;
-    if writes > bound {
-        violations.push(format!("{writes} writes in {steps} steps"));
-    }
-    Report {
-        violations,
-        trace: state.trace.take().unwrap_or_default(),
-        writes,
-        final_state: final_state(&state.store),
-    }
+    steps
+}
+
+/// Lets time pass.
+pub(crate) async fn pass(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// Returns the time between two steps: mostly short, so that they meet in one pass.

@@ -176,7 +176,7 @@ impl Store {
             (&live.value, live.managed.as_slice())
         });
         let by = call.by(Operation::Apply);
-        let applied = managed::apply(call.kind, (live, entries), &config, &by, (force, &self.now()));
+        let applied = managed::apply(call.kind, (live, entries), config, &by, (force, &self.now()));
         let (mut object, managed) = applied.map_err(|conflict| conflict_failure(&conflict))?;
         match found {
             Some(live) => self.finish(call, &live, object, |_, _| managed),
