@@ -1,8 +1,11 @@
 //! What goes wrong between the operator and the API server, as the seed has it.
 
+use std::collections::BTreeMap;
+use std::hash::Hasher;
 use std::time::Duration;
 
 use fastrand::Rng;
+use fnv::FnvHasher;
 
 use crate::kind::Kind;
 use crate::status::Failure;
@@ -81,8 +84,10 @@ pub(crate) struct WatchFaults {
 
 /// Chooses the faults.
 pub(crate) struct Faults {
-    rng: Rng,
+    seed: u64,
     rates: Rates,
+    /// How often each request was made.
+    made: BTreeMap<String, u64>,
     /// The objects that a page of a list has at most.
     pub(crate) page: usize,
     /// What happens instead of what the seed has.
@@ -112,14 +117,15 @@ impl Faults {
             lag: Duration::from_millis(u64::from(rate("lag", 8000))),
         };
         let page = if rng.bool() { rng.usize(1..4) } else { usize::MAX };
-        Self { rng, rates, page, script: None, lagging: None }
+        Self { page, rates, seed, ..Self::none() }
     }
 
     /// Returns faults of which there are none.
     pub(crate) fn none() -> Self {
         Self {
-            rng: Rng::with_seed(0),
+            seed: 0,
             rates: Rates::default(),
+            made: BTreeMap::new(),
             page: usize::MAX,
             script: None,
             lagging: None,
@@ -131,91 +137,94 @@ impl Faults {
         self.rates = Rates::default();
     }
 
-    fn happens(&mut self, rate: u32) -> bool {
-        rate > 0 && self.rng.u32(0..1000) < rate
+    /// Returns the random numbers of a request. They depend on what it is and on how often it was made, and not on what else is asked for
+    /// at the same moment, so that a run does not depend on the order in which the operator's tasks wake up.
+    pub(crate) fn rng(&mut self, request: &str) -> Rng {
+        let count = self.made.entry(request.to_owned()).or_default();
+        *count += 1;
+        let mut hasher = FnvHasher::with_key(self.seed);
+        hasher.write(request.as_bytes());
+        hasher.write_u64(*count);
+        Rng::with_seed(hasher.finish())
     }
 
     /// Returns how long a request or an answer is under way.
-    pub(crate) fn latency(&mut self) -> Duration {
-        let fast = Duration::from_micros(self.rng.u64(500..5000));
-        let slow = u64::try_from(self.rates.slowness.as_millis()).unwrap();
-        if slow > 0 && self.rng.u8(0..4) == 0 {
-            return fast + Duration::from_millis(self.rng.u64(0..=slow));
+    pub(crate) fn latency(&self, rng: &mut Rng) -> Duration {
+        let fast = Duration::from_millis(rng.u64(1..16));
+        let slow = millis(self.rates.slowness);
+        if slow > 0 && rng.u8(0..4) == 0 {
+            return fast + Duration::from_millis(rng.u64(0..=slow));
         }
         fast
     }
 
     /// Chooses what happens to a request.
-    pub(crate) fn choose(&mut self, asked: Asked) -> Option<Fault> {
+    pub(crate) fn choose(&mut self, asked: Asked, rng: &mut Rng) -> Option<Fault> {
         if let Some(script) = &mut self.script {
             return script(asked);
         }
         let (rates, access) = (self.rates, asked.access);
-        if access == Access::Write && self.happens(rates.crashes) {
-            let before = self.rng.bool();
-            return Some(if before { Fault::CrashBefore } else { Fault::CrashAfter });
+        if access == Access::Write && happens(rng, rates.crashes) {
+            return Some(either(rng, Fault::CrashBefore, Fault::CrashAfter));
         }
-        if self.happens(rates.hanging) {
-            return Some(if self.rng.bool() { Fault::Hang } else { Fault::HangAfter });
+        if happens(rng, rates.hanging) {
+            return Some(either(rng, Fault::Hang, Fault::HangAfter));
         }
-        if self.happens(rates.broken) {
-            return Some(if self.rng.bool() { Fault::Refused } else { Fault::Lost });
+        if happens(rng, rates.broken) {
+            return Some(either(rng, Fault::Refused, Fault::Lost));
         }
-        if matches!(access, Access::Watch | Access::List) && self.happens(rates.expired) {
+        if matches!(access, Access::Watch | Access::List) && happens(rng, rates.expired) {
             return Some(Fault::Error(Failure::expired()));
         }
-        self.happens(rates.errors).then(|| Fault::Error(self.error(access)))
-    }
-
-    fn error(&mut self, access: Access) -> Failure {
-        match self.rng.u8(0..6) {
-            0 => Failure::new(500, "InternalError", "etcdserver: leader changed"),
-            1 => Failure::new(429, "TooManyRequests", "too many requests, please try again later"),
-            2 => Failure::new(504, "Timeout", "request did not complete within the allotted timeout"),
-            3 if access == Access::Write => {
-                Failure::new(409, "Conflict", "the object has been modified; please apply your changes")
-            }
-            4 => Failure::new(403, "Forbidden", "RBAC: not synchronized yet"),
-            _ => Failure::new(503, "ServiceUnavailable", "apiserver is shutting down"),
-        }
+        happens(rng, rates.errors).then(|| Fault::Error(error(rng, access)))
     }
 
     /// Chooses how a watch goes that may last for `timeout`.
-    pub(crate) fn watch(&mut self, timeout: Duration) -> WatchFaults {
+    pub(crate) fn watch(&self, rng: &mut Rng, timeout: Duration) -> WatchFaults {
         let rates = self.rates;
-        let within = |faults: &mut Self| {
-            let limit = u64::try_from(timeout.as_millis()).unwrap().max(1);
+        let within = |rng: &mut Rng| {
             // Most of what is of interest happens soon.
-            let limit = if faults.rng.bool() { limit } else { limit.min(3000) };
-            Duration::from_millis(faults.rng.u64(0..limit))
+            let limit = if rng.bool() { millis(timeout) } else { millis(timeout).min(3000) };
+            Duration::from_millis(rng.u64(0..limit.max(1)))
         };
-        let closes = self.happens(rates.watch_ends).then(|| (within(self), self.rng.bool()));
-        let expires = self.happens(rates.expired).then(|| within(self));
-        let dies = self.happens(rates.dead_watches).then(|| within(self));
-        WatchFaults {
-            lag: self.lag(),
-            closes,
-            expires,
-            dies,
-        }
-    }
-
-    fn lag(&mut self) -> Duration {
         // A watch of its own lag each, so that kinds overtake each other.
-        match self.rng.u8(0..3) {
-            0 => Duration::ZERO,
-            1 => self.rates.lag / 10,
-            _ => self.rates.lag,
-        }
+        let lag = [Duration::ZERO, rates.lag / 10, rates.lag][rng.usize(0..3)];
+        let closes = happens(rng, rates.watch_ends).then(|| (within(rng), rng.bool()));
+        let expires = happens(rng, rates.expired).then(|| within(rng));
+        let dies = happens(rng, rates.dead_watches).then(|| within(rng));
+        WatchFaults { lag, closes, expires, dies }
     }
 
     /// Returns the delay of one watch event.
-    pub(crate) fn delay(&mut self, kind: Kind, longest: Duration) -> Duration {
+    pub(crate) fn delay(&self, rng: &mut Rng, kind: Kind, longest: Duration) -> Duration {
         if let Some((_, lag)) = self.lagging.filter(|(lagging, _)| *lagging == kind) {
             return lag;
         }
-        let most = u64::try_from(longest.as_millis()).unwrap();
-        let fast = Duration::from_micros(self.rng.u64(200..2000));
-        fast + Duration::from_millis(self.rng.u64(0..=most))
+        Duration::from_millis(1 + rng.u64(0..=millis(longest)))
+    }
+}
+
+fn happens(rng: &mut Rng, rate: u32) -> bool {
+    rate > 0 && rng.u32(0..1000) < rate
+}
+
+fn either(rng: &mut Rng, one: Fault, other: Fault) -> Fault {
+    if rng.bool() { one } else { other }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
+fn error(rng: &mut Rng, access: Access) -> Failure {
+    match rng.u8(0..6) {
+        0 => Failure::new(500, "InternalError", "etcdserver: leader changed"),
+        1 => Failure::new(429, "TooManyRequests", "too many requests, please try again later"),
+        2 => Failure::new(504, "Timeout", "request did not complete within the allotted timeout"),
+        3 if access == Access::Write => {
+            Failure::new(409, "Conflict", "the object has been modified; please apply your changes")
+        }
+        4 => Failure::new(403, "Forbidden", "RBAC: not synchronized yet"),
+        _ => Failure::new(503, "ServiceUnavailable", "apiserver is shutting down"),
     }
 }

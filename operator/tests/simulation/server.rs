@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use fastrand::Rng;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
@@ -112,10 +113,10 @@ impl ApiServer {
         let mut state = self.lock();
         let written = write(&mut state.store);
         self.note(&mut state, actor, written.as_ref().ok());
-        state.tell(|| match &written {
-            Ok(written) => format!("{actor:?} wrote {:?}: {}", written.object.key(), version(written)),
-            Err(failure) => format!("{actor:?} failed: {failure:?}"),
-        });
+        if let Ok(written) = &written {
+            let key = written.object.key();
+            state.tell(|| format!("{actor:?} wrote {key:?}: {}", version(written)));
+        }
         written
     }
 
@@ -165,7 +166,9 @@ impl Connection {
         let body = body.collect().await?.to_bytes();
         let ask = Ask::read(&parts, &body);
         let nothing = Asked { access: Access::Read, kind: None, is_continued: false };
-        let (fault, there, back) = self.choose(ask.as_ref().map_or(nothing, Ask::asked));
+        let request = format!("{} {}", parts.method, parts.uri.path());
+        let mut rng = self.server.lock().faults.rng(&request);
+        let (fault, there, back) = self.choose(ask.as_ref().map_or(nothing, Ask::asked), &mut rng);
         tokio::time::sleep(there).await;
         self.stay().await;
         if let Some(fault) = &fault {
@@ -179,7 +182,7 @@ impl Connection {
             Some(Fault::CrashBefore) => self.crash().await,
             _ => (),
         }
-        let (answered, change) = self.answer(ask);
+        let (answered, change) = self.answer(ask, rng);
         self.server.lock().tell(|| {
             let code = answered.status().as_u16();
             let field_manager = parts.uri.query().unwrap_or_default();
@@ -199,10 +202,10 @@ impl Connection {
         Ok(answered)
     }
 
-    fn choose(&self, asked: Asked) -> (Option<Fault>, Duration, Duration) {
+    fn choose(&self, asked: Asked, rng: &mut Rng) -> (Option<Fault>, Duration, Duration) {
         let faults = &mut self.server.lock().faults;
-        let fault = if self.actor == Actor::Operator { faults.choose(asked) } else { None };
-        (fault, faults.latency(), faults.latency())
+        let fault = if self.actor == Actor::Operator { faults.choose(asked, rng) } else { None };
+        (fault, faults.latency(rng), faults.latency(rng))
     }
 
     /// Goes on only while the program runs.
@@ -219,14 +222,14 @@ impl Connection {
     }
 
     /// Answers a request. Returns what it has changed, too.
-    fn answer(&self, ask: Result<Ask, Failure>) -> (Answer, Option<Change>) {
+    fn answer(&self, ask: Result<Ask, Failure>, rng: Rng) -> (Answer, Option<Change>) {
         let ask = match ask {
             Ok(ask) => ask,
             Err(failure) => return (failed(&failure), None),
         };
         if let Some((selection, query)) = ask.watch() {
             let is_served = !self.server.lock().unserved.contains(&selection.target.kind);
-            let started = is_served.then(|| Watch::start(self.clone(), selection, query));
+            let started = is_served.then(|| Watch::start(self.clone(), selection, query, rng));
             let answer = match started.unwrap_or_else(|| Err(Failure::not_served())) {
                 Ok(body) => Response::new(UnsyncBoxBody::new(body)),
                 Err(failure) => failed(&failure),

@@ -124,6 +124,7 @@ pub(crate) struct Store {
     pub(crate) incarnations: BTreeMap<String, u64>,
     counter: u64,
     epoch: (Timestamp, Instant),
+    started: Instant,
 }
 
 impl Store {
@@ -136,6 +137,7 @@ impl Store {
             incarnations: BTreeMap::new(),
             counter: 0,
             epoch: (Timestamp::now(), Instant::now()),
+            started: Instant::now(),
         }
     }
 
@@ -148,7 +150,12 @@ impl Store {
 
     /// Returns the time that has passed in the simulation.
     pub(crate) fn elapsed(&self) -> std::time::Duration {
-        self.epoch.1.elapsed()
+        self.started.elapsed()
+    }
+
+    /// Begins to count the time of the simulation.
+    pub(crate) fn start(&mut self) {
+        self.started = Instant::now();
     }
 
     /// Returns a number that no call has returned before.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fastrand::Rng;
 use futures::Stream;
 use http_body_util::StreamBody;
 use hyper::body::{Bytes, Frame};
@@ -21,10 +22,11 @@ pub(crate) struct Watch {
     faults: WatchFaults,
     started: Instant,
     timeout: Duration,
+    rng: Rng,
     /// The resourceVersion up to which everything was sent.
     at: u64,
-    /// Lines that are to be sent, and when.
-    next: Option<(Instant, String)>,
+    /// The line that is to be sent, when, and at which resourceVersion.
+    next: Option<(Instant, u64, String)>,
     initial: Vec<String>,
     has_bookmarks: bool,
     is_over: bool,
@@ -49,10 +51,11 @@ impl Watch {
         connection: Connection,
         selection: Selection,
         query: &Query,
+        mut rng: Rng,
     ) -> Result<StreamBody<impl Stream<Item = Item> + Send + use<>>, Failure> {
         let number = |name: &str| query.get(name).and_then(|number| number.parse::<u64>().ok());
         let timeout = Duration::from_secs(number("timeoutSeconds").unwrap_or(300));
-        let mut state = connection.server.lock();
+        let state = connection.server.lock();
         let (at, initial) = match number("resourceVersion") {
             Some(version) if version > 0 => (version, Vec::new()),
             _ => {
@@ -62,7 +65,7 @@ impl Watch {
                 (state.store.resource_version, lines.collect())
             }
         };
-        let mut faults = state.faults.watch(timeout);
+        let mut faults = state.faults.watch(&mut rng, timeout);
         if at < state.store.compacted {
             // The API server answers with an event; what stands before it may answer by itself.
             if faults.closes.is_some() {
@@ -77,6 +80,7 @@ impl Watch {
             faults,
             started: Instant::now(),
             timeout,
+            rng,
             at,
             next: None,
             initial,
@@ -150,7 +154,7 @@ impl Watch {
             faults.dies,
         ];
         let ends = ends.into_iter().flatten().map(|after| self.started + after);
-        let due = self.next.as_ref().map(|(due, _)| *due);
+        let due = self.next.as_ref().map(|(due, ..)| *due);
         ends.chain(due).filter(|at| *at > now).min().unwrap_or(now)
     }
 
@@ -160,12 +164,13 @@ impl Watch {
             let server = self.connection.server.clone();
             self.next = self.look(&server, now);
         }
-        let (_, line) = self.next.take_if(|(due, _)| *due <= now)?;
+        let (_, version, line) = self.next.take_if(|(due, ..)| *due <= now)?;
+        self.at = version;
         Some(line)
     }
 
-    fn look(&mut self, server: &ApiServer, now: Instant) -> Option<(Instant, String)> {
-        let mut state = server.lock();
+    fn look(&mut self, server: &ApiServer, now: Instant) -> Option<(Instant, u64, String)> {
+        let state = server.lock();
         let history = &state.store.history;
         let from = history.partition_point(|change| change.resource_version <= self.at);
         let found = history[from..].iter().find_map(|change| {
@@ -176,9 +181,9 @@ impl Watch {
             self.at = state.store.resource_version;
             return None;
         };
-        self.at = version;
-        let due = now + state.faults.delay(self.selection.target.kind, self.faults.lag);
-        Some((due, line))
+        let kind = self.selection.target.kind;
+        let due = now + state.faults.delay(&mut self.rng, kind, self.faults.lag);
+        Some((due, version, line))
     }
 
     fn line_of(&self, change: &Change) -> Option<String> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
+use k8s_openapi::jiff::Timestamp;
 use operator::admin::Readiness;
 use operator::controller;
 use operator::metrics::Metrics;
@@ -82,10 +83,9 @@ impl Supervisor {
 pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     fastrand::seed(seed); // the operator's own jitter
     let runtime = runtime();
-    let server = {
-        let _inside = runtime.enter();
-        ApiServer::new(Faults::of(seed), is_traced)
-    };
+    let _inside = runtime.enter(); // objects have the time of the runtime's clock
+    let server = ApiServer::new(Faults::of(seed), is_traced);
+    runtime.block_on(begin_with_a_second(&server));
     let steps = runtime.block_on(disturb(&server, seed));
     let mut violations = Vec::new();
     let mut took = Duration::ZERO;
@@ -101,7 +101,6 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     server.lock().tell(|| format!("after {took:?}, nothing is to be written any more"));
     let quiet = if seed.is_multiple_of(16) { LONG_QUIET } else { QUIET };
     runtime.block_on(pass(quiet));
-    let _inside = runtime.enter();
     let mut state = server.lock();
     let writes = state.oracle.writes;
     if writes > settled_at {
@@ -116,6 +115,13 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
         trace: state.trace.take().unwrap_or_default(),
         writes,
     }
+}
+
+/// Waits for the next full second: times are written in seconds, and a run must not depend on when it is made.
+async fn begin_with_a_second(server: &ApiServer) {
+    let passed = Timestamp::now().subsec_millisecond().unsigned_abs();
+    pass(Duration::from_millis(1000 - u64::from(passed))).await;
+    server.lock().store.start();
 }
 
 /// Lets things happen and go wrong. Returns how many.
