@@ -49,11 +49,21 @@ impl<'a> Session<'a> {
 
     /// Makes a call. In the body, `$CURRENT` and `$OLD` stand for the last and the first resourceVersion seen of the object, `$UID` for
     /// its UID, and in a query `$NEXT` for the token of the next page. `path` is relative to the namespace: `apis/apps/v1 deployments/a`.
-    pub(crate) async fn call(&mut self, title: &str, by: &str, verb: Verb, path: &str, body: Value) {
+    pub(crate) async fn call(
+        &mut self,
+        title: &str,
+        by: &str,
+        verb: Verb,
+        path: &str,
+        body: Value,
+    ) {
         let (uri, query) = self.uri(by, verb, path);
         let key = query.split('/').take(2).collect::<Vec<_>>().join("/");
         let key = match verb {
-            Verb::Create => format!("{key}/{}", body["metadata"]["name"].as_str().unwrap_or_default()),
+            Verb::Create => format!(
+                "{key}/{}",
+                body["metadata"]["name"].as_str().unwrap_or_default()
+            ),
             _ => key,
         };
         let request = http_request(verb, &uri, self.filled_in(&key, &body));
@@ -65,7 +75,11 @@ impl<'a> Session<'a> {
                 let causes = status.details.iter().flat_map(|details| &details.causes);
                 let mut fields: Vec<&str> = causes.map(|cause| cause.field.as_str()).collect();
                 fields.sort_unstable();
-                let fields = if status.code == 409 { fields } else { Vec::new() };
+                let fields = if status.code == 409 {
+                    fields
+                } else {
+                    Vec::new()
+                };
                 json!({"code": status.code, "reason": status.reason, "fields": fields})
             }
             Err(error) => json!({ "error": error.to_string() }),
@@ -77,13 +91,20 @@ impl<'a> Session<'a> {
     fn uri(&self, by: &str, verb: Verb, path: &str) -> (String, String) {
         let (group, rest) = path.split_once(' ').unwrap();
         let (object, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let force = if matches!(verb, Verb::ApplyForced) { "&force=true" } else { "" };
+        let force = if matches!(verb, Verb::ApplyForced) {
+            "&force=true"
+        } else {
+            ""
+        };
         let manager = match verb {
             Verb::Get | Verb::GetMetadata | Verb::List | Verb::Delete => String::new(),
             _ => format!("fieldManager={by}{force}"),
         };
         let query = query.replace("$NEXT", &self.token);
-        let uri = format!("/{group}/namespaces/{}/{object}?{query}{manager}", self.namespace);
+        let uri = format!(
+            "/{group}/namespaces/{}/{object}?{query}{manager}",
+            self.namespace
+        );
         (uri, object.to_owned())
     }
 
@@ -93,7 +114,10 @@ impl<'a> Session<'a> {
         };
         let (first, last) = (versions.first().unwrap(), versions.last().unwrap());
         let text = body.to_string();
-        let text = text.replace("$CURRENT", last).replace("$OLD", first).replace("$UID", uid);
+        let text = text
+            .replace("$CURRENT", last)
+            .replace("$OLD", first)
+            .replace("$UID", uid);
         serde_json::from_str(&text).unwrap()
     }
 
@@ -129,7 +153,10 @@ impl<'a> Session<'a> {
         fields.insert("metadata".to_owned(), metadata);
         fields.insert("isSame".to_owned(), is_same.into());
         fields.insert("isChanged".to_owned(), is_changed.into());
-        if fields.get("status").is_some_and(|status| status.get("conditions").is_none()) {
+        if fields
+            .get("status")
+            .is_some_and(|status| status.get("conditions").is_none())
+        {
             fields.remove("status");
         }
         hide_allocated(&mut object["spec"]);
@@ -154,8 +181,15 @@ fn http_request(verb: Verb, uri: &str, body: Value) -> hyper::Request<Vec<u8>> {
         Verb::GetMetadata => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
         _ => "application/json",
     };
-    let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-    let request = hyper::Request::builder().method(method).uri(uri).header("accept", accept);
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
+    };
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("accept", accept);
     let request = if content_type.is_empty() {
         request
     } else {
@@ -193,7 +227,8 @@ fn normalized_metadata(metadata: &Value) -> Value {
 fn manager(entry: &Value) -> Value {
     let mut paths = Vec::new();
     collect_paths("", &entry["fieldsV1"], &mut paths);
-    let words = ["manager", "operation", "subresource"].map(|word| entry[word].as_str().unwrap_or_default());
+    let words = ["manager", "operation", "subresource"]
+        .map(|word| entry[word].as_str().unwrap_or_default());
     json!({"manager": words.join(" ").trim(), "fields": paths})
 }
 
@@ -212,7 +247,10 @@ fn collect_paths(path: &str, fields: &Value, paths: &mut Vec<String>) {
 }
 
 fn hide_allocated(spec: &mut Value) {
-    if let Some(address) = spec.get_mut("clusterIP").filter(|address| *address != "None") {
+    if let Some(address) = spec
+        .get_mut("clusterIP")
+        .filter(|address| *address != "None")
+    {
         *address = "allocated".into();
         spec["clusterIPs"] = "allocated".into();
     }

@@ -37,15 +37,29 @@ pub(crate) struct Actions {
 
 impl Actions {
     pub(crate) fn new(server: ApiServer, mut rng: Rng) -> Self {
-        let names = if rng.u8(0..4) == 0 { &NAMES[..] } else { &NAMES[..1] };
+        let names = if rng.u8(0..4) == 0 {
+            &NAMES[..]
+        } else {
+            &NAMES[..1]
+        };
         let rivalry = rng.u8(0..8);
-        Self { server, rng, names, rivalry }
+        Self {
+            server,
+            rng,
+            names,
+            rivalry,
+        }
     }
 
     /// Does one thing.
     pub(crate) fn one(&mut self) {
         let name = self.names[self.rng.usize(0..self.names.len())];
-        let exists = self.server.lock().store.get(Kind::EchoCluster, "default", name).is_some();
+        let exists = self
+            .server
+            .lock()
+            .store
+            .get(Kind::EchoCluster, "default", name)
+            .is_some();
         match self.rng.u8(0..10) {
             _ if !exists && self.rng.u8(0..4) > 0 => self.create(name),
             0 if self.rng.bool() => self.delete(name),
@@ -69,14 +83,18 @@ impl Actions {
         for name in self.names {
             let call = Call::new(Kind::EchoCluster, name, "kubectl");
             let patch = json!({"spec": {"paused": false}});
-            let _ = self.server.act(Actor::User, |store| store.merge_patch(&call, &patch));
+            let _ = self
+                .server
+                .act(Actor::User, |store| store.merge_patch(&call, &patch));
         }
     }
 
     fn create(&mut self, name: &str) {
         let body = json!({"metadata": {"name": name}, "spec": self.spec()});
         let call = Call::new(Kind::EchoCluster, name, "kubectl");
-        let _ = self.server.act(Actor::User, |store| store.create(&call, body));
+        let _ = self
+            .server
+            .act(Actor::User, |store| store.create(&call, body));
     }
 
     fn change(&mut self, name: &str) {
@@ -89,7 +107,9 @@ impl Actions {
             1..5 => json!({"spec": {"replicas": self.rng.u8(0..4)}}),
             _ => json!({ "spec": self.spec() }),
         };
-        let _ = self.server.act(Actor::User, |store| store.merge_patch(&call, &patch));
+        let _ = self
+            .server
+            .act(Actor::User, |store| store.merge_patch(&call, &patch));
     }
 
     /// Returns some fields of a spec. `null` sets one back.
@@ -102,15 +122,33 @@ impl Actions {
             }
         };
         maybe("image", &["echo:1", "echo:2", "echo:3"].map(Value::from));
-        maybe("network", &[json!({"policy": "Disabled"}), json!({"policy": "Open"})]);
-        maybe("disruption", &[json!({"policy": "Disabled"}), json!({"policy": "Limited"})]);
+        maybe(
+            "network",
+            &[json!({"policy": "Disabled"}), json!({"policy": "Open"})],
+        );
+        maybe(
+            "disruption",
+            &[json!({"policy": "Disabled"}), json!({"policy": "Limited"})],
+        );
         maybe("autoscaling", &[Value::Null, json!({"maxReplicas": 5})]);
-        maybe("monitoring", &[json!({"podMonitor": true}), json!({"podMonitor": false})]);
-        maybe("service", &[json!({"type": "NodePort"}), json!({"type": "ClusterIP"})]);
+        maybe(
+            "monitoring",
+            &[json!({"podMonitor": true}), json!({"podMonitor": false})],
+        );
+        maybe(
+            "service",
+            &[json!({"type": "NodePort"}), json!({"type": "ClusterIP"})],
+        );
         let echo = json!({"name": "echo", "port": 12345});
         let web = json!({"name": "web", "port": 8080, "protocol": "Http"});
-        maybe("listeners", &[json!([echo]), json!([echo, web]), json!([web])]);
-        maybe("pod", &[json!({"labels": {"team": "one"}}), json!({"labels": null})]);
+        maybe(
+            "listeners",
+            &[json!([echo]), json!([echo, web]), json!([web])],
+        );
+        maybe(
+            "pod",
+            &[json!({"labels": {"team": "one"}}), json!({"labels": null})],
+        );
         maybe("paused", &[json!(true), json!(false), json!(false)]);
         if spec["disruption"]["policy"] == "Limited" {
             spec["disruption"]["maxUnavailable"] = 1.into();
@@ -127,7 +165,9 @@ impl Actions {
     fn delete_as(&self, actor: Actor, kind: Kind, name: &str, policy: &str) {
         let call = Call::new(kind, name, "kubectl");
         let options = json!({ "propagationPolicy": policy });
-        let _ = self.server.act(actor, |store| store.delete(&call, &options));
+        let _ = self
+            .server
+            .act(actor, |store| store.delete(&call, &options));
     }
 
     /// Crashes the operator, or lets the API server forget its history.
@@ -146,7 +186,10 @@ impl Actions {
         let children: Vec<std::sync::Arc<Object>> = {
             let state = self.server.lock();
             let objects = state.store.objects.values();
-            objects.filter(|object| CHILDREN.contains(&object.kind)).cloned().collect()
+            objects
+                .filter(|object| CHILDREN.contains(&object.kind))
+                .cloned()
+                .collect()
         };
         if children.is_empty() || self.rng.u8(0..8) == 0 {
             return self.squat(name);
@@ -163,7 +206,11 @@ impl Actions {
 
     /// Makes an object of nobody under the name of a child.
     fn squat(&mut self, name: &str) {
-        let kinds = [Kind::Service, Kind::NetworkPolicy, Kind::PodDisruptionBudget];
+        let kinds = [
+            Kind::Service,
+            Kind::NetworkPolicy,
+            Kind::PodDisruptionBudget,
+        ];
         let kind = kinds[self.rng.usize(0..kinds.len())];
         let spec = match kind {
             Kind::Service => json!({"ports": [{"port": 1}], "selector": {"a": "b"}}),
@@ -172,13 +219,17 @@ impl Actions {
         };
         let body = json!({"metadata": {"name": name, "annotations": {STRANGER: ""}}, "spec": spec});
         let call = Call::new(kind, name, "rival");
-        let _ = self.server.act(Actor::Rival, |store| store.create(&call, body));
+        let _ = self
+            .server
+            .act(Actor::Rival, |store| store.create(&call, body));
     }
 
     fn spoil_spec(&mut self, call: &Call, child: &Object) {
         let container = "/spec/template/spec/containers/0";
         let patch = match (call.kind, self.rng.u8(0..4)) {
-            (Kind::Deployment, 0) => json!([{"op": "replace", "path": "/spec/replicas", "value": 7}]),
+            (Kind::Deployment, 0) => {
+                json!([{"op": "replace", "path": "/spec/replicas", "value": 7}])
+            }
             (Kind::Deployment, 1) => {
                 json!([{"op": "replace", "path": format!("{container}/image"), "value": "rival:1"}])
             }
@@ -201,13 +252,19 @@ impl Actions {
             (Kind::PodDisruptionBudget, _) => {
                 json!([{"op": "replace", "path": "/spec/maxUnavailable", "value": 3}])
             }
-            (Kind::NetworkPolicy, _) => json!([{"op": "add", "path": "/spec/ingress/-", "value": {}}]),
+            (Kind::NetworkPolicy, _) => {
+                json!([{"op": "add", "path": "/spec/ingress/-", "value": {}}])
+            }
             (Kind::HorizontalPodAutoscaler, _) => {
                 json!([{"op": "replace", "path": "/spec/maxReplicas", "value": 9}])
             }
-            _ => json!([{"op": "replace", "path": "/spec/podMetricsEndpoints/0/path", "value": "/"}]),
+            _ => {
+                json!([{"op": "replace", "path": "/spec/podMetricsEndpoints/0/path", "value": "/"}])
+            }
         };
-        let _ = self.server.act(Actor::Rival, |store| store.json_patch(call, &patch));
+        let _ = self
+            .server
+            .act(Actor::Rival, |store| store.json_patch(call, &patch));
     }
 
     fn spoil_metadata(&mut self, call: &Call) {
@@ -218,13 +275,17 @@ impl Actions {
             3 => json!({"annotations": {GENERATION_ANNOTATION: "many"}}),
             4 => json!({"ownerReferences": null}),
             5 => json!({"annotations": {OWNER_UID_ANNOTATION: null}}),
-            6 => json!({"annotations": {GENERATION_ANNOTATION: null, DESIRED_HASH_ANNOTATION: null}}),
+            6 => {
+                json!({"annotations": {GENERATION_ANNOTATION: null, DESIRED_HASH_ANNOTATION: null}})
+            }
             _ => {
                 let mark = format!("{RIVAL_PREFIX}mark");
                 json!({"labels": {&mark: "yes"}, "annotations": {&mark: "yes"}})
             }
         };
         let patch = json!({ "metadata": metadata });
-        let _ = self.server.act(Actor::Rival, |store| store.merge_patch(call, &patch));
+        let _ = self
+            .server
+            .act(Actor::Rival, |store| store.merge_patch(call, &patch));
     }
 }

@@ -22,5 +22,8 @@ fn the_simulated_api_server_answers_as_a_real_one() {
         fs::write(path, &text).unwrap();
         return;
     }
-    assert!(text == ANSWERS, "the answers differ; see the difference with UPDATE_GOLDEN=1");
+    assert!(
+        text == ANSWERS,
+        "the answers differ; see the difference with UPDATE_GOLDEN=1"
+    );
 }

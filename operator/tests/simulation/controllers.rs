@@ -28,7 +28,11 @@ impl Controllers {
         let mut changes = server.changes();
         let started = tokio::time::Instant::now();
         loop {
-            let most = if started.elapsed() < slowness { 3000 } else { 30 };
+            let most = if started.elapsed() < slowness {
+                3000
+            } else {
+                30
+            };
             tokio::time::sleep(Duration::from_millis(rng.u64(1..most))).await;
             let is_idle = if rng.u8(0..3) == 0 {
                 !collect(&server) && !self.roll_out(&server, &mut rng)
@@ -65,7 +69,9 @@ impl Controllers {
     /// Returns the next status of a Deployment, unless it is as it should be.
     fn next(&mut self, deployment: &Object, rng: &mut Rng, now: &str) -> Option<Value> {
         let (spec, status) = (&deployment.value["spec"], &deployment.value["status"]);
-        let generation = deployment.value["metadata"]["generation"].as_i64().unwrap_or_default();
+        let generation = deployment.value["metadata"]["generation"]
+            .as_i64()
+            .unwrap_or_default();
         let wanted = spec["replicas"].as_i64().unwrap_or_default();
         let mut counts = ["replicas", "updatedReplicas", "availableReplicas"]
             .map(|count| status[count].as_i64().unwrap_or_default());
@@ -73,7 +79,8 @@ impl Controllers {
         let is_observed = status["observedGeneration"].as_i64() == Some(generation);
         let is_new = self.rolled_out.get(deployment.uid()) != Some(template);
         if is_new {
-            self.rolled_out.insert(deployment.uid().to_owned(), template.clone());
+            self.rolled_out
+                .insert(deployment.uid().to_owned(), template.clone());
             counts[1] = 0;
         } else if is_observed {
             if counts == [wanted; 3] {
@@ -95,9 +102,18 @@ fn progress(counts: [i64; 3], wanted: i64, at_once: bool) -> [i64; 3] {
     [wanted; 3]
 }
 
-fn written(generation: i64, [replicas, updated, available]: [i64; 3], is_done: bool, now: &str) -> Value {
+fn written(
+    generation: i64,
+    [replicas, updated, available]: [i64; 3],
+    is_done: bool,
+    now: &str,
+) -> Value {
     let count = |number: i64| (number > 0).then_some(number);
-    let reason = if is_done { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" };
+    let reason = if is_done {
+        "NewReplicaSetAvailable"
+    } else {
+        "ReplicaSetUpdated"
+    };
     json!({
         "observedGeneration": generation,
         "replicas": count(replicas),
@@ -117,9 +133,18 @@ fn written(generation: i64, [replicas, updated, available]: [i64; 3], is_done: b
 
 fn collect(server: &ApiServer) -> bool {
     let collected = |store: &mut Store| {
-        let change = store.collect_garbage().ok_or_else(|| Failure::bad_request("nothing to collect"))?;
-        let object = change.after.clone().or_else(|| change.before.clone()).unwrap();
-        Ok(Written { object, change: Some(change) })
+        let change = store
+            .collect_garbage()
+            .ok_or_else(|| Failure::bad_request("nothing to collect"))?;
+        let object = change
+            .after
+            .clone()
+            .or_else(|| change.before.clone())
+            .unwrap();
+        Ok(Written {
+            object,
+            change: Some(change),
+        })
     };
     server.act(Actor::System, collected).is_ok()
 }

@@ -54,7 +54,11 @@ fn pod(spec: &mut Value) {
     set(spec, "terminationGracePeriodSeconds", json!(30));
     set(spec, "securityContext", json!({}));
     for container in elements(&mut spec["containers"]) {
-        set(container, "terminationMessagePath", json!("/dev/termination-log"));
+        set(
+            container,
+            "terminationMessagePath",
+            json!("/dev/termination-log"),
+        );
         set(container, "terminationMessagePolicy", json!("File"));
         set(container, "imagePullPolicy", json!("IfNotPresent"));
         set(container, "resources", json!({}));
@@ -113,7 +117,9 @@ fn elements(list: &mut Value) -> impl Iterator<Item = &mut Value> {
 /// Removes what indexing has made, and lists that are empty.
 fn drop_empty_lists(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
-        map.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+        map.retain(|_, value| {
+            !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty())
+        });
     }
 }
 
@@ -130,7 +136,9 @@ pub(crate) fn drop_nulls(value: &mut Value) {
 }
 
 fn from_schema(schema: &Value, object: &mut Value) {
-    if let (Some(properties), Some(map)) = (schema["properties"].as_object(), object.as_object_mut()) {
+    if let (Some(properties), Some(map)) =
+        (schema["properties"].as_object(), object.as_object_mut())
+    {
         for (name, below) in properties {
             fill_property(name, below, map);
         }
@@ -144,7 +152,8 @@ fn from_schema(schema: &Value, object: &mut Value) {
 
 fn fill_property(name: &str, schema: &Value, map: &mut Map<String, Value>) {
     if let Some(default) = schema.get("default") {
-        map.entry(name.to_owned()).or_insert_with(|| default.clone());
+        map.entry(name.to_owned())
+            .or_insert_with(|| default.clone());
     }
     if let Some(value) = map.get_mut(name) {
         from_schema(schema, value);

@@ -32,7 +32,10 @@ impl Store {
         } else {
             let is_new = !live.is_deleting();
             if !is_new && waits_for == finalizers(&value) {
-                return Ok(Written { object: live, change: None });
+                return Ok(Written {
+                    object: live,
+                    change: None,
+                });
             }
             let now = self.now();
             let metadata = &mut value["metadata"];
@@ -47,7 +50,10 @@ impl Store {
             crate::defaults::drop_nulls(&mut value);
             Some(self.commit(call.kind, value, live.managed.clone()))
         };
-        Ok(Written { object: live, change })
+        Ok(Written {
+            object: live,
+            change,
+        })
     }
 
     /// Lets the garbage collector do one thing, if there is any left. Returns what has changed.
@@ -63,14 +69,17 @@ impl Store {
             namespace: orphan.key().1,
             ..Call::new(orphan.kind, &orphan.key().2, "kube-controller-manager")
         };
-        let options = json!({"propagationPolicy": "Background", "preconditions": {"uid": orphan.uid()}});
+        let options =
+            json!({"propagationPolicy": "Background", "preconditions": {"uid": orphan.uid()}});
         self.delete(&call, &options).ok()?.change
     }
 
     /// Does what the finalizers of the garbage collector stand for, to one dependent at a time.
     fn finalize(&mut self, owner: &Object, objects: &[Arc<Object>]) -> Option<Change> {
         let waits_for = finalizers(&owner.value);
-        let mut dependents = objects.iter().filter(|object| owners(object).contains(&owner.uid()));
+        let mut dependents = objects
+            .iter()
+            .filter(|object| owners(object).contains(&owner.uid()));
         let (finalizer, dependent) = if waits_for.iter().any(|name| name == ORPHAN) {
             (ORPHAN, dependents.next())
         } else if waits_for.iter().any(|name| name == FOREGROUND) {
@@ -80,19 +89,29 @@ impl Store {
         };
         let manager = "kube-controller-manager";
         let Some(dependent) = dependent else {
-            let is_blocked = objects.iter().any(|object| owners(object).contains(&owner.uid()));
+            let is_blocked = objects
+                .iter()
+                .any(|object| owners(object).contains(&owner.uid()));
             if is_blocked {
                 return None;
             }
             let left: Vec<&String> = waits_for.iter().filter(|name| *name != finalizer).collect();
             let call = Call::new(owner.kind, &owner.key().2, manager);
-            return self.merge_patch(&call, &json!({"metadata": {"finalizers": left}})).ok()?.change;
+            return self
+                .merge_patch(&call, &json!({"metadata": {"finalizers": left}}))
+                .ok()?
+                .change;
         };
         let call = Call::new(dependent.kind, &dependent.key().2, manager);
         if finalizer == FOREGROUND {
-            return self.delete(&call, &json!({"propagationPolicy": "Background"})).ok()?.change;
+            return self
+                .delete(&call, &json!({"propagationPolicy": "Background"}))
+                .ok()?
+                .change;
         }
-        let references = dependent.value["metadata"]["ownerReferences"].as_array().cloned();
+        let references = dependent.value["metadata"]["ownerReferences"]
+            .as_array()
+            .cloned();
         let mut references = references.unwrap_or_default();
         references.retain(|reference| reference["uid"] != owner.uid());
         let patch = json!({"metadata": {"ownerReferences": references}});
@@ -111,15 +130,24 @@ impl Store {
 }
 
 fn owners(object: &Object) -> Vec<&str> {
-    let references = object.value.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let references = object
+        .value
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array);
     let references = references.into_iter().flatten();
-    references.filter_map(|reference| reference["uid"].as_str()).collect()
+    references
+        .filter_map(|reference| reference["uid"].as_str())
+        .collect()
 }
 
 fn check_preconditions(call: &Call, live: &Object, preconditions: &Value) -> Result<(), Failure> {
     let wanted = json!({ "metadata": preconditions });
     if text(&wanted, "uid").is_some_and(|uid| uid != live.uid()) {
-        return Err(Failure::conflict(call.kind, &call.name, "Precondition failed: UID"));
+        return Err(Failure::conflict(
+            call.kind,
+            &call.name,
+            "Precondition failed: UID",
+        ));
     }
     let is_stale = |version: &str| version != live.resource_version.to_string();
     if text(&wanted, "resourceVersion").is_some_and(is_stale) {

@@ -103,7 +103,11 @@ impl Faults {
         let left_out = std::env::var("ECHO_OPERATOR_FAULTS_LEFT_OUT").unwrap_or_default();
         let mut rate = |name: &str, highest: u32| {
             let rate = if rng.bool() { rng.u32(1..=highest) } else { 0 };
-            if left_out.split(',').any(|left_out| left_out == name) { 0 } else { rate }
+            if left_out.split(',').any(|left_out| left_out == name) {
+                0
+            } else {
+                rate
+            }
         };
         let rates = Rates {
             errors: rate("errors", 150),
@@ -116,8 +120,17 @@ impl Faults {
             slowness: Duration::from_millis(u64::from(rate("slowness", 1500))),
             lag: Duration::from_millis(u64::from(rate("lag", 8000))),
         };
-        let page = if rng.bool() { rng.usize(1..4) } else { usize::MAX };
-        Self { page, rates, seed, ..Self::none() }
+        let page = if rng.bool() {
+            rng.usize(1..4)
+        } else {
+            usize::MAX
+        };
+        Self {
+            seed,
+            rates,
+            page,
+            ..Self::none()
+        }
     }
 
     /// Returns faults of which there are none.
@@ -184,7 +197,11 @@ impl Faults {
         let rates = self.rates;
         let within = |rng: &mut Rng| {
             // Most of what is of interest happens soon.
-            let limit = if rng.bool() { millis(timeout) } else { millis(timeout).min(3000) };
+            let limit = if rng.bool() {
+                millis(timeout)
+            } else {
+                millis(timeout).min(3000)
+            };
             Duration::from_millis(rng.u64(0..limit.max(1)))
         };
         // A watch of its own lag each, so that kinds overtake each other.
@@ -192,7 +209,12 @@ impl Faults {
         let closes = happens(rng, rates.watch_ends).then(|| (within(rng), rng.bool()));
         let expires = happens(rng, rates.expired).then(|| within(rng));
         let dies = happens(rng, rates.dead_watches).then(|| within(rng));
-        WatchFaults { lag, closes, expires, dies }
+        WatchFaults {
+            lag,
+            closes,
+            expires,
+            dies,
+        }
     }
 
     /// Returns the delay of one watch event.
@@ -219,11 +241,21 @@ fn millis(duration: Duration) -> u64 {
 fn error(rng: &mut Rng, access: Access) -> Failure {
     match rng.u8(0..6) {
         0 => Failure::new(500, "InternalError", "etcdserver: leader changed"),
-        1 => Failure::new(429, "TooManyRequests", "too many requests, please try again later"),
-        2 => Failure::new(504, "Timeout", "request did not complete within the allotted timeout"),
-        3 if access == Access::Write => {
-            Failure::new(409, "Conflict", "the object has been modified; please apply your changes")
-        }
+        1 => Failure::new(
+            429,
+            "TooManyRequests",
+            "too many requests, please try again later",
+        ),
+        2 => Failure::new(
+            504,
+            "Timeout",
+            "request did not complete within the allotted timeout",
+        ),
+        3 if access == Access::Write => Failure::new(
+            409,
+            "Conflict",
+            "the object has been modified; please apply your changes",
+        ),
         4 => Failure::new(403, "Forbidden", "RBAC: not synchronized yet"),
         _ => Failure::new(503, "ServiceUnavailable", "apiserver is shutting down"),
     }

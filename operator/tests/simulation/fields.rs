@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldSet {
     pub(crate) is_member: bool,
-    pub(crate) children: BTreeMap<String, FieldSet>,
+    pub(crate) children: BTreeMap<String, Self>,
 }
 
 impl FieldSet {

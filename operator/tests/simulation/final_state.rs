@@ -48,18 +48,32 @@ pub(crate) struct FinalState {
 
 /// Reads the final state.
 pub(crate) fn final_state(store: &Store) -> FinalState {
-    let outcomes = store.of_kind(Kind::EchoCluster).map(|cluster| outcome(store, cluster));
-    let uids: Vec<&str> = store.of_kind(Kind::EchoCluster).map(|cluster| cluster.uid()).collect();
-    let children = store.objects.values().filter(|object| CHILDREN.contains(&object.kind));
-    let leftovers = children.filter(|child| child.controller().is_some_and(|uid| !uids.contains(&uid)));
+    let outcomes = store
+        .of_kind(Kind::EchoCluster)
+        .map(|cluster| outcome(store, cluster));
+    let uids: Vec<&str> = store
+        .of_kind(Kind::EchoCluster)
+        .map(|cluster| cluster.uid())
+        .collect();
+    let children = store
+        .objects
+        .values()
+        .filter(|object| CHILDREN.contains(&object.kind));
+    let leftovers =
+        children.filter(|child| child.controller().is_some_and(|uid| !uids.contains(&uid)));
     FinalState {
-        leftovers: leftovers.map(|child| format!("{:?}", child.key())).collect(),
+        leftovers: leftovers
+            .map(|child| format!("{:?}", child.key()))
+            .collect(),
         outcomes: outcomes.collect(),
     }
 }
 
 fn outcome(store: &Store, cluster: &Object) -> Outcome {
-    let owned = store.objects.values().filter(|object| object.controller() == Some(cluster.uid()));
+    let owned = store
+        .objects
+        .values()
+        .filter(|object| object.controller() == Some(cluster.uid()));
     let children = owned.map(|child| {
         let name = format!("{} {}", child.kind.name(), child.key().2);
         (name, normalized(child))
@@ -84,16 +98,23 @@ fn normalized(child: &Object) -> Value {
     let mut value = child.value.clone();
     value.as_object_mut().map(|map| map.remove("status"));
     let metadata = value["metadata"].as_object_mut().unwrap();
-    metadata.retain(|name, _| matches!(name.as_str(), "name" | "labels" | "annotations" | "ownerReferences"));
+    metadata.retain(|name, _| {
+        matches!(
+            name.as_str(),
+            "name" | "labels" | "annotations" | "ownerReferences"
+        )
+    });
     for marks in ["labels", "annotations"] {
         if let Some(marks) = metadata.get_mut(marks).and_then(Value::as_object_mut) {
-            marks.retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
+            marks
+                .retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
         }
     }
     if child.kind == Kind::Service {
         let spec = &mut value["spec"];
         if spec["clusterIP"] != "None" {
-            spec.as_object_mut().map(|spec| spec.retain(|name, _| !name.starts_with("clusterIP")));
+            spec.as_object_mut()
+                .map(|spec| spec.retain(|name, _| !name.starts_with("clusterIP")));
         }
         for port in spec["ports"].as_array_mut().into_iter().flatten() {
             port.as_object_mut().map(|port| port.remove("nodePort"));
@@ -133,14 +154,22 @@ impl FinalState {
 
 fn differences_of(outcome: &Outcome) -> Vec<String> {
     let (found, wanted) = (&outcome.calm, calm(&outcome.wanted));
-    let names: BTreeSet<&String> = found.children.keys().chain(wanted.children.keys()).collect();
+    let names: BTreeSet<&String> = found
+        .children
+        .keys()
+        .chain(wanted.children.keys())
+        .collect();
     let mut differences = Vec::new();
     for name in names {
         let pair = (found.children.get(name), wanted.children.get(name));
         difference(name, pair, &mut differences);
     }
     let name = format!("status of {}", outcome.wanted.name);
-    difference(&name, (Some(&found.status), Some(&wanted.status)), &mut differences);
+    difference(
+        &name,
+        (Some(&found.status), Some(&wanted.status)),
+        &mut differences,
+    );
     differences
 }
 
@@ -186,16 +215,26 @@ async fn run_calmly(wanted: &Wanted) -> Calm {
     tokio::spawn(Supervisor::start(&server).run(0));
     let name = &wanted.name;
     let before = wanted.incarnation - 1;
-    server.lock().store.incarnations.insert(name.clone(), before);
+    server
+        .lock()
+        .store
+        .incarnations
+        .insert(name.clone(), before);
     let cluster = json!({
         "metadata": {"name": name, "annotations": wanted.annotations},
         "spec": wanted.spec,
     });
     let call = Call::new(Kind::EchoCluster, name, "kubectl");
-    server.act(Actor::User, |store| store.create(&call, cluster)).unwrap();
+    server
+        .act(Actor::User, |store| store.create(&call, cluster))
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(25)).await;
     let state = server.lock();
-    assert!(state.oracle.violations.is_empty(), "in a calm world: {:?}", state.oracle.violations);
+    assert!(
+        state.oracle.violations.is_empty(),
+        "in a calm world: {:?}",
+        state.oracle.violations
+    );
     let cluster = state.store.get(Kind::EchoCluster, "default", name).unwrap();
     outcome(&state.store, cluster).calm
 }

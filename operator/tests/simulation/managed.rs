@@ -63,10 +63,13 @@ fn changes(kind: Kind, before: &Value, after: &Value, subresource: &str) -> Chan
     let mut changes = compare(kind, before, after);
     for set in [&mut changes.written, &mut changes.removed] {
         set.is_member = false;
-        set.children.retain(|element, _| is_ownable(kind, &element[2..], subresource));
+        set.children
+            .retain(|element, _| is_ownable(kind, &element[2..], subresource));
         if let Some(metadata) = set.children.get_mut("f:metadata") {
             metadata.is_member = false;
-            metadata.children.retain(|element, _| OWNED_METADATA.contains(&&element[2..]));
+            metadata
+                .children
+                .retain(|element, _| OWNED_METADATA.contains(&&element[2..]));
         }
         set.children.retain(|_, child| !child.is_empty());
     }
@@ -95,7 +98,12 @@ pub(crate) fn apply(
     }
     let changes = changes(kind, live, &merged, &by.subresource);
     let conflicts: Vec<(Manager, Vec<String>)> = others()
-        .map(|entry| (entry.manager.clone(), entry.fields.intersection(&changes.written).paths()))
+        .map(|entry| {
+            (
+                entry.manager.clone(),
+                entry.fields.intersection(&changes.written).paths(),
+            )
+        })
         .filter(|(_, paths)| !paths.is_empty())
         .collect();
     if !conflicts.is_empty() && !force {
@@ -129,7 +137,9 @@ pub(crate) fn update(
     }
     let mut left = without(entries, by, &gone);
     let own = entries.iter().find(|entry| entry.manager == *by);
-    let mut fields = own.map(|own| own.fields.difference(&changes.removed)).unwrap_or_default();
+    let mut fields = own
+        .map(|own| own.fields.difference(&changes.removed))
+        .unwrap_or_default();
     fields.add(&changes.written);
     fields.is_member = false;
     if !fields.is_empty() {

@@ -175,14 +175,9 @@ fn merge_keyed(kind: Kind, field: &str, keys: &[&str], live: &[Value], new: &[Va
 }
 
 /// Removes what `last` has and `kept` does not: fields that a manager applied before, no longer applies, and that nobody else owns.
-pub(crate) fn prune(
-    kind: Kind,
-    field: &str,
-    value: &mut Value,
-    last: &FieldSet,
-    kept: &FieldSet,
-) {
-    let goes = |element: &str| last.children.contains_key(element) && !kept.children.contains_key(element);
+pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet, kept: &FieldSet) {
+    let goes =
+        |element: &str| last.children.contains_key(element) && !kept.children.contains_key(element);
     let descend = |element: &str, field: &str, below: &mut Value| {
         if let (Some(last), Some(kept)) = (last.children.get(element), kept.children.get(element)) {
             prune(kind, field, below, last, kept);
@@ -196,13 +191,15 @@ pub(crate) fn prune(
                 descend(&format!("f:{name}"), name, below);
             }
         }
-        (Value::Array(list), Shape::Keyed(keys)) => {
-            list.retain(|element| !goes(&key(keys, element)));
-            for element in list {
+        (Value::Array(elements), Shape::Keyed(keys)) => {
+            elements.retain(|element| !goes(&key(keys, element)));
+            for element in elements {
                 descend(&key(keys, element), &element_field(field), element);
             }
         }
-        (Value::Array(list), Shape::Set) => list.retain(|element| !goes(&format!("v:{element}"))),
+        (Value::Array(elements), Shape::Set) => {
+            elements.retain(|element| !goes(&format!("v:{element}")))
+        }
         _ => (),
     }
 }
@@ -247,7 +244,11 @@ fn difference(
             let below = Some(element_field(field));
             (by_key(keys, before), by_key(keys, after), below)
         }
-        (Shape::Set, Shape::Set) => (by_value(before), by_value(after), Some(element_field(field))),
+        (Shape::Set, Shape::Set) => (
+            by_value(before),
+            by_value(after),
+            Some(element_field(field)),
+        ),
         _ => {
             written.is_member = true;
             return;
@@ -255,24 +256,35 @@ fn difference(
     };
     let elements: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for element in elements {
-        let name = field.as_deref().unwrap_or(&element[2..]);
+        let name = field.as_deref().unwrap_or_else(|| &element[2..]);
         let values = (before.get(element).copied(), after.get(element).copied());
-        let (written, removed) = (written.child(element.clone()), removed.child(element.clone()));
+        let (written, removed) = (
+            written.child(element.clone()),
+            removed.child(element.clone()),
+        );
         difference(kind, name, values, written, removed);
     }
 }
 
 fn by_name(map: &Value) -> BTreeMap<String, &Value> {
     let fields = map.as_object().into_iter().flat_map(Map::iter);
-    fields.map(|(name, value)| (format!("f:{name}"), value)).collect()
+    fields
+        .map(|(name, value)| (format!("f:{name}"), value))
+        .collect()
 }
 
 fn by_key<'a>(keys: &[&str], list: &'a Value) -> BTreeMap<String, &'a Value> {
-    array(list).iter().map(|element| (key(keys, element), element)).collect()
+    array(list)
+        .iter()
+        .map(|element| (key(keys, element), element))
+        .collect()
 }
 
 fn by_value(list: &Value) -> BTreeMap<String, &Value> {
-    array(list).iter().map(|element| (format!("v:{element}"), element)).collect()
+    array(list)
+        .iter()
+        .map(|element| (format!("v:{element}"), element))
+        .collect()
 }
 
 fn drop_empty(set: &mut FieldSet) {

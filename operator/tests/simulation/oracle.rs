@@ -34,7 +34,9 @@ impl Oracle {
             && let Some(after) = &change.after
         {
             let specs = self.specs.entry(after.uid().to_owned()).or_default();
-            specs.entry(generation(after)).or_insert_with(|| after.value["spec"].clone());
+            specs
+                .entry(generation(after))
+                .or_insert_with(|| after.value["spec"].clone());
         }
         if actor != Actor::Operator || matches!(kind, Kind::Event | Kind::CoreEvent) {
             return;
@@ -49,30 +51,40 @@ impl Oracle {
 
     /// Takes in that the operator got the answer to a write.
     pub(crate) fn acknowledge(&mut self, change: &Change) {
-        self.acknowledged.insert(change.key.clone(), change.resource_version);
+        self.acknowledged
+            .insert(change.key.clone(), change.resource_version);
     }
 
     fn violate(&mut self, change: &Change, what: &str) {
         let (kind, _, name) = &change.key;
         let at = change.resource_version;
-        self.violations.push(format!("{} {name} at {at}: {what}", kind.name()));
+        self.violations
+            .push(format!("{} {name} at {at}: {what}", kind.name()));
     }
 
     fn check_child(&mut self, change: &Change) {
         if let Some(before) = &change.before {
             if !self.is_ours(before) {
-                self.violate(change, "the operator has written an object of somebody else");
+                self.violate(
+                    change,
+                    "the operator has written an object of somebody else",
+                );
             }
             let after = change.after.as_ref().and_then(|after| after.controller());
             if before.controller().is_some() && after.is_some() && before.controller() != after {
-                self.violate(change, "the operator has taken an object from its controller");
+                self.violate(
+                    change,
+                    "the operator has taken an object from its controller",
+                );
             }
         }
         let Some(after) = &change.after else {
             return;
         };
         let owner = after.annotation(OWNER_UID_ANNOTATION).unwrap_or_default();
-        let made_for: Option<i64> = after.annotation(GENERATION_ANNOTATION).and_then(|number| number.parse().ok());
+        let made_for: Option<i64> = after
+            .annotation(GENERATION_ANNOTATION)
+            .and_then(|number| number.parse().ok());
         let key = (after.uid().to_owned(), owner.to_owned());
         let highest = self.written_for.entry(key).or_default();
         let is_older = made_for.unwrap_or_default() < *highest;
@@ -84,7 +96,9 @@ impl Oracle {
 
     /// Whether an object is that of an EchoCluster, or was left by one.
     fn is_ours(&self, object: &Object) -> bool {
-        let owner = object.controller().or_else(|| object.annotation(OWNER_UID_ANNOTATION));
+        let owner = object
+            .controller()
+            .or_else(|| object.annotation(OWNER_UID_ANNOTATION));
         owner.is_some_and(|uid| self.specs.contains_key(uid))
     }
 
@@ -102,12 +116,19 @@ impl Oracle {
         let is_older = observed < *highest;
         *highest = observed.max(*highest);
         if is_older || observed > generation(after) {
-            self.violate(change, "observedGeneration went back, or beyond the generation");
+            self.violate(
+                change,
+                "observedGeneration went back, or beyond the generation",
+            );
         }
         if after.is_deleting() || condition(status, "Ready") != Some("True") {
             return;
         }
-        let spec = self.specs.get(after.uid()).and_then(|specs| specs.get(&observed)).cloned();
+        let spec = self
+            .specs
+            .get(after.uid())
+            .and_then(|specs| specs.get(&observed))
+            .cloned();
         let Some(spec) = spec.filter(|spec| spec["paused"] != true) else {
             return;
         };
@@ -122,7 +143,13 @@ impl Oracle {
     }
 
     /// Whether a Deployment was as a status with `Ready=True` says: as it was after the operator's last write of it, or later.
-    fn is_admissible(&self, cluster: &Object, spec: &Value, is_settled: bool, store: &Store) -> bool {
+    fn is_admissible(
+        &self,
+        cluster: &Object,
+        spec: &Value,
+        is_settled: bool,
+        store: &Store,
+    ) -> bool {
         let (_, namespace, name) = cluster.key();
         let key = (Kind::Deployment, namespace, name);
         let since = self.acknowledged.get(&key).copied().unwrap_or_default();
@@ -134,7 +161,9 @@ impl Oracle {
         }
         let mut versions = versions.filter(|version| version.resource_version >= since);
         versions.any(|version| {
-            let owner = version.controller().or_else(|| version.annotation(OWNER_UID_ANNOTATION));
+            let owner = version
+                .controller()
+                .or_else(|| version.annotation(OWNER_UID_ANNOTATION));
             owner == Some(cluster.uid())
                 && agrees(&version.value, status, spec)
                 && (!is_settled || is_rolled_out(&version.value, spec))
@@ -143,12 +172,16 @@ impl Oracle {
 }
 
 fn generation(object: &Object) -> i64 {
-    object.value["metadata"]["generation"].as_i64().unwrap_or_default()
+    object.value["metadata"]["generation"]
+        .as_i64()
+        .unwrap_or_default()
 }
 
 fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a str> {
     let conditions = status["conditions"].as_array()?;
-    let condition = conditions.iter().find(|condition| condition["type"] == type_)?;
+    let condition = conditions
+        .iter()
+        .find(|condition| condition["type"] == type_)?;
     condition["status"].as_str()
 }
 
@@ -171,7 +204,8 @@ fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
 /// Whether a Deployment runs what a spec asks for, and nothing else.
 fn is_rolled_out(deployment: &Value, spec: &Value) -> bool {
     let (found, replicas) = (&deployment["status"], count(spec, "replicas"));
-    let is_observed = count(found, "observedGeneration") >= count(&deployment["metadata"], "generation");
+    let is_observed =
+        count(found, "observedGeneration") >= count(&deployment["metadata"], "generation");
     let counts = ["replicas", "updatedReplicas", "availableReplicas"];
     *image(deployment) == spec["image"]
         && count(&deployment["spec"], "replicas") == replicas

@@ -44,9 +44,19 @@ impl Selection {
             object.value.pointer(&pointer).and_then(Value::as_str)
         };
         object.kind == self.target.kind
-            && self.target.namespace.as_ref().is_none_or(|wanted| object.is_in(wanted))
-            && self.labels.iter().all(|(key, value)| object.label(key) == Some(value))
-            && self.fields.iter().all(|(path, value)| field(path) == Some(value))
+            && self
+                .target
+                .namespace
+                .as_ref()
+                .is_none_or(|wanted| object.is_in(wanted))
+            && self
+                .labels
+                .iter()
+                .all(|(key, value)| object.label(key) == Some(value))
+            && self
+                .fields
+                .iter()
+                .all(|(path, value)| field(path) == Some(value))
     }
 }
 
@@ -70,11 +80,22 @@ impl Store {
             self.at(selection.target.kind, version)
         };
         let name = |object: &Object| format!("{}/{}", object.key().1, object.key().2);
-        let is_next = |object: &&Arc<Object>| after.as_ref().is_none_or(|after| name(object) > *after);
-        let all: Vec<&Arc<Object>> =
-            objects.iter().filter(|object| selection.selects(object)).filter(is_next).collect();
-        let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(0);
-        let length = if limit == 0 { all.len() } else { all.len().min(limit).min(largest_page) };
+        let is_next =
+            |object: &&Arc<Object>| after.as_ref().is_none_or(|after| name(object) > *after);
+        let all: Vec<&Arc<Object>> = objects
+            .iter()
+            .filter(|object| selection.selects(object))
+            .filter(is_next)
+            .collect();
+        let limit = query
+            .get("limit")
+            .and_then(|limit| limit.parse().ok())
+            .unwrap_or(0);
+        let length = if limit == 0 {
+            all.len()
+        } else {
+            all.len().min(limit).min(largest_page)
+        };
         let items: Vec<&str> = all[..length].iter().map(|object| object.json()).collect();
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if length < all.len() {

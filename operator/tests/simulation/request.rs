@@ -47,17 +47,24 @@ impl Ask {
     pub(crate) fn read(parts: &Parts, body: &[u8]) -> Result<Self, Failure> {
         let target = Target::parse(parts.uri.path()).ok_or_else(Failure::not_served)?;
         let query = query(parts.uri.query().unwrap_or_default());
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let header = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
         let content_type = header("content-type").unwrap_or_default();
-        let is_watch = query.get("watch").is_some_and(|value| value == "true" || value == "1");
-        let verb = match &parts.method {
-            &Method::GET if is_watch => Verb::Watch,
-            &Method::GET if target.name.is_none() => Verb::List,
-            &Method::GET => Verb::Get,
-            &Method::POST => Verb::Create,
-            &Method::PUT => Verb::Update,
-            &Method::DELETE => Verb::Delete,
-            &Method::PATCH => match content_type {
+        let is_watch = query
+            .get("watch")
+            .is_some_and(|value| value == "true" || value == "1");
+        let verb = match parts.method {
+            Method::GET if is_watch => Verb::Watch,
+            Method::GET if target.name.is_none() => Verb::List,
+            Method::GET => Verb::Get,
+            Method::POST => Verb::Create,
+            Method::PUT => Verb::Update,
+            Method::DELETE => Verb::Delete,
+            Method::PATCH => match content_type {
                 "application/apply-patch+yaml" => Verb::Apply,
                 "application/json-patch+json" => Verb::JsonPatch,
                 "application/merge-patch+json" => Verb::MergePatch,
@@ -68,7 +75,8 @@ impl Ask {
         let body = if body.is_empty() {
             Value::Null
         } else {
-            serde_json::from_slice(body).map_err(|error| Failure::bad_request(&error.to_string()))?
+            serde_json::from_slice(body)
+                .map_err(|error| Failure::bad_request(&error.to_string()))?
         };
         let accept = header("accept").unwrap_or_default();
         Ok(Self {
@@ -132,7 +140,11 @@ pub(crate) fn answer(state: &mut State, ask: &Ask) -> Result<Reply, Failure> {
         }
         Verb::List | Verb::Watch => {
             let selection = Selection::new(&ask.target, &ask.query);
-            Ok(read(store.list(&selection, &ask.query, state.faults.page)?))
+            Ok(read(store.list(
+                &selection,
+                &ask.query,
+                state.faults.page,
+            )?))
         }
         Verb::Create => written(ask, store.create(&call, ask.body.clone())?),
         Verb::Update => written(ask, store.replace(&call, ask.body.clone())?),
@@ -149,18 +161,29 @@ pub(crate) fn answer(state: &mut State, ask: &Ask) -> Result<Reply, Failure> {
                 Some(object) => body(ask, object),
                 None => deleted(call.kind, &call.name, &done.object.uid().into()).to_string(),
             };
-            Ok(Reply { code: 200, body, written: Some(done) })
+            Ok(Reply {
+                code: 200,
+                body,
+                written: Some(done),
+            })
         }
     }
 }
 
 fn read(body: String) -> Reply {
-    Reply { code: 200, body, written: None }
+    Reply {
+        code: 200,
+        body,
+        written: None,
+    }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "each verb gives a result")]
 fn written(ask: &Ask, written: Written) -> Result<Reply, Failure> {
-    let is_new = written.change.as_ref().is_some_and(|change| change.before.is_none());
+    let is_new = written
+        .change
+        .as_ref()
+        .is_some_and(|change| change.before.is_none());
     Ok(Reply {
         code: if is_new { 201 } else { 200 },
         body: body(ask, &written.object),
@@ -179,7 +202,9 @@ fn body(ask: &Ask, object: &Object) -> String {
 /// Reads the query of a URI.
 fn query(text: &str) -> Query {
     let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
-    pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+    pairs
+        .map(|(name, value)| (decoded(name), decoded(value)))
+        .collect()
 }
 
 fn decoded(text: &str) -> String {

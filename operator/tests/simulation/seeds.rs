@@ -28,7 +28,10 @@ fn check(seed: u64, writes: &AtomicUsize) -> Vec<String> {
 
 fn number(name: &str) -> Option<u64> {
     let text = env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}; set it to a number")))
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is {text:?}; set it to a number")),
+    )
 }
 
 #[test]
@@ -56,11 +59,18 @@ fn whatever_goes_wrong_the_children_become_what_they_should_be() {
         }
     });
     let took = started.elapsed();
-    println!("{count} runs with {} writes in {took:.1?}", writes.into_inner());
+    println!(
+        "{count} runs with {} writes in {took:.1?}",
+        writes.into_inner()
+    );
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
     tell(&failed);
-    assert!(failed.is_empty(), "{} of {count} seeds failed", failed.len());
+    assert!(
+        failed.is_empty(),
+        "{} of {count} seeds failed",
+        failed.len()
+    );
 }
 
 /// Prints the failing seeds, and the trace of the first.
@@ -72,7 +82,9 @@ fn tell(failed: &[(u64, Vec<String>)]) {
         }
     }
     if let Some((seed, _)) = failed.first() {
-        println!("trace of seed {seed}; `ECHO_OPERATOR_SEED={seed} ECHO_OPERATOR_SIMULATIONS=1` runs it alone:");
+        println!(
+            "trace of seed {seed}; `ECHO_OPERATOR_SEED={seed} ECHO_OPERATOR_SIMULATIONS=1` runs it alone:"
+        );
         for line in run(*seed, true).trace {
             println!("{line}");
         }
@@ -84,7 +96,10 @@ fn the_same_seed_gives_the_same_run() {
     for seed in 1..=5 {
         let traces = [run(seed, true).trace, run(seed, true).trace];
         assert!(!traces[0].is_empty());
-        let differing = traces[0].iter().zip(&traces[1]).find(|(one, other)| one != other);
+        let differing = traces[0]
+            .iter()
+            .zip(&traces[1])
+            .find(|(one, other)| one != other);
         assert_eq!(differing, None, "seed {seed}");
         assert_eq!(traces[0].len(), traces[1].len(), "seed {seed}");
     }

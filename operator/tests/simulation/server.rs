@@ -165,14 +165,20 @@ impl Connection {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let ask = Ask::read(&parts, &body);
-        let nothing = Asked { access: Access::Read, kind: None, is_continued: false };
+        let nothing = Asked {
+            access: Access::Read,
+            kind: None,
+            is_continued: false,
+        };
         let request = format!("{} {}", parts.method, parts.uri.path());
         let mut rng = self.server.lock().faults.rng(&request);
         let (fault, there, back) = self.choose(ask.as_ref().map_or(nothing, Ask::asked), &mut rng);
         tokio::time::sleep(there).await;
         self.stay().await;
         if let Some(fault) = &fault {
-            self.server.lock().tell(|| format!("{} {}: {fault:?}", parts.method, parts.uri));
+            self.server
+                .lock()
+                .tell(|| format!("{} {}: {fault:?}", parts.method, parts.uri));
         }
         match &fault {
             Some(Fault::Error(failure)) => return Ok(failed(failure)),
@@ -186,7 +192,12 @@ impl Connection {
         self.server.lock().tell(|| {
             let code = answered.status().as_u16();
             let field_manager = parts.uri.query().unwrap_or_default();
-            format!("{:?} {} {} {field_manager} -> {code}", self.actor, parts.method, parts.uri.path())
+            format!(
+                "{:?} {} {} {field_manager} -> {code}",
+                self.actor,
+                parts.method,
+                parts.uri.path()
+            )
         });
         match &fault {
             Some(Fault::Lost) => return Err(broken()),
@@ -204,7 +215,11 @@ impl Connection {
 
     fn choose(&self, asked: Asked, rng: &mut Rng) -> (Option<Fault>, Duration, Duration) {
         let faults = &mut self.server.lock().faults;
-        let fault = if self.actor == Actor::Operator { faults.choose(asked, rng) } else { None };
+        let fault = if self.actor == Actor::Operator {
+            faults.choose(asked, rng)
+        } else {
+            None
+        };
         (fault, faults.latency(rng), faults.latency(rng))
     }
 
@@ -239,8 +254,12 @@ impl Connection {
         let mut state = self.server.lock();
         match answer(&mut state, &ask) {
             Ok(reply) => {
-                self.server.note(&mut state, self.actor, reply.written.as_ref());
-                let change = reply.written.as_ref().and_then(|written| written.change.clone());
+                self.server
+                    .note(&mut state, self.actor, reply.written.as_ref());
+                let change = reply
+                    .written
+                    .as_ref()
+                    .and_then(|written| written.change.clone());
                 (succeeded(reply), change)
             }
             Err(failure) => (failed(&failure), None),

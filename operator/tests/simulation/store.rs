@@ -32,7 +32,8 @@ impl Object {
 
     /// Returns the whole object as text, which is made once.
     pub(crate) fn json(&self) -> &str {
-        self.json.get_or_init(|| serde_json::to_string(&Whole(self)).unwrap())
+        self.json
+            .get_or_init(|| serde_json::to_string(&Whole(self)).unwrap())
     }
 
     pub(crate) fn is_in(&self, namespace: &str) -> bool {
@@ -54,7 +55,10 @@ impl Object {
     }
 
     pub(crate) fn annotation(&self, name: &str) -> Option<&str> {
-        self.value.pointer("/metadata/annotations")?.get(name)?.as_str()
+        self.value
+            .pointer("/metadata/annotations")?
+            .get(name)?
+            .as_str()
     }
 
     pub(crate) fn is_deleting(&self) -> bool {
@@ -63,8 +67,13 @@ impl Object {
 
     /// Returns the UID of its controller.
     pub(crate) fn controller(&self) -> Option<&str> {
-        let references = self.value.pointer("/metadata/ownerReferences")?.as_array()?;
-        let controller = references.iter().find(|reference| reference["controller"] == true)?;
+        let references = self
+            .value
+            .pointer("/metadata/ownerReferences")?
+            .as_array()?;
+        let controller = references
+            .iter()
+            .find(|reference| reference["controller"] == true)?;
         controller["uid"].as_str()
     }
 }
@@ -175,11 +184,14 @@ impl Store {
     }
 
     pub(crate) fn get(&self, kind: Kind, namespace: &str, name: &str) -> Option<&Arc<Object>> {
-        self.objects.get(&(kind, namespace.to_owned(), name.to_owned()))
+        self.objects
+            .get(&(kind, namespace.to_owned(), name.to_owned()))
     }
 
     pub(crate) fn of_kind(&self, kind: Kind) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects.values().filter(move |object| object.kind == kind)
+        self.objects
+            .values()
+            .filter(move |object| object.kind == kind)
     }
 
     /// Writes an object under the next resourceVersion.

@@ -5,7 +5,12 @@ use serde_json::{Value, json};
 use crate::kind::Kind;
 
 /// Allocates addresses and ports, and keeps those that there are.
-pub(crate) fn allocate(kind: Kind, live: Option<&Value>, object: &mut Value, mut next: impl FnMut() -> u64) {
+pub(crate) fn allocate(
+    kind: Kind,
+    live: Option<&Value>,
+    object: &mut Value,
+    mut next: impl FnMut() -> u64,
+) {
     if kind != Kind::Service {
         return;
     }
@@ -31,14 +36,17 @@ pub(crate) fn allocate(kind: Kind, live: Option<&Value>, object: &mut Value, mut
             spec[field] = value;
         }
     }
-    let was_type = was.and_then(|was| was["type"].as_str()).map(ToOwned::to_owned);
+    let was_type = was
+        .and_then(|was| was["type"].as_str())
+        .map(ToOwned::to_owned);
     let old_ports = was.map(|was| was["ports"].clone()).unwrap_or_default();
     if !has_node_ports && let Some(map) = spec.as_object_mut() {
         map.remove("externalTrafficPolicy");
         map.remove("allocateLoadBalancerNodePorts");
         map.remove("healthCheckNodePort");
     }
-    if spec["type"] != "LoadBalancer" && was_type.as_deref() == Some("LoadBalancer")
+    if spec["type"] != "LoadBalancer"
+        && was_type.as_deref() == Some("LoadBalancer")
         && let Some(map) = spec.as_object_mut()
     {
         map.remove("allocateLoadBalancerNodePorts");
@@ -56,7 +64,8 @@ fn allocate_node_port(
     next: &mut impl FnMut() -> u64,
 ) {
     let mut old_ports = old_ports.as_array().into_iter().flatten();
-    let old = old_ports.find(|old| old["port"] == port["port"] && old["protocol"] == port["protocol"]);
+    let old =
+        old_ports.find(|old| old["port"] == port["port"] && old["protocol"] == port["protocol"]);
     let kept = old.and_then(|old| old.get("nodePort")).cloned();
     if !is_needed {
         if let Some(map) = port.as_object_mut() {
@@ -78,9 +87,14 @@ pub(crate) fn invalid(kind: Kind, live: Option<&Value>, object: &Value) -> Optio
 }
 
 fn invalid_deployment(live: Option<&Value>, spec: &Value) -> Option<String> {
-    let containers = spec.pointer("/template/spec/containers").and_then(Value::as_array);
+    let containers = spec
+        .pointer("/template/spec/containers")
+        .and_then(Value::as_array);
     let containers = containers.map_or(&[][..], Vec::as_slice);
-    let mut names: Vec<&str> = containers.iter().filter_map(|container| container["name"].as_str()).collect();
+    let mut names: Vec<&str> = containers
+        .iter()
+        .filter_map(|container| container["name"].as_str())
+        .collect();
     names.sort_unstable();
     if containers.is_empty() {
         return Some("spec.template.spec.containers: Required value".to_owned());
@@ -88,14 +102,23 @@ fn invalid_deployment(live: Option<&Value>, spec: &Value) -> Option<String> {
     if names.windows(2).any(|pair| pair[0] == pair[1]) {
         return Some("spec.template.spec.containers[1].name: Duplicate value".to_owned());
     }
-    if containers.iter().any(|container| container.get("image").is_none()) {
+    if containers
+        .iter()
+        .any(|container| container.get("image").is_none())
+    {
         return Some("spec.template.spec.containers[0].image: Required value".to_owned());
     }
     let labels = &spec["template"]["metadata"]["labels"];
     let selected = spec["selector"]["matchLabels"].as_object();
-    if selected.into_iter().flatten().any(|(key, value)| labels.get(key) != Some(value)) {
+    if selected
+        .into_iter()
+        .flatten()
+        .any(|(key, value)| labels.get(key) != Some(value))
+    {
         let why = "`selector` does not match template `labels`";
-        return Some(format!("spec.template.metadata.labels: Invalid value: {why}"));
+        return Some(format!(
+            "spec.template.metadata.labels: Invalid value: {why}"
+        ));
     }
     match live {
         Some(live) if live["selector"] != spec["selector"] => {

@@ -53,7 +53,11 @@ impl Watch {
         query: &Query,
         mut rng: Rng,
     ) -> Result<StreamBody<impl Stream<Item = Item> + Send + use<>>, Failure> {
-        let number = |name: &str| query.get(name).and_then(|number| number.parse::<u64>().ok());
+        let number = |name: &str| {
+            query
+                .get(name)
+                .and_then(|number| number.parse::<u64>().ok())
+        };
         let timeout = Duration::from_secs(number("timeoutSeconds").unwrap_or(300));
         let state = connection.server.lock();
         let (at, initial) = match number("resourceVersion") {
@@ -84,16 +88,25 @@ impl Watch {
             at,
             next: None,
             initial,
-            has_bookmarks: query.get("allowWatchBookmarks").is_some_and(|value| value == "true"),
+            has_bookmarks: query
+                .get("allowWatchBookmarks")
+                .is_some_and(|value| value == "true"),
             is_over: false,
         };
-        Ok(StreamBody::new(futures::stream::unfold(watch, Self::proceed)))
+        Ok(StreamBody::new(futures::stream::unfold(
+            watch,
+            Self::proceed,
+        )))
     }
 
     async fn proceed(mut self) -> Option<(Item, Self)> {
         let mut changed = self.connection.server.changes();
         loop {
-            let step = if self.connection.is_alive() { self.step() } else { Step::Die };
+            let step = if self.connection.is_alive() {
+                self.step()
+            } else {
+                Step::Die
+            };
             match step {
                 Step::Send(line) => return Some((Ok(Frame::data(Bytes::from(line))), self)),
                 Step::End => return None,
@@ -140,7 +153,11 @@ impl Watch {
         }
         if age >= self.timeout {
             self.is_over = true;
-            return if self.has_bookmarks { Step::Send(self.bookmark()) } else { Step::End };
+            return if self.has_bookmarks {
+                Step::Send(self.bookmark())
+            } else {
+                Step::End
+            };
         }
         Step::Wait(self.wakes(now))
     }
@@ -190,8 +207,14 @@ impl Watch {
         if change.key.0 != self.selection.target.kind {
             return None;
         }
-        let was = change.before.as_ref().filter(|object| self.selection.selects(object));
-        let is = change.after.as_ref().filter(|object| self.selection.selects(object));
+        let was = change
+            .before
+            .as_ref()
+            .filter(|object| self.selection.selects(object));
+        let is = change
+            .after
+            .as_ref()
+            .filter(|object| self.selection.selects(object));
         match (was, is) {
             (None, None) => None,
             (None, Some(is)) => Some(line("ADDED", is.json())),

@@ -70,7 +70,9 @@ impl Supervisor {
         loop {
             self.server.crash.notified().await;
             self.kill();
-            self.server.lock().tell(|| "the operator has crashed".to_owned());
+            self.server
+                .lock()
+                .tell(|| "the operator has crashed".to_owned());
             let most = if rng.bool() { 200 } else { 10_000 };
             tokio::time::sleep(Duration::from_millis(rng.u64(1..most))).await;
             let server = self.server.clone();
@@ -98,13 +100,22 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
         }
     }
     let settled_at = server.lock().oracle.writes;
-    server.lock().tell(|| format!("after {took:?}, nothing is to be written any more"));
-    let quiet = if seed.is_multiple_of(16) { LONG_QUIET } else { QUIET };
+    server
+        .lock()
+        .tell(|| format!("after {took:?}, nothing is to be written any more"));
+    let quiet = if seed.is_multiple_of(16) {
+        LONG_QUIET
+    } else {
+        QUIET
+    };
     runtime.block_on(pass(quiet));
     let mut state = server.lock();
     let writes = state.oracle.writes;
     if writes > settled_at {
-        violations.push(format!("{} writes after everything had settled", writes - settled_at));
+        violations.push(format!(
+            "{} writes after everything had settled",
+            writes - settled_at
+        ));
     }
     if writes > 60 + 40 * steps {
         violations.push(format!("{writes} writes in {steps} steps"));
@@ -138,7 +149,9 @@ async fn disturb(server: &ApiServer, seed: u64) -> usize {
     }
     actions.tidy_up();
     server.lock().faults.stop();
-    server.lock().tell(|| "nothing goes wrong any more".to_owned());
+    server
+        .lock()
+        .tell(|| "nothing goes wrong any more".to_owned());
     steps
 }
 

@@ -98,7 +98,12 @@ impl Store {
     }
 
     /// Stores an object that is new.
-    fn insert(&mut self, call: &Call, mut object: Value, managed: Vec<Entry>) -> Result<Written, Failure> {
+    fn insert(
+        &mut self,
+        call: &Call,
+        mut object: Value,
+        managed: Vec<Entry>,
+    ) -> Result<Written, Failure> {
         allocate(call.kind, None, &mut object, || self.next());
         if let Some(why) = invalid(call.kind, None, &object) {
             return Err(Failure::invalid(call.kind, &call.name, &why));
@@ -152,7 +157,12 @@ impl Store {
     }
 
     /// Carries out a server-side apply, which creates what does not exist, even where it names a resourceVersion.
-    pub(crate) fn apply(&mut self, call: &Call, mut config: Value, force: bool) -> Result<Written, Failure> {
+    pub(crate) fn apply(
+        &mut self,
+        call: &Call,
+        mut config: Value,
+        force: bool,
+    ) -> Result<Written, Failure> {
         if call.manager.is_empty() {
             let why = "fieldManager: Required value: is required for apply patch";
             return Err(Failure::new(422, "Invalid", why));
@@ -176,25 +186,34 @@ impl Store {
             (&live.value, live.managed.as_slice())
         });
         let by = call.by(Operation::Apply);
-        let applied = managed::apply(call.kind, (live, entries), config, &by, (force, &self.now()));
+        let applied = managed::apply(
+            call.kind,
+            (live, entries),
+            config,
+            &by,
+            (force, &self.now()),
+        );
         let (mut object, managed) = applied.map_err(|conflict| conflict_failure(&conflict))?;
-        match found {
-            Some(live) => self.finish(call, &live, object, |_, _| managed),
-            None => {
-                fill_in(call.kind, &mut object);
-                self.insert(call, object, managed)
-            }
+        if let Some(live) = found {
+            return self.finish(call, &live, object, |_, _| managed);
         }
+        fill_in(call.kind, &mut object);
+        self.insert(call, object, managed)
     }
 
     pub(crate) fn existing(&self, call: &Call) -> Result<Arc<Object>, Failure> {
-        self.objects.get(&call.key()).cloned().ok_or_else(|| call.not_found())
+        self.objects
+            .get(&call.key())
+            .cloned()
+            .ok_or_else(|| call.not_found())
     }
 
     /// Carries out an update of any form to `new`, which may set `managedFields`.
     fn update(&mut self, call: &Call, live: &Arc<Object>, new: Value) -> Result<Written, Failure> {
         check_preconditions(call, live, &new)?;
-        let sent = new.pointer("/metadata/managedFields").filter(|_| call.subresource.is_empty());
+        let sent = new
+            .pointer("/metadata/managedFields")
+            .filter(|_| call.subresource.is_empty());
         let is_reset = sent.is_some_and(|sent| *sent == json!([{}]));
         let entries = match sent.and_then(managed::from_json) {
             _ if is_reset => Vec::new(),
@@ -223,7 +242,9 @@ impl Store {
             return Err(Failure::invalid(call.kind, &call.name, &why));
         }
         if call.kind.has_generation() && is_of_another_generation(&live.value, &new) {
-            let generation = live.value["metadata"]["generation"].as_i64().unwrap_or_default();
+            let generation = live.value["metadata"]["generation"]
+                .as_i64()
+                .unwrap_or_default();
             new["metadata"]["generation"] = (generation + 1).into();
         }
         if new == live.value && is_same(&managed, &live.managed) {
@@ -289,24 +310,34 @@ fn is_empty(value: &Value) -> bool {
 fn wipe(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
-        metadata.retain(|name, value| !SYSTEM_METADATA.contains(&name.as_str()) && !is_empty(value));
+        metadata
+            .retain(|name, value| !SYSTEM_METADATA.contains(&name.as_str()) && !is_empty(value));
     }
 }
 
 /// Returns a field of the metadata that is set.
 pub(crate) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
-    object.get("metadata")?.get(field)?.as_str().filter(|text| !text.is_empty())
+    object
+        .get("metadata")?
+        .get(field)?
+        .as_str()
+        .filter(|text| !text.is_empty())
 }
 
 pub(crate) fn finalizers(object: &Value) -> Vec<String> {
-    let list = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let list = object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array);
     let names = list.into_iter().flatten().filter_map(Value::as_str);
     names.map(ToOwned::to_owned).collect()
 }
 
 fn check_preconditions(call: &Call, live: &Object, object: &Value) -> Result<(), Failure> {
     if text(object, "uid").is_some_and(|uid| uid != live.uid()) {
-        let why = format!("Precondition failed: UID in precondition: {:?}", text(object, "uid"));
+        let why = format!(
+            "Precondition failed: UID in precondition: {:?}",
+            text(object, "uid")
+        );
         return Err(Failure::conflict(call.kind, &call.name, &why));
     }
     let is_stale = |version: &str| version != live.resource_version.to_string();
@@ -321,7 +352,8 @@ fn conflict_failure(conflict: &managed::Conflict) -> Failure {
     for (manager, paths) in &conflict.0 {
         for path in paths {
             let message = format!("conflict with \"{}\"", manager.name);
-            causes.push(json!({"reason": "FieldManagerConflict", "message": message, "field": path}));
+            causes
+                .push(json!({"reason": "FieldManagerConflict", "message": message, "field": path}));
         }
     }
     let message = format!("Apply failed with {} conflicts", causes.len());
@@ -333,14 +365,18 @@ fn is_of_another_generation(before: &Value, after: &Value) -> bool {
     let rest = |object: &Value| -> Map<String, Value> {
         let fields = object.as_object().cloned().unwrap_or_default();
         let is_counted = |name: &str| name != "metadata" && name != "status";
-        fields.into_iter().filter(|(name, _)| is_counted(name)).collect()
+        fields
+            .into_iter()
+            .filter(|(name, _)| is_counted(name))
+            .collect()
     };
     rest(before) != rest(after)
 }
 
 fn is_same(one: &[Entry], other: &[Entry]) -> bool {
     one.len() == other.len()
-        && one.iter().zip(other).all(|(one, other)| {
-            one.manager == other.manager && one.fields == other.fields
-        })
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| one.manager == other.manager && one.fields == other.fields)
 }
