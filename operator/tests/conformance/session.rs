@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kube::Client;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// Calls, one after the other.
@@ -16,9 +17,25 @@ pub(crate) struct Session<'a> {
     answers: Vec<Value>,
 }
 
+/// One call.
+#[derive(Deserialize)]
+pub(crate) struct Call {
+    /// What it does, in words.
+    #[serde(rename = "call")]
+    title: String,
+    /// The field manager.
+    #[serde(default)]
+    by: String,
+    verb: Verb,
+    /// The API, and the object in the namespace, as `apis/apps/v1 deployments/a`.
+    path: String,
+    #[serde(default)]
+    body: Value,
+}
+
 /// What a request does.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Verb {
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Verb {
     Get,
     GetMetadata,
     List,
@@ -47,17 +64,10 @@ impl<'a> Session<'a> {
         self.answers
     }
 
-    /// Makes a call. In the body, `$CURRENT` and `$OLD` stand for the last and the first resourceVersion seen of the object, `$UID` for
-    /// its UID, and in a query `$NEXT` for the token of the next page. `path` is relative to the namespace: `apis/apps/v1 deployments/a`.
-    pub(crate) async fn call(
-        &mut self,
-        title: &str,
-        by: &str,
-        verb: Verb,
-        path: &str,
-        body: Value,
-    ) {
-        let (uri, query) = self.uri(by, verb, path);
+    /// Makes a call.
+    pub(crate) async fn call(&mut self, call: &Call) {
+        let (verb, body) = (call.verb, &call.body);
+        let (uri, query) = self.uri(&call.by, verb, &call.path);
         let key = query.split('/').take(2).collect::<Vec<_>>().join("/");
         let key = match verb {
             Verb::Create => format!(
@@ -66,7 +76,7 @@ impl<'a> Session<'a> {
             ),
             _ => key,
         };
-        let request = http_request(verb, &uri, self.filled_in(&key, &body));
+        let request = http_request(verb, &uri, &self.filled_in(&key, body));
         let answer = match self.client.request::<Value>(request).await {
             Ok(object) if object["kind"] == "Status" => json!({"status": object["status"]}),
             Ok(object) if matches!(verb, Verb::List) => self.page(&object),
@@ -84,7 +94,8 @@ impl<'a> Session<'a> {
             }
             Err(error) => json!({ "error": error.to_string() }),
         };
-        self.answers.push(json!({"call": title, "answer": answer}));
+        self.answers
+            .push(json!({"call": call.title, "answer": answer}));
     }
 
     /// Returns the URI of a request, and the part of it that names the object.
@@ -124,7 +135,8 @@ impl<'a> Session<'a> {
     /// Takes in a page of a list, and reduces it to names.
     fn page(&mut self, list: &Value) -> Value {
         let metadata = &list["metadata"];
-        self.token = metadata["continue"].as_str().unwrap_or_default().to_owned();
+        let token = metadata["continue"].as_str().unwrap_or_default();
+        token.clone_into(&mut self.token);
         let items = list["items"].as_array().into_iter().flatten();
         let names: Vec<&Value> = items.map(|item| &item["metadata"]["name"]).collect();
         json!({
@@ -167,7 +179,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn http_request(verb: Verb, uri: &str, body: Value) -> hyper::Request<Vec<u8>> {
+fn http_request(verb: Verb, uri: &str, body: &Value) -> hyper::Request<Vec<u8>> {
     let (method, content_type) = match verb {
         Verb::Get | Verb::GetMetadata | Verb::List => ("GET", ""),
         Verb::Create => ("POST", "application/json"),

@@ -34,11 +34,8 @@ impl Controllers {
                 30
             };
             tokio::time::sleep(Duration::from_millis(rng.u64(1..most))).await;
-            let is_idle = if rng.u8(0..3) == 0 {
-                !collect(&server) && !self.roll_out(&server, &mut rng)
-            } else {
-                !self.roll_out(&server, &mut rng) && !collect(&server)
-            };
+            let has_collected = rng.u8(0..3) == 0 && collect(&server);
+            let is_idle = !has_collected && !self.roll_out(&server, &mut rng) && !collect(&server);
             if is_idle && changes.changed().await.is_err() {
                 return;
             }

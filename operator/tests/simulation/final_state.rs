@@ -96,7 +96,7 @@ fn outcome(store: &Store, cluster: &Object) -> Outcome {
 /// Returns a child without what differs from run to run, and without what rivals have added.
 fn normalized(child: &Object) -> Value {
     let mut value = child.value.clone();
-    value.as_object_mut().map(|map| map.remove("status"));
+    remove(&mut value, &["status"]);
     let metadata = value["metadata"].as_object_mut().unwrap();
     metadata.retain(|name, _| {
         matches!(
@@ -113,14 +113,19 @@ fn normalized(child: &Object) -> Value {
     if child.kind == Kind::Service {
         let spec = &mut value["spec"];
         if spec["clusterIP"] != "None" {
-            spec.as_object_mut()
-                .map(|spec| spec.retain(|name, _| !name.starts_with("clusterIP")));
+            remove(spec, &["clusterIP", "clusterIPs"]);
         }
         for port in spec["ports"].as_array_mut().into_iter().flatten() {
-            port.as_object_mut().map(|port| port.remove("nodePort"));
+            remove(port, &["nodePort"]);
         }
     }
     value
+}
+
+fn remove(object: &mut Value, fields: &[&str]) {
+    if let Some(map) = object.as_object_mut() {
+        map.retain(|name, _| !fields.contains(&name.as_str()));
+    }
 }
 
 /// Returns the conditions without their words and times, and the counts.

@@ -19,7 +19,6 @@
     reason = "the operator talks to a simulated API server through a real client"
 )]
 #![expect(
-    clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -62,7 +61,7 @@ mod oracle;
 mod world;
 
 // The tests.
-#[path = "../conformance/calls.rs"]
+#[path = "../conformance/conformance.rs"]
 mod conformance;
 mod conformance_test;
 mod known_faults;

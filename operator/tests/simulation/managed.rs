@@ -84,6 +84,7 @@ pub(crate) fn apply(
     by: &Manager,
     (force, now): (bool, &str),
 ) -> Result<(Value, Vec<Entry>), Conflict> {
+    let entries = &with_manager_before(kind, live, entries, now)[..];
     let is_by = |entry: &&Entry| entry.manager == *by;
     restrict(kind, &mut config, &by.subresource);
     let mut applied = FieldSet::default();
@@ -122,6 +123,29 @@ pub(crate) fn apply(
     Ok((merged, left))
 }
 
+/// Returns the managers of an object. One without any gets one that stands for all who wrote it before.
+fn with_manager_before(kind: Kind, live: &Value, entries: &[Entry], now: &str) -> Vec<Entry> {
+    if !entries.is_empty() || live.get("metadata").is_none() {
+        return entries.to_vec();
+    }
+    let manager = Manager {
+        name: "before-first-apply".to_owned(),
+        operation: Operation::Update,
+        api_version: kind.api_version(),
+        subresource: String::new(),
+    };
+    let mut config = live.clone();
+    restrict(kind, &mut config, "");
+    let mut fields = FieldSet::default();
+    collect(kind, "", &config, &mut fields);
+    fields.is_member = false;
+    vec![Entry {
+        manager,
+        time: now.to_owned(),
+        fields,
+    }]
+}
+
 /// Notes an update of any form. Returns the managers after it.
 pub(crate) fn update(
     kind: Kind,
@@ -130,6 +154,9 @@ pub(crate) fn update(
     by: &Manager,
     now: &str,
 ) -> Vec<Entry> {
+    if entries.is_empty() && before.get("metadata").is_some() {
+        return Vec::new(); // nobody is noted any more until somebody applies
+    }
     let changes = changes(kind, before, after, &by.subresource);
     let gone = changes.written.union(&changes.removed);
     if gone.is_empty() {

@@ -176,10 +176,16 @@ fn merge_keyed(kind: Kind, field: &str, keys: &[&str], live: &[Value], new: &[Va
 
 /// Removes what `last` has and `kept` does not: fields that a manager applied before, no longer applies, and that nobody else owns.
 pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet, kept: &FieldSet) {
-    let goes =
-        |element: &str| last.children.contains_key(element) && !kept.children.contains_key(element);
+    let goes = |element: &str| {
+        // The metadata have more than what is owned.
+        element != "f:metadata"
+            && last.children.contains_key(element)
+            && !kept.children.contains_key(element)
+    };
+    let nothing = FieldSet::default();
     let descend = |element: &str, field: &str, below: &mut Value| {
-        if let (Some(last), Some(kept)) = (last.children.get(element), kept.children.get(element)) {
+        if let Some(last) = last.children.get(element) {
+            let kept = kept.children.get(element).unwrap_or(&nothing);
             prune(kind, field, below, last, kept);
         }
     };
@@ -198,7 +204,7 @@ pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet,
             }
         }
         (Value::Array(elements), Shape::Set) => {
-            elements.retain(|element| !goes(&format!("v:{element}")))
+            elements.retain(|element| !goes(&format!("v:{element}")));
         }
         _ => (),
     }

@@ -18,9 +18,9 @@ use crate::server::{Actor, ApiServer, Connection};
 /// How long the operator has to settle once nothing goes wrong any more, before it is looked at for the first time.
 const SETTLING: Duration = Duration::from_secs(80);
 
-/// How long it may take at most. A watch that died in silence is noticed after a minute, and some waits are two. The backstop, which would
+/// How long it has after that. A watch that died in silence is noticed after a minute, and some waits are two. The backstop, which would
 /// hide a wake-up that was lost, comes after ten at the earliest.
-const AT_MOST: Duration = Duration::from_mins(6);
+const AT_MOST: Duration = Duration::from_mins(5);
 
 /// How long nothing may be written after that.
 const QUIET: Duration = Duration::from_secs(70);
@@ -91,7 +91,7 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     let steps = runtime.block_on(disturb(&server, seed));
     let mut violations = Vec::new();
     let mut took = Duration::ZERO;
-    for wait in [SETTLING, AT_MOST - SETTLING] {
+    for wait in [SETTLING, AT_MOST] {
         took += wait;
         runtime.block_on(pass(wait));
         violations = final_state(&server.lock().store).differences();
