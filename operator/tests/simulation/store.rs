@@ -23,6 +23,23 @@ pub(crate) struct Object {
 }
 
 impl Object {
+    /// Makes an object of a resourceVersion.
+    pub(crate) fn new(
+        kind: Kind,
+        mut value: Value,
+        managed: Vec<Entry>,
+        resource_version: u64,
+    ) -> Self {
+        value["metadata"]["resourceVersion"] = resource_version.to_string().into();
+        Self {
+            kind,
+            resource_version,
+            value,
+            managed,
+            json: OnceLock::new(),
+        }
+    }
+
     /// Returns the whole object.
     pub(crate) fn full(&self) -> Value {
         let mut value = self.value.clone();
@@ -195,16 +212,9 @@ impl Store {
     }
 
     /// Writes an object under the next resourceVersion.
-    pub(crate) fn commit(&mut self, kind: Kind, mut value: Value, managed: Vec<Entry>) -> Change {
+    pub(crate) fn commit(&mut self, kind: Kind, value: Value, managed: Vec<Entry>) -> Change {
         self.resource_version += 1;
-        value["metadata"]["resourceVersion"] = self.resource_version.to_string().into();
-        let object = Arc::new(Object {
-            kind,
-            resource_version: self.resource_version,
-            value,
-            managed,
-            json: OnceLock::new(),
-        });
+        let object = Arc::new(Object::new(kind, value, managed, self.resource_version));
         let before = self.objects.insert(object.key(), Arc::clone(&object));
         self.note(object.key(), before, Some(object))
     }

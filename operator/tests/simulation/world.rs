@@ -141,7 +141,7 @@ async fn disturb(server: &ApiServer, seed: u64) -> usize {
     let slowness = Duration::from_secs(rng.u64(0..120));
     tokio::spawn(Controllers::default().run(server.clone(), seed, slowness));
     tokio::spawn(Supervisor::start(server).run(seed));
-    let steps = rng.usize(4..20);
+    let steps = rng.usize(4..16);
     let mut actions = Actions::new(server.clone(), rng.fork());
     for _ in 0..steps {
         actions.one();
@@ -166,7 +166,7 @@ fn pause(rng: &mut Rng) -> Duration {
         0..3 => rng.u64(0..20),
         3..7 => rng.u64(0..1000),
         7..9 => rng.u64(0..10_000),
-        _ => rng.u64(0..90_000),
+        _ => rng.u64(0..70_000),
     })
 }
 

@@ -120,6 +120,19 @@ impl Store {
         }
         object["apiVersion"] = call.kind.api_version().into();
         object["kind"] = call.kind.name().into();
+        if matches!(call.kind, Kind::Event | Kind::CoreEvent) {
+            // Nobody reads them, and there are many.
+            let object = Arc::new(Object::new(
+                call.kind,
+                object,
+                managed,
+                self.resource_version,
+            ));
+            return Ok(Written {
+                object,
+                change: None,
+            });
+        }
         let change = self.commit(call.kind, object, managed);
         Ok(Written {
             object: Arc::clone(change.after.as_ref().unwrap()),
