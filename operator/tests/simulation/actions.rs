@@ -1,7 +1,9 @@
 //! What people and others do during a run: to EchoClusters as their users, and to children as rivals.
 
 use fastrand::Rng;
-use operator::labels::{DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
+use operator::model::metadata::{
+    DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
+};
 use serde_json::{Value, json};
 
 use crate::kind::{CHILDREN, Kind};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::kind::Kind;
 use crate::server::{Actor, ApiServer};
 use crate::status::Failure;
@@ -48,7 +49,7 @@ impl Controllers {
             let state = server.lock();
             let deployments = state.store.of_kind(Kind::Deployment);
             let mut due = deployments.filter_map(|deployment| {
-                let next = self.next(deployment, rng, &state.store.now())?;
+                let next = self.next(deployment, rng, &clock::text())?;
                 Some((deployment.key().2, next))
             });
             due.next()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use crate::clock;
 use crate::kind::CHILDREN;
 use crate::status::Failure;
 use crate::store::{Change, Object, Store};
@@ -37,7 +38,7 @@ impl Store {
                     change: None,
                 });
             }
-            let now = self.now();
+            let now = clock::text();
             let metadata = &mut value["metadata"];
             metadata["finalizers"] = json!(waits_for);
             if is_new {

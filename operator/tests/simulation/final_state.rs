@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use operator::labels::GENERATION_ANNOTATION;
+use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
 use crate::actions::RIVAL_PREFIX;
+use crate::clock;
 use crate::controllers::Controllers;
 use crate::faults::Faults;
 use crate::kind::{CHILDREN, Kind};
@@ -205,11 +206,12 @@ fn calm(wanted: &Wanted) -> Calm {
     if let Some(known) = KNOWN.with_borrow(|known| known.get(wanted).cloned()) {
         return known;
     }
-    // The operator's jitter in the run that goes on must not depend on what this thread remembers.
-    let jitter = fastrand::get_seed();
+    // The operator's jitter and time in the run that goes on must not depend on what this thread remembers.
+    let (jitter, started) = (fastrand::get_seed(), clock::started());
     fastrand::seed(0);
     let calm = runtime().block_on(run_calmly(wanted));
     fastrand::seed(jitter);
+    clock::set(started);
     KNOWN.with_borrow_mut(|known| known.insert(wanted.clone(), calm.clone()));
     calm
 }

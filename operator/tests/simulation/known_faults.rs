@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use operator::labels::DESIRED_HASH_ANNOTATION;
+use operator::model::metadata::DESIRED_HASH_ANNOTATION;
 use serde_json::{Value, json};
 
 use crate::controllers::Controllers;

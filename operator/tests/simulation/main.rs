@@ -55,6 +55,7 @@ mod write;
 
 // The world around it.
 mod actions;
+mod clock;
 mod controllers;
 mod final_state;
 mod oracle;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use operator::labels::{GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
+use operator::model::metadata::{GENERATION_ANNOTATION, OWNER_UID_ANNOTATION};
 use serde_json::Value;
 
 use crate::kind::{CHILDREN, Kind};

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::kind::Kind;
 use crate::managed::{Entry, to_json};
 
@@ -149,7 +149,6 @@ pub(crate) struct Store {
     /// How many EchoClusters of each name there were.
     pub(crate) incarnations: BTreeMap<String, u64>,
     counter: u64,
-    epoch: (Timestamp, Instant),
     started: Instant,
 }
 
@@ -162,26 +161,13 @@ impl Store {
             compacted: 0,
             incarnations: BTreeMap::new(),
             counter: 0,
-            epoch: (Timestamp::now(), Instant::now()),
-            started: Instant::now(),
+            started: clock::start(),
         }
-    }
-
-    /// Returns the time as objects have it. It passes with the runtime's clock.
-    pub(crate) fn now(&self) -> String {
-        let (timestamp, instant) = self.epoch;
-        let passed = SignedDuration::try_from(instant.elapsed()).unwrap();
-        format!("{:.0}", timestamp + passed)
     }
 
     /// Returns the time that has passed in the simulation.
     pub(crate) fn elapsed(&self) -> std::time::Duration {
         self.started.elapsed()
-    }
-
-    /// Begins to count the time of the simulation.
-    pub(crate) fn start(&mut self) {
-        self.started = Instant::now();
     }
 
     /// Returns a number that no call has returned before.

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use k8s_openapi::jiff::Timestamp;
-use operator::admin::Readiness;
-use operator::controller;
+use operator::admin::Health;
+use operator::controller::{self, Environment};
 use operator::metrics::Metrics;
 use tokio::task::JoinHandle;
 
 use crate::actions::Actions;
+use crate::clock;
 use crate::controllers::Controllers;
 use crate::faults::Faults;
 use crate::final_state::final_state;
@@ -45,12 +45,20 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn start(server: &ApiServer) -> Self {
         let connection = server.connect(Actor::Operator);
-        let run = controller::run(
-            connection.client(),
-            Metrics::default(),
-            Readiness::default(),
-            std::future::pending(),
-        );
+        let environment = Environment {
+            client: connection.client(),
+            metrics: Metrics::default(),
+            health: Health::default(),
+            clock: clock::now,
+        };
+        let ended = server.clone();
+        let run = async move {
+            let result = controller::run(environment, std::future::pending()).await;
+            ended
+                .lock()
+                .tell(|| format!("the operator has ended: {result:?}"));
+            ended.crash.notify_one();
+        };
         Self {
             server: server.clone(),
             task: tokio::spawn(run),
@@ -87,7 +95,6 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     let runtime = runtime();
     let _inside = runtime.enter(); // objects have the time of the runtime's clock
     let server = ApiServer::new(Faults::of(seed), is_traced);
-    runtime.block_on(begin_with_a_second(&server));
     let steps = runtime.block_on(disturb(&server, seed));
     let mut violations = Vec::new();
     let mut took = Duration::ZERO;
@@ -126,13 +133,6 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
         trace: state.trace.take().unwrap_or_default(),
         writes,
     }
-}
-
-/// Waits for the next full second: times are written in seconds, and a run must not depend on when it is made.
-async fn begin_with_a_second(server: &ApiServer) {
-    let passed = Timestamp::now().subsec_millisecond().unsigned_abs();
-    pass(Duration::from_millis(1000 - u64::from(passed))).await;
-    server.lock().store.start();
 }
 
 /// Lets things happen and go wrong. Returns how many.

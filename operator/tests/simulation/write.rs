@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use crate::clock;
 use crate::defaults::{drop_nulls, fill_in};
 use crate::kind::Kind;
 use crate::managed::{self, Entry, Manager, Operation};
@@ -93,7 +94,7 @@ impl Store {
         }
         fill_in(call.kind, &mut body);
         let by = call.by(Operation::Update);
-        let managed = managed::update(call.kind, &[], (&json!({}), &body), &by, &self.now());
+        let managed = managed::update(call.kind, &[], (&json!({}), &body), &by, &clock::text());
         self.insert(call, body, managed)
     }
 
@@ -109,7 +110,7 @@ impl Store {
             return Err(Failure::invalid(call.kind, &call.name, &why));
         }
         let uid = self.new_uid(call.kind, &call.name);
-        let now = self.now();
+        let now = clock::text();
         let metadata = &mut object["metadata"];
         metadata["namespace"] = call.namespace.clone().into();
         metadata["name"] = call.name.clone().into();
@@ -204,7 +205,7 @@ impl Store {
             (live, entries),
             config,
             &by,
-            (force, &self.now()),
+            (force, &clock::text()),
         );
         let (mut object, managed) = applied.map_err(|conflict| conflict_failure(&conflict))?;
         if let Some(live) = found {
@@ -233,7 +234,7 @@ impl Store {
             Some(entries) if !entries.is_empty() => entries,
             _ => live.managed.clone(),
         };
-        let (by, now) = (call.by(Operation::Update), self.now());
+        let (by, now) = (call.by(Operation::Update), clock::text());
         self.finish(call, live, new, |before, after| {
             managed::update(call.kind, &entries, (before, after), &by, &now)
         })
