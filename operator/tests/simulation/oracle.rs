@@ -82,9 +82,11 @@ impl Oracle {
             return;
         };
         let owner = after.annotation(OWNER_UID_ANNOTATION).unwrap_or_default();
-        let made_for: Option<i64> = after
-            .annotation(GENERATION_ANNOTATION)
-            .and_then(|number| number.parse().ok());
+        let stamp = |object: &Object| object.annotation(GENERATION_ANNOTATION).map(str::to_owned);
+        if change.before.as_deref().and_then(stamp) == stamp(after) {
+            return; // what somebody else has made of it
+        }
+        let made_for: Option<i64> = stamp(after).and_then(|number| number.parse().ok());
         let key = (after.uid().to_owned(), owner.to_owned());
         let highest = self.written_for.entry(key).or_default();
         let is_older = made_for.unwrap_or_default() < *highest;
