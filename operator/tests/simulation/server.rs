@@ -200,6 +200,7 @@ impl Connection {
             )
         });
         match &fault {
+            Some(Fault::Late(delay)) => tokio::time::sleep(*delay).await,
             Some(Fault::Lost) => return Err(broken()),
             Some(Fault::HangAfter) => std::future::pending().await,
             Some(Fault::CrashAfter) => self.crash().await,
