@@ -224,11 +224,7 @@ mod tests {
     #[test]
     fn undeclared_fields_of_the_metadata_and_the_status_are_not_owned() {
         let live = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"replicas": 1}, "status": {"replicas": 1}});
-        assert_difference(
-            &json!({"metadata": {}, "spec": {"replicas": 1}}),
-            &live,
-            None,
-        );
+        assert_difference(&json!({"metadata": {}, "spec": {"replicas": 1}}), &live, None);
     }
 
     #[test]
@@ -242,11 +238,7 @@ mod tests {
         let live = with("/spec", "minReadySeconds", json!(5));
         assert_difference(&desired, &live, Some("spec.minReadySeconds was 5"));
         let live = with("/spec/template/spec", "hostNetwork", json!(true));
-        assert_difference(
-            &desired,
-            &live,
-            Some("spec.template.spec.hostNetwork was true"),
-        );
+        assert_difference(&desired, &live, Some("spec.template.spec.hostNetwork was true"));
         assert_difference(&desired, &with("/spec", "paused", json!(true)), None);
         let restarted = json!({"kubectl.kubernetes.io/restartedAt": "now"});
         let live = with("/spec/template/metadata", "annotations", restarted);
