@@ -1,0 +1,276 @@
+//! Calls to an API server, and their answers without what differs from server to server: times, UIDs, numbers of versions, addresses.
+
+use std::collections::BTreeMap;
+
+use kube::Client;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// Calls, one after the other.
+pub(crate) struct Session<'a> {
+    client: &'a Client,
+    namespace: &'a str,
+    /// The versions of each object in the order in which they were seen, and its UID.
+    seen: BTreeMap<String, (Vec<String>, String)>,
+    /// The token of the page that is next.
+    token: String,
+    answers: Vec<Value>,
+}
+
+/// One call.
+#[derive(Deserialize)]
+pub(crate) struct Call {
+    /// What it does, in words.
+    #[serde(rename = "call")]
+    title: String,
+    /// The field manager.
+    #[serde(default)]
+    by: String,
+    verb: Verb,
+    /// The API, and the object in the namespace, as `apis/apps/v1 deployments/a`.
+    path: String,
+    #[serde(default)]
+    body: Value,
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, Deserialize)]
+enum Verb {
+    Get,
+    GetMetadata,
+    List,
+    Create,
+    Update,
+    Apply,
+    ApplyForced,
+    MergePatch,
+    JsonPatch,
+    Delete,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(client: &'a Client, namespace: &'a str) -> Self {
+        Self {
+            client,
+            namespace,
+            seen: BTreeMap::new(),
+            token: String::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Returns all answers.
+    pub(crate) fn end(self) -> Vec<Value> {
+        self.answers
+    }
+
+    /// Makes a call.
+    pub(crate) async fn call(&mut self, call: &Call) {
+        let (verb, body) = (call.verb, &call.body);
+        let (uri, query) = self.uri(&call.by, verb, &call.path);
+        let key = query.split('/').take(2).collect::<Vec<_>>().join("/");
+        let key = match verb {
+            Verb::Create => format!(
+                "{key}/{}",
+                body["metadata"]["name"].as_str().unwrap_or_default()
+            ),
+            _ => key,
+        };
+        let request = http_request(verb, &uri, &self.filled_in(&key, body));
+        let answer = match self.client.request::<Value>(request).await {
+            Ok(object) if object["kind"] == "Status" => json!({"status": object["status"]}),
+            Ok(object) if matches!(verb, Verb::List) => self.page(&object),
+            Ok(object) => self.object(&key, object),
+            Err(kube::Error::Api(status)) => {
+                let causes = status.details.iter().flat_map(|details| &details.causes);
+                let mut fields: Vec<&str> = causes.map(|cause| cause.field.as_str()).collect();
+                fields.sort_unstable();
+                let fields = if status.code == 409 {
+                    fields
+                } else {
+                    Vec::new()
+                };
+                json!({"code": status.code, "reason": status.reason, "fields": fields})
+            }
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        self.answers
+            .push(json!({"call": call.title, "answer": answer}));
+    }
+
+    /// Returns the URI of a request, and the part of it that names the object.
+    fn uri(&self, by: &str, verb: Verb, path: &str) -> (String, String) {
+        let (group, rest) = path.split_once(' ').unwrap();
+        let (object, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let force = if matches!(verb, Verb::ApplyForced) {
+            "&force=true"
+        } else {
+            ""
+        };
+        let manager = match verb {
+            Verb::Get | Verb::GetMetadata | Verb::List | Verb::Delete => String::new(),
+            _ => format!("fieldManager={by}{force}"),
+        };
+        let query = query.replace("$NEXT", &self.token);
+        let uri = format!(
+            "/{group}/namespaces/{}/{object}?{query}{manager}",
+            self.namespace
+        );
+        (uri, object.to_owned())
+    }
+
+    fn filled_in(&self, key: &str, body: &Value) -> Value {
+        let Some((versions, uid)) = self.seen.get(key) else {
+            return body.clone();
+        };
+        let (first, last) = (versions.first().unwrap(), versions.last().unwrap());
+        let text = body.to_string();
+        let text = text
+            .replace("$CURRENT", last)
+            .replace("$OLD", first)
+            .replace("$UID", uid);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Takes in a page of a list, and reduces it to names.
+    fn page(&mut self, list: &Value) -> Value {
+        let metadata = &list["metadata"];
+        let token = metadata["continue"].as_str().unwrap_or_default();
+        token.clone_into(&mut self.token);
+        let items = list["items"].as_array().into_iter().flatten();
+        let names: Vec<&Value> = items.map(|item| &item["metadata"]["name"]).collect();
+        json!({
+            "kind": list["kind"],
+            "names": names,
+            "isLast": self.token.is_empty(),
+            "left": metadata["remainingItemCount"],
+        })
+    }
+
+    /// Takes in an object, and leaves out what differs from server to server.
+    fn object(&mut self, key: &str, mut object: Value) -> Value {
+        let metadata = &object["metadata"];
+        let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
+        let (version, uid) = (text("resourceVersion"), text("uid"));
+        let known = self.seen.remove(key).unwrap_or_default();
+        let is_same = known.1 == uid;
+        let mut versions = if is_same { known.0 } else { Vec::new() };
+        let is_changed = versions.last() != Some(&version);
+        if is_changed {
+            versions.push(version);
+        }
+        self.seen.insert(key.to_owned(), (versions, uid));
+        let metadata = normalized_metadata(&object["metadata"]);
+        let fields = object.as_object_mut().unwrap();
+        fields.insert("metadata".to_owned(), metadata);
+        fields.insert("isSame".to_owned(), is_same.into());
+        fields.insert("isChanged".to_owned(), is_changed.into());
+        if fields
+            .get("status")
+            .is_some_and(|status| status.get("conditions").is_none())
+        {
+            fields.remove("status");
+        }
+        hide_allocated(&mut object["spec"]);
+        if let Some(fields) = object.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
+        }
+        object
+    }
+}
+
+fn http_request(verb: Verb, uri: &str, body: &Value) -> hyper::Request<Vec<u8>> {
+    let (method, content_type) = match verb {
+        Verb::Get | Verb::GetMetadata | Verb::List => ("GET", ""),
+        Verb::Create => ("POST", "application/json"),
+        Verb::Update => ("PUT", "application/json"),
+        Verb::Apply | Verb::ApplyForced => ("PATCH", "application/apply-patch+yaml"),
+        Verb::MergePatch => ("PATCH", "application/merge-patch+json"),
+        Verb::JsonPatch => ("PATCH", "application/json-patch+json"),
+        Verb::Delete => ("DELETE", "application/json"),
+    };
+    let accept = match verb {
+        Verb::GetMetadata => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        _ => "application/json",
+    };
+    let body = if body.is_null() {
+        Vec::new()
+    } else {
+        body.to_string().into_bytes()
+    };
+    let request = hyper::Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("accept", accept);
+    let request = if content_type.is_empty() {
+        request
+    } else {
+        request.header("content-type", content_type)
+    };
+    request.body(body).unwrap()
+}
+
+fn normalized_metadata(metadata: &Value) -> Value {
+    let mut kept = Map::new();
+    for field in ["name", "generation", "labels", "annotations", "finalizers"] {
+        if let Some(value) = metadata.get(field) {
+            kept.insert(field.to_owned(), value.clone());
+        }
+    }
+    if let Some(annotations) = kept.get_mut("annotations").and_then(Value::as_object_mut) {
+        annotations.remove("deployment.kubernetes.io/revision");
+        if annotations.is_empty() {
+            kept.remove("annotations");
+        }
+    }
+    let is_deleting = metadata.get("deletionTimestamp").is_some();
+    kept.insert("isDeleting".to_owned(), is_deleting.into());
+    let entries = metadata["managedFields"].as_array().into_iter().flatten();
+    let mut managers: Vec<Value> = entries
+        .filter(|entry| entry["manager"] != "kube-controller-manager")
+        .map(manager)
+        .collect();
+    // Entries of one second have the order of their names, and seconds differ from run to run.
+    managers.sort_by_key(ToString::to_string);
+    kept.insert("managers".to_owned(), managers.into());
+    Value::Object(kept)
+}
+
+fn manager(entry: &Value) -> Value {
+    let mut paths = Vec::new();
+    collect_paths("", &entry["fieldsV1"], &mut paths);
+    let words = ["manager", "operation", "subresource"]
+        .map(|word| entry[word].as_str().unwrap_or_default());
+    json!({"manager": words.join(" ").trim(), "fields": paths})
+}
+
+/// Collects the leaves of a set of fields. Whether the maps above them are members too, differs by how a type is declared.
+fn collect_paths(path: &str, fields: &Value, paths: &mut Vec<String>) {
+    let below = fields.as_object().into_iter().flatten();
+    let mut is_leaf = true;
+    for (element, fields) in below.filter(|(element, _)| *element != ".") {
+        is_leaf = false;
+        let element = element.strip_prefix("f:").unwrap_or(element);
+        collect_paths(&format!("{path}.{element}"), fields, paths);
+    }
+    if is_leaf {
+        paths.push(path.to_owned());
+    }
+}
+
+fn hide_allocated(spec: &mut Value) {
+    if let Some(address) = spec
+        .get_mut("clusterIP")
+        .filter(|address| *address != "None")
+    {
+        *address = "allocated".into();
+        spec["clusterIPs"] = "allocated".into();
+    }
+    if let Some(ports) = spec.get_mut("ports").and_then(Value::as_array_mut) {
+        for port in ports {
+            if let Some(number) = port.get_mut("nodePort") {
+                *number = "allocated".into();
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What people and others do during a run: to EchoClusters as their users, and to children as rivals.
+
+use fastrand::Rng;
+use operator::model::metadata::{
+    DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
+};
+use serde_json::{Value, json};
+
+use crate::kind::{CHILDREN, Kind};
+use crate::server::{Actor, ApiServer};
+use crate::store::{Key, Object};
+use crate::write::Call;
+
+/// Begins the names of labels and annotations that rivals add.
+pub(crate) const RIVAL_PREFIX: &str = "rival.example.com/";
+
+/// Marks objects that rivals have made under the names of children.
+const STRANGER: &str = "rival.example.com/stranger";
+
+const NAMES: [&str; 2] = ["a", "b"];
+
+/// Whether nobody can tell that an object was made by the operator.
+fn is_strange(object: &Object) -> bool {
+    let labels = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"];
+    let is_marked = object.annotation(OWNER_UID_ANNOTATION).is_some()
+        && object.label(labels[0]) == object.key().2.split('-').next()
+        && object.label(labels[1]) == Some("echo-operator");
+    CHILDREN.contains(&object.kind) && object.controller().is_none() && !is_marked
+}
+
+/// Chooses actions.
+pub(crate) struct Actions {
+    server: ApiServer,
+    rng: Rng,
+    names: &'static [&'static str],
+    /// How many of ten actions are those of rivals.
+    rivalry: u8,
+}
+
+impl Actions {
+    pub(crate) fn new(server: ApiServer, mut rng: Rng) -> Self {
+        let names = if rng.u8(0..4) == 0 {
+            &NAMES[..]
+        } else {
+            &NAMES[..1]
+        };
+        let rivalry = rng.u8(0..8);
+        Self {
+            server,
+            rng,
+            names,
+            rivalry,
+        }
+    }
+
+    /// Does one thing.
+    pub(crate) fn one(&mut self) {
+        let name = self.names[self.rng.usize(0..self.names.len())];
+        let exists = self
+            .server
+            .lock()
+            .store
+            .get(Kind::EchoCluster, "default", name)
+            .is_some();
+        match self.rng.u8(0..10) {
+            _ if !exists && self.rng.u8(0..4) > 0 => self.create(name),
+            0 if self.rng.bool() => self.delete(name),
+            number if number < self.rivalry => self.rival(name),
+            number if number % 4 == 0 => self.interrupt(),
+            _ => self.change(name),
+        }
+    }
+
+    /// Removes what stands in the operator's way for ever.
+    pub(crate) fn tidy_up(&mut self) {
+        let keys: Vec<Key> = {
+            let state = self.server.lock();
+            let objects = state.store.objects.values();
+            let strangers = objects.filter(|object| is_strange(object));
+            strangers.map(|object| object.key()).collect()
+        };
+        for (kind, _, name) in keys {
+            self.delete_as(Actor::Rival, kind, &name, "Background");
+        }
+        for name in self.names {
+            let call = Call::new(Kind::EchoCluster, name, "kubectl");
+            let patch = json!({"spec": {"paused": false}});
+            let _ = self
+                .server
+                .act(Actor::User, |store| store.merge_patch(&call, &patch));
+        }
+    }
+
+    fn create(&mut self, name: &str) {
+        let body = json!({"metadata": {"name": name}, "spec": self.spec()});
+        let call = Call::new(Kind::EchoCluster, name, "kubectl");
+        let _ = self
+            .server
+            .act(Actor::User, |store| store.create(&call, body));
+    }
+
+    fn change(&mut self, name: &str) {
+        let call = Call::new(Kind::EchoCluster, name, "kubectl");
+        let patch = match self.rng.u8(0..10) {
+            0 => {
+                let word = self.rng.u8(0..4).to_string();
+                json!({"metadata": {"annotations": {"echo-operator.dev/restarted-at": word}}})
+            }
+            1..5 => json!({"spec": {"replicas": self.rng.u8(0..4)}}),
+            _ => json!({ "spec": self.spec() }),
+        };
+        let _ = self
+            .server
+            .act(Actor::User, |store| store.merge_patch(&call, &patch));
+    }
+
+    /// Returns some fields of a spec. `null` sets one back.
+    fn spec(&mut self) -> Value {
+        let rng = &mut self.rng;
+        let mut spec = json!({"replicas": rng.u8(0..4)});
+        let mut maybe = |field: &str, values: &[Value]| {
+            if rng.u8(0..3) == 0 {
+                spec[field] = values[rng.usize(0..values.len())].clone();
+            }
+        };
+        maybe("image", &["echo:1", "echo:2", "echo:3"].map(Value::from));
+        maybe(
+            "network",
+            &[json!({"policy": "Disabled"}), json!({"policy": "Open"})],
+        );
+        maybe(
+            "disruption",
+            &[json!({"policy": "Disabled"}), json!({"policy": "Limited"})],
+        );
+        maybe("autoscaling", &[Value::Null, json!({"maxReplicas": 5})]);
+        maybe(
+            "monitoring",
+            &[json!({"podMonitor": true}), json!({"podMonitor": false})],
+        );
+        maybe(
+            "service",
+            &[json!({"type": "NodePort"}), json!({"type": "ClusterIP"})],
+        );
+        let echo = json!({"name": "echo", "port": 12345});
+        let web = json!({"name": "web", "port": 8080, "protocol": "Http"});
+        maybe(
+            "listeners",
+            &[json!([echo]), json!([echo, web]), json!([web])],
+        );
+        maybe(
+            "pod",
+            &[json!({"labels": {"team": "one"}}), json!({"labels": null})],
+        );
+        maybe("paused", &[json!(true), json!(false), json!(false)]);
+        if spec["disruption"]["policy"] == "Limited" {
+            spec["disruption"]["maxUnavailable"] = 1.into();
+        }
+        spec
+    }
+
+    fn delete(&mut self, name: &str) {
+        let policies = ["Background", "Foreground", "Orphan"];
+        let policy = policies[self.rng.usize(0..policies.len())];
+        self.delete_as(Actor::User, Kind::EchoCluster, name, policy);
+    }
+
+    fn delete_as(&self, actor: Actor, kind: Kind, name: &str, policy: &str) {
+        let call = Call::new(kind, name, "kubectl");
+        let options = json!({ "propagationPolicy": policy });
+        let _ = self
+            .server
+            .act(actor, |store| store.delete(&call, &options));
+    }
+
+    /// Crashes the operator, or lets the API server forget its history.
+    fn interrupt(&mut self) {
+        if self.rng.bool() {
+            self.server.crash.notify_one();
+            return;
+        }
+        let mut state = self.server.lock();
+        state.store.compacted = state.store.resource_version;
+        state.tell(|| "history was compacted".to_owned());
+    }
+
+    /// Does something to a child, or makes an object under the name of one.
+    fn rival(&mut self, name: &str) {
+        let children: Vec<std::sync::Arc<Object>> = {
+            let state = self.server.lock();
+            let objects = state.store.objects.values();
+            objects
+                .filter(|object| CHILDREN.contains(&object.kind))
+                .cloned()
+                .collect()
+        };
+        if children.is_empty() || self.rng.u8(0..8) == 0 {
+            return self.squat(name);
+        }
+        let child = &children[self.rng.usize(0..children.len())];
+        let (kind, _, child_name) = child.key();
+        let call = Call::new(kind, &child_name, "rival");
+        match self.rng.u8(0..4) {
+            0 => self.delete_as(Actor::Rival, kind, &child_name, "Background"),
+            1 => self.spoil_spec(&call, child),
+            _ => self.spoil_metadata(&call),
+        }
+    }
+
+    /// Makes an object of nobody under the name of a child.
+    fn squat(&mut self, name: &str) {
+        let kinds = [
+            Kind::Service,
+            Kind::NetworkPolicy,
+            Kind::PodDisruptionBudget,
+        ];
+        let kind = kinds[self.rng.usize(0..kinds.len())];
+        let spec = match kind {
+            Kind::Service => json!({"ports": [{"port": 1}], "selector": {"a": "b"}}),
+            Kind::NetworkPolicy => json!({"podSelector": {}}),
+            _ => json!({"maxUnavailable": 2}),
+        };
+        let body = json!({"metadata": {"name": name, "annotations": {STRANGER: ""}}, "spec": spec});
+        let call = Call::new(kind, name, "rival");
+        let _ = self
+            .server
+            .act(Actor::Rival, |store| store.create(&call, body));
+    }
+
+    fn spoil_spec(&mut self, call: &Call, child: &Object) {
+        let container = "/spec/template/spec/containers/0";
+        let patch = match (call.kind, self.rng.u8(0..4)) {
+            (Kind::Deployment, 0) => {
+                json!([{"op": "replace", "path": "/spec/replicas", "value": 7}])
+            }
+            (Kind::Deployment, 1) => {
+                json!([{"op": "replace", "path": format!("{container}/image"), "value": "rival:1"}])
+            }
+            (Kind::Deployment, 2) => {
+                json!([{"op": "replace", "path": format!("{container}/name"), "value": "rival"}])
+            }
+            (Kind::Deployment, _) => {
+                let sidecar = json!({"name": "sidecar", "image": "rival:1"});
+                json!([{"op": "add", "path": "/spec/template/spec/containers/-", "value": sidecar}])
+            }
+            (Kind::Service, 0) if child.value["spec"]["clusterIP"] != "None" => {
+                json!([{"op": "replace", "path": "/spec/type", "value": "LoadBalancer"}])
+            }
+            (Kind::Service, 1) => {
+                json!([{"op": "replace", "path": "/spec/ports/0/port", "value": 99}])
+            }
+            (Kind::Service, _) => {
+                json!([{"op": "add", "path": "/spec/selector/rival", "value": "yes"}])
+            }
+            (Kind::PodDisruptionBudget, _) => {
+                json!([{"op": "replace", "path": "/spec/maxUnavailable", "value": 3}])
+            }
+            (Kind::NetworkPolicy, _) => {
+                json!([{"op": "add", "path": "/spec/ingress/-", "value": {}}])
+            }
+            (Kind::HorizontalPodAutoscaler, _) => {
+                json!([{"op": "replace", "path": "/spec/maxReplicas", "value": 9}])
+            }
+            _ => {
+                json!([{"op": "replace", "path": "/spec/podMetricsEndpoints/0/path", "value": "/"}])
+            }
+        };
+        let _ = self
+            .server
+            .act(Actor::Rival, |store| store.json_patch(call, &patch));
+    }
+
+    fn spoil_metadata(&mut self, call: &Call) {
+        let metadata = match self.rng.u8(0..8) {
+            0 => json!({"labels": {"app.kubernetes.io/managed-by": "rival"}}),
+            1 => json!({"labels": {"app.kubernetes.io/instance": null}}),
+            2 => json!({"annotations": {DESIRED_HASH_ANNOTATION: "0"}}),
+            3 => json!({"annotations": {GENERATION_ANNOTATION: "many"}}),
+            4 => json!({"ownerReferences": null}),
+            5 => json!({"annotations": {OWNER_UID_ANNOTATION: null}}),
+            6 => {
+                json!({"annotations": {GENERATION_ANNOTATION: null, DESIRED_HASH_ANNOTATION: null}})
+            }
+            _ => {
+                let mark = format!("{RIVAL_PREFIX}mark");
+                json!({"labels": {&mark: "yes"}, "annotations": {&mark: "yes"}})
+            }
+        };
+        let patch = json!({ "metadata": metadata });
+        let _ = self
+            .server
+            .act(Actor::Rival, |store| store.merge_patch(call, &patch));
+    }
+}

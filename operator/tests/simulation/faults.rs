@@ -1,0 +1,264 @@
+//! What goes wrong between the operator and the API server, as the seed has it.
+
+use std::collections::BTreeMap;
+use std::hash::Hasher;
+use std::time::Duration;
+
+use fastrand::Rng;
+use fnv::FnvHasher;
+
+use crate::kind::Kind;
+use crate::status::Failure;
+
+/// What happens to one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// The request takes that long to arrive.
+    Slow(Duration),
+    /// The answer takes that long to arrive.
+    Late(Duration),
+    /// The API server answers with an error and does nothing.
+    Error(Failure),
+    /// The connection breaks before the request arrives.
+    Refused,
+    /// The connection breaks after the request was carried out.
+    Lost,
+    /// No answer comes, and nothing is done.
+    Hang,
+    /// No answer comes, although the request was carried out.
+    HangAfter,
+    /// The operator ends before the request arrives.
+    CrashBefore,
+    /// The operator ends after the request was carried out.
+    CrashAfter,
+}
+
+/// What kind of request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    List,
+    Watch,
+    Write,
+    /// The writes of events, which are the least of the operator's duties.
+    Event,
+}
+
+/// A request, as far as faults go by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) access: Access,
+    pub(crate) kind: Option<Kind>,
+    /// Whether it asks for another page of a list.
+    pub(crate) is_continued: bool,
+}
+
+/// Faults that a test has written down.
+type Script = Box<dyn FnMut(Asked) -> Option<Fault> + Send>;
+
+/// How often each fault is, in a thousand requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Rates {
+    errors: u32,
+    broken: u32,
+    hanging: u32,
+    crashes: u32,
+    watch_ends: u32,
+    expired: u32,
+    dead_watches: u32,
+    /// The longest delay of a request.
+    slowness: Duration,
+    /// The longest delay of a watch event.
+    pub(crate) lag: Duration,
+}
+
+/// How a watch goes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct WatchFaults {
+    pub(crate) lag: Duration,
+    /// When it ends early, and whether with an error of the connection.
+    pub(crate) closes: Option<(Duration, bool)>,
+    /// When it reports that its resourceVersion is too old.
+    pub(crate) expires: Option<Duration>,
+    /// When it falls silent for ever.
+    pub(crate) dies: Option<Duration>,
+}
+
+/// Chooses the faults.
+pub(crate) struct Faults {
+    seed: u64,
+    rates: Rates,
+    /// How often each request was made.
+    made: BTreeMap<String, u64>,
+    /// The objects that a page of a list has at most.
+    pub(crate) page: usize,
+    /// What happens instead of what the seed has.
+    pub(crate) script: Option<Script>,
+    /// The kind whose watch events come late, and by how much.
+    pub(crate) lagging: Option<(Kind, Duration)>,
+}
+
+impl Faults {
+    /// Returns faults by a seed: some kinds of them, each at its own rate.
+    pub(crate) fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x5EED_FA17);
+        let left_out = std::env::var("ECHO_OPERATOR_FAULTS_LEFT_OUT").unwrap_or_default();
+        let mut rate = |name: &str, highest: u32| {
+            let rate = if rng.bool() { rng.u32(1..=highest) } else { 0 };
+            if left_out.split(',').any(|left_out| left_out == name) {
+                0
+            } else {
+                rate
+            }
+        };
+        let rates = Rates {
+            errors: rate("errors", 150),
+            broken: rate("broken", 150),
+            hanging: rate("hanging", 30),
+            crashes: rate("crashes", 100),
+            watch_ends: rate("watch-ends", 300),
+            expired: rate("expired", 200),
+            dead_watches: rate("dead-watches", 100),
+            slowness: Duration::from_millis(u64::from(rate("slowness", 1500))),
+            lag: Duration::from_millis(u64::from(rate("lag", 8000))),
+        };
+        let page = if rng.bool() {
+            rng.usize(1..4)
+        } else {
+            usize::MAX
+        };
+        Self {
+            seed,
+            rates,
+            page,
+            ..Self::none()
+        }
+    }
+
+    /// Returns faults of which there are none.
+    pub(crate) fn none() -> Self {
+        Self {
+            seed: 0,
+            rates: Rates::default(),
+            made: BTreeMap::new(),
+            page: usize::MAX,
+            script: None,
+            lagging: None,
+        }
+    }
+
+    /// Ends all faults, but for what has begun.
+    pub(crate) fn stop(&mut self) {
+        self.rates = Rates::default();
+    }
+
+    /// Returns the random numbers of a request. They depend on what it is and on how often it was made, and not on what else is asked for
+    /// at the same moment, so that a run does not depend on the order in which the operator's tasks wake up.
+    pub(crate) fn rng(&mut self, request: &str) -> Rng {
+        let count = self.made.entry(request.to_owned()).or_default();
+        *count += 1;
+        let mut hasher = FnvHasher::with_key(self.seed);
+        hasher.write(request.as_bytes());
+        hasher.write_u64(*count);
+        Rng::with_seed(hasher.finish())
+    }
+
+    /// Returns how long a request or an answer is under way.
+    pub(crate) fn latency(&self, rng: &mut Rng) -> Duration {
+        let fast = Duration::from_millis(rng.u64(1..16));
+        let slow = millis(self.rates.slowness);
+        if slow > 0 && rng.u8(0..4) == 0 {
+            return fast + Duration::from_millis(rng.u64(0..=slow));
+        }
+        fast
+    }
+
+    /// Chooses what happens to a request.
+    pub(crate) fn choose(&mut self, asked: Asked, rng: &mut Rng) -> Option<Fault> {
+        if let Some(script) = &mut self.script {
+            return script(asked);
+        }
+        let (rates, access) = (self.rates, asked.access);
+        if access == Access::Write && happens(rng, rates.crashes) {
+            return Some(either(rng, Fault::CrashBefore, Fault::CrashAfter));
+        }
+        if happens(rng, rates.hanging) {
+            return Some(either(rng, Fault::Hang, Fault::HangAfter));
+        }
+        if happens(rng, rates.broken) {
+            return Some(either(rng, Fault::Refused, Fault::Lost));
+        }
+        if matches!(access, Access::Watch | Access::List) && happens(rng, rates.expired) {
+            return Some(Fault::Error(Failure::expired()));
+        }
+        happens(rng, rates.errors).then(|| Fault::Error(error(rng, access)))
+    }
+
+    /// Chooses how a watch goes that may last for `timeout`.
+    pub(crate) fn watch(&self, rng: &mut Rng, timeout: Duration) -> WatchFaults {
+        let rates = self.rates;
+        let within = |rng: &mut Rng| {
+            // Most of what is of interest happens soon.
+            let limit = if rng.bool() {
+                millis(timeout)
+            } else {
+                millis(timeout).min(3000)
+            };
+            Duration::from_millis(rng.u64(0..limit.max(1)))
+        };
+        // A watch of its own lag each, so that kinds overtake each other.
+        let lag = [Duration::ZERO, rates.lag / 10, rates.lag][rng.usize(0..3)];
+        let closes = happens(rng, rates.watch_ends).then(|| (within(rng), rng.bool()));
+        let expires = happens(rng, rates.expired).then(|| within(rng));
+        let dies = happens(rng, rates.dead_watches).then(|| within(rng));
+        WatchFaults {
+            lag,
+            closes,
+            expires,
+            dies,
+        }
+    }
+
+    /// Returns the delay of one watch event.
+    pub(crate) fn delay(&self, rng: &mut Rng, kind: Kind, longest: Duration) -> Duration {
+        if let Some((_, lag)) = self.lagging.filter(|(lagging, _)| *lagging == kind) {
+            return lag;
+        }
+        Duration::from_millis(1 + rng.u64(0..=millis(longest)))
+    }
+}
+
+fn happens(rng: &mut Rng, rate: u32) -> bool {
+    rate > 0 && rng.u32(0..1000) < rate
+}
+
+fn either(rng: &mut Rng, one: Fault, other: Fault) -> Fault {
+    if rng.bool() { one } else { other }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap()
+}
+
+fn error(rng: &mut Rng, access: Access) -> Failure {
+    match rng.u8(0..6) {
+        0 => Failure::new(500, "InternalError", "etcdserver: leader changed"),
+        1 => Failure::new(
+            429,
+            "TooManyRequests",
+            "too many requests, please try again later",
+        ),
+        2 => Failure::new(
+            504,
+            "Timeout",
+            "request did not complete within the allotted timeout",
+        ),
+        3 if access == Access::Write => Failure::new(
+            409,
+            "Conflict",
+            "the object has been modified; please apply your changes",
+        ),
+        4 => Failure::new(403, "Forbidden", "RBAC: not synchronized yet"),
+        _ => Failure::new(503, "ServiceUnavailable", "apiserver is shutting down"),
+    }
+}

@@ -1,0 +1,247 @@
+//! What must hold in the end: the children are those that the same EchoCluster gets in a calm world.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+use operator::model::metadata::GENERATION_ANNOTATION;
+use serde_json::{Value, json};
+
+use crate::actions::RIVAL_PREFIX;
+use crate::clock;
+use crate::controllers::Controllers;
+use crate::faults::Faults;
+use crate::kind::{CHILDREN, Kind};
+use crate::server::{Actor, ApiServer};
+use crate::store::{Object, Store};
+use crate::world::{Supervisor, runtime};
+use crate::write::Call;
+
+/// An EchoCluster as its user has it, and what has become of it.
+pub(crate) struct Outcome {
+    wanted: Wanted,
+    calm: Calm,
+}
+
+/// An EchoCluster as its user has it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Wanted {
+    name: String,
+    /// How many of this name there were, with this one.
+    incarnation: u64,
+    spec: Value,
+    annotations: Value,
+}
+
+/// What becomes of an EchoCluster.
+#[derive(Clone)]
+struct Calm {
+    /// The children, by kind and name, without what differs from run to run.
+    children: BTreeMap<String, Value>,
+    status: Value,
+}
+
+/// All EchoClusters of a run, and the children that nobody owns any more although they should be gone.
+pub(crate) struct FinalState {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) leftovers: Vec<String>,
+}
+
+/// Reads the final state.
+pub(crate) fn final_state(store: &Store) -> FinalState {
+    let outcomes = store
+        .of_kind(Kind::EchoCluster)
+        .map(|cluster| outcome(store, cluster));
+    let uids: Vec<&str> = store
+        .of_kind(Kind::EchoCluster)
+        .map(|cluster| cluster.uid())
+        .collect();
+    let children = store
+        .objects
+        .values()
+        .filter(|object| CHILDREN.contains(&object.kind));
+    let leftovers =
+        children.filter(|child| child.controller().is_some_and(|uid| !uids.contains(&uid)));
+    FinalState {
+        leftovers: leftovers
+            .map(|child| format!("{:?}", child.key()))
+            .collect(),
+        outcomes: outcomes.collect(),
+    }
+}
+
+fn outcome(store: &Store, cluster: &Object) -> Outcome {
+    let owned = store
+        .objects
+        .values()
+        .filter(|object| object.controller() == Some(cluster.uid()));
+    let children = owned.map(|child| {
+        let name = format!("{} {}", child.kind.name(), child.key().2);
+        (name, normalized(child))
+    });
+    let name = cluster.key().2;
+    Outcome {
+        wanted: Wanted {
+            incarnation: store.incarnations[&name],
+            name,
+            spec: cluster.value["spec"].clone(),
+            annotations: cluster.value["metadata"]["annotations"].clone(),
+        },
+        calm: Calm {
+            children: children.collect(),
+            status: normalized_status(&cluster.value["status"]),
+        },
+    }
+}
+
+/// Returns a child without what differs from run to run, and without what rivals have added.
+fn normalized(child: &Object) -> Value {
+    let mut value = child.value.clone();
+    remove(&mut value, &["status"]);
+    let metadata = value["metadata"].as_object_mut().unwrap();
+    metadata.retain(|name, _| {
+        matches!(
+            name.as_str(),
+            "name" | "labels" | "annotations" | "ownerReferences"
+        )
+    });
+    for marks in ["labels", "annotations"] {
+        if let Some(marks) = metadata.get_mut(marks).and_then(Value::as_object_mut) {
+            marks
+                .retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
+        }
+    }
+    if child.kind == Kind::Service {
+        let spec = &mut value["spec"];
+        if spec["clusterIP"] != "None" {
+            remove(spec, &["clusterIP", "clusterIPs"]);
+        }
+        for port in spec["ports"].as_array_mut().into_iter().flatten() {
+            remove(port, &["nodePort"]);
+        }
+    }
+    value
+}
+
+fn remove(object: &mut Value, fields: &[&str]) {
+    if let Some(map) = object.as_object_mut() {
+        map.retain(|name, _| !fields.contains(&name.as_str()));
+    }
+}
+
+/// Returns the conditions without their words and times, and the counts.
+fn normalized_status(status: &Value) -> Value {
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let short = |condition: &Value| {
+        let word = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        format!("{}={} {}", word("type"), word("status"), word("reason"))
+    };
+    json!({
+        "conditions": conditions.map(short).collect::<Vec<_>>(),
+        "replicas": status["replicas"],
+        "updatedReplicas": status["updatedReplicas"],
+        "availableReplicas": status["availableReplicas"],
+        "image": status["image"],
+        "address": status["address"],
+    })
+}
+
+impl FinalState {
+    /// Returns how the state differs from that of a calm world.
+    pub(crate) fn differences(&self) -> Vec<String> {
+        let leftover = |child: &String| format!("{child} is left of an EchoCluster that is gone");
+        let mut differences: Vec<String> = self.leftovers.iter().map(leftover).collect();
+        for outcome in &self.outcomes {
+            differences.extend(differences_of(outcome));
+        }
+        differences
+    }
+}
+
+fn differences_of(outcome: &Outcome) -> Vec<String> {
+    let (found, wanted) = (&outcome.calm, calm(&outcome.wanted));
+    let names: BTreeSet<&String> = found
+        .children
+        .keys()
+        .chain(wanted.children.keys())
+        .collect();
+    let mut differences = Vec::new();
+    for name in names {
+        let pair = (found.children.get(name), wanted.children.get(name));
+        difference(name, pair, &mut differences);
+    }
+    let name = format!("status of {}", outcome.wanted.name);
+    difference(
+        &name,
+        (Some(&found.status), Some(&wanted.status)),
+        &mut differences,
+    );
+    differences
+}
+
+/// Tells each field that is another one than it should be.
+fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &mut Vec<String>) {
+    match pair {
+        (Some(found), Some(wanted)) if found == wanted => (),
+        (Some(Value::Object(found)), Some(Value::Object(wanted))) => {
+            let fields: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
+            for field in fields {
+                let pair = (found.get(field), wanted.get(field));
+                difference(&format!("{path}.{field}"), pair, differences);
+            }
+        }
+        (Some(found), Some(wanted)) => {
+            differences.push(format!("{path} is {found} and should be {wanted}"));
+        }
+        (Some(_), None) => differences.push(format!("{path} should not be there")),
+        (None, _) => differences.push(format!("{path} is missing")),
+    }
+}
+
+/// Returns what becomes of an EchoCluster to which nothing happens. Each thread remembers it.
+fn calm(wanted: &Wanted) -> Calm {
+    thread_local! {
+        static KNOWN: RefCell<HashMap<Wanted, Calm>> = RefCell::default();
+    }
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(wanted).cloned()) {
+        return known;
+    }
+    // The operator's jitter and time in the run that goes on must not depend on what this thread remembers.
+    let (jitter, started) = (fastrand::get_seed(), clock::started());
+    fastrand::seed(0);
+    let calm = runtime().block_on(run_calmly(wanted));
+    fastrand::seed(jitter);
+    clock::set(started);
+    KNOWN.with_borrow_mut(|known| known.insert(wanted.clone(), calm.clone()));
+    calm
+}
+
+async fn run_calmly(wanted: &Wanted) -> Calm {
+    let server = ApiServer::new(Faults::none(), false);
+    tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
+    tokio::spawn(Supervisor::start(&server).run(0));
+    let name = &wanted.name;
+    let before = wanted.incarnation - 1;
+    server
+        .lock()
+        .store
+        .incarnations
+        .insert(name.clone(), before);
+    let cluster = json!({
+        "metadata": {"name": name, "annotations": wanted.annotations},
+        "spec": wanted.spec,
+    });
+    let call = Call::new(Kind::EchoCluster, name, "kubectl");
+    server
+        .act(Actor::User, |store| store.create(&call, cluster))
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(25)).await;
+    let state = server.lock();
+    assert!(
+        state.oracle.violations.is_empty(),
+        "in a calm world: {:?}",
+        state.oracle.violations
+    );
+    let cluster = state.store.get(Kind::EchoCluster, "default", name).unwrap();
+    outcome(&state.store, cluster).calm
+}

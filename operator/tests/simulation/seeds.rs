@@ -1,0 +1,106 @@
+//! Many runs, a seed each, on several threads.
+
+use std::env;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use crate::world::run;
+
+/// How many seeds are run, if the environment does not say.
+const SIMULATIONS: u64 = 300;
+
+/// So many failing seeds are told of; one has a reason to be looked at, many have the same.
+const TOLD: usize = 10;
+
+/// Runs one seed, and returns what did not hold; a panic does not.
+fn check(seed: u64, writes: &AtomicUsize) -> Vec<String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
+        Ok(report) => {
+            writes.fetch_add(report.writes, Ordering::Relaxed);
+            report.violations
+        }
+        Err(_) => vec!["a panic".to_owned()],
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name} is {text:?}; set it to a number")),
+    )
+}
+
+#[test]
+fn whatever_goes_wrong_the_children_become_what_they_should_be() {
+    let count = number("ECHO_OPERATOR_SIMULATIONS").unwrap_or(SIMULATIONS);
+    let first = number("ECHO_OPERATOR_SEED").unwrap_or(1);
+    let threads = thread::available_parallelism().map_or(2, usize::from);
+    let (next, writes) = (AtomicU64::new(first), AtomicUsize::new(0));
+    let failed = Mutex::new(Vec::new());
+    let started = Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count {
+                        return;
+                    }
+                    let violations = check(seed, &writes);
+                    if !violations.is_empty() {
+                        failed.lock().unwrap().push((seed, violations));
+                    }
+                }
+            });
+        }
+    });
+    let took = started.elapsed();
+    println!(
+        "{count} runs with {} writes in {took:.1?}",
+        writes.into_inner()
+    );
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    tell(&failed);
+    assert!(
+        failed.is_empty(),
+        "{} of {count} seeds failed",
+        failed.len()
+    );
+}
+
+/// Prints the failing seeds, and the trace of the first.
+fn tell(failed: &[(u64, Vec<String>)]) {
+    for (seed, violations) in failed.iter().take(TOLD) {
+        println!("seed {seed}:");
+        for violation in violations {
+            println!("  {violation}");
+        }
+    }
+    if let Some((seed, _)) = failed.first() {
+        println!(
+            "trace of seed {seed}; `ECHO_OPERATOR_SEED={seed} ECHO_OPERATOR_SIMULATIONS=1` runs it alone:"
+        );
+        for line in run(*seed, true).trace {
+            println!("{line}");
+        }
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 1..=5 {
+        let traces = [run(seed, true).trace, run(seed, true).trace];
+        assert!(!traces[0].is_empty());
+        let differing = traces[0]
+            .iter()
+            .zip(&traces[1])
+            .find(|(one, other)| one != other);
+        assert_eq!(differing, None, "seed {seed}");
+        assert_eq!(traces[0].len(), traces[1].len(), "seed {seed}");
+    }
+}

@@ -1,0 +1,303 @@
+//! The simulated API server, and the connections to it, which are what `kube::Client` speaks to.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fastrand::Rng;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::{Request, Response, StatusCode};
+use kube::client::Body;
+use tokio::sync::{Notify, watch};
+
+use crate::faults::{Access, Asked, Fault, Faults};
+use crate::kind::Kind;
+use crate::oracle::Oracle;
+use crate::request::{Ask, Reply, answer};
+use crate::status::Failure;
+use crate::store::{Change, Store};
+use crate::watch::Watch;
+use crate::write::Written;
+
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Actor {
+    /// The operator.
+    Operator,
+    /// A person who owns EchoClusters.
+    User,
+    /// Somebody who changes the children.
+    Rival,
+    /// Kubernetes' own controllers.
+    System,
+}
+
+/// All that the server knows.
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) faults: Faults,
+    pub(crate) oracle: Oracle,
+    /// Kinds that are not served.
+    pub(crate) unserved: BTreeSet<Kind>,
+    /// What has happened, if it is to be told.
+    pub(crate) trace: Option<Vec<String>>,
+}
+
+impl State {
+    /// Adds a line to the trace.
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let at = self.store.elapsed();
+            trace.push(format!("{:9.3} {}", at.as_secs_f64(), line()));
+        }
+    }
+}
+
+/// The server. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct ApiServer {
+    state: Arc<Mutex<State>>,
+    changes: watch::Sender<u64>,
+    /// Rings when the operator is to crash.
+    pub(crate) crash: Arc<Notify>,
+}
+
+impl ApiServer {
+    pub(crate) fn new(faults: Faults, is_traced: bool) -> Self {
+        let state = State {
+            store: Store::new(),
+            faults,
+            oracle: Oracle::default(),
+            unserved: BTreeSet::new(),
+            trace: is_traced.then(Vec::new),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            changes: watch::Sender::new(0),
+            crash: Arc::default(),
+        }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Returns what tells of each change.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Makes a connection of its own for one run of a program.
+    pub(crate) fn connect(&self, actor: Actor) -> Connection {
+        Connection {
+            server: self.clone(),
+            actor,
+            is_alive: Arc::new(AtomicBool::new(true)),
+        }
+    }
+
+    /// Carries out a write of somebody who suffers no faults.
+    pub(crate) fn act(
+        &self,
+        actor: Actor,
+        write: impl FnOnce(&mut Store) -> Result<Written, Failure>,
+    ) -> Result<Written, Failure> {
+        let mut state = self.lock();
+        let written = write(&mut state.store);
+        self.note(&mut state, actor, written.as_ref().ok());
+        if let Ok(written) = &written {
+            let key = written.object.key();
+            state.tell(|| format!("{actor:?} wrote {key:?}: {}", version(written)));
+        }
+        written
+    }
+
+    /// Shows a write to the oracle and to the watches.
+    fn note(&self, state: &mut State, actor: Actor, written: Option<&Written>) {
+        let Some(change) = written.and_then(|written| written.change.as_ref()) else {
+            return;
+        };
+        state.oracle.note(actor, change, &state.store);
+        self.changes.send_replace(change.resource_version);
+    }
+}
+
+fn version(written: &Written) -> String {
+    match &written.change {
+        Some(change) if change.after.is_none() => format!("deleted at {}", change.resource_version),
+        Some(change) => format!("at {}", change.resource_version),
+        None => format!("unchanged at {}", written.object.resource_version),
+    }
+}
+
+/// The connections of one run of a program, which end with it.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub(crate) server: ApiServer,
+    actor: Actor,
+    is_alive: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Returns a client that uses the connection.
+    pub(crate) fn client(&self) -> kube::Client {
+        kube::Client::new(self.clone(), "default")
+    }
+
+    /// Ends the program: nothing that it has asked for, and that was not carried out yet, is carried out any more.
+    pub(crate) fn kill(&self) {
+        self.is_alive.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_alive(&self) -> bool {
+        self.is_alive.load(Ordering::Relaxed)
+    }
+
+    async fn serve(self, request: Request<Body>) -> Result<Answer, BoxError> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let ask = Ask::read(&parts, &body);
+        let nothing = Asked {
+            access: Access::Read,
+            kind: None,
+            is_continued: false,
+        };
+        let request = format!("{} {}", parts.method, parts.uri.path());
+        let mut rng = self.server.lock().faults.rng(&request);
+        let (fault, there, back) = self.choose(ask.as_ref().map_or(nothing, Ask::asked), &mut rng);
+        tokio::time::sleep(there).await;
+        self.stay().await;
+        if let Some(fault) = &fault {
+            self.server
+                .lock()
+                .tell(|| format!("{} {}: {fault:?}", parts.method, parts.uri));
+        }
+        match &fault {
+            Some(Fault::Error(failure)) => return Ok(failed(failure)),
+            Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
+            Some(Fault::Refused) => return Err(broken()),
+            Some(Fault::Hang) => std::future::pending().await,
+            Some(Fault::CrashBefore) => self.crash().await,
+            _ => (),
+        }
+        let (answered, change) = self.answer(ask, rng);
+        self.server.lock().tell(|| {
+            let code = answered.status().as_u16();
+            let field_manager = parts.uri.query().unwrap_or_default();
+            format!(
+                "{:?} {} {} {field_manager} -> {code}",
+                self.actor,
+                parts.method,
+                parts.uri.path()
+            )
+        });
+        match &fault {
+            Some(Fault::Late(delay)) => tokio::time::sleep(*delay).await,
+            Some(Fault::Lost) => return Err(broken()),
+            Some(Fault::HangAfter) => std::future::pending().await,
+            Some(Fault::CrashAfter) => self.crash().await,
+            _ => (),
+        }
+        tokio::time::sleep(back).await;
+        self.stay().await;
+        if let Some(change) = change.filter(|_| self.actor == Actor::Operator) {
+            self.server.lock().oracle.acknowledge(&change);
+        }
+        Ok(answered)
+    }
+
+    fn choose(&self, asked: Asked, rng: &mut Rng) -> (Option<Fault>, Duration, Duration) {
+        let faults = &mut self.server.lock().faults;
+        let fault = if self.actor == Actor::Operator {
+            faults.choose(asked, rng)
+        } else {
+            None
+        };
+        (fault, faults.latency(rng), faults.latency(rng))
+    }
+
+    /// Goes on only while the program runs.
+    async fn stay(&self) {
+        if !self.is_alive() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn crash(&self) -> ! {
+        self.kill();
+        self.server.crash.notify_one();
+        std::future::pending().await
+    }
+
+    /// Answers a request. Returns what it has changed, too.
+    fn answer(&self, ask: Result<Ask, Failure>, rng: Rng) -> (Answer, Option<Change>) {
+        let ask = match ask {
+            Ok(ask) => ask,
+            Err(failure) => return (failed(&failure), None),
+        };
+        if let Some((selection, query)) = ask.watch() {
+            let is_served = !self.server.lock().unserved.contains(&selection.target.kind);
+            let started = is_served.then(|| Watch::start(self.clone(), selection, query, rng));
+            let answer = match started.unwrap_or_else(|| Err(Failure::not_served())) {
+                Ok(body) => Response::new(UnsyncBoxBody::new(body)),
+                Err(failure) => failed(&failure),
+            };
+            return (answer, None);
+        }
+        let mut state = self.server.lock();
+        match answer(&mut state, &ask) {
+            Ok(reply) => {
+                self.server
+                    .note(&mut state, self.actor, reply.written.as_ref());
+                let change = reply
+                    .written
+                    .as_ref()
+                    .and_then(|written| written.change.clone());
+                (succeeded(reply), change)
+            }
+            Err(failure) => (failed(&failure), None),
+        }
+    }
+}
+
+impl tower::Service<Request<Body>> for Connection {
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        Box::pin(self.clone().serve(request))
+    }
+}
+
+fn succeeded(reply: Reply) -> Answer {
+    let mut response = Response::new(full(reply.body));
+    *response.status_mut() = StatusCode::from_u16(reply.code).unwrap();
+    response
+}
+
+fn failed(failure: &Failure) -> Answer {
+    let mut response = Response::new(full(failure.json().to_string()));
+    *response.status_mut() = StatusCode::from_u16(failure.code).unwrap();
+    response
+}
+
+fn full(body: String) -> UnsyncBoxBody<Bytes, BoxError> {
+    UnsyncBoxBody::new(Full::new(Bytes::from(body)).map_err(|never| match never {}))
+}
+
+fn broken() -> BoxError {
+    std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()
+}

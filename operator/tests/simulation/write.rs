@@ -1,0 +1,396 @@
+//! Creates and updates, as the API server carries them out: preconditions, field managers, defaults, validation, generation.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use crate::clock;
+use crate::defaults::{drop_nulls, fill_in};
+use crate::kind::Kind;
+use crate::managed::{self, Entry, Manager, Operation};
+use crate::status::Failure;
+use crate::store::{Change, Key, Object, Store};
+use crate::strategy::{allocate, invalid};
+
+/// What a write is about, and who makes it.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) kind: Kind,
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    pub(crate) subresource: String,
+    pub(crate) manager: String,
+}
+
+impl Call {
+    /// Names an object of the namespace that all of the simulation is in.
+    pub(crate) fn new(kind: Kind, name: &str, manager: &str) -> Self {
+        Self {
+            kind,
+            namespace: "default".to_owned(),
+            name: name.to_owned(),
+            subresource: String::new(),
+            manager: manager.to_owned(),
+        }
+    }
+
+    pub(crate) fn status(self) -> Self {
+        Self {
+            subresource: "status".to_owned(),
+            ..self
+        }
+    }
+
+    pub(crate) fn key(&self) -> Key {
+        (self.kind, self.namespace.clone(), self.name.clone())
+    }
+
+    fn by(&self, operation: Operation) -> Manager {
+        Manager {
+            name: self.manager.clone(),
+            operation,
+            api_version: self.kind.api_version(),
+            subresource: self.subresource.clone(),
+        }
+    }
+
+    fn not_found(&self) -> Failure {
+        Failure::not_found(self.kind, &self.name)
+    }
+}
+
+/// How a write has ended.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// The object as it is now, or as it was last.
+    pub(crate) object: Arc<Object>,
+    /// What has changed, unless nothing has.
+    pub(crate) change: Option<Change>,
+}
+
+/// Metadata that only the API server writes.
+const SYSTEM_METADATA: [&str; 6] = [
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+];
+
+impl Store {
+    /// Carries out a POST.
+    pub(crate) fn create(&mut self, call: &Call, mut body: Value) -> Result<Written, Failure> {
+        if self.objects.contains_key(&call.key()) {
+            return Err(Failure::already_exists(call.kind, &call.name));
+        }
+        if text(&body, "resourceVersion").is_some() {
+            let why = "resourceVersion should not be set on objects to be created";
+            return Err(Failure::new(500, "InternalError", why));
+        }
+        wipe(&mut body);
+        if call.kind.has_status() {
+            body.as_object_mut().map(|map| map.remove("status"));
+        }
+        fill_in(call.kind, &mut body);
+        let by = call.by(Operation::Update);
+        let managed = managed::update(call.kind, &[], (&json!({}), &body), &by, &clock::text());
+        self.insert(call, body, managed)
+    }
+
+    /// Stores an object that is new.
+    fn insert(
+        &mut self,
+        call: &Call,
+        mut object: Value,
+        managed: Vec<Entry>,
+    ) -> Result<Written, Failure> {
+        allocate(call.kind, None, &mut object, || self.next());
+        if let Some(why) = invalid(call.kind, None, &object) {
+            return Err(Failure::invalid(call.kind, &call.name, &why));
+        }
+        let uid = self.new_uid(call.kind, &call.name);
+        let now = clock::text();
+        let metadata = &mut object["metadata"];
+        metadata["namespace"] = call.namespace.clone().into();
+        metadata["name"] = call.name.clone().into();
+        metadata["uid"] = uid.into();
+        metadata["creationTimestamp"] = now.into();
+        if call.kind.has_generation() {
+            metadata["generation"] = 1.into();
+        }
+        object["apiVersion"] = call.kind.api_version().into();
+        object["kind"] = call.kind.name().into();
+        if matches!(call.kind, Kind::Event | Kind::CoreEvent) {
+            // Nobody reads them, and there are many.
+            let object = Arc::new(Object::new(
+                call.kind,
+                object,
+                managed,
+                self.resource_version,
+            ));
+            return Ok(Written {
+                object,
+                change: None,
+            });
+        }
+        let change = self.commit(call.kind, object, managed);
+        Ok(Written {
+            object: Arc::clone(change.after.as_ref().unwrap()),
+            change: Some(change),
+        })
+    }
+
+    /// Carries out a PUT.
+    pub(crate) fn replace(&mut self, call: &Call, body: Value) -> Result<Written, Failure> {
+        let live = self.existing(call)?;
+        if text(&body, "resourceVersion").is_none() && !call.kind.allows_unconditional_update() {
+            let why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+            return Err(Failure::invalid(call.kind, &call.name, why));
+        }
+        self.update(call, &live, body)
+    }
+
+    /// Carries out a merge patch.
+    pub(crate) fn merge_patch(&mut self, call: &Call, patch: &Value) -> Result<Written, Failure> {
+        let live = self.existing(call)?;
+        let mut patched = live.full();
+        json_patch::merge(&mut patched, patch);
+        self.update(call, &live, patched)
+    }
+
+    /// Carries out a JSON patch.
+    pub(crate) fn json_patch(&mut self, call: &Call, patch: &Value) -> Result<Written, Failure> {
+        let live = self.existing(call)?;
+        let mut patched = live.full();
+        let patch: json_patch::Patch = serde_json::from_value(patch.clone())
+            .map_err(|error| Failure::bad_request(&error.to_string()))?;
+        json_patch::patch(&mut patched, &patch)
+            .map_err(|error| Failure::new(422, "Invalid", error.to_string()))?;
+        self.update(call, &live, patched)
+    }
+
+    /// Carries out a server-side apply, which creates what does not exist, even where it names a resourceVersion.
+    pub(crate) fn apply(
+        &mut self,
+        call: &Call,
+        mut config: Value,
+        force: bool,
+    ) -> Result<Written, Failure> {
+        if call.manager.is_empty() {
+            let why = "fieldManager: Required value: is required for apply patch";
+            return Err(Failure::new(422, "Invalid", why));
+        }
+        if config.pointer("/metadata/managedFields").is_some() {
+            return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        }
+        drop_nulls(&mut config);
+        let found = self.objects.get(&call.key()).cloned();
+        match &found {
+            Some(live) => check_preconditions(call, live, &config)?,
+            None if !call.subresource.is_empty() => return Err(call.not_found()),
+            None if text(&config, "uid").is_some() => {
+                let why = "uid mismatch: the provided object specified a uid, and no existing object was found";
+                return Err(Failure::conflict(call.kind, &call.name, why));
+            }
+            None => (),
+        }
+        let nothing = json!({});
+        let (live, entries) = found.as_ref().map_or((&nothing, &[][..]), |live| {
+            (&live.value, live.managed.as_slice())
+        });
+        let by = call.by(Operation::Apply);
+        let applied = managed::apply(
+            call.kind,
+            (live, entries),
+            config,
+            &by,
+            (force, &clock::text()),
+        );
+        let (mut object, managed) = applied.map_err(|conflict| conflict_failure(&conflict))?;
+        if let Some(live) = found {
+            return self.finish(call, &live, object, |_, _| managed);
+        }
+        fill_in(call.kind, &mut object);
+        self.insert(call, object, managed)
+    }
+
+    pub(crate) fn existing(&self, call: &Call) -> Result<Arc<Object>, Failure> {
+        self.objects
+            .get(&call.key())
+            .cloned()
+            .ok_or_else(|| call.not_found())
+    }
+
+    /// Carries out an update of any form to `new`, which may set `managedFields`.
+    fn update(&mut self, call: &Call, live: &Arc<Object>, new: Value) -> Result<Written, Failure> {
+        check_preconditions(call, live, &new)?;
+        let sent = new
+            .pointer("/metadata/managedFields")
+            .filter(|_| call.subresource.is_empty());
+        let is_reset = sent.is_some_and(|sent| *sent == json!([{}]));
+        let entries = match sent.and_then(managed::from_json) {
+            _ if is_reset => Vec::new(),
+            Some(entries) if !entries.is_empty() => entries,
+            _ => live.managed.clone(),
+        };
+        let (by, now) = (call.by(Operation::Update), clock::text());
+        self.finish(call, live, new, |before, after| {
+            managed::update(call.kind, &entries, (before, after), &by, &now)
+        })
+    }
+
+    /// Stores a changed object, unless nothing has changed.
+    fn finish(
+        &mut self,
+        call: &Call,
+        live: &Arc<Object>,
+        mut new: Value,
+        managed: impl FnOnce(&Value, &Value) -> Vec<Entry>,
+    ) -> Result<Written, Failure> {
+        restrict(call, live, &mut new);
+        fill_in(call.kind, &mut new);
+        let managed = managed(&live.value, &new);
+        allocate(call.kind, Some(&live.value), &mut new, || self.next());
+        if let Some(why) = invalid(call.kind, Some(&live.value), &new) {
+            return Err(Failure::invalid(call.kind, &call.name, &why));
+        }
+        if call.kind.has_generation() && is_of_another_generation(&live.value, &new) {
+            let generation = live.value["metadata"]["generation"]
+                .as_i64()
+                .unwrap_or_default();
+            new["metadata"]["generation"] = (generation + 1).into();
+        }
+        if new == live.value && is_same(&managed, &live.managed) {
+            return Ok(Written {
+                object: Arc::clone(live),
+                change: None,
+            });
+        }
+        let change = if live.is_deleting() && finalizers(&new).is_empty() {
+            self.remove(&call.key()).unwrap()
+        } else {
+            self.commit(call.kind, new, managed)
+        };
+        let now = change.after.as_ref().or(change.before.as_ref());
+        Ok(Written {
+            object: Arc::clone(now.unwrap()),
+            change: Some(change),
+        })
+    }
+}
+
+/// Keeps what a write through this endpoint does not change.
+fn restrict(call: &Call, live: &Object, new: &mut Value) {
+    let is_status = call.subresource == "status";
+    if is_status {
+        let status = new.get("status").cloned();
+        *new = live.value.clone();
+        put(new, "status", status);
+        return;
+    }
+    let was = &live.value["metadata"];
+    if let Some(metadata) = new["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+        for field in SYSTEM_METADATA.into_iter().chain(["name", "namespace"]) {
+            match was.get(field) {
+                Some(value) => metadata.insert(field.to_owned(), value.clone()),
+                None => metadata.remove(field),
+            };
+        }
+        metadata.retain(|_, value| !is_empty(value));
+    }
+    if call.kind.has_status() {
+        put(new, "status", live.value.get("status").cloned());
+    }
+    for field in ["apiVersion", "kind"] {
+        put(new, field, live.value.get(field).cloned());
+    }
+}
+
+fn put(object: &mut Value, field: &str, value: Option<Value>) {
+    if let Some(map) = object.as_object_mut() {
+        match value {
+            Some(value) => map.insert(field.to_owned(), value),
+            None => map.remove(field),
+        };
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
+}
+
+fn wipe(object: &mut Value) {
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+        metadata
+            .retain(|name, value| !SYSTEM_METADATA.contains(&name.as_str()) && !is_empty(value));
+    }
+}
+
+/// Returns a field of the metadata that is set.
+pub(crate) fn text<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    object
+        .get("metadata")?
+        .get(field)?
+        .as_str()
+        .filter(|text| !text.is_empty())
+}
+
+pub(crate) fn finalizers(object: &Value) -> Vec<String> {
+    let list = object
+        .pointer("/metadata/finalizers")
+        .and_then(Value::as_array);
+    let names = list.into_iter().flatten().filter_map(Value::as_str);
+    names.map(ToOwned::to_owned).collect()
+}
+
+fn check_preconditions(call: &Call, live: &Object, object: &Value) -> Result<(), Failure> {
+    if text(object, "uid").is_some_and(|uid| uid != live.uid()) {
+        let why = format!(
+            "Precondition failed: UID in precondition: {:?}",
+            text(object, "uid")
+        );
+        return Err(Failure::conflict(call.kind, &call.name, &why));
+    }
+    let is_stale = |version: &str| version != live.resource_version.to_string();
+    if text(object, "resourceVersion").is_some_and(is_stale) {
+        return Err(Failure::stale(call.kind, &call.name));
+    }
+    Ok(())
+}
+
+fn conflict_failure(conflict: &managed::Conflict) -> Failure {
+    let mut causes = Vec::new();
+    for (manager, paths) in &conflict.0 {
+        for path in paths {
+            let message = format!("conflict with \"{}\"", manager.name);
+            causes
+                .push(json!({"reason": "FieldManagerConflict", "message": message, "field": path}));
+        }
+    }
+    let message = format!("Apply failed with {} conflicts", causes.len());
+    Failure::new(409, "Conflict", message).with_causes(causes)
+}
+
+/// Whether anything beside metadata and status has changed.
+fn is_of_another_generation(before: &Value, after: &Value) -> bool {
+    let rest = |object: &Value| -> Map<String, Value> {
+        let fields = object.as_object().cloned().unwrap_or_default();
+        let is_counted = |name: &str| name != "metadata" && name != "status";
+        fields
+            .into_iter()
+            .filter(|(name, _)| is_counted(name))
+            .collect()
+    };
+    rest(before) != rest(after)
+}
+
+fn is_same(one: &[Entry], other: &[Entry]) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .zip(other)
+            .all(|(one, other)| one.manager == other.manager && one.fields == other.fields)
+}
