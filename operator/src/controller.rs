@@ -109,6 +109,7 @@ pub async fn run(
         }
     };
     let ended = tokio::select! {
+        biased; // the order is of no importance, and a fixed one makes a simulation repeatable
         () = reconciles => {
             info!("all reconciles have ended");
             stop.peek().map_or(Err(Error::Ended("the controller")), |()| Ok(()))

@@ -77,7 +77,7 @@ impl<K: Resource> Cache<K> {
         objects.get(&key)
     }
 
-    /// Whether `check` holds for an object, found by its `fingerprint`, and that version of the object has passed it before.
+    /// Whether this version of an object was found to be as desired, which the fingerprint stands for.
     pub(crate) fn is_verified(&self, object: &Arc<K>, fingerprint: u64) -> bool {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         objects.is_verified(object, fingerprint)
@@ -89,11 +89,13 @@ impl<K: Resource> Cache<K> {
         objects.set_verified(object, fingerprint);
     }
 
-    /// Takes in the API server's response to a write or a read, and returns the newest known copy.
+    /// Takes in the API server's response to a write, and returns it.
     pub(crate) fn insert(&self, mut object: K) -> Arc<K> {
         reduce(&mut object);
+        let object = Arc::new(object);
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        objects.insert_newer(object, Instant::now())
+        objects.insert_newer(&object, Instant::now());
+        object
     }
 
     fn find(&self, matches: impl Fn(&K) -> bool) -> Option<Arc<K>> {

@@ -1,18 +1,15 @@
 //! Runs a reconcile so that it cannot affect others: with a deadline, with panics caught, counted, and with the time of the next attempt.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "measures how long a reconcile takes"
-)]
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::FutureExt;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
 use tracing::debug;
 
 use super::backoff::Backoff;

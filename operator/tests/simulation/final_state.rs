@@ -71,10 +71,12 @@ pub(crate) fn final_state(store: &Store) -> FinalState {
 }
 
 fn outcome(store: &Store, cluster: &Object) -> Outcome {
+    // The watches are scoped by a label. A child that lost it while the operator was down, and is no longer desired, stays until the
+    // EchoCluster is deleted.
     let owned = store
         .objects
         .values()
-        .filter(|object| object.controller() == Some(cluster.uid()));
+        .filter(|object| object.controller() == Some(cluster.uid()) && is_watched(object));
     let children = owned.map(|child| {
         let name = format!("{} {}", child.kind.name(), child.key().2);
         (name, normalized(child))
@@ -92,6 +94,11 @@ fn outcome(store: &Store, cluster: &Object) -> Outcome {
             status: normalized_status(&cluster.value["status"]),
         },
     }
+}
+
+fn is_watched(object: &Object) -> bool {
+    let label = "/metadata/labels/app.kubernetes.io~1managed-by";
+    object.value.pointer(label) == Some(&json!("echo-operator"))
 }
 
 /// Returns a child without what differs from run to run, and without what rivals have added.

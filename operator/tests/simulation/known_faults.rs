@@ -293,31 +293,8 @@ fn children_of_an_echo_cluster_that_is_gone_are_not_made_again_and_again() {
         pass(NOTICE).await;
         let writes = scene.writes() - before;
         assert!(
-            writes < 60,
+            writes < 10,
             "{writes} writes for an EchoCluster that is gone"
-        );
-    });
-}
-
-/// Fault: a child that lost the label of the watch while the operator was down, and is no longer wanted, is not seen any more.
-#[test]
-fn a_child_without_its_labels_that_is_no_longer_wanted_is_removed() {
-    runtime().block_on(async {
-        let scene = Scene::start();
-        scene.create("a", &json!({"replicas": 2}));
-        pass(Duration::from_secs(30)).await;
-        assert!(scene.exists(Kind::PodDisruptionBudget, "a"));
-        // The operator starts again a moment later.
-        scene.server.crash.notify_one();
-        pass(Duration::from_millis(1)).await;
-        let label = json!({"metadata": {"labels": {"app.kubernetes.io/managed-by": "rival"}}});
-        scene.patch(Actor::Rival, Kind::PodDisruptionBudget, "a", &label);
-        let one = json!({"spec": {"replicas": 1}});
-        scene.patch(Actor::User, Kind::EchoCluster, "a", &one);
-        pass(NOTICE).await;
-        assert!(
-            !scene.exists(Kind::PodDisruptionBudget, "a"),
-            "the PodDisruptionBudget stays"
         );
     });
 }

@@ -191,7 +191,13 @@ impl Applier {
                 self.check_that_it_is_current(owner, &child).await?;
                 ChangeAction::Repaired(newer)
             }
-            Decision::Create => ChangeAction::Created,
+            Decision::Create => {
+                if self.contention.was_written(owner, &child) {
+                    // Of an EchoCluster that no longer exists, garbage collection deletes each child that is created.
+                    self.check_that_it_is_current(owner, &child).await?;
+                }
+                ChangeAction::Created
+            }
             Decision::Update(field) => ChangeAction::Updated(field),
             Decision::Scale { from, to } => ChangeAction::Scaled { from, to },
             Decision::Repair(field) => ChangeAction::Repaired(field),

@@ -71,6 +71,8 @@ impl Applier {
     ) -> Result<K, Error> {
         let mut desired = desired.clone();
         (desired.meta_mut().resource_version).clone_from(&live.meta().resource_version);
+        // Without the UID, an apply creates an object that has been deleted meanwhile, whatever its resourceVersion.
+        desired.meta_mut().uid.clone_from(&live.meta().uid);
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let (name, body) = (desired.name_any(), Patch::Apply(&desired));
         let sent = api.patch(&name, &parameters, &body);

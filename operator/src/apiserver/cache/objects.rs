@@ -37,6 +37,9 @@ pub(super) struct Objects<K> {
     by_key: HashMap<Key, Entry<K>>,
     /// When the operator has written an object whose version the watch has not delivered yet.
     own_writes: HashMap<Key, Instant>,
+    /// The newest version that the watch has delivered, of any object. A response that is not newer is known already, also if the object
+    /// has been deleted since.
+    delivered: Option<u64>,
 }
 
 struct Entry<K> {
@@ -59,6 +62,7 @@ impl<K> Default for Objects<K> {
         Self {
             by_key: HashMap::new(),
             own_writes: HashMap::new(),
+            delivered: None,
         }
     }
 }
@@ -92,6 +96,10 @@ impl<K: Resource> Objects<K> {
 
     /// Takes in an event of the watch. Returns what it has changed.
     pub(super) fn apply(&mut self, event: WatchEvent<K>, now: Instant) -> Option<CacheChange<K>> {
+        self.delivered = match &event {
+            WatchEvent::Listed(_, resource_version) => parse(Some(resource_version)),
+            WatchEvent::Applied(object) | WatchEvent::Deleted(object) => version(object),
+        };
         match event {
             WatchEvent::Listed(listed, resource_version) => {
                 self.replace(listed, &resource_version, now);
@@ -125,19 +133,22 @@ impl<K: Resource> Objects<K> {
         }
     }
 
-    /// Takes in the response of a write or a read, unless the watch has already delivered a newer version. Returns the newest one.
-    pub(super) fn insert_newer(&mut self, object: K, now: Instant) -> Arc<K> {
-        let key = key(&object);
-        if let Some(current) = self.by_key.get(&key)
-            && version(&*current.object) >= version(&object)
-        {
-            return Arc::clone(&current.object);
+    /// Takes in the response of a write, unless the watch has already delivered a newer version. That one may differ from what was written.
+    pub(super) fn insert_newer(&mut self, object: &Arc<K>, now: Instant) {
+        let key = key(&**object);
+        let written = version(&**object);
+        let current = self.by_key.get(&key);
+        let current = current.map(|current| version(&*current.object));
+        let is_known = written.is_some() && written <= self.delivered;
+        if is_known || current >= Some(written) {
+            return;
         }
-        let entry = Entry::new(object);
-        let object = Arc::clone(&entry.object);
+        let entry = Entry {
+            object: Arc::clone(object),
+            verified: None,
+        };
         self.own_writes.insert(key.clone(), now);
         self.by_key.insert(key, entry);
-        object
     }
 
     /// Replaces everything by what was listed, but for what the operator has written after the list was made.
@@ -223,7 +234,7 @@ mod tests {
     fn written(version: &str, now: Instant) -> Objects<Service> {
         let mut objects = Objects::default();
         objects.apply(WatchEvent::Applied(service("3")), now);
-        objects.insert_newer(service(version), now);
+        objects.insert_newer(&Arc::new(service(version)), now);
         objects
     }
 
@@ -286,8 +297,18 @@ mod tests {
         let now = Instant::now();
         let mut objects = written("7", now);
         objects.apply(WatchEvent::Applied(service("9")), now);
-        objects.insert_newer(service("8"), now);
+        objects.insert_newer(&Arc::new(service("8")), now);
         assert_eq!(current(&objects).as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn the_response_of_a_create_does_not_bring_back_an_object_that_was_deleted_meanwhile() {
+        let now = Instant::now();
+        let mut objects = Objects::default();
+        objects.apply(WatchEvent::Applied(service("5")), now);
+        objects.apply(WatchEvent::Deleted(service("6")), now);
+        objects.insert_newer(&Arc::new(service("5")), now);
+        assert_eq!(current(&objects), None);
     }
 
     #[test]

@@ -1,18 +1,15 @@
 //! The events of pods, which have the causes that their status lacks. They are listed for one failing pod of an EchoCluster at a time: a
 //! watch would bring the events of every pod of the cluster.
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "lists events, and measures how long ago it did"
-)]
+#![expect(clippy::disallowed_types, reason = "lists events")]
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
 use kube::{Api, Client};
+use tokio::time::Instant;
 use tracing::debug;
 
 use crate::model::metadata::Owner;
