@@ -25,7 +25,7 @@ demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
 test: setup ## Run all tests; the last line counts them
 	@hack/test.sh unit cluster
 
-test-long: setup ## Run the test of generated changes with 10,000 of them, on a cluster; takes half an hour
+test-long: setup ## Run 1,000,000 simulated runs, and 10,000 generated changes on a cluster; takes hours
 	@hack/test.sh long
 
 unit-test: ## Run the tests that need no cluster

@@ -42,10 +42,17 @@ tests() {
 unit() {
   say "Unit tests"
   tests cargo test --locked --workspace
+  simulate 10000
   tests env GOWORK=off go -C hack/cluster test -v ./...
   # Without -count=1, Go reuses a result although files outside of the module have changed: the states, the table, the health check.
   tests env GOWORK=off go -C hack/gitops test -v -count=1 ./...
   tests hack/scripts_test.sh
+}
+
+# Runs the operator on a simulated API server, $1 times, with other faults each time. A failing seed is printed; ECHO_OPERATOR_SEED repeats it.
+simulate() {
+  say "$1 simulated runs"
+  ECHO_OPERATOR_SIMULATIONS=$1 tests cargo test --locked --profile simulation --package operator --test simulation seeds -- --nocapture
 }
 
 # Sets up what the cluster tests expect: kubectl and KUBECONFIG for a cluster that the operator runs in.
@@ -89,6 +96,7 @@ cluster() {
 
 # The seed is printed; ECHO_OPERATOR_TEST_SEED repeats a run.
 long() {
+  simulate 1000000
   prepare_cluster
   hack/deploy.sh apply
   say "10,000 generated changes"

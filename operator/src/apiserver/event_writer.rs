@@ -18,9 +18,9 @@ use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
-use tracing::warn;
+use tracing::{debug, warn};
 
-use crate::apiserver::request::message_of;
+use crate::apiserver::request::{is_namespace_terminating, message_of};
 use crate::metrics::Metrics;
 use crate::model::metadata::FIELD_MANAGER;
 use crate::model::status::events::Event;
@@ -123,6 +123,12 @@ impl Publisher {
         let reason = event.reason.as_str();
         match sent.await {
             Ok(Ok(())) => (),
+            Ok(Err(error)) if is_namespace_terminating(&error) => {
+                debug!(
+                    reason,
+                    "no event is published in a namespace that is being deleted"
+                );
+            }
             Ok(Err(error)) => {
                 warn!(
                     reason,

@@ -146,15 +146,7 @@ impl Error {
 
     /// Whether the namespace is on its way out, in which nothing can be created.
     pub(super) fn is_namespace_terminating(&self) -> bool {
-        let causes = self
-            .status()
-            .and_then(|status| status.details.as_ref())
-            .map(|details| &details.causes);
-        causes.is_some_and(|causes| {
-            causes
-                .iter()
-                .any(|cause| cause.reason == "NamespaceTerminating")
-        })
+        matches!(self, Self::Request { source, .. } if is_namespace_terminating(source))
     }
 
     fn status(&self) -> Option<&Status> {
@@ -169,6 +161,15 @@ impl Error {
             | Self::Json(_) => None,
         }
     }
+}
+
+/// Whether the API server has rejected an object because its namespace is being deleted.
+pub(super) fn is_namespace_terminating(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let mut causes = status.details.iter().flat_map(|details| &details.causes);
+    causes.any(|cause| cause.reason == "NamespaceTerminating")
 }
 
 /// Whether an admission webhook or a ValidatingAdmissionPolicy has denied the request, by the phrase that the API server puts around

@@ -132,6 +132,20 @@ async fn an_echo_cluster_that_no_operator_has_seen_reports_that_it_is_pending() 
 }
 
 #[tokio::test]
+async fn an_echo_cluster_without_a_spec_has_the_defaults() {
+    let namespace = Namespace::shared("no-spec").await;
+    let manifest =
+        "{apiVersion: echo-operator.dev/v1alpha1, kind: EchoCluster, metadata: {name: hello}}";
+    let applied = namespace.kubectl(&["apply", "--filename=-"], manifest);
+    applied.await.unwrap();
+    let cluster = namespace.ready("hello").await;
+    assert_eq!(
+        (cluster.spec.replicas, cluster.spec.listeners.len()),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
 async fn an_echo_cluster_of_default_shape_takes_five_writes() {
     let namespace = Namespace::shared("five-writes").await;
     let Some(log) = AuditLog::from_now(&namespace).await else {

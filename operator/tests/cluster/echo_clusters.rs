@@ -43,6 +43,19 @@ impl Namespace {
         wait::until(&self.api(), name, "ready and settled", is_settled).await
     }
 
+    /// Gives an EchoCluster a new generation that has the same children: the amount of memory is written another way.
+    pub(crate) async fn new_generation(&self, name: &str) {
+        let clusters = self.api::<EchoCluster>();
+        let current = json!(clusters.get(name).await.unwrap());
+        let memory = &current["spec"]["resources"]["requests"]["memory"];
+        let memory = if memory == "16Mi" { "16384Ki" } else { "16Mi" };
+        let patch = json!({"spec": {"resources": {"requests": {"memory": memory}}}});
+        clusters
+            .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await
+            .unwrap();
+    }
+
     /// Applies an EchoCluster and waits until it is ready.
     pub(crate) async fn apply_ready(&self, name: &str, spec: Value) -> EchoCluster {
         self.apply(name, spec).await;

@@ -63,9 +63,12 @@ mod wait;
 // The tests. They run in the order of their names: first the one that takes longest, last those that need the cluster
 // for themselves.
 mod any_change;
+mod api_server;
 mod at_rest;
 mod autoscaling;
 mod causes;
+#[path = "../conformance/conformance.rs"]
+mod conformance;
 mod creation;
 mod deletion;
 mod demands;
@@ -88,5 +91,6 @@ mod scale;
 mod status;
 mod stored;
 mod trouble;
+mod undeclared_fields;
 mod under_load;
 mod unwanted_changes;

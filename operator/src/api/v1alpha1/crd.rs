@@ -28,10 +28,11 @@ pub fn custom_resource_definition(
         .find_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
         .ok_or(SchemaShapeError)?;
     straighten(schema);
-    // Every field of the spec has a default, so the spec itself may be absent.
+    // Every field of the spec has a default, so the spec itself may be absent. The API server checks the rules on this default as it
+    // stands, and some read `service`.
     schema.required = None;
     let spec = property(schema, "spec").ok_or(SchemaShapeError)?;
-    spec.default = Some(JSON(json!({})));
+    spec.default = Some(JSON(json!({ "service": {} })));
     let image = property(spec, "image").ok_or(SchemaShapeError)?;
     image.default = Some(JSON(echo_server_image.into()));
     let status = property(schema, "status").ok_or(SchemaShapeError)?;

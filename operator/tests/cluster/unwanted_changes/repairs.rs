@@ -2,11 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::api::{DeleteParams, DynamicObject};
 use kube::{Api, ResourceExt};
-use operator::api::v1alpha1::EchoCluster;
 use operator::model::metadata::GENERATION_ANNOTATION;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::namespace::Namespace;
 use crate::owned_fields::{Path, altered, owned_fields};
@@ -229,7 +228,8 @@ impl Disturbed<'_> {
     /// does not count: the API server's default for a field may be what the operator applies.
     async fn once(&mut self, path: &Path, value: &Value, edit: impl Fn(&mut Value)) -> bool {
         if self.times.len().is_multiple_of(REPAIRS_OF_A_GENERATION) {
-            self.new_generation().await;
+            let cluster = self.name.trim_end_matches("-pods");
+            self.namespace.new_generation(cluster).await;
         }
         let asked = Instant::now();
         let Ok(edited) = self.objects.edit(self.name, edit).await else {
@@ -245,21 +245,6 @@ impl Disturbed<'_> {
         wait::until(&self.objects.api, self.name, &what, is_back).await;
         self.note(begun, &path.to_string());
         true
-    }
-
-    /// Gives the EchoCluster a new generation that has the same children: the amount of memory is written another way.
-    async fn new_generation(&self) {
-        let clusters = self.namespace.api::<EchoCluster>();
-        let cluster = self.name.trim_end_matches("-pods");
-        let current = clusters.get(cluster).await.unwrap();
-        let is_plain =
-            json!(current).pointer("/spec/resources/requests/memory") == Some(&json!("16Mi"));
-        let memory = if is_plain { "16384Ki" } else { "16Mi" };
-        let patch = json!({"spec": {"resources": {"requests": {"memory": memory}}}});
-        clusters
-            .patch(cluster, &PatchParams::default(), &Patch::Merge(&patch))
-            .await
-            .unwrap();
     }
 
     /// Deletes the object and waits for another one.
