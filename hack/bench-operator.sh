@@ -16,11 +16,19 @@ for program in . ./peer ./floor; do
   GOWORK=off go -C hack/bench-operator build -trimpath -o "$built/$(basename "$(realpath "hack/bench-operator/$program")")" "$program"
 done
 
+# Takes the cluster down, unless it is that of another checkout by now.
+clean_up() {
+  if hack/cluster/cluster status > /dev/null 2>&1; then hack/cluster/cluster down; fi
+}
+
 # No node: pods cost processor time that nobody here asks for, and there are none (hack/bench-operator/internal/driver/scenarios.go).
 # A new cluster each time, since a used one is larger; it goes with the benchmark.
 say "A control plane without nodes"
-trap 'hack/cluster/cluster down' EXIT
-hack/cluster/cluster down
+clean_up
+if [ -e /run/echo-cluster/owner ]; then
+  fail "the local cluster of another checkout is up: take it down first (hack/cluster/cluster down)"
+fi
+trap clean_up EXIT
 use_local_cluster 0
 
 document=$PWD/docs/performance.md

@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -25,10 +26,23 @@ func TestUsageIsReadFromProc(t *testing.T) {
 	if expected := (usage{cpu: 2 * time.Second, rss: 1 << 20, peak: 2 << 20}); err != nil || got != expected {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	for _, wrong := range [][2]string{{"12 (a) S", status}, {stat, "Name:\ta\n"}} {
-		if _, err := parseUsage(wrong[0], wrong[1]); err == nil {
-			t.Errorf("no error: %q", wrong)
-		}
+	if _, err := parseUsage(stat, "Name:\ta\n"); err == nil {
+		t.Error("no error without memory")
+	}
+}
+
+func TestOthersHaveWhatNeitherTheBenchmarkNorTheClientHasUsed(t *testing.T) {
+	busy := parseBusy("cpu  100 20 30 4000 500 6 7 8 90 10\ncpu0 1 1 1 1\n")
+	if busy != 1710*time.Millisecond {
+		t.Errorf("busy: %v", busy)
+	}
+	begin := machine{at: time.Now()}
+	end := machine{at: begin.at.Add(10 * time.Second), busy: 8 * time.Second, ours: 5 * time.Second}
+	if got := begin.others(end, time.Second) * float64(runtime.NumCPU()); got != 0.2 {
+		t.Errorf("others: %v", got)
+	}
+	if got := begin.others(end, time.Minute); got != 0 {
+		t.Errorf("less than nothing: %v", got)
 	}
 }
 

@@ -40,6 +40,10 @@ func (d *Driver) turn(ctx context.Context, client Client, namespace string, scen
 	defer func() { t.process.stop() }()
 	results := measure.Turn{}
 	for _, scenario := range scenarios {
+		before, err := lookAtMachine()
+		if err != nil {
+			return nil, err
+		}
 		result, err := scenario.run(t, ctx)
 		if err == nil {
 			err = t.process.hasEnded()
@@ -47,6 +51,11 @@ func (d *Driver) turn(ctx context.Context, client Client, namespace string, scen
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: %w", client.Name, scenario.name, err)
 		}
+		after, err := lookAtMachine()
+		if err != nil {
+			return nil, err
+		}
+		result.Others = before.others(after, result.CPU)
 		d.say("%s: %s", client.Name, summary(scenario.name, result))
 		results[scenario.name] = result
 	}
@@ -150,6 +159,6 @@ func (t *turn) measured(ctx context.Context, part func() (measure.Result, error)
 
 // summary tells in a line what a scenario has shown, for whoever waits.
 func summary(scenario string, r measure.Result) string {
-	return fmt.Sprintf("%-24s p50 %6.1f ms, p99 %7.1f ms, %6.2f s in all, %6d requests, %6.2f s of processor time, %5.1f MB", scenario,
-		r.Quantile(0.5).Seconds()*1000, r.Quantile(0.99).Seconds()*1000, r.Total.Seconds(), r.Requests.Total(), r.CPU.Seconds(), float64(r.RSS)/1e6)
+	return fmt.Sprintf("%-24s p50 %6.1f ms, p99 %7.1f ms, %6.2f s in all, %6d requests, %6.2f s of processor time, %5.1f MB, others %2.0f %%", scenario,
+		r.Quantile(0.5).Seconds()*1000, r.Quantile(0.99).Seconds()*1000, r.Total.Seconds(), r.Requests.Total(), r.CPU.Seconds(), float64(r.RSS)/1e6, r.Others*100)
 }

@@ -32,20 +32,22 @@ func (p *process) usage() (usage, error) {
 	return parseUsage(string(stat), string(status))
 }
 
-// parseUsage reads /proc/PID/stat, in which the name in brackets may hold anything, and /proc/PID/status.
-func parseUsage(stat, status string) (usage, error) {
+// parseCPU reads the processor time of /proc/PID/stat, in which the name in brackets may hold anything.
+func parseCPU(stat string) time.Duration {
 	afterName := strings.Fields(stat[strings.LastIndex(stat, ")")+1:])
-	if len(afterName) < 13 {
-		return usage{}, fmt.Errorf("/proc/PID/stat is too short: %q", stat)
-	}
-	var u usage
-	for _, field := range afterName[11:13] { // utime and stime
-		ticks, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return usage{}, fmt.Errorf("/proc/PID/stat has a time %q", field)
+	sum := time.Duration(0)
+	for i, field := range afterName {
+		if i == 11 || i == 12 { // utime and stime
+			ticks, _ := strconv.ParseInt(field, 10, 64)
+			sum += time.Duration(ticks) * tick
 		}
-		u.cpu += time.Duration(ticks) * tick
 	}
+	return sum
+}
+
+// parseUsage reads /proc/PID/stat and /proc/PID/status.
+func parseUsage(stat, status string) (usage, error) {
+	u := usage{cpu: parseCPU(stat)}
 	for name, bytes := range map[string]*int64{"VmRSS:": &u.rss, "VmHWM:": &u.peak} {
 		_, rest, isThere := strings.Cut(status, "\n"+name)
 		words := strings.Fields(rest)

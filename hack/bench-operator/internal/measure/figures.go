@@ -51,6 +51,16 @@ func AllCPU(t Turn) float64 {
 	return sum
 }
 
+// Others is the percentage of the processors that other programs took, as a mean of the scenarios in which latencies are measured.
+func Others(t Turn) float64 {
+	scenarios := []string{Created, Changed, Repaired, Repaired16, Deleted}
+	sum := 0.0
+	for _, scenario := range scenarios {
+		sum += t[scenario].Others
+	}
+	return sum * 100 / float64(len(scenarios))
+}
+
 // RSS is the resident memory at the end of a scenario, in MB.
 func RSS(scenario string) Figure {
 	return func(t Turn) float64 { return float64(t[scenario].RSS) / 1e6 }

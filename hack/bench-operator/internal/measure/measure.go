@@ -104,6 +104,8 @@ type Result struct {
 	RSS int64
 	// Peak is the most that it ever was, in bytes.
 	Peak int64
+	// Others is the share of the machine's processors that went to what has nothing to do with the benchmark.
+	Others float64
 }
 
 // Quantile returns the latency that a share of all did not exceed, by the nearest rank.

@@ -40,6 +40,7 @@ func rows() []row {
 		row{measure.ColdStart, "processor time, s", measure.CPU(measure.ColdStart)},
 		row{measure.ColdStart, "most resident memory, MB", measure.Peak(measure.ColdStart)},
 		row{"all", "processor time, s", measure.AllCPU},
+		row{"all", "processors taken by other programs, %", measure.Others},
 	)
 }
 
