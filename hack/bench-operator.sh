@@ -36,7 +36,7 @@ if [ "$BENCH_ECHOCLUSTERS" -lt 1000 ] || [ "$BENCH_SETTLED_SECONDS" -lt 60 ]; th
   cp "$document" "$built/"
   document=$built/performance.md
 fi
-say "Measuring (about $((BENCH_ROUNDS * (6 + 3 * (BENCH_SETTLED_SECONDS + BENCH_ECHOCLUSTERS / 3) / 60))) minutes)"
+say "Measuring (about $((2 + BENCH_ROUNDS * 3 * (70 + BENCH_SETTLED_SECONDS + BENCH_ECHOCLUSTERS / 11) / 60)) minutes on two cores)"
 "$built/bench-operator" --kubeconfig "$KUBECONFIG" --audit-log "$(hack/cluster/cluster audit-log)" --work "$built" \
   --operator "${CARGO_TARGET_DIR:-target}/release/operator" --peer "$built/peer" --floor "$built/floor" \
   --count "$BENCH_ECHOCLUSTERS" --rounds "$BENCH_ROUNDS" --settled "${BENCH_SETTLED_SECONDS}s" --document "$document"
