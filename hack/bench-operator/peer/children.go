@@ -38,9 +38,8 @@ func (r *reconciler) anyService(ctx context.Context, c *echo.EchoCluster, wanted
 	found := &core.Service{ObjectMeta: named(wanted)}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, found, func() error {
 		found.Spec.Type, found.Spec.Selector, found.Spec.Ports = wanted.Spec.Type, wanted.Spec.Selector, wanted.Spec.Ports
-		if wanted.Spec.IPFamilyPolicy != nil {
-			found.Spec.IPFamilyPolicy = wanted.Spec.IPFamilyPolicy
-		}
+		found.Spec.IPFamilyPolicy, found.Spec.InternalTrafficPolicy = wanted.Spec.IPFamilyPolicy, wanted.Spec.InternalTrafficPolicy
+		found.Spec.SessionAffinity = wanted.Spec.SessionAffinity
 		if found.ResourceVersion == "" { // it never changes
 			found.Spec.ClusterIP = wanted.Spec.ClusterIP
 		}

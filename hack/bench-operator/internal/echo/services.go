@@ -8,22 +8,23 @@ import (
 
 // Service is the stable address of the echo servers.
 func Service(c *EchoCluster) *core.Service {
-	return &core.Service{
-		ObjectMeta: metadata(c, c.Name),
-		Spec: core.ServiceSpec{
-			Type: core.ServiceTypeClusterIP, Selector: Labels(c.Name), Ports: servicePorts(c),
-			IPFamilyPolicy: ptr.To(core.IPFamilyPolicySingleStack),
-		},
-	}
+	return &core.Service{ObjectMeta: metadata(c, c.Name), Spec: serviceSpec(c)}
 }
 
 // HeadlessService gives each pod an address.
 func HeadlessService(c *EchoCluster) *core.Service {
-	return &core.Service{
-		ObjectMeta: metadata(c, HeadlessName(c.Name)),
-		Spec: core.ServiceSpec{
-			Type: core.ServiceTypeClusterIP, ClusterIP: core.ClusterIPNone, Selector: Labels(c.Name), Ports: servicePorts(c),
-		},
+	headless := &core.Service{ObjectMeta: metadata(c, HeadlessName(c.Name)), Spec: serviceSpec(c)}
+	headless.Spec.ClusterIP = core.ClusterIPNone
+	return headless
+}
+
+// serviceSpec is what both have. The policies are the API server's defaults.
+func serviceSpec(c *EchoCluster) core.ServiceSpec {
+	return core.ServiceSpec{
+		Type: core.ServiceTypeClusterIP, Selector: Labels(c.Name), Ports: servicePorts(c),
+		IPFamilyPolicy:        ptr.To(core.IPFamilyPolicySingleStack),
+		InternalTrafficPolicy: ptr.To(core.ServiceInternalTrafficPolicyCluster),
+		SessionAffinity:       core.ServiceAffinityNone,
 	}
 }
 
