@@ -11,7 +11,7 @@ export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
 
-.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
+.PHONY: help setup fmt lint verify test test-long unit-test cluster-test bench-echo bench-operator fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -37,6 +37,9 @@ cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBE
 bench-echo: ## Compare the echo server with others, and write docs/performance.md (BENCH_SECONDS=40)
 	@hack/bench-echo.sh
 
+bench-operator: ## Compare the operator with others, and write docs/performance.md (BENCH_ECHOCLUSTERS=1000 BENCH_ROUNDS=1)
+	@hack/bench-operator.sh
+
 fuzz: ## Fuzz what reads input in the echo server, each part for FUZZ_SECONDS=60; needs cargo-fuzz and a nightly Rust
 	@hack/fuzz.sh
 
@@ -48,7 +51,7 @@ verify: ## Fail if a generated or repeated fact is stale: the CRD, its reference
 
 fmt: ## Format Rust and Go sources
 	@cargo fmt --all
-	@gofmt -w hack/cluster hack/gitops hack/helm
+	@gofmt -w hack/bench-operator hack/cluster hack/gitops hack/helm
 
 crds: ## Write crds/ and docs/reference.md from the Rust types
 	@cargo build --quiet --package operator --bin operator --example reference

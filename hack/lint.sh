@@ -24,9 +24,9 @@ say "Generated files"
 hack/verify.sh
 
 say "Go: format, vet"
-unformatted=$(gofmt -l hack/cluster hack/gitops hack/helm)
+unformatted=$(gofmt -l hack/bench-operator hack/cluster hack/gitops hack/helm)
 [ -z "$unformatted" ] || fail "run make fmt, for these are not formatted: $unformatted"
-for module in hack/cluster hack/gitops hack/helm; do
+for module in hack/bench-operator hack/cluster hack/gitops hack/helm; do
   GOWORK=off go -C "$module" vet ./...
 done
 

@@ -44,8 +44,10 @@ unit() {
   tests cargo test --locked --workspace
   simulate 10000
   tests env GOWORK=off go -C hack/cluster test -v ./...
-  # Without -count=1, Go reuses a result although files outside of the module have changed: the states, the table, the health check.
+  # Without -count=1, Go reuses a result although files outside of the module have changed: the states, the table, the health check, the
+  # golden children.
   tests env GOWORK=off go -C hack/gitops test -v -count=1 ./...
+  tests env GOWORK=off go -C hack/bench-operator test -v -count=1 ./internal/...
   tests hack/scripts_test.sh
 }
 

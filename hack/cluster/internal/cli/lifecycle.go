@@ -29,8 +29,8 @@ func (o *options) up() *cobra.Command {
 			if running, known := owner.Read(); known && running.Root == l.Root && !command.Flags().Changed("nodes") {
 				nodes = running.Nodes
 			}
-			if nodes < 1 || nodes > layout.MostNodes {
-				return fmt.Errorf("--nodes %d is out of range: choose 1 to %d", nodes, layout.MostNodes)
+			if nodes < 0 || nodes > layout.MostNodes {
+				return fmt.Errorf("--nodes %d is out of range: choose 0 to %d", nodes, layout.MostNodes)
 			}
 			if err := checks.ToRun(); err != nil {
 				return err
@@ -49,7 +49,7 @@ func (o *options) up() *cobra.Command {
 			return giveToCaller(l.AdminKubeconfig())
 		},
 	}
-	command.Flags().IntVar(&nodes, "nodes", 1, "how many nodes: 1 to 50; unless set, a running cluster keeps its own")
+	command.Flags().IntVar(&nodes, "nodes", 1, "how many nodes: 0, for a control plane alone, to 50; unless set, a running cluster keeps its own")
 	metricsFlag(command, &metrics, "run metrics-server, for kubectl top and HorizontalPodAutoscalers; a running cluster gets it added")
 	return command
 }

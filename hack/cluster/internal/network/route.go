@@ -11,8 +11,12 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 )
 
-// routeToPods leads each node's pods to that node, and Services to the first node, whose kube-proxy spreads them.
+// routeToPods leads each node's pods to that node, and Services to the first node, whose kube-proxy spreads them. Without nodes there is
+// nothing to reach.
 func routeToPods(h *netlink.Handle, link string, nodes []layout.Node) error {
+	if len(nodes) == 0 {
+		return nil
+	}
 	for _, n := range nodes {
 		if err := route(h, link, n.PodRange(), n.Address()); err != nil {
 			return err

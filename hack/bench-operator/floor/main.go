@@ -1,0 +1,71 @@
+// Command floor makes the same objects with as little as anybody can do it: it keeps nothing, compares nothing and repairs only what it
+// is told of. It is no operator, but a measure of what the API server alone costs.
+//
+// For a new EchoCluster it sends four POSTs and one status; for a changed one, one PATCH and one status; for a Service that was
+// deleted, a POST of what the watch has told of it.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+)
+
+// workers is how many requests are under way at a time, as in the operators.
+const workers = 16
+
+func main() {
+	address := flag.String("metrics", "127.0.0.1:8082", "where /metrics is served")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *address); err != nil && ctx.Err() == nil {
+		log.Fatal("floor: ", err)
+	}
+}
+
+// run works until a watch or a request fails, which the benchmark takes for its own end.
+func run(ctx context.Context, address string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	client, err := newClient()
+	if err != nil {
+		return err
+	}
+	f := &floor{client: client, work: make(chan func(context.Context) error, 1<<16)}
+	for range workers {
+		go f.serve(ctx, cancel)
+	}
+	go func() { cancel(serveMetrics(address, &f.seen)) }()
+	go func() { cancel(f.watchServices(ctx)) }()
+	go func() { cancel(f.watchClusters(ctx)) }()
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+// serve does what comes, until something fails.
+func (f *floor) serve(ctx context.Context, cancel context.CancelCauseFunc) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case task := <-f.work:
+			if err := task(ctx); err != nil {
+				cancel(err)
+			}
+		}
+	}
+}
+
+// serveMetrics tells how many EchoClusters were looked at, by a name that ends as those of the operators do.
+func serveMetrics(address string, seen *atomic.Int64) error {
+	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "floor_reconcile_total %d\n", seen.Load())
+	}))
+}

@@ -1,0 +1,77 @@
+package driver
+
+import (
+	"testing"
+	"time"
+
+	apps "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
+)
+
+// of is the metadata of a child of the EchoCluster "a".
+func of(name string, uid types.UID) *metav1.ObjectMeta {
+	return &metav1.ObjectMeta{Name: name, UID: uid, Labels: echo.Labels("a")}
+}
+
+func isTold(told <-chan time.Time) bool { return len(told) == 1 }
+
+func TestAnEchoClusterIsWholeWithItsFourthChildAndGoneWithItsLast(t *testing.T) {
+	o := newObserver()
+	whole := o.await("a", isWhole)
+	o.note(deployment, of("a", "1"), true)
+	o.note(service, of("a", "2"), true)
+	o.note(networkPolicy, of("a", "3"), true)
+	if isTold(whole) {
+		t.Error("whole without the headless Service")
+	}
+	o.note(service, of("a-pods", "4"), true)
+	if !isTold(whole) || !isTold(o.await("a", isWhole)) {
+		t.Error("not whole")
+	}
+	gone := o.await("a", isGone)
+	for which, name := range map[child]string{deployment: "a", service: "a", networkPolicy: "a"} {
+		o.note(which, of(name, ""), false)
+	}
+	if isTold(gone) {
+		t.Error("gone with a headless Service")
+	}
+	o.note(service, of("a-pods", "4"), false)
+	if !isTold(gone) {
+		t.Error("not gone")
+	}
+}
+
+func TestAServiceIsBackWhenAnotherOneIsThere(t *testing.T) {
+	o := newObserver()
+	o.note(service, of("a", "old"), true)
+	back := o.await("a", hasAnotherService("old"))
+	o.note(service, of("a", "old"), true)
+	o.note(service, of("a", "old"), false)
+	if isTold(back) {
+		t.Error("back while it is gone")
+	}
+	o.note(service, of("a", "new"), true)
+	if !isTold(back) {
+		t.Error("not back")
+	}
+}
+
+func TestAChangeIsSeenInTheDeployment(t *testing.T) {
+	o := newObserver()
+	d := &apps.Deployment{ObjectMeta: *of("a", "1")}
+	changed := o.await("a", hasDrain(20))
+	for _, seconds := range []int32{10, 20} {
+		if isTold(changed) {
+			t.Error("seen too early")
+		}
+		c := &echo.EchoCluster{Spec: echo.Spec{DrainSeconds: seconds}}
+		d.Spec = echo.Deployment(c).Spec
+		o.note(deployment, d, true)
+	}
+	if !isTold(changed) {
+		t.Error("not seen")
+	}
+}

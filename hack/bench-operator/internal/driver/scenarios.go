@@ -1,0 +1,146 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
+)
+
+const (
+	// pods of each EchoCluster: none. Then no node and no kubelet is needed, an EchoCluster settles for good as soon as its Deployment is
+	// observed, and what Kubernetes' own controllers do is the same for all clients: one empty ReplicaSet, two empty EndpointSlices.
+	pods = 0
+	// otherDrain is what drainSeconds is changed to; the default is 10.
+	otherDrain = 20
+	// mostRepairs is how many Services are deleted one after the other.
+	mostRepairs = 100
+	// mostRepairs16 is how many are deleted 16 at a time.
+	mostRepairs16 = 320
+	// limit is how long a scenario may take before it has failed.
+	limit = 30 * time.Minute
+)
+
+// scenario is something that is measured.
+type scenario struct {
+	name string
+	run  func(*turn, context.Context) (measure.Result, error)
+}
+
+// scenarios are all, in their order.
+var scenarios = []scenario{
+	{measure.Created, (*turn).created},
+	{measure.Changed, (*turn).changed},
+	{measure.Repaired, (*turn).repaired},
+	{measure.Repaired16, (*turn).repaired16},
+	{measure.Settled, (*turn).settled},
+	{measure.ColdStart, (*turn).coldStart},
+	{measure.Deleted, (*turn).deleted},
+}
+
+// name returns the name of an EchoCluster.
+func name(i int) string { return fmt.Sprintf("echo-%05d", i) }
+
+// created creates all EchoClusters as fast as the API server takes them, until each has all children.
+func (t *turn) created(ctx context.Context) (measure.Result, error) {
+	return t.all(ctx, isWhole, func(ctx context.Context, name string) error {
+		return t.cluster.create(ctx, t.namespace, name, pods)
+	})
+}
+
+// changed changes a field of all, until each Deployment has it.
+func (t *turn) changed(ctx context.Context) (measure.Result, error) {
+	return t.all(ctx, hasDrain(otherDrain), func(ctx context.Context, name string) error {
+		return t.cluster.setDrain(ctx, t.namespace, name, otherDrain)
+	})
+}
+
+// deleted deletes all, until no child is left. That is the garbage collector's work, which a client can only disturb.
+func (t *turn) deleted(ctx context.Context) (measure.Result, error) {
+	return t.all(ctx, isGone, func(ctx context.Context, name string) error {
+		return t.cluster.delete(ctx, t.namespace, name)
+	})
+}
+
+// all does something to each EchoCluster, and waits for what it must lead to. A latency begins with the request.
+func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.Context, string) error) (measure.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	count := t.Options.Count
+	return t.measured(ctx, func() (measure.Result, error) {
+		told, begun := make([]<-chan time.Time, count), make([]time.Time, count)
+		for i := range count {
+			told[i] = t.observer.await(name(i), isSo)
+		}
+		start := time.Now()
+		err := inParallel(ctx, width, count, func(ctx context.Context, i int) error {
+			begun[i] = time.Now()
+			return do(ctx, name(i))
+		})
+		result := measure.Result{Count: count, Latencies: make([]time.Duration, count)}
+		for i := 0; i < count && err == nil; i++ {
+			result.Latencies[i], err = latency(ctx, name(i), begun[i], told[i])
+		}
+		result.Total = time.Since(start)
+		return result, err
+	})
+}
+
+// repaired deletes Services one after the other.
+func (t *turn) repaired(ctx context.Context) (measure.Result, error) {
+	return t.repairs(ctx, 1, 0, min(mostRepairs, t.Options.Count))
+}
+
+// repaired16 deletes Services 16 at a time: others than `repaired` did, where there are as many.
+func (t *turn) repaired16(ctx context.Context) (measure.Result, error) {
+	count := min(mostRepairs16, t.Options.Count)
+	return t.repairs(ctx, width, min(mostRepairs, t.Options.Count-count), count)
+}
+
+// repairs deletes the Services of so many EchoClusters, from the first on, until each is back.
+func (t *turn) repairs(ctx context.Context, width, first, count int) (measure.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return t.measured(ctx, func() (measure.Result, error) {
+		result := measure.Result{Count: count, Latencies: make([]time.Duration, count)}
+		start := time.Now()
+		err := inParallel(ctx, width, count, func(ctx context.Context, i int) error {
+			name := name(first + i)
+			known := t.observer.look(name)
+			back := t.observer.await(name, hasAnotherService(known.present[service]))
+			begun := time.Now()
+			err := t.cluster.CoreV1().Services(t.namespace).Delete(ctx, name, metav1.DeleteOptions{})
+			if err == nil {
+				result.Latencies[i], err = latency(ctx, name, begun, back)
+			}
+			return err
+		})
+		result.Total = time.Since(start)
+		return result, err
+	})
+}
+
+// settled lets time pass in which nobody does anything.
+func (t *turn) settled(ctx context.Context) (measure.Result, error) {
+	if _, err := t.audit.next(); err != nil {
+		return measure.Result{}, err
+	}
+	before, err := t.process.usage()
+	if err != nil {
+		return measure.Result{}, err
+	}
+	if err := sleep(ctx, t.Options.Settled); err != nil {
+		return measure.Result{}, err
+	}
+	after, err := t.process.usage()
+	if err != nil {
+		return measure.Result{}, err
+	}
+	requests, err := t.audit.next()
+	return measure.Result{
+		Count: t.Options.Count, Total: t.Options.Settled, Requests: requests, CPU: after.cpu - before.cpu, RSS: after.rss, Peak: after.peak,
+	}, err
+}

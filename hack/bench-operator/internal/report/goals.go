@@ -1,0 +1,55 @@
+// Package report turns measurements into text: tables for people and docs/performance.md, and a picture. It does no I/O.
+package report
+
+import (
+	"fmt"
+
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
+)
+
+// goal is a bound on a figure of the operator, or on its ratio to that of another client.
+type goal struct {
+	name    string
+	against string // the client that a ratio is to, or ""
+	figure  measure.Figure
+	most    float64
+	unit    string
+}
+
+// goals are what the operator is measured by.
+func goals() []goal {
+	var all []goal
+	for _, scenario := range []string{measure.Created, measure.Changed, measure.Repaired, measure.Repaired16} {
+		all = append(all,
+			goal{scenario + ", p50 against peer", measure.Peer, measure.P50(scenario), 0.9, ""},
+			goal{scenario + ", p99 against peer", measure.Peer, measure.P99(scenario), 0.9, ""},
+		)
+	}
+	return append(all,
+		goal{"processor time of all scenarios against peer", measure.Peer, measure.AllCPU, 0.5, ""},
+		goal{"resident memory, settled, against peer", measure.Peer, measure.RSS(measure.Settled), 0.5, ""},
+		goal{"requests for a new EchoCluster", "", measure.RequestsEach(measure.Created), 6, ""},
+		goal{"requests for a change", "", measure.RequestsEach(measure.Changed), 3, ""},
+		goal{"requests while all is settled", "", measure.AllRequests(measure.Settled), 0, ""},
+		goal{"writes at a cold start", "", measure.AllWrites(measure.ColdStart), 0, ""},
+		goal{"cold start", "", measure.Seconds(measure.ColdStart), 2, " s"},
+	)
+}
+
+// measured returns the goal's figure.
+func (g goal) measured(rounds measure.Rounds) float64 {
+	if g.against == "" {
+		return rounds.Median(measure.Ours, g.figure)
+	}
+	return rounds.Ratio(measure.Ours, g.against, g.figure)
+}
+
+// row is the goal's row of the table.
+func (g goal) row(rounds measure.Rounds) []string {
+	measured := g.measured(rounds)
+	verdict := "met"
+	if !(measured <= g.most) { // what is no number is missed
+		verdict = "**missed**"
+	}
+	return []string{g.name, fmt.Sprintf("≤ %v%s", g.most, g.unit), number(measured) + g.unit, verdict}
+}

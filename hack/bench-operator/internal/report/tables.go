@@ -1,0 +1,139 @@
+package report
+
+import (
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
+)
+
+// row is a figure that all clients are compared by.
+type row struct {
+	scenario string
+	name     string
+	figure   measure.Figure
+}
+
+// rows are all figures, in the order of the scenarios.
+func rows() []row {
+	var all []row
+	for _, scenario := range []string{measure.Created, measure.Changed, measure.Repaired, measure.Repaired16, measure.Deleted} {
+		all = append(all,
+			row{scenario, "p50, ms", measure.P50(scenario)},
+			row{scenario, "p99, ms", measure.P99(scenario)},
+			row{scenario, "all, s", measure.Seconds(scenario)},
+			row{scenario, "requests for each", measure.RequestsEach(scenario)},
+			row{scenario, "processor time, s", measure.CPU(scenario)},
+		)
+	}
+	return append(all,
+		row{measure.Created, "resident memory, MB", measure.RSS(measure.Created)},
+		row{measure.Settled, "requests", measure.AllRequests(measure.Settled)},
+		row{measure.Settled, "watches renewed", measure.AllWatches(measure.Settled)},
+		row{measure.Settled, "processor time, s", measure.CPU(measure.Settled)},
+		row{measure.Settled, "resident memory, MB", measure.RSS(measure.Settled)},
+		row{measure.Settled, "most resident memory so far, MB", measure.Peak(measure.Settled)},
+		row{measure.ColdStart, "first passes over all, s", measure.Seconds(measure.ColdStart)},
+		row{measure.ColdStart, "requests", measure.AllRequests(measure.ColdStart)},
+		row{measure.ColdStart, "writes", measure.AllWrites(measure.ColdStart)},
+		row{measure.ColdStart, "processor time, s", measure.CPU(measure.ColdStart)},
+		row{measure.ColdStart, "most resident memory, MB", measure.Peak(measure.ColdStart)},
+		row{"all", "processor time, s", measure.AllCPU},
+		row{"all", "processors taken by other programs, %", measure.Others},
+	)
+}
+
+// comparison is the table of all figures.
+func comparison(rounds measure.Rounds) string {
+	lines := [][]string{{"scenario", "figure", measure.Floor, measure.Peer, measure.Ours, "ours / peer", "ours / floor"}}
+	for _, r := range rows() {
+		line := []string{r.scenario, r.name}
+		for _, client := range []string{measure.Floor, measure.Peer, measure.Ours} {
+			line = append(line, number(rounds.Median(client, r.figure)))
+		}
+		for _, client := range []string{measure.Peer, measure.Floor} {
+			line = append(line, number(rounds.Ratio(measure.Ours, client, r.figure)))
+		}
+		lines = append(lines, line)
+	}
+	return table("ll-----", lines)
+}
+
+// requests is the table of what each client asks for: for each EchoCluster, or in all where they are left alone. It is that of the first
+// round.
+func requests(rounds measure.Rounds) string {
+	lines := [][]string{{"scenario", "client", "requests"}}
+	for _, scenario := range measure.Scenarios {
+		isInAll := scenario == measure.Settled || scenario == measure.ColdStart
+		heading := scenario + ", for each"
+		if isInAll {
+			heading = scenario + ", in all"
+		}
+		for _, client := range []string{measure.Floor, measure.Peer, measure.Ours} {
+			result := rounds[0][client][scenario]
+			if isInAll {
+				result.Count = 1
+			}
+			lines = append(lines, []string{heading, client, words(result, isInAll)})
+		}
+	}
+	return table("lll", lines)
+}
+
+// words lists requests with their numbers; watches only on request, and nothing that less than one EchoCluster in 200 needs.
+func words(result measure.Result, withWatches bool) string {
+	var words []string
+	for _, request := range result.Requests.Sorted() {
+		each := float64(result.Requests[request]) / float64(max(1, result.Count))
+		if (withWatches || request.Verb != "watch") && each >= 0.005 {
+			words = append(words, fmt.Sprintf("%s %s", request, number(each)))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// goalTable is the table of goals.
+func goalTable(rounds measure.Rounds) string {
+	lines := [][]string{{"goal", "bound", "measured", ""}}
+	for _, g := range goals() {
+		lines = append(lines, g.row(rounds))
+	}
+	return table("llll", lines)
+}
+
+// table writes Markdown; of columns marked `-`, numbers are at the right.
+func table(columns string, lines [][]string) string {
+	var text strings.Builder
+	for i, line := range lines {
+		fmt.Fprintf(&text, "| %s |\n", strings.Join(line, " | "))
+		if i > 0 {
+			continue
+		}
+		for _, column := range columns {
+			if column == '-' {
+				text.WriteString("|--:")
+			} else {
+				text.WriteString("|---")
+			}
+		}
+		text.WriteString("|\n")
+	}
+	return strings.TrimSuffix(text.String(), "\n")
+}
+
+// number writes a figure with three digits that matter, and `–` where there is none, as of a ratio to nothing.
+func number(value float64) string {
+	switch size := math.Abs(value); {
+	case math.IsNaN(value) || math.IsInf(value, 0):
+		return "–"
+	case value == math.Trunc(value) && size < 1e6:
+		return fmt.Sprintf("%.0f", value)
+	case size >= 100:
+		return fmt.Sprintf("%.0f", value)
+	case size >= 10:
+		return fmt.Sprintf("%.1f", value)
+	default:
+		return fmt.Sprintf("%.2f", value)
+	}
+}

@@ -1,0 +1,81 @@
+// Command bench-operator compares three clients that keep the children of EchoClusters, in turns and on one cluster: the operator of this
+// project, a peer that an expert would write with controller-runtime, and a floor, which is the least that anybody can do.
+//
+// Read on in internal/driver/scenarios.go, which is what each of them goes through.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/driver"
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
+	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/report"
+)
+
+func main() {
+	log.SetFlags(0)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal("bench-operator: ", err)
+	}
+}
+
+// run measures, prints the tables, and writes the document with its picture.
+func run(ctx context.Context) error {
+	options := driver.Options{Out: os.Stderr}
+	var operator, peer, floor, document string
+	flag.StringVar(&options.Kubeconfig, "kubeconfig", "", "the administrator's kubeconfig")
+	flag.StringVar(&options.AuditLog, "audit-log", "", "the API server's audit log")
+	flag.StringVar(&options.CRD, "crd", "crds/echoclusters.yaml", "the CRD")
+	flag.StringVar(&options.Work, "work", "", "a folder for logs and kubeconfigs")
+	flag.StringVar(&operator, "operator", "", "the operator's program")
+	flag.StringVar(&peer, "peer", "", "the peer's program")
+	flag.StringVar(&floor, "floor", "", "the floor's program")
+	flag.StringVar(&document, "document", "", "the document to write the figures into, beside which the picture goes")
+	flag.IntVar(&options.Count, "count", 1000, "how many EchoClusters")
+	flag.IntVar(&options.Rounds, "rounds", 1, "how many turns each client has")
+	flag.DurationVar(&options.Settled, "settled", time.Minute, "how long nothing is done")
+	flag.Parse()
+	options.Clients = []driver.Client{
+		{Name: measure.Peer, Command: func(address string) []string { return []string{peer, "--metrics", address} }},
+		{Name: measure.Ours, Command: func(address string) []string { return []string{operator, "run", "--admin", address} }},
+		{Name: measure.Floor, Command: func(address string) []string { return []string{floor, "--metrics", address} }},
+	}
+	begun := time.Now()
+	rounds, err := driver.Run(ctx, options)
+	if err != nil {
+		return err
+	}
+	done := report.Run{Rounds: rounds, Count: options.Count, Settled: options.Settled, Took: time.Since(begun)}
+	fmt.Print(done.Section())
+	return write(document, done)
+}
+
+// write replaces the section of the document, and the picture beside it.
+func write(document string, done report.Run) error {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return fmt.Errorf("read the document: %w", err)
+	}
+	replaced, err := report.Replace(string(text), done.Section())
+	if err != nil {
+		return fmt.Errorf("%s: %w", document, err)
+	}
+	picture := filepath.Join(filepath.Dir(document), report.PictureFile)
+	if err := os.WriteFile(picture, []byte(done.Picture()), 0o644); err != nil {
+		return fmt.Errorf("write the picture: %w", err)
+	}
+	if err := os.WriteFile(document, []byte(replaced), 0o644); err != nil {
+		return fmt.Errorf("write the document: %w", err)
+	}
+	return nil
+}
