@@ -6,6 +6,7 @@
 
 pub mod backoff;
 mod clusters;
+mod queue;
 pub mod retry;
 mod watches;
 
@@ -17,15 +18,16 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info};
 
 use self::backoff::Backoff;
 use self::clusters::watch_clusters;
+use self::queue::Queue;
 use self::retry::{RetryContext, error_policy, run_reconcile};
-use self::watches::{Reference, Triggered, triggers, watch_all};
+use self::watches::{Reference, Triggers, watch_all};
 use crate::admin::Health;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::apply::Applier;
@@ -88,7 +90,7 @@ pub async fn run(
     let stop = stop.shared();
     let Started {
         store,
-        triggered,
+        queue,
         syncs,
         retry,
         mut watches,
@@ -99,7 +101,7 @@ pub async fn run(
             // An error means that the watch has ended, which `watches` reports.
             let _ = sync.wait().await;
         }
-        reconcile_all(store, triggered, stop.clone(), retry).await;
+        reconcile_all(store, queue, stop.clone(), retry).await;
     };
     let at_the_latest = async {
         stop.clone().await;
@@ -133,7 +135,7 @@ pub async fn run(
 /// What has been started before the first reconcile.
 struct Started {
     store: Store<DeserializeGuard<EchoCluster>>,
-    triggered: Triggered,
+    queue: Queue<Reference>,
     /// The state of each cache.
     syncs: Vec<CacheSync>,
     retry: Arc<RetryContext>,
@@ -151,11 +153,13 @@ fn start(environment: Environment) -> Started {
         clock,
     } = environment;
     let (events, publish) = EventWriter::new(client.clone(), metrics.clone());
-    let (triggers, triggered) = triggers();
+    let (store, writer) = reflector::store();
+    let queue = Queue::new(usize::from(CONCURRENCY));
+    let triggers = Triggers::new(queue.clone(), store.clone());
     let mut watches = JoinSet::new();
     let caches = watch_all(&client, &triggers, &mut watches);
     let status_writer = StatusWriter::new(client.clone(), events, metrics.clone());
-    let (store, clusters, watch) = watch_clusters(&client, triggers, status_writer.clone());
+    let (clusters, watch) = watch_clusters(&client, writer, triggers, status_writer.clone());
     watches.spawn(watch.map(|()| "EchoClusters"));
     let syncs: Vec<CacheSync> = (caches.syncs().into_iter().cloned())
         .chain([clusters])
@@ -172,7 +176,7 @@ fn start(environment: Environment) -> Started {
     };
     Started {
         store,
-        triggered,
+        queue,
         syncs,
         retry: Arc::new(RetryContext {
             context: Context {
@@ -203,17 +207,19 @@ async fn find_blind(syncs: &[CacheSync]) -> Error {
 
 async fn reconcile_all(
     store: Store<DeserializeGuard<EchoCluster>>,
-    triggered: Triggered,
+    queue: Queue<Reference>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
     retry: Arc<RetryContext>,
 ) {
     let results = Controller::for_stream(futures::stream::pending(), store)
         .with_config(controller::Config::default().concurrency(CONCURRENCY))
-        .reconcile_on(triggered.clusters)
-        .reconcile_all_on(triggered.all)
+        .reconcile_on(queue.clone().stream())
         .graceful_shutdown_on(stop)
         .run(run_reconcile, error_policy, Arc::clone(&retry));
     let handle = |result| {
+        if let Some(cluster) = reconciled(&result) {
+            queue.done(&cluster);
+        }
         note_result(result, &retry);
         std::future::ready(())
     };
@@ -221,6 +227,21 @@ async fn reconcile_all(
 }
 
 type ReconcileResult = Result<(Reference, Action), controller::Error<retry::Error, watcher::Error>>;
+
+/// Returns the EchoCluster that a result is about.
+fn reconciled(result: &ReconcileResult) -> Option<Reference> {
+    match result {
+        Ok((cluster, _)) => Some(cluster.clone()),
+        Err(
+            controller::Error::ReconcilerFailed(_, cluster)
+            | controller::Error::ObjectNotFound(cluster),
+        ) => {
+            let namespace = cluster.namespace.as_deref().unwrap_or_default();
+            Some(ObjectRef::new(&cluster.name).within(namespace))
+        }
+        Err(controller::Error::QueueError(_) | controller::Error::RunnerError(_)) => None,
+    }
+}
 
 fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 
@@ -21,18 +22,14 @@ use crate::apiserver::status_writer::StatusWriter;
 /// An EchoCluster, or what can be read of one that does not match the types.
 type Guarded = DeserializeGuard<EchoCluster>;
 
-/// Watches the EchoClusters. Returns their store, its state, and the future that keeps both up to date.
+/// Watches the EchoClusters. Returns the state of their store, and the future that keeps both up to date.
 pub(super) fn watch_clusters(
     client: &Client,
-    mut triggers: Triggers,
+    writer: Writer<Guarded>,
+    triggers: Triggers,
     status_writer: StatusWriter,
-) -> (
-    Store<Guarded>,
-    CacheSync,
-    impl Future<Output = ()> + Send + use<>,
-) {
+) -> (CacheSync, impl Future<Output = ()> + Send + use<>) {
     let (sync, sync_writer) = CacheSync::of::<Guarded>("EchoClusters", Requirement::Required);
-    let (store, writer) = reflector::store();
     let mut follower = Follower {
         writer,
         fingerprints: HashMap::new(),
@@ -50,19 +47,19 @@ pub(super) fn watch_clusters(
                 Triggered::None => (),
                 Triggered::Clusters(clusters) => {
                     for cluster in clusters {
-                        triggers.cluster(cluster).await;
+                        triggers.cluster(cluster);
                     }
                 }
                 Triggered::AllAnd(vanished) => {
                     triggers.all();
                     for cluster in vanished {
-                        triggers.cluster(cluster).await;
+                        triggers.cluster(cluster);
                     }
                 }
             }
         }
     };
-    (store, sync, watch)
+    (sync, watch)
 }
 
 fn reduce(cluster: &mut Guarded) {
@@ -70,7 +67,7 @@ fn reduce(cluster: &mut Guarded) {
 }
 
 struct Follower {
-    writer: reflector::store::Writer<Guarded>,
+    writer: Writer<Guarded>,
     /// What was last seen of each EchoCluster.
     fingerprints: HashMap<Reference, u64>,
     status_writer: StatusWriter,

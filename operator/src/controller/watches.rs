@@ -8,16 +8,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use fnv::FnvHasher;
-use futures::channel::mpsc;
-use futures::stream::{self, BoxStream};
-use futures::{SinkExt, Stream, StreamExt};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Client;
 use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
-use tokio::sync::watch;
+use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::task::JoinSet;
 
+use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::pods::watch_pods;
 use crate::apiserver::cache::{
@@ -27,52 +25,38 @@ use crate::apiserver::cache::{
 use crate::model::children::Child;
 use crate::model::metadata::MANAGED_BY_SELECTOR;
 
-/// EchoClusters that wait to be reconciled; a watch pauses while there are more. The controller takes them within microseconds.
-const TRIGGER_CAPACITY: usize = 1024;
-
 /// An EchoCluster, by its name.
 pub(super) type Reference = ObjectRef<DeserializeGuard<EchoCluster>>;
 
 /// Where the watches report what has to be reconciled.
 #[derive(Clone)]
 pub(super) struct Triggers {
-    clusters: mpsc::Sender<Reference>,
-    all: watch::Sender<()>,
-}
-
-/// What has to be reconciled, as streams for the controller.
-pub(super) struct Triggered {
-    /// EchoClusters that a change affects.
-    pub(super) clusters: mpsc::Receiver<Reference>,
-    /// All EchoClusters.
-    pub(super) all: BoxStream<'static, ()>,
-}
-
-/// Makes both ends.
-pub(super) fn triggers() -> (Triggers, Triggered) {
-    let (clusters, triggered_clusters) = mpsc::channel(TRIGGER_CAPACITY);
-    let (all, triggered) = watch::channel(());
-    let all_triggered = stream::unfold(triggered, |mut triggered| async {
-        triggered.changed().await.ok()?;
-        Some(((), triggered))
-    });
-    let triggered = Triggered {
-        clusters: triggered_clusters,
-        all: all_triggered.boxed(),
-    };
-    (Triggers { clusters, all }, triggered)
+    queue: Queue<Reference>,
+    store: Store<DeserializeGuard<EchoCluster>>,
 }
 
 impl Triggers {
+    /// Makes triggers that put EchoClusters of `store` into a queue.
+    pub(super) fn new(
+        queue: Queue<Reference>,
+        store: Store<DeserializeGuard<EchoCluster>>,
+    ) -> Self {
+        Self { queue, store }
+    }
+
     /// Reconciles one EchoCluster.
-    pub(super) async fn cluster(&mut self, cluster: Reference) {
-        // Nobody receives while the operator stops.
-        let _ = self.clusters.send(cluster).await;
+    pub(super) fn cluster(&self, cluster: Reference) {
+        self.queue.push(cluster);
     }
 
     /// Reconciles all EchoClusters.
     pub(super) fn all(&self) {
-        self.all.send_replace(());
+        let clusters = self.store.state();
+        self.queue.push_all(
+            clusters
+                .iter()
+                .map(|cluster| ObjectRef::from_obj(&**cluster)),
+        );
     }
 }
 
@@ -132,7 +116,7 @@ impl Watches<'_> {
         changes: impl Stream<Item = CacheChange<K>> + Send + 'static,
         affected: fn(&K) -> Vec<Reference>,
     ) {
-        let mut triggers = self.triggers.clone();
+        let triggers = self.triggers.clone();
         self.tasks.spawn(async move {
             let mut changes = std::pin::pin!(changes);
             while let Some(change) = changes.next().await {
@@ -140,7 +124,7 @@ impl Watches<'_> {
                     CacheChange::All => triggers.all(),
                     CacheChange::Object(object) => {
                         for cluster in affected(&object) {
-                            triggers.cluster(cluster).await;
+                            triggers.cluster(cluster);
                         }
                     }
                 }
