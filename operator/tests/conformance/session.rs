@@ -76,7 +76,13 @@ impl<'a> Session<'a> {
             ),
             _ => key,
         };
-        let request = http_request(verb, &uri, &self.filled_in(&key, body));
+        let mut body = self.filled_in(&key, body);
+        if matches!(verb, Verb::Apply | Verb::ApplyForced) && body.is_object() {
+            // An apply has to name the object in its body, too.
+            let name = key.split('/').nth(1).unwrap_or_default();
+            body["metadata"]["name"] = name.into();
+        }
+        let request = http_request(verb, &uri, &body);
         let answer = match self.client.request::<Value>(request).await {
             Ok(object) if object["kind"] == "Status" => json!({"status": object["status"]}),
             Ok(object) if matches!(verb, Verb::List) => self.page(&object),
