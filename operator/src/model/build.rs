@@ -121,9 +121,24 @@ fn add(common: &BTreeMap<String, String>, own: &mut Option<BTreeMap<String, Stri
 
 /// Hashes a child's JSON with FNV-1a, which is the same in every build, unlike the standard library's hasher.
 fn hash(child: &impl Serialize) -> Result<String, serde_json::Error> {
-    let mut hasher = FnvHasher::default();
-    hasher.write(serde_json::to_value(child)?.to_string().as_bytes());
-    Ok(format!("{:016x}", hasher.finish()))
+    let mut hasher = HashWriter::default();
+    serde_json::to_writer(&mut hasher, child)?;
+    Ok(format!("{:016x}", hasher.0.finish()))
+}
+
+/// Hashes what is written to it.
+#[derive(Default)]
+struct HashWriter(FnvHasher);
+
+impl std::io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

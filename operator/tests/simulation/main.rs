@@ -36,6 +36,10 @@
     reason = "what is not told here is told by its name"
 )]
 
+/// That of the operator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 // The API server.
 mod defaults;
 mod delete;
