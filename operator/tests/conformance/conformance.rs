@@ -1,7 +1,7 @@
 //! What the operator relies on of an API server, as calls with the answers that they must get, from a real one as from the simulated one.
 //!
-//! `calls.yaml` has the calls and `answers.yaml` the answers. The calls need an empty namespace of their own, and a client that may do
-//! everything in it.
+//! `calls.yaml` has the calls and `answers.yaml` the answers. The calls need the CRD, an empty namespace of their own, and a client that
+//! may do everything in it. The controllers of a real cluster may work in it meanwhile; what they write is left out of the answers.
 
 mod session;
 

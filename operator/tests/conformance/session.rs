@@ -10,11 +10,20 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Session<'a> {
     client: &'a Client,
     namespace: &'a str,
-    /// The versions of each object in the order in which they were seen, and its UID.
-    seen: BTreeMap<String, (Vec<String>, String)>,
+    seen: BTreeMap<String, Seen>,
     /// The token of the page that is next.
     token: String,
     answers: Vec<Value>,
+}
+
+/// What was seen of one object.
+#[derive(Default)]
+struct Seen {
+    /// Its versions in the order in which they were seen.
+    versions: Vec<String>,
+    uid: String,
+    /// What is compared of it.
+    content: Value,
 }
 
 /// One call.
@@ -76,12 +85,7 @@ impl<'a> Session<'a> {
             ),
             _ => key,
         };
-        let mut body = self.filled_in(&key, body);
-        if matches!(verb, Verb::Apply | Verb::ApplyForced) && body.is_object() {
-            // An apply has to name the object in its body, too.
-            let name = key.split('/').nth(1).unwrap_or_default();
-            body["metadata"]["name"] = name.into();
-        }
+        let body = self.filled_in(&key, body);
         let request = http_request(verb, &uri, &body);
         let answer = match self.client.request::<Value>(request).await {
             Ok(object) if object["kind"] == "Status" => json!({"status": object["status"]}),
@@ -126,7 +130,7 @@ impl<'a> Session<'a> {
     }
 
     fn filled_in(&self, key: &str, body: &Value) -> Value {
-        let Some((versions, uid)) = self.seen.get(key) else {
+        let Some(Seen { versions, uid, .. }) = self.seen.get(key) else {
             return body.clone();
         };
         let (first, last) = (versions.first().unwrap(), versions.last().unwrap());
@@ -154,34 +158,30 @@ impl<'a> Session<'a> {
     }
 
     /// Takes in an object, and leaves out what differs from server to server.
-    fn object(&mut self, key: &str, mut object: Value) -> Value {
+    fn object(&mut self, key: &str, object: Value) -> Value {
         let metadata = &object["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
         let (version, uid) = (text("resourceVersion"), text("uid"));
-        let known = self.seen.remove(key).unwrap_or_default();
-        let is_same = known.1 == uid;
-        let mut versions = if is_same { known.0 } else { Vec::new() };
-        let is_changed = versions.last() != Some(&version);
-        if is_changed {
-            versions.push(version);
+        let mut content = normalized(object);
+        let mut seen = self.seen.remove(key).unwrap_or_default();
+        let is_same = seen.uid == uid;
+        if !is_same {
+            seen.versions.clear();
         }
-        self.seen.insert(key.to_owned(), (versions, uid));
-        let metadata = normalized_metadata(&object["metadata"]);
-        let fields = object.as_object_mut().unwrap();
-        fields.insert("metadata".to_owned(), metadata);
-        fields.insert("isSame".to_owned(), is_same.into());
-        fields.insert("isChanged".to_owned(), is_changed.into());
-        if fields
-            .get("status")
-            .is_some_and(|status| status.get("conditions").is_none())
-        {
-            fields.remove("status");
+        // Controllers write the status of some kinds at any time, and with it a new version.
+        let is_changed = match content["kind"].as_str() {
+            Some("Deployment" | "EchoCluster") => seen.content != content,
+            _ => seen.versions.last() != Some(&version),
+        };
+        if seen.versions.last() != Some(&version) {
+            seen.versions.push(version);
         }
-        hide_allocated(&mut object["spec"]);
-        if let Some(fields) = object.as_object_mut() {
-            fields.retain(|_, value| !value.is_null());
-        }
-        object
+        seen.uid = uid;
+        seen.content = content.clone();
+        self.seen.insert(key.to_owned(), seen);
+        content["isSame"] = is_same.into();
+        content["isChanged"] = is_changed.into();
+        content
     }
 }
 
@@ -216,6 +216,37 @@ fn http_request(verb: Verb, uri: &str, body: &Value) -> hyper::Request<Vec<u8>> 
     request.body(body).unwrap()
 }
 
+/// Returns what is compared of an object.
+fn normalized(mut object: Value) -> Value {
+    object["metadata"] = normalized_metadata(&object["metadata"]);
+    hide_allocated(&mut object["spec"]);
+    reduce_status(&mut object["status"]);
+    if let Some(fields) = object.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
+    }
+    object
+}
+
+/// Keeps of a status what the calls write, and what the API server does.
+fn reduce_status(status: &mut Value) {
+    let Some(fields) = status.as_object_mut() else {
+        return;
+    };
+    fields.retain(|name, _| name == "conditions" || name == "loadBalancer");
+    if let Some(conditions) = fields.get_mut("conditions").and_then(Value::as_array_mut) {
+        conditions.retain(|condition| condition["reason"] == "Test");
+        if conditions.is_empty() {
+            fields.remove("conditions");
+        }
+    }
+    if fields.is_empty() {
+        *status = Value::Null;
+    }
+}
+
+/// Field managers that work in the cluster, too.
+const CONTROLLERS: [&str; 2] = ["echo-operator", "kube-controller-manager"];
+
 fn normalized_metadata(metadata: &Value) -> Value {
     let mut kept = Map::new();
     for field in ["name", "generation", "labels", "annotations", "finalizers"] {
@@ -233,7 +264,7 @@ fn normalized_metadata(metadata: &Value) -> Value {
     kept.insert("isDeleting".to_owned(), is_deleting.into());
     let entries = metadata["managedFields"].as_array().into_iter().flatten();
     let mut managers: Vec<Value> = entries
-        .filter(|entry| entry["manager"] != "kube-controller-manager")
+        .filter(|entry| CONTROLLERS.iter().all(|name| entry["manager"] != *name))
         .map(manager)
         .collect();
     // Entries of one second have the order of their names, and seconds differ from run to run.

@@ -11,7 +11,10 @@ pub(crate) fn fill_in(kind: Kind, object: &mut Value) {
     match kind {
         Kind::EchoCluster => from_schema(echo_cluster_schema(), object),
         Kind::Deployment => deployment(&mut object["spec"]),
-        Kind::Service => service(&mut object["spec"]),
+        Kind::Service => {
+            service(&mut object["spec"]);
+            set(&mut object["status"], "loadBalancer", json!({}));
+        }
         Kind::HorizontalPodAutoscaler => set(&mut object["spec"], "minReplicas", json!(1)),
         Kind::NetworkPolicy => set(&mut object["spec"], "policyTypes", json!(["Ingress"])),
         Kind::PodDisruptionBudget

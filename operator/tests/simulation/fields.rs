@@ -85,7 +85,8 @@ impl FieldSet {
         for (element, child) in &self.children {
             let step = match element.split_once(':') {
                 Some(("f", name)) => format!("{path}.{name}"),
-                Some((_, key)) => format!("{path}[{key}]"),
+                Some(("k", keys)) => format!("{path}[{}]", key_text(keys)),
+                Some((_, value)) => format!("{path}[={value}]"),
                 None => format!("{path}.{element}"),
             };
             child.collect_paths(&step, paths);
@@ -121,4 +122,14 @@ impl FieldSet {
         }
         Value::Object(fields)
     }
+}
+
+/// Returns the keys of a list's element as messages have them: `port=7,protocol="TCP"`.
+fn key_text(keys: &str) -> String {
+    let keys: BTreeMap<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+    let parts: Vec<String> = keys
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    parts.join(",")
 }

@@ -120,6 +120,16 @@ impl Kind {
         )
     }
 
+    /// Whether a write of the status writes a field of the metadata, too. Which it does differs from kind to kind.
+    pub(crate) fn status_writes_metadata(self, field: &str) -> bool {
+        match self {
+            Self::EchoCluster => false,
+            Self::Deployment => field != "labels",
+            Self::Pod => field != "ownerReferences",
+            _ => true,
+        }
+    }
+
     /// Whether `metadata.generation` counts the changes of the spec.
     pub(crate) fn has_generation(self) -> bool {
         matches!(

@@ -63,6 +63,7 @@ mod clock;
 mod controllers;
 mod final_state;
 mod oracle;
+mod preconditions;
 mod world;
 
 // The tests.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fields::FieldSet;
 use crate::kind::Kind;
-use crate::merge::{Changes, collect, compare, merge, prune};
+use crate::merge::{Changes, collect, compare, drop_empty, merge, prune};
 
 /// How a manager has come to own its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,7 +40,7 @@ fn restrict(kind: Kind, config: &mut Value, subresource: &str) {
     };
     map.retain(|name, _| is_ownable(kind, name, subresource));
     if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.retain(|name, _| OWNED_METADATA.contains(&name.as_str()));
+        metadata.retain(|name, _| is_ownable_metadata(kind, name, subresource));
         if metadata.is_empty() {
             map.remove("metadata");
         }
@@ -48,14 +48,21 @@ fn restrict(kind: Kind, config: &mut Value, subresource: &str) {
 }
 
 /// The metadata that have owners.
-const OWNED_METADATA: [&str; 4] = ["labels", "annotations", "ownerReferences", "finalizers"];
+pub(crate) const OWNED_METADATA: [&str; 4] =
+    ["labels", "annotations", "ownerReferences", "finalizers"];
 
 fn is_ownable(kind: Kind, field: &str, subresource: &str) -> bool {
     match field {
         "apiVersion" | "kind" => false,
         "status" => subresource == "status" || !kind.has_status(),
+        "metadata" => true,
         _ => subresource.is_empty(),
     }
+}
+
+fn is_ownable_metadata(kind: Kind, field: &str, subresource: &str) -> bool {
+    OWNED_METADATA.contains(&field)
+        && (subresource.is_empty() || kind.status_writes_metadata(field))
 }
 
 /// Compares two objects by the fields that the endpoint writes.
@@ -69,7 +76,7 @@ fn changes(kind: Kind, before: &Value, after: &Value, subresource: &str) -> Chan
             metadata.is_member = false;
             metadata
                 .children
-                .retain(|element, _| OWNED_METADATA.contains(&&element[2..]));
+                .retain(|element, _| is_ownable_metadata(kind, &element[2..], subresource));
         }
         set.children.retain(|_, child| !child.is_empty());
     }
@@ -89,6 +96,7 @@ pub(crate) fn apply(
     restrict(kind, &mut config, &by.subresource);
     let mut applied = FieldSet::default();
     collect(kind, "", &config, &mut applied);
+    drop_empty(&mut applied); // a list with keys that is empty has no fields
     applied.is_member = false;
     let last = entries.iter().find(is_by);
     let others = || entries.iter().filter(|entry| entry.manager != *by);

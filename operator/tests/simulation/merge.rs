@@ -293,7 +293,8 @@ fn by_value(list: &Value) -> BTreeMap<String, &Value> {
         .collect()
 }
 
-fn drop_empty(set: &mut FieldSet) {
+/// Removes nodes without members.
+pub(crate) fn drop_empty(set: &mut FieldSet) {
     set.children.values_mut().for_each(drop_empty);
     set.children.retain(|_, child| !child.is_empty());
 }

@@ -38,6 +38,11 @@ impl Selection {
         }
     }
 
+    /// Whether a selector is set; then the API server does not count what is left for the next pages.
+    fn has_selectors(&self) -> bool {
+        !self.labels.is_empty() || !self.fields.is_empty()
+    }
+
     pub(crate) fn selects(&self, object: &Object) -> bool {
         let field = |path: &str| {
             let pointer = format!("/{}", path.replace('.', "/"));
@@ -100,7 +105,9 @@ impl Store {
         let mut metadata = json!({"resourceVersion": version.to_string()});
         if length < all.len() {
             metadata["continue"] = format!("{version}:{}", name(all[length - 1])).into();
-            metadata["remainingItemCount"] = (all.len() - length).into();
+            if !selection.has_selectors() {
+                metadata["remainingItemCount"] = (all.len() - length).into();
+            }
         }
         let kind = selection.target.kind;
         Ok(format!(

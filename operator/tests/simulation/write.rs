@@ -8,6 +8,9 @@ use crate::clock;
 use crate::defaults::{drop_nulls, fill_in};
 use crate::kind::Kind;
 use crate::managed::{self, Entry, Manager, Operation};
+use crate::preconditions::{
+    check_name, check_preconditions, check_preconditions_of_absent, check_type, conflict_failure,
+};
 use crate::status::Failure;
 use crate::store::{Change, Key, Object, Store};
 use crate::strategy::{allocate, invalid};
@@ -54,7 +57,7 @@ impl Call {
         }
     }
 
-    fn not_found(&self) -> Failure {
+    pub(crate) fn not_found(&self) -> Failure {
         Failure::not_found(self.kind, &self.name)
     }
 }
@@ -148,6 +151,10 @@ impl Store {
             let why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
             return Err(Failure::invalid(call.kind, &call.name, why));
         }
+        if text(&body, "uid").is_some_and(|uid| uid != live.uid()) {
+            let why = "Precondition failed: UID in precondition";
+            return Err(Failure::conflict(call.kind, &call.name, why));
+        }
         self.update(call, &live, body)
     }
 
@@ -184,16 +191,15 @@ impl Store {
         if config.pointer("/metadata/managedFields").is_some() {
             return Err(Failure::bad_request("metadata.managedFields must be nil"));
         }
+        check_type(call, &config)?;
         drop_nulls(&mut config);
         let found = self.objects.get(&call.key()).cloned();
         match &found {
-            Some(live) => check_preconditions(call, live, &config)?,
-            None if !call.subresource.is_empty() => return Err(call.not_found()),
-            None if text(&config, "uid").is_some() => {
-                let why = "uid mismatch: the provided object specified a uid, and no existing object was found";
-                return Err(Failure::conflict(call.kind, &call.name, why));
+            Some(live) => {
+                check_name(call, text(&config, "name").or(Some(&call.name)))?;
+                check_preconditions(call, live, &config)?;
             }
-            None => (),
+            None => check_preconditions_of_absent(call, &config)?,
         }
         let nothing = json!({});
         let (live, entries) = found.as_ref().map_or((&nothing, &[][..]), |live| {
@@ -224,6 +230,7 @@ impl Store {
 
     /// Carries out an update of any form to `new`, which may set `managedFields`.
     fn update(&mut self, call: &Call, live: &Arc<Object>, new: Value) -> Result<Written, Failure> {
+        check_name(call, text(&new, "name"))?;
         check_preconditions(call, live, &new)?;
         let sent = new
             .pointer("/metadata/managedFields")
@@ -267,14 +274,16 @@ impl Store {
                 change: None,
             });
         }
-        let change = if live.is_deleting() && finalizers(&new).is_empty() {
-            self.remove(&call.key()).unwrap()
-        } else {
-            self.commit(call.kind, new, managed)
-        };
-        let now = change.after.as_ref().or(change.before.as_ref());
+        if live.is_deleting() && finalizers(&new).is_empty() {
+            let last = Object::new(call.kind, new, managed, live.resource_version);
+            return Ok(Written {
+                object: Arc::new(last),
+                change: self.remove(&call.key()),
+            });
+        }
+        let change = self.commit(call.kind, new, managed);
         Ok(Written {
-            object: Arc::clone(now.unwrap()),
+            object: Arc::clone(change.after.as_ref().unwrap()),
             change: Some(change),
         })
     }
@@ -284,9 +293,15 @@ impl Store {
 fn restrict(call: &Call, live: &Object, new: &mut Value) {
     let is_status = call.subresource == "status";
     if is_status {
-        let status = new.get("status").cloned();
-        *new = live.value.clone();
-        put(new, "status", status);
+        let sent = std::mem::replace(new, live.value.clone());
+        put(new, "status", sent.get("status").cloned());
+        for field in managed::OWNED_METADATA {
+            if call.kind.status_writes_metadata(field) {
+                let value = sent["metadata"].get(field).cloned();
+                let value = value.filter(|value| !is_empty(value));
+                put(&mut new["metadata"], field, value);
+            }
+        }
         return;
     }
     let was = &live.value["metadata"];
@@ -344,34 +359,6 @@ pub(crate) fn finalizers(object: &Value) -> Vec<String> {
         .and_then(Value::as_array);
     let names = list.into_iter().flatten().filter_map(Value::as_str);
     names.map(ToOwned::to_owned).collect()
-}
-
-fn check_preconditions(call: &Call, live: &Object, object: &Value) -> Result<(), Failure> {
-    if text(object, "uid").is_some_and(|uid| uid != live.uid()) {
-        let why = format!(
-            "Precondition failed: UID in precondition: {:?}",
-            text(object, "uid")
-        );
-        return Err(Failure::conflict(call.kind, &call.name, &why));
-    }
-    let is_stale = |version: &str| version != live.resource_version.to_string();
-    if text(object, "resourceVersion").is_some_and(is_stale) {
-        return Err(Failure::stale(call.kind, &call.name));
-    }
-    Ok(())
-}
-
-fn conflict_failure(conflict: &managed::Conflict) -> Failure {
-    let mut causes = Vec::new();
-    for (manager, paths) in &conflict.0 {
-        for path in paths {
-            let message = format!("conflict with \"{}\"", manager.name);
-            causes
-                .push(json!({"reason": "FieldManagerConflict", "message": message, "field": path}));
-        }
-    }
-    let message = format!("Apply failed with {} conflicts", causes.len());
-    Failure::new(409, "Conflict", message).with_causes(causes)
 }
 
 /// Whether anything beside metadata and status has changed.
