@@ -16,7 +16,8 @@ use crate::model::metadata::Owner;
 use crate::model::observed::{Observed, observe};
 use crate::model::status::events::Event;
 use crate::model::status::{
-    INITIAL_ROLLOUT_GRACE, deleting, invalid, status, suppress_initial_progress,
+    INITIAL_ROLLOUT_GRACE, deleting, invalid, is_progress_of_new_generation, status,
+    suppress_initial_progress,
 };
 use crate::model::validate::{InvalidSpec, ValidatedSpec, validate};
 
@@ -130,6 +131,11 @@ async fn write_status(
     let age = age(cluster, now);
     if suppress_initial_progress(current.status(), &report.status, age) {
         return Ok(Some(INITIAL_ROLLOUT_GRACE.saturating_sub(age)));
+    }
+    if is_progress_of_new_generation(current.status(), &report.status)
+        && let Some(wait) = current.defer_progress(&report.status)
+    {
+        return Ok(Some(wait));
     }
     let deferred = current.write_if_changed(report.status).await?;
     let changes_after = report.changes_at.map(|at| until(at, now));

@@ -125,6 +125,12 @@ impl Current<'_> {
         &self.status
     }
 
+    /// Returns how long the progress of a new generation is not worth a write: most changes are carried out within that time.
+    pub fn defer_progress(&self, status: &EchoClusterStatus) -> Option<Duration> {
+        let generation = status.observed_generation.unwrap_or_default();
+        self.writer.pace.defer_progress(&self.cluster, generation)
+    }
+
     /// Writes `status` if it differs, at the resourceVersion of the EchoCluster that it was computed from, and queues the events
     /// of the transition. Whatever pods do, an EchoCluster gets one write in two seconds at most: one that comes earlier is deferred, and the
     /// time that is left is returned.

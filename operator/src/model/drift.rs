@@ -48,6 +48,22 @@ pub fn with_owned_fields(desired: &Value, live: &Value) -> Value {
     merged("", desired, live)
 }
 
+/// Whether an object, or its pod template, has a label or an annotation that is not declared. It belongs to others, or the operator has
+/// declared it before. The annotations of the Deployment controller are never the operator's.
+pub fn has_undeclared_metadata(desired: &Value, live: &Value) -> bool {
+    let maps = ["/metadata", "/spec/template/metadata"]
+        .map(|metadata| ["labels", "annotations"].map(|map| format!("{metadata}/{map}")));
+    maps.iter().flatten().any(|pointer| {
+        let map = |object: &Value| {
+            let map = object.pointer(pointer).and_then(Value::as_object);
+            map.cloned().unwrap_or_default()
+        };
+        let (desired, live) = (map(desired), map(live));
+        live.keys()
+            .any(|key| !desired.contains_key(key) && !key.starts_with("deployment.kubernetes.io/"))
+    })
+}
+
 fn merged(path: &str, desired: &Value, live: &Value) -> Value {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {

@@ -106,24 +106,41 @@ pub fn suppress_initial_progress(
     age: Duration,
 ) -> bool {
     let is_first = current.observed_generation.unwrap_or_default() == 0;
-    let is_progress = Reconciling
-        .find(&next.conditions)
-        .is_some_and(|reconciling| {
-            let progress = [
-                Reason::Reconciling,
-                Reason::RollingOut,
-                Reason::Scaling,
-                Reason::ReplicasUnavailable,
-            ];
-            reconciling.status == "True"
-                && progress
-                    .map(|reason| format!("{reason:?}"))
-                    .contains(&reconciling.reason)
-        });
+    let is_progress = is_progress(next);
     let is_ready = Ready
         .find(&next.conditions)
         .is_some_and(|ready| ready.status == "True" && next.replicas > 0);
     age < INITIAL_ROLLOUT_GRACE && is_first && is_progress && !is_ready
+}
+
+/// Whether `next` would report nothing but that a new generation is being carried out. Until a status of that generation is written, the
+/// older `observedGeneration` says the same to kstatus and `kubectl wait`.
+pub fn is_progress_of_new_generation(
+    current: &EchoClusterStatus,
+    next: &EchoClusterStatus,
+) -> bool {
+    let status = |status: &EchoClusterStatus| {
+        let ready = Ready.find(&status.conditions);
+        ready.map(|ready| ready.status.clone())
+    };
+    let is_new = next.observed_generation > current.observed_generation;
+    is_new && is_progress(next) && status(current) == status(next)
+}
+
+fn is_progress(status: &EchoClusterStatus) -> bool {
+    let progress = [
+        Reason::Reconciling,
+        Reason::RollingOut,
+        Reason::Scaling,
+        Reason::ReplicasUnavailable,
+    ];
+    let reconciling = Reconciling.find(&status.conditions);
+    reconciling.is_some_and(|reconciling| {
+        reconciling.status == "True"
+            && progress
+                .map(|reason| format!("{reason:?}"))
+                .contains(&reconciling.reason)
+    })
 }
 
 /// Whether a problem has been reported as `Stalled` before, for the same generation: between two attempts of Kubernetes it looks like a first

@@ -192,7 +192,7 @@ impl Applier {
                 ChangeAction::Repaired(newer)
             }
             Decision::Create => {
-                if self.contention.was_written(owner, &child) {
+                if self.contention.was_repeated(owner, &child) {
                     // Of an EchoCluster that no longer exists, garbage collection deletes each child that is created.
                     self.check_that_it_is_current(owner, &child).await?;
                 }

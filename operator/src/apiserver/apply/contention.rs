@@ -68,11 +68,11 @@ impl Contention {
         (child.written.elapsed() < CALM_AFTER).then(|| field.clone())
     }
 
-    /// Returns whether the child was written recently.
-    pub(super) fn was_written(&self, owner: &Owner, child: &str) -> bool {
+    /// Returns whether the desired state of the child was written more than once recently.
+    pub(super) fn was_repeated(&self, owner: &Owner, child: &str) -> bool {
         let children = self.lock();
         let child = children.get(&key(owner, child));
-        child.is_some_and(|child| child.written.elapsed() < CALM_AFTER)
+        child.is_some_and(|child| child.writes > 1 && child.written.elapsed() < CALM_AFTER)
     }
 
     /// Records a write, and how the child differed from the desired state right after it. Returns what another writer changes, if the child

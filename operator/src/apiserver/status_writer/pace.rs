@@ -19,11 +19,19 @@ const SHORTEST: Duration = Duration::from_secs(2);
 /// The longest time between two writes of which the second changes numbers and messages alone. The time doubles with each such write.
 const LONGEST: Duration = Duration::from_secs(30);
 
+/// How long the progress of a new generation is not written, in the hope that it is carried out by then.
+const PROGRESS_GRACE: Duration = Duration::from_secs(2);
+
 /// When each status may be written next. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Pace {
+    /// When the progress of the newest generation was first seen.
+    progress: Arc<Mutex<Progress>>,
     written: Arc<Mutex<HashMap<ObjectRef<EchoCluster>, Written>>>,
 }
+
+/// The generation of each EchoCluster whose progress was seen, and when first.
+type Progress = HashMap<ObjectRef<EchoCluster>, (i64, Instant)>;
 
 struct Written {
     last: Instant,
@@ -39,6 +47,24 @@ struct Undelivered {
 }
 
 impl Pace {
+    /// Returns how long the progress of a generation is not written.
+    pub(super) fn defer_progress(
+        &self,
+        cluster: &impl Resource<DynamicType = ()>,
+        generation: i64,
+    ) -> Option<Duration> {
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let seen = progress
+            .entry(reference(cluster))
+            .or_insert((generation, now));
+        if seen.0 != generation {
+            *seen = (generation, now);
+        }
+        let wait = PROGRESS_GRACE.saturating_sub(seen.1.elapsed());
+        (!wait.is_zero()).then_some(wait)
+    }
+
     /// Returns how long a write has to wait, if it has to.
     pub(super) fn wait(
         &self,
@@ -118,6 +144,8 @@ impl Pace {
     /// Forgets an EchoCluster.
     pub(super) fn forget(&self, cluster: &ObjectRef<EchoCluster>) {
         self.lock().remove(cluster);
+        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        progress.remove(cluster);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<EchoCluster>, Written>> {
@@ -186,6 +214,18 @@ mod tests {
         assert!(numbers.unwrap() > LONGEST / 2, "{numbers:?}");
         let transition = pace.wait(&hello(), &status("Evicted", 1), &status("Ready", 1));
         assert!(transition.unwrap() <= SHORTEST, "{transition:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_progress_of_a_generation_is_deferred_for_two_seconds() {
+        let pace = Pace::default();
+        let defer = |generation| pace.defer_progress(&written("5"), generation);
+        assert_eq!(defer(2), Some(PROGRESS_GRACE));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(defer(2), Some(Duration::from_secs(1)));
+        assert_eq!(defer(3), Some(PROGRESS_GRACE));
+        tokio::time::advance(PROGRESS_GRACE).await;
+        assert_eq!(defer(3), None);
     }
 
     #[test]

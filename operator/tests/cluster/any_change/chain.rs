@@ -150,21 +150,19 @@ impl<'a> Chain<'a> {
                 && write.code < 300
         };
         let mut of_steps: BTreeMap<usize, Vec<Write>> = BTreeMap::new();
-        // The first change of a child that was created by a POST is preceded by a patch of its field managers.
-        let mut never_changed = BTreeSet::new();
-        let mut is_conversion = |write: &&Write| match write.verb.as_str() {
-            "create" => {
-                never_changed.insert(child(write));
-                false
-            }
-            verb => never_changed.remove(&child(write)) && verb == "patch",
-        };
+        // Once after its creation, the change of a child may be preceded by a patch of its field managers.
+        let mut converted = BTreeSet::new();
         for write in writes.iter().filter(is_of_chain) {
-            if is_conversion(&write) {
+            let step = self.steps.partition_point(|step| step.begun <= write.at);
+            let of_step = of_steps.entry(step).or_default();
+            if write.verb == "create" {
+                converted.remove(&child(write));
+            }
+            let is_again = of_step.iter().any(|earlier| child(earlier) == child(write));
+            if is_again && write.verb == "patch" && converted.insert(child(write)) {
                 continue;
             }
-            let step = self.steps.partition_point(|step| step.begun <= write.at);
-            of_steps.entry(step).or_default().push(write.clone());
+            of_step.push(write.clone());
         }
         of_steps.remove(&0); // before the first step
         for (number, writes) in &of_steps {
