@@ -1,5 +1,6 @@
 //! The admin endpoint: `/livez`, `/readyz` and `/metrics`. It never changes anything.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -13,7 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::JoinHandle;
 use tracing::warn;
 
 use crate::apiserver::cache::CacheSync;
@@ -21,6 +22,9 @@ use crate::metrics::Metrics;
 
 /// How long a client may take to send its request: a probe needs milliseconds.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections that are open at the same time.
+const MAX_CONNECTIONS: usize = 256;
 
 /// How long to wait when no connection can be accepted, as when descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -78,13 +82,9 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Answers until dropped; connections end with it.
 pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
-    let mut connections = JoinSet::new();
+    let mut connections = Connections::default();
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
-        };
-        let stream = match accepted {
+        let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
                 warn!(%error, "failed to accept an admin connection");
@@ -102,7 +102,36 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
             .header_read_timeout(REQUEST_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
         // What a client does to its own connection is its own business.
-        connections.spawn(async { drop(connection.await) });
+        connections.add(tokio::spawn(async { drop(connection.await) }));
+    }
+}
+
+/// The open connections, the oldest first. They end with it.
+#[derive(Default)]
+struct Connections {
+    open: VecDeque<JoinHandle<()>>,
+}
+
+impl Connections {
+    /// Adds a connection. If there are too many, the oldest is closed, so that clients that do nothing do not keep a probe out.
+    fn add(&mut self, connection: JoinHandle<()>) {
+        if self.open.len() >= MAX_CONNECTIONS {
+            self.open.retain(|open| !open.is_finished());
+        }
+        if self.open.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.open.pop_front()
+        {
+            oldest.abort();
+        }
+        self.open.push_back(connection);
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        for connection in &self.open {
+            connection.abort();
+        }
     }
 }
 

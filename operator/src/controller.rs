@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::Client;
-use kube::core::DeserializeGuard;
+use kube::core::{DeserializeGuard, DynamicObject};
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
@@ -39,8 +39,12 @@ use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
 
-/// Reconciles that run at the same time. They mostly wait for the API server; more would only queue there.
-const CONCURRENCY: u16 = 16;
+/// Reconciles that run at the same time, without slow ones. They mostly wait for the API server; more would only queue there.
+const CONCURRENCY: usize = 16;
+
+/// Reconciles that run at the same time, with slow ones: those whose requests are not answered, by a webhook for example, must not delay
+/// the others. Each takes some 50 KB.
+const MAX_CONCURRENCY: u16 = 256;
 
 /// How long reconciles that are running may take to end after the operator was told to stop. `config/operator` gives the pod more.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(45);
@@ -154,7 +158,7 @@ fn start(environment: Environment) -> Started {
     } = environment;
     let (events, publish) = EventWriter::new(client.clone(), metrics.clone());
     let (store, writer) = reflector::store();
-    let queue = Queue::new(usize::from(CONCURRENCY));
+    let queue = Queue::new(CONCURRENCY);
     let triggers = Triggers::new(queue.clone(), store.clone());
     let mut watches = JoinSet::new();
     let caches = watch_all(&client, &triggers, &mut watches);
@@ -174,19 +178,21 @@ fn start(environment: Environment) -> Started {
         names_taken: Arc::default(),
         metrics: metrics.clone(),
     };
+    let retry = Arc::new(RetryContext {
+        context: Context {
+            applier,
+            status_writer,
+            clock,
+        },
+        backoff: Backoff::default(),
+        queue: queue.clone(),
+        metrics,
+    });
     Started {
         store,
         queue,
         syncs,
-        retry: Arc::new(RetryContext {
-            context: Context {
-                applier,
-                status_writer,
-                clock,
-            },
-            backoff: Backoff::default(),
-            metrics,
-        }),
+        retry,
         watches,
         publisher: tokio::spawn(publish),
     }
@@ -194,15 +200,29 @@ fn start(environment: Environment) -> Started {
 
 /// Waits until a watch is blind although another is not.
 async fn find_blind(syncs: &[CacheSync]) -> Error {
+    let mut suspect = None;
     loop {
         tokio::time::sleep(WATCHDOG_INTERVAL).await;
-        if let Some(blind) = CacheSync::find_blind(syncs) {
+        let blind = CacheSync::find_blind(syncs);
+        let kind = blind.map(|blind| blind.kind);
+        // After the process was stopped and continued, all watches look blind until each has had its turn.
+        if let Some(blind) = blind
+            && kind == suspect
+        {
             return Error::Blind {
                 kind: blind.kind,
                 age: blind.health.age(),
             };
         }
+        suspect = kind;
     }
+}
+
+/// Whether an EchoCluster has failed several times in a row.
+fn is_lasting(cluster: &ObjectRef<DynamicObject>, retry: &RetryContext) -> bool {
+    let namespace = cluster.namespace.as_deref().unwrap_or_default();
+    let key = ObjectRef::new(&cluster.name).within(namespace);
+    retry.backoff.is_lasting(&key)
 }
 
 async fn reconcile_all(
@@ -212,7 +232,7 @@ async fn reconcile_all(
     retry: Arc<RetryContext>,
 ) {
     let results = Controller::for_stream(futures::stream::pending(), store)
-        .with_config(controller::Config::default().concurrency(CONCURRENCY))
+        .with_config(controller::Config::default().concurrency(MAX_CONCURRENCY))
         .reconcile_on(queue.clone().stream())
         .graceful_shutdown_on(stop)
         .run(run_reconcile, error_policy, Arc::clone(&retry));
@@ -247,7 +267,7 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
         // Two writers have met; the next reconcile starts from the newer version.
         Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
-            if error.is_conflict() =>
+            if error.is_conflict() && !is_lasting(&cluster, retry) =>
         {
             debug!(%cluster, %error, "conflict with another writer, retrying");
         }

@@ -16,7 +16,7 @@ use crate::model::metadata::Owner;
 use crate::model::observed::{Observed, observe};
 use crate::model::status::events::Event;
 use crate::model::status::{
-    INITIAL_ROLLOUT_GRACE, deleting, invalid, is_progress_of_new_generation, status,
+    INITIAL_ROLLOUT_GRACE, deleting, grace_of_new_generation, invalid, status,
     suppress_initial_progress,
 };
 use crate::model::validate::{InvalidSpec, ValidatedSpec, validate};
@@ -116,7 +116,7 @@ pub async fn reconcile(
 
 /// Whether a failure is over at the next attempt as a rule, so that it is not reported. One that has lasted for a whole deadline is.
 fn is_transient(error: &Error, is_failing: bool) -> bool {
-    error.is_conflict() || !is_failing && !error.is_timeout()
+    !is_failing && !error.is_timeout()
 }
 
 /// Writes the status that follows from what was observed. Returns when it has to be computed again at the latest.
@@ -132,8 +132,8 @@ async fn write_status(
     if suppress_initial_progress(current.status(), &report.status, age) {
         return Ok(Some(INITIAL_ROLLOUT_GRACE.saturating_sub(age)));
     }
-    if is_progress_of_new_generation(current.status(), &report.status)
-        && let Some(wait) = current.defer_progress(&report.status)
+    if let Some(grace) = grace_of_new_generation(current.status(), &report.status)
+        && let Some(wait) = current.defer(&report.status, grace)
     {
         return Ok(Some(wait));
     }

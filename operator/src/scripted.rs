@@ -23,6 +23,8 @@ pub(crate) enum Answer {
     With(u16, Value),
     /// Answers a watch with these events, and keeps the connection open.
     Watch(Vec<Value>),
+    /// Answers a watch with these events, and ends it.
+    EndedWatch(Vec<Value>),
     /// Never answers.
     Hang,
 }
@@ -46,7 +48,8 @@ pub(crate) fn scripted(
                 Answer::With(code, object) => {
                     respond(code, Full::from(object.to_string()).boxed_unsync())
                 }
-                Answer::Watch(events) => respond(200, watch_body(&events)),
+                Answer::Watch(events) => respond(200, watch_body(&events, false)),
+                Answer::EndedWatch(events) => respond(200, watch_body(&events, true)),
                 Answer::Hang => std::future::pending().await,
             })
         }
@@ -66,12 +69,15 @@ fn respond(code: u16, body: ResponseBody) -> Response<ResponseBody> {
     Response::builder().status(code).body(body).unwrap()
 }
 
-/// Returns a body with the events that does not end.
-fn watch_body(events: &[Value]) -> ResponseBody {
+/// Returns a body with the events.
+fn watch_body(events: &[Value], ends: bool) -> ResponseBody {
     let lines: Vec<_> = events
         .iter()
         .map(|event| Ok(Frame::data(Bytes::from(format!("{event}\n")))))
         .collect();
     let first = futures::stream::iter(lines);
+    if ends {
+        return StreamBody::new(first).boxed_unsync();
+    }
     StreamBody::new(first.chain(futures::stream::pending())).boxed_unsync()
 }

@@ -103,7 +103,8 @@ type RecorderKey = (String, String, String);
 impl Publisher {
     async fn publish(&self, Queued { regarding, event }: Queued) {
         let uid = regarding.uid.clone().unwrap_or_default();
-        if !self.take_token(&uid).await {
+        // Warnings have a budget of their own.
+        if !self.take_token(&format!("{uid} {:?}", event.type_)).await {
             self.metrics.count_dropped_event();
             return;
         }

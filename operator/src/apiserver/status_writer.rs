@@ -125,10 +125,10 @@ impl Current<'_> {
         &self.status
     }
 
-    /// Returns how long the progress of a new generation is not worth a write: most changes are carried out within that time.
-    pub fn defer_progress(&self, status: &EchoClusterStatus) -> Option<Duration> {
+    /// Returns how long a status is not written yet that may wait for `grace` after its generation was first seen.
+    pub fn defer(&self, status: &EchoClusterStatus, grace: Duration) -> Option<Duration> {
         let generation = status.observed_generation.unwrap_or_default();
-        self.writer.pace.defer_progress(&self.cluster, generation)
+        (self.writer.pace).defer(&self.cluster, generation, grace)
     }
 
     /// Writes `status` if it differs, at the resourceVersion of the EchoCluster that it was computed from, and queues the events

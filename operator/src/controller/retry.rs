@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::backoff::Backoff;
+use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::request;
 use crate::metrics::{Metrics, ReconcileResult};
@@ -20,6 +21,9 @@ use crate::reconcile::{Context, Outcome, Requeue, reconcile};
 
 /// The deadline of a whole reconcile: longer than all its steps at their own deadlines, which report themselves in the status.
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// A reconcile that takes longer gives its place to another: it waits for an answer, and takes no processor time.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// How long until an EchoCluster is reconciled although no watch has reported a change; twice this at most, so that many spread out.
 const RESYNC_INTERVAL: Duration = Duration::from_mins(10);
@@ -33,6 +37,8 @@ pub struct RetryContext {
     pub context: Context,
     /// How often each EchoCluster has failed in a row.
     pub backoff: Backoff,
+    /// Where a slow reconcile gives its place to another.
+    pub(super) queue: Queue<ObjectRef<DeserializeGuard<EchoCluster>>>,
     /// Counts and times the reconciles.
     pub metrics: Metrics,
 }
@@ -73,7 +79,7 @@ pub async fn run_reconcile(
     let key = ObjectRef::from_obj(&*cluster);
     let is_failing = retry.backoff.is_lasting(&key);
     let run = Box::pin(async { Ok(reconcile(&cluster, &retry.context, is_failing).await?) });
-    let result = match guarded(run).await {
+    let result = match unhurried(guarded(run), || retry.queue.done(&key)).await {
         Err(Error::Request(error)) if error.is_end_of_cluster() => Ok(Outcome::GONE),
         result => result,
     };
@@ -92,6 +98,16 @@ pub async fn run_reconcile(
     };
     let after = outcome.repeat_after.unwrap_or(at_the_latest);
     Ok(Action::requeue(after.min(at_the_latest)))
+}
+
+/// Runs a reconcile, and calls `release` if it is slow.
+async fn unhurried<T>(run: impl Future<Output = T>, release: impl Fn()) -> T {
+    let mut run = std::pin::pin!(run);
+    if let Ok(result) = tokio::time::timeout(SLOW, run.as_mut()).await {
+        return result;
+    }
+    release();
+    run.await
 }
 
 /// Runs a reconcile with a deadline, and turns a panic into an error.

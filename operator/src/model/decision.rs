@@ -95,7 +95,9 @@ fn change(desired: &Value, live: &Value) -> Decision {
         annotations.retain(|key, _| !TRACKING_ANNOTATIONS.contains(&key.as_str()));
     }
     let Some(field) = drift::first_difference(&desired, live) else {
-        return Decision::Update("it had fields that are no longer in the spec".to_owned());
+        return Decision::Update(
+            "a field was removed from the spec, or the hash annotation was changed".to_owned(),
+        );
     };
     let replicas = |object: &Value| object.pointer("/spec/replicas").and_then(Value::as_i64);
     if let (Some(from), Some(to)) = (replicas(live), replicas(&desired))

@@ -113,18 +113,35 @@ pub fn suppress_initial_progress(
     age < INITIAL_ROLLOUT_GRACE && is_first && is_progress && !is_ready
 }
 
-/// Whether `next` would report nothing but that a new generation is being carried out. Until a status of that generation is written, the
-/// older `observedGeneration` says the same to kstatus and `kubectl wait`.
-pub fn is_progress_of_new_generation(
+/// How long the progress of a new generation is not reported: most changes are carried out by then.
+const PROGRESS_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the problem of an older generation is not reported for a new one: pods of the older template may exist for some seconds.
+const OLDER_PROBLEM_GRACE: Duration = Duration::from_secs(8);
+
+/// Returns how long after a change of the spec `next` is not reported, if it has nothing but the progress of that change, or the problem
+/// that was `Stalled` before it. Until then, the older `observedGeneration` says to kstatus and `kubectl wait` that the change is not
+/// carried out.
+pub fn grace_of_new_generation(
     current: &EchoClusterStatus,
     next: &EchoClusterStatus,
-) -> bool {
-    let status = |status: &EchoClusterStatus| {
+) -> Option<Duration> {
+    if next.observed_generation <= current.observed_generation {
+        return None;
+    }
+    let ready = |status: &EchoClusterStatus| {
         let ready = Ready.find(&status.conditions);
         ready.map(|ready| ready.status.clone())
     };
-    let is_new = next.observed_generation > current.observed_generation;
-    is_new && is_progress(next) && status(current) == status(next)
+    let stalled = |status: &EchoClusterStatus| {
+        let stalled = Stalled.find(&status.conditions);
+        let stalled = stalled.filter(|stalled| stalled.status == "True");
+        stalled.map(|stalled| stalled.reason.clone())
+    };
+    if stalled(next).is_some() {
+        return (stalled(current) == stalled(next)).then_some(OLDER_PROBLEM_GRACE);
+    }
+    (is_progress(next) && ready(current) == ready(next)).then_some(PROGRESS_GRACE)
 }
 
 fn is_progress(status: &EchoClusterStatus) -> bool {

@@ -165,6 +165,11 @@ impl Applier {
     ) -> Result<ControlFlow<ChildState<K>, ChangeAction>, Error> {
         let child = describe(desired);
         let decision = decide(owner, desired, live.map(|live| &**live))?;
+        if is_write(&decision)
+            && let Some(message) = self.contention.is_suspended(owner, &child)
+        {
+            return Ok(ControlFlow::Break(contended(live, child, message)));
+        }
         if needs_owner(owner, live.map(|live| &**live), &decision) {
             // An EchoCluster that is deleted with `--cascade=orphan` loses its children before the watch reports its end. Put back, the
             // owner reference would let garbage collection delete them.
@@ -203,10 +208,7 @@ impl Applier {
             Decision::Repair(field) => ChangeAction::Repaired(field),
             Decision::Adopt => ChangeAction::Adopted,
         };
-        Ok(match self.contention.is_suspended(owner, &child) {
-            Some(message) => ControlFlow::Break(contended(live, child, message)),
-            None => ControlFlow::Continue(action),
-        })
+        Ok(ControlFlow::Continue(action))
     }
 
     /// Returns the state of a child that is as desired; another writer may have reverted it recently.
@@ -298,13 +300,20 @@ fn name_key<K: Child>(desired: &K) -> String {
 
 /// Whether a child exists that would get its owner reference, which it lacks.
 fn needs_owner<K: Child>(owner: &Owner, live: Option<&K>, decision: &Decision) -> bool {
-    let is_written = match decision {
-        Decision::Update(_) | Decision::Scale { .. } | Decision::Repair(_) | Decision::Adopt => true,
-        Decision::Unchanged
-        | Decision::Create
-        | Decision::AwaitDeletion
-        | Decision::StaleCache(_) // checked in any case
-        | Decision::NotOwned(_) => false,
-    };
-    is_written && live.is_some_and(|live| !is_owned(owner, live))
+    // Of a stale cache, the EchoCluster is read in any case.
+    let is_stale = matches!(decision, Decision::StaleCache(_));
+    is_write(decision) && !is_stale && live.is_some_and(|live| !is_owned(owner, live))
+}
+
+/// Whether a decision leads to a write.
+fn is_write(decision: &Decision) -> bool {
+    match decision {
+        Decision::Create
+        | Decision::Update(_)
+        | Decision::Scale { .. }
+        | Decision::Repair(_)
+        | Decision::StaleCache(_)
+        | Decision::Adopt => true,
+        Decision::Unchanged | Decision::AwaitDeletion | Decision::NotOwned(_) => false,
+    }
 }

@@ -18,7 +18,7 @@ pub struct WatchHealth {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// When a list was completed, a watch was opened, or it delivered an event or a bookmark.
+    /// When a list was completed, or the watch delivered an event, a bookmark or its end.
     heard: Instant,
     /// The last request was answered by the API server, with an error: 403 or 404, for example. A restart of the operator does not help.
     is_rejected: bool,

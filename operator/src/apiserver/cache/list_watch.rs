@@ -39,7 +39,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// A watch that ends earlier has failed: the API server ends one after [`WATCH_TIMEOUT`], or when it stops.
-const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+const SHORTEST_WATCH: Duration = Duration::from_secs(10);
 
 /// Why a list or a watch ended.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +56,12 @@ pub(crate) enum Error {
     /// The API server has not answered in time.
     #[error("no answer within {} s", REQUEST_TIMEOUT.as_secs())]
     TimedOut,
-    /// The watch ended as soon as it had begun.
-    #[error("the watch ended at once")]
-    EndedAtOnce,
+    /// The watch ended soon after it had begun.
+    #[error("the watch ended within {} s", SHORTEST_WATCH.as_secs())]
+    EndedEarly,
+    /// The watch delivered neither an event nor a bookmark nor its end.
+    #[error("the watch delivered nothing for {} s", (WATCH_TIMEOUT + WATCH_GRACE).as_secs())]
+    Silent,
     /// A list or an object has no resourceVersion, so it cannot be watched from there.
     #[error("the answer has no resourceVersion")]
     NoResourceVersion,
@@ -75,7 +78,8 @@ impl Error {
             | Self::Start(_)
             | Self::Watch(_)
             | Self::TimedOut
-            | Self::EndedAtOnce
+            | Self::EndedEarly
+            | Self::Silent
             | Self::NoResourceVersion => None,
         }
     }
@@ -84,7 +88,7 @@ impl Error {
     /// answer may mean that it has expired (410), lies in the future (504 is sent for both an overload and this), or that the kind is gone.
     fn needs_list(&self) -> bool {
         let answered = |status: &kube::core::Status| !matches!(status.code, 429 | 500 | 502 | 503);
-        matches!(self, Self::List(_) | Self::NoResourceVersion)
+        matches!(self, Self::List(_) | Self::NoResourceVersion | Self::Silent)
             || self.status().is_some_and(answered)
             || matches!(self, Self::Watch(kube::Error::SerdeError(_)))
     }
@@ -93,7 +97,7 @@ impl Error {
 /// What happens on a watch, in its order.
 #[derive(Debug)]
 pub(crate) enum Signal<K> {
-    /// The API server has answered: a watch was opened, has delivered a bookmark, or has ended at its timeout.
+    /// The API server has answered: a watch has delivered a bookmark, or has ended at its timeout.
     Heard,
     /// Objects have changed.
     Event(WatchEvent<K>),
@@ -165,10 +169,8 @@ where
                 Err(error) => self.fail(error, None),
             },
             Phase::Start(resource_version) => match self.start(&resource_version).await {
-                Ok(watch) => {
-                    self.phase = Phase::Watch(watch);
-                    Signal::Heard
-                }
+                // That a watch was opened is no sign that it delivers anything.
+                Ok(watch) => self.watch(watch).await,
                 Err(error) => self.fail(error, Some(resource_version)),
             },
             Phase::Watch(watch) => self.watch(watch).await,
@@ -225,10 +227,7 @@ where
     async fn watch(&mut self, mut watch: Watch<K>) -> Signal<K> {
         let deadline = watch.started + WATCH_TIMEOUT + WATCH_GRACE;
         let Ok(event) = timeout_at(deadline, watch.events.next()).await else {
-            let Watch {
-                resource_version, ..
-            } = watch;
-            return self.fail(Error::TimedOut, Some(resource_version));
+            return self.fail(Error::Silent, None);
         };
         let (signal, resource_version) = match event {
             Some(Ok(ApiEvent::Added(mut object) | ApiEvent::Modified(mut object))) => {
@@ -265,7 +264,7 @@ where
     /// Goes on after a watch that the API server has ended.
     fn end(&mut self, watch: Watch<K>) -> Signal<K> {
         if watch.started.elapsed() < SHORTEST_WATCH {
-            return self.fail(Error::EndedAtOnce, Some(watch.resource_version));
+            return self.fail(Error::EndedEarly, Some(watch.resource_version));
         }
         self.reset_if_stable(watch.started);
         self.phase = Phase::Start(watch.resource_version);

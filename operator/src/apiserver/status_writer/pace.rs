@@ -19,19 +19,16 @@ const SHORTEST: Duration = Duration::from_secs(2);
 /// The longest time between two writes of which the second changes numbers and messages alone. The time doubles with each such write.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// How long the progress of a new generation is not written, in the hope that it is carried out by then.
-const PROGRESS_GRACE: Duration = Duration::from_secs(2);
-
 /// When each status may be written next. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Pace {
-    /// When the progress of the newest generation was first seen.
-    progress: Arc<Mutex<Progress>>,
+    /// When the newest generation was first seen.
+    generations: Arc<Mutex<Generations>>,
     written: Arc<Mutex<HashMap<ObjectRef<EchoCluster>, Written>>>,
 }
 
-/// The generation of each EchoCluster whose progress was seen, and when first.
-type Progress = HashMap<ObjectRef<EchoCluster>, (i64, Instant)>;
+/// The newest generation of each EchoCluster, and when it was first seen.
+type Generations = HashMap<ObjectRef<EchoCluster>, (i64, Instant)>;
 
 struct Written {
     last: Instant,
@@ -47,21 +44,22 @@ struct Undelivered {
 }
 
 impl Pace {
-    /// Returns how long the progress of a generation is not written.
-    pub(super) fn defer_progress(
+    /// Returns what is left of the `grace` of a generation.
+    pub(super) fn defer(
         &self,
         cluster: &impl Resource<DynamicType = ()>,
         generation: i64,
+        grace: Duration,
     ) -> Option<Duration> {
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = (self.generations.lock()).unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let seen = progress
+        let seen = generations
             .entry(reference(cluster))
             .or_insert((generation, now));
         if seen.0 != generation {
             *seen = (generation, now);
         }
-        let wait = PROGRESS_GRACE.saturating_sub(seen.1.elapsed());
+        let wait = grace.saturating_sub(seen.1.elapsed());
         (!wait.is_zero()).then_some(wait)
     }
 
@@ -144,8 +142,8 @@ impl Pace {
     /// Forgets an EchoCluster.
     pub(super) fn forget(&self, cluster: &ObjectRef<EchoCluster>) {
         self.lock().remove(cluster);
-        let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        progress.remove(cluster);
+        let mut generations = (self.generations.lock()).unwrap_or_else(PoisonError::into_inner);
+        generations.remove(cluster);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<EchoCluster>, Written>> {
@@ -217,14 +215,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_progress_of_a_generation_is_deferred_for_two_seconds() {
+    async fn the_grace_of_a_generation_begins_when_it_is_first_seen() {
         let pace = Pace::default();
-        let defer = |generation| pace.defer_progress(&written("5"), generation);
-        assert_eq!(defer(2), Some(PROGRESS_GRACE));
+        let grace = Duration::from_secs(2);
+        let defer = |generation| pace.defer(&written("5"), generation, grace);
+        assert_eq!(defer(2), Some(grace));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(defer(2), Some(Duration::from_secs(1)));
-        assert_eq!(defer(3), Some(PROGRESS_GRACE));
-        tokio::time::advance(PROGRESS_GRACE).await;
+        assert_eq!(defer(3), Some(grace));
+        tokio::time::advance(grace).await;
         assert_eq!(defer(3), None);
     }
 

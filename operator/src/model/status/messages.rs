@@ -247,6 +247,12 @@ pub(super) fn conflicting_autoscaler(name: &str, autoscaler: &str) -> String {
 }
 
 pub(super) fn contended(contended: &ChildProblem) -> String {
+    if contended.message.ends_with("was deleted") {
+        return format!(
+            "Another client deletes {} repeatedly. Find it in the API server's audit log, and stop it from doing so.",
+            contended.child
+        );
+    }
     format!(
         "Another writer reverts {}: {}. Identify the writer with `kubectl get {} -o yaml --show-managed-fields` (a webhook, a policy or \
          a controller) and stop it from setting that field.",

@@ -103,24 +103,35 @@ async fn an_event_that_reports_410_is_followed_by_a_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overloaded_api_server_and_a_watch_that_hangs_do_not_cost_a_list() {
+async fn an_overloaded_api_server_does_not_cost_a_list_and_a_silent_watch_does() {
     let (_, requests) = follow(2, |count, _| match count {
         1 => failure(429, "later"),
         2 => failure(503, "later"),
         3 => Answer::Hang,
-        4 => Answer::Watch(Vec::new()), // and not another word
-        5 => failure(410, "too old"),
+        4 => Answer::Watch(Vec::new()), // opened, and then nothing
         _ => list(&[], ""),
     })
     .await;
     let watches = requests.iter().filter(|request| is_watch(request));
-    assert_eq!((watches.count(), requests.len()), (5, 7), "{requests:?}");
+    assert_eq!((watches.count(), requests.len()), (4, 6), "{requests:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn watches_that_end_early_are_started_with_exponential_backoff() {
+    let started = Instant::now();
+    follow(2, |count, request| match (count, is_watch(request)) {
+        (0..20, true) => Answer::EndedWatch(Vec::new()),
+        (_, true) => failure(410, "too old"),
+        _ => list(&[], ""),
+    })
+    .await;
+    assert!(started.elapsed() > Duration::from_mins(5));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_goes_on_from_the_last_event_or_bookmark() {
     let (signals, requests) = follow(2, |count, _| match count {
-        1 => Answer::Watch(vec![
+        1 => Answer::EndedWatch(vec![
             json!({"type": "ADDED", "object": service("a", "11")}),
             json!({"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "Service", "metadata": {"resourceVersion": "15"}}}),
         ]),
