@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_of_the_spec_tells_its_default_and_what_a_change_does() {
+    fn every_field_of_the_spec_documents_its_default_and_what_a_change_does() {
         let text = text();
         let spec = text.split("\n## status").next().unwrap();
         let rows: Vec<&str> = spec
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_kubernetes_are_named_and_not_told() {
+    fn types_of_kubernetes_are_named_and_not_described() {
         let text = text();
         assert!(text.contains("[list of Toleration](https://kubernetes.io/"));
         assert!(!text.contains("tolerationSeconds"));

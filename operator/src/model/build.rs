@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_generation_of_the_same_spec_changes_only_its_own_stamp() {
+    fn a_new_generation_of_the_same_spec_changes_only_its_tracking_annotation() {
         let mut cluster = echo_cluster();
         let before = build(&validate(&cluster).unwrap()).unwrap();
         cluster.metadata.generation = Some(2);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_all_children_give_way_to_those_of_one_and_leave_the_pods_alone() {
+    fn labels_and_annotations_of_one_child_override_those_of_all_and_pods_have_neither() {
         let mut cluster = full_echo_cluster();
         let before = build(&validate(&cluster).unwrap()).unwrap();
         let mark = |value: &str| ("example.com/owner".to_owned(), value.to_owned());

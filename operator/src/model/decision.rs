@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spoilt_generation_is_repaired() {
+    fn a_corrupt_generation_is_repaired() {
         let decision = judge(|service| annotate(service, GENERATION_ANNOTATION, "many"));
         assert!(matches!(decision, Decision::Repair(_)), "{decision:?}");
     }
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_owner_and_stamp_is_foreign() {
+    fn an_object_without_owner_and_tracking_annotation_is_foreign() {
         let decision = judge(|service| {
             service.owner_references_mut().clear();
             service.annotations_mut().clear();
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_an_earlier_echo_cluster_has_left_is_adopted_and_not_ours_before() {
+    fn a_child_orphaned_by_an_earlier_echo_cluster_is_foreign_until_it_is_adopted() {
         assert_eq!(judge(orphan), Decision::Adopt);
         let spec = validate(&echo_cluster()).unwrap();
         let mut live = build(&spec).unwrap().service;

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replacement_keeps_the_fields_of_others_and_drops_undeclared_ones() {
+    fn a_replacement_keeps_fields_of_other_managers_and_drops_undeclared_ones() {
         let desired = json!({"spec": {"selector": {"a": "b"}, "ports": [{"port": 7, "protocol": "TCP", "name": "echo"}]}});
         let live = json!({"metadata": {"labels": {"x": "y"}}, "spec": {
             "publishNotReadyAddresses": true,
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undeclared_field_of_the_spec_is_a_difference_unless_it_belongs_to_others() {
+    fn an_undeclared_field_of_the_spec_is_a_difference_unless_it_has_another_manager() {
         let desired = json!({"spec": {"replicas": 1, "template": {"metadata": {}, "spec": {}}}});
         let with = |pointer: &str, field: &str, value: Value| {
             let mut live = desired.clone();

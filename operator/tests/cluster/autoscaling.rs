@@ -54,7 +54,7 @@ async fn an_autoscaler_of_the_users_own_scales_the_echo_cluster() {
 }
 
 #[tokio::test]
-async fn an_autoscaler_of_the_deployment_is_told_of_and_scaled_back() {
+async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted() {
     let namespace = Namespace::shared("rival-autoscaler").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"});

@@ -78,7 +78,7 @@ async fn told_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
 }
 
 #[tokio::test]
-async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised() {
+async fn an_exhausted_quota_is_reported_within_seconds_and_cleared_when_it_is_raised() {
     let namespace = Namespace::shared("quota").await;
     let quotas = namespace.api::<ResourceQuota>();
     let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}});
@@ -113,7 +113,7 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
 }
 
 #[tokio::test]
-async fn pods_that_a_policy_refuses_are_told_within_seconds() {
+async fn pods_that_a_policy_refuses_are_reported_within_seconds() {
     let namespace = Namespace::shared("refused-pods").await;
     let policy = Policy::refuse_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
@@ -147,7 +147,7 @@ async fn resources_that_no_node_has_are_reported_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_rollout_past_its_deadline_is_told_and_the_old_pods_stay_ready() {
+async fn a_rollout_past_its_deadline_is_reported_and_the_old_pods_stay_ready() {
     let namespace = Namespace::shared("deadline").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let pod = json!({"nodeSelector": {"example.com/disk": "glass"}});
@@ -163,7 +163,7 @@ async fn a_rollout_past_its_deadline_is_told_and_the_old_pods_stay_ready() {
 }
 
 #[tokio::test]
-async fn an_image_that_is_no_echo_server_is_told_as_a_crash_with_its_last_words() {
+async fn an_image_that_is_no_echo_server_is_reported_as_a_crash_with_its_last_output() {
     let namespace = Namespace::shared("crash").await;
     let image = namespace.operator_image().await;
     let bad = json!({"replicas": 1, "image": image});
@@ -172,7 +172,7 @@ async fn an_image_that_is_no_echo_server_is_told_as_a_crash_with_its_last_words(
 }
 
 #[tokio::test]
-async fn a_child_that_cannot_be_written_because_of_a_broken_webhook_is_told_and_made_later() {
+async fn a_child_that_a_broken_webhook_blocks_is_reported_and_created_later() {
     let namespace = Namespace::shared("webhook").await;
     let webhook = Webhook::broken(&namespace).await;
     namespace.apply("hello", json!({"replicas": 0})).await;

@@ -14,7 +14,7 @@ use crate::skip::skip;
 use crate::wait;
 
 #[tokio::test]
-async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
+async fn an_echo_cluster_becomes_ready_and_its_status_is_complete() {
     let namespace = Namespace::shared("status").await;
     let cluster = namespace.apply_ready("hello", json!({"replicas": 2})).await;
     namespace.ready_pods("hello", 2).await;
@@ -43,7 +43,7 @@ async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
 }
 
 #[tokio::test]
-async fn kubectl_get_shows_what_a_person_wants_to_know() {
+async fn kubectl_get_shows_the_documented_columns() {
     let namespace = Namespace::shared("columns").await;
     namespace.apply_ready("hello", json!({})).await;
     let shown = namespace

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::cluster_policy::ClusterPolicy;
 use crate::echo_clusters::uids;
+use crate::foreign_writer::{json as json_of, objects};
 use crate::namespace::Namespace;
-use crate::stranger::{json as json_of, objects};
 use crate::wait;
 
 /// The user that the namespace of a test assigns, from the range that it allows.

@@ -54,7 +54,7 @@ async fn login(namespace: &Namespace, name: &str, registry: &str, password: &str
 }
 
 #[tokio::test]
-async fn an_unknown_tag_is_told_with_the_registrys_words_and_taken_back() {
+async fn an_unknown_tag_is_reported_with_the_message_of_the_registry_and_cleared() {
     let namespace = Namespace::shared("unknown-tag").await;
     let Some(registry) = registry() else { return };
     let image = format!("{registry}/echo-server:unknown");
@@ -83,7 +83,7 @@ async fn a_wrong_digest_is_reported_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_wrong_pull_secret_is_told_and_the_right_one_lets_the_image_in() {
+async fn a_wrong_pull_secret_is_reported_and_the_right_one_pulls_the_image() {
     let namespace = Namespace::shared("pull-secret").await;
     let Some(registry) = registry().map(private_registry) else {
         return;

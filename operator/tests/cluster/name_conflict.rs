@@ -13,13 +13,13 @@ use crate::namespace::Namespace;
 use crate::wait::{self, Watched};
 
 #[tokio::test]
-async fn a_service_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+async fn a_foreign_service_is_not_changed_and_is_replaced_after_its_deletion() {
     let service = json!({"metadata": {"name": "hello"}, "spec": {"ports": [{"port": 1}]}});
     is_left_alone::<Service>("foreign-service", service).await;
 }
 
 #[tokio::test]
-async fn a_headless_service_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+async fn a_foreign_headless_service_is_not_changed_and_is_replaced_after_its_deletion() {
     let labels = json!({"app.kubernetes.io/managed-by": "echo-operator"}); // labels make nothing ours
     let metadata = json!({"name": "hello-pods", "labels": labels});
     is_left_alone::<Service>(
@@ -30,7 +30,7 @@ async fn a_headless_service_of_somebody_else_is_left_alone_and_its_name_is_taken
 }
 
 #[tokio::test]
-async fn a_deployment_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+async fn a_foreign_deployment_is_not_changed_and_is_replaced_after_its_deletion() {
     let labels = json!({"app": "foreign"});
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
     let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});

@@ -170,7 +170,7 @@ async fn echo_servers_connect_to_dns_and_their_own_listeners_and_to_nothing_else
 }
 
 #[tokio::test]
-async fn a_network_that_enforces_policies_lets_neighbours_in_and_others_not() {
+async fn a_network_that_enforces_policies_admits_pods_of_the_namespace_only() {
     let namespace = Namespace::shared("policy-traffic").await;
     if !is_enforced() {
         return;

@@ -11,12 +11,12 @@ use operator::model::build::pod_monitor::PodMonitor;
 use serde_json::json;
 
 use crate::echo_clusters::{condition, tell};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 #[tokio::test]
-async fn a_child_exists_while_it_is_wanted_and_not_a_moment_longer() {
+async fn an_optional_child_exists_only_while_it_is_enabled() {
     let namespace = Namespace::shared("optional").await;
     let budgets = namespace.api::<PodDisruptionBudget>();
     let policies = namespace.api::<NetworkPolicy>();
@@ -52,7 +52,7 @@ async fn a_disruption_budget_comes_and_goes_with_the_second_replica() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_not_wanted_but_belongs_to_somebody_else_stays() {
+async fn an_undesired_child_that_belongs_to_another_client_is_not_deleted() {
     let namespace = Namespace::shared("not-ours").await;
     let policies = namespace.api::<NetworkPolicy>();
     let labels = json!({"app.kubernetes.io/managed-by": "echo-operator", "app.kubernetes.io/instance": "hello"});
@@ -154,7 +154,7 @@ impl Drop for PodMonitors {
 }
 
 #[tokio::test]
-async fn somebody_who_deletes_an_optional_child_gets_it_back() {
+async fn an_optional_child_that_another_client_deletes_is_created_again() {
     let namespace = Namespace::shared("optional-deleted").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let policies = namespace.api::<NetworkPolicy>();

@@ -35,7 +35,7 @@ async fn children_that_were_orphaned_are_adopted_with_their_pods() {
 }
 
 #[tokio::test]
-async fn a_child_that_was_orphaned_and_is_no_longer_wanted_is_deleted() {
+async fn a_child_that_was_orphaned_and_is_no_longer_desired_is_deleted() {
     let namespace = Namespace::shared("unwanted-orphans").await;
     namespace.apply_ready("hello", json!({"replicas": 2})).await;
     let budgets = namespace.api::<PodDisruptionBudget>();
@@ -82,7 +82,7 @@ async fn owner_references_that_were_removed_are_put_back_and_no_pod_restarts() {
 }
 
 #[tokio::test]
-async fn what_an_echo_cluster_of_another_name_has_left_stays_foreign() {
+async fn children_orphaned_by_an_echo_cluster_of_another_name_are_not_adopted() {
     let namespace = Namespace::shared("other-orphans").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     orphan(&namespace, "hello").await;

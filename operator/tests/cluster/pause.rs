@@ -9,12 +9,12 @@ use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::{condition, is_ready, tell, uids};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 #[tokio::test]
-async fn while_paused_children_are_left_alone_and_the_status_tells_the_truth() {
+async fn while_paused_children_are_not_changed_and_the_status_is_correct() {
     let namespace = Namespace::shared("paused").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     namespace
@@ -92,7 +92,7 @@ async fn the_restart_annotation_restarts_the_pods_and_changes_nothing_else() {
 }
 
 #[tokio::test]
-async fn marks_of_the_user_reach_pods_and_service_and_leave_with_him() {
+async fn labels_and_annotations_of_the_spec_reach_pods_and_service_and_are_removed_with_it() {
     let namespace = Namespace::shared("marks").await;
     let marks = |value: &str| json!({"labels": {"team": value}, "annotations": {"example.com/note": value}});
     let spec = json!({"replicas": 1, "pod": marks("a"), "service": marks("b")});

@@ -59,7 +59,7 @@ async fn each_protocol_is_answered_through_the_service() {
 }
 
 #[tokio::test]
-async fn faults_are_told_by_ready_and_come_and_go_with_the_field() {
+async fn faults_are_reported_by_ready_and_follow_the_field() {
     let namespace = Namespace::shared("faults").await;
     let spec = json!({"replicas": 1, "faults": {"closePercent": 100}});
     let (_, caller) = &tokio::join!(

@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 use self::bad_specs::{BadSpec, bad_specs};
 use self::bounds::beyond_bounds;
 use crate::echo_clusters::{condition, tell};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
 use crate::schema::{SchemaPath, fields, spec_schema};
-use crate::stranger::objects;
 use crate::wait;
 
 /// Requests that are under way at a time.
@@ -204,7 +204,7 @@ const NAME_RULE: &str =
     "it must be at most 50 characters of a-z, 0-9 and -, begin with a letter and end with a letter";
 
 #[tokio::test]
-async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
+async fn what_the_schema_cannot_validate_is_reported_in_the_status_until_it_is_corrected() {
     let namespace = Namespace::shared("invalid").await;
     let huge = json!({"replicas": 0, "resources": {"limits": {"cpu": "1e99999"}}});
     namespace.apply("hello", huge).await;

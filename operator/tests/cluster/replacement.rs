@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::uids;
+use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
-use crate::stranger::{Objects, json as to_json, objects};
 use crate::wait;
 
 /// What somebody does to an object.
@@ -57,7 +57,7 @@ const SERVICE_SWAPS: [Swap; 4] = [
 ];
 
 #[tokio::test]
-async fn what_apply_cannot_mend_is_replaced() {
+async fn what_apply_cannot_restore_is_replaced() {
     let namespace = Namespace::shared("replacement").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let (deployments, services) = (
@@ -106,7 +106,7 @@ fn settled(object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
+async fn a_replacement_keeps_fields_of_other_managers_and_restarts_no_pod() {
     let namespace = Namespace::shared("unowned-fields").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let restart = ["rollout", "restart", "deployment/hello"];

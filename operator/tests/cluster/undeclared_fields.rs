@@ -12,8 +12,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
-use crate::stranger::{Objects, json as to_json, objects};
 use crate::wait;
 
 /// The fields that belong to others, and why.
@@ -33,7 +33,7 @@ const OF_OTHERS: [(&str, &str); 3] = [
 const REPAIRS_OF_A_GENERATION: usize = 8;
 
 #[tokio::test]
-async fn every_field_that_the_operator_does_not_declare_is_removed_or_belongs_to_others() {
+async fn every_field_that_the_operator_does_not_declare_is_removed_or_has_another_manager() {
     let namespace = Namespace::alone("undeclared").await;
     let spec = json!({
         "replicas": 2, // with a PodDisruptionBudget

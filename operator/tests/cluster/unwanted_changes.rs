@@ -12,12 +12,12 @@ use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
 use self::repairs::{Repairs, disturb};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 #[tokio::test]
-async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_unowned_fields_stay()
+async fn every_owned_field_that_another_client_changes_is_restored_within_a_second_and_unowned_fields_stay()
  {
     let namespace = Namespace::alone("unwanted").await;
     namespace.apply("full", full()).await;
@@ -107,7 +107,7 @@ fn balanced() -> Value {
 }
 
 #[tokio::test]
-async fn a_selector_with_one_key_more_which_would_select_nothing_comes_back() {
+async fn a_selector_with_an_extra_key_is_restored() {
     let namespace = Namespace::shared("selector").await;
     namespace
         .apply_ready("hello", json!({"network": {"policy": "SameNamespace"}}))
@@ -135,7 +135,7 @@ async fn a_selector_with_one_key_more_which_would_select_nothing_comes_back() {
 }
 
 #[tokio::test]
-async fn a_rule_with_one_field_more_which_would_open_every_port_comes_back() {
+async fn a_network_policy_rule_with_an_extra_field_is_restored() {
     let namespace = Namespace::shared("rule").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let policies = objects::<NetworkPolicy>(&namespace);
@@ -153,7 +153,7 @@ async fn a_rule_with_one_field_more_which_would_open_every_port_comes_back() {
 }
 
 #[tokio::test]
-async fn a_child_that_claims_to_be_of_a_newer_generation_is_mended() {
+async fn a_child_with_an_annotation_of_a_newer_generation_is_restored() {
     let namespace = Namespace::shared("generation").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let deployments = objects::<Deployment>(&namespace);

@@ -114,7 +114,7 @@ fn is(asked: Asked, access: Access, kind: Kind) -> bool {
 /// Fault: a list of several pages wakes the passes with its first page, and the cache has nothing of it before the last has come. What the
 /// passes look at is the old copy.
 #[test]
-fn a_change_that_only_a_list_of_several_pages_tells_of_is_repaired() {
+fn a_change_that_only_a_paged_list_reports_is_repaired() {
     runtime().block_on(async {
         let scene = Scene::start();
         scene.create("a", &json!({}));
@@ -135,7 +135,7 @@ fn a_change_that_only_a_list_of_several_pages_tells_of_is_repaired() {
 
 /// The same fault, of an EchoCluster that is new: it is looked for in the cache, is not there, and is forgotten.
 #[test]
-fn an_echo_cluster_that_only_a_list_of_several_pages_tells_of_is_carried_out() {
+fn an_echo_cluster_that_only_a_paged_list_reports_is_reconciled() {
     runtime().block_on(async {
         let scene = Scene::start();
         pass(Duration::from_secs(30)).await;
@@ -156,7 +156,7 @@ fn an_echo_cluster_that_only_a_list_of_several_pages_tells_of_is_carried_out() {
 
 /// Fault: a list has no deadline of its own, and all wait for it.
 #[test]
-fn a_list_that_is_never_answered_is_asked_for_again() {
+fn a_list_that_is_never_answered_is_requested_again() {
     runtime().block_on(async {
         let has_hung = AtomicBool::new(false);
         let script = move |asked| {
@@ -231,7 +231,7 @@ fn a_kind_that_comes_back_is_listed_anew() {
 
 /// Fault: somebody changes a child and the hash of what was applied: each repair passes for an update, which no fight slows down.
 #[test]
-fn somebody_who_also_changes_the_stamps_is_not_fought_without_end() {
+fn contention_with_a_client_that_also_changes_tracking_annotations_is_bounded() {
     runtime().block_on(async {
         let scene = Scene::start();
         scene.create("a", &json!({}));
@@ -259,7 +259,7 @@ fn somebody_who_also_changes_the_stamps_is_not_fought_without_end() {
 
 /// Fault: the watch has not brought the operator's own write yet, and the copy from before it happens to be as desired again.
 #[test]
-fn the_copy_from_before_a_write_of_its_own_is_not_taken_for_what_there_is() {
+fn a_cached_object_older_than_our_own_write_is_not_used() {
     runtime().block_on(async {
         let scene = Scene::start();
         let image = |image: &str| json!({"spec": {"image": image, "replicas": 2}});
@@ -278,7 +278,7 @@ fn the_copy_from_before_a_write_of_its_own_is_not_taken_for_what_there_is() {
 
 /// Fault: while the watch of EchoClusters is silent, the children of one that was deleted are made again as fast as they are collected.
 #[test]
-fn children_of_an_echo_cluster_that_is_gone_are_not_made_again_and_again() {
+fn children_of_a_deleted_echo_cluster_are_not_created_repeatedly() {
     runtime().block_on(async {
         let scene = Scene::start();
         scene.create("a", &json!({}));
@@ -301,7 +301,7 @@ fn children_of_an_echo_cluster_that_is_gone_are_not_made_again_and_again() {
 
 /// Fault: a child is deleted before the answer to its creation has arrived. The watch has told of its end already, and will not do so again.
 #[test]
-fn a_child_that_is_deleted_before_the_answer_to_its_creation_comes_is_made_again() {
+fn a_child_that_is_deleted_before_its_creation_is_answered_is_created_again() {
     runtime().block_on(async {
         let script = |asked| {
             let is_creation = is(asked, Access::Write, Kind::NetworkPolicy);

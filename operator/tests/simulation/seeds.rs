@@ -35,7 +35,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_goes_wrong_the_children_become_what_they_should_be() {
+fn whatever_faults_occur_the_children_reach_their_desired_state() {
     let count = number("ECHO_OPERATOR_SIMULATIONS").unwrap_or(SIMULATIONS);
     let first = number("ECHO_OPERATOR_SEED").unwrap_or(1);
     let threads = thread::available_parallelism().map_or(2, usize::from);

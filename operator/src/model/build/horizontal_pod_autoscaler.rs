@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_unless_it_is_asked_for() {
+    fn there_is_none_unless_it_is_enabled() {
         assert_eq!(
             horizontal_pod_autoscaler(&validate(&echo_cluster()).unwrap()),
             None

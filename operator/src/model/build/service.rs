@@ -127,7 +127,7 @@ mod tests {
     use crate::model::validate::validate;
 
     #[test]
-    fn a_policy_of_address_families_that_is_no_longer_asked_for_does_not_stay() {
+    fn a_policy_of_address_families_that_is_no_longer_requested_does_not_stay() {
         let spec = validate(&echo_cluster()).unwrap();
         let policy = service(&spec).spec.unwrap().ip_family_policy;
         assert_eq!(policy.as_deref(), Some("SingleStack"));

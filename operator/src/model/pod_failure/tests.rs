@@ -157,7 +157,7 @@ fn a_start_after_the_loss_of_the_node_is_no_crash() {
 }
 
 #[test]
-fn containers_that_others_have_added_are_named_by_their_role() {
+fn containers_that_admission_has_added_are_named_by_their_role() {
     let image = waiting("ImagePullBackOff", "x: not found");
     let initializing = container("echo-server", &waiting("PodInitializing", ""));
     for (name, role) in [

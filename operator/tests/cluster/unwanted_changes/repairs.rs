@@ -7,9 +7,9 @@ use kube::{Api, ResourceExt};
 use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::Value;
 
+use crate::foreign_writer::{Objects, json as json_of};
 use crate::namespace::Namespace;
 use crate::owned_fields::{Path, altered, owned_fields};
-use crate::stranger::{Objects, json as json_of};
 use crate::wait;
 
 /// So many repairs of one generation are contention, which slows the operator down.

@@ -21,9 +21,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::foreign_writer::{json as json_of, objects};
 use crate::namespace::Namespace;
 use crate::owned_fields::owned_fields;
-use crate::stranger::{json as json_of, objects};
 
 /// A child, by the name of its resource and its own.
 pub(super) type Child = (String, String);

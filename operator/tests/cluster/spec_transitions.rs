@@ -28,7 +28,7 @@ const CHAINS: usize = 8;
 const TRANSITIONS: usize = 500;
 
 #[tokio::test]
-async fn after_any_change_the_children_are_those_of_a_fresh_echo_cluster() {
+async fn after_any_spec_transition_the_children_are_those_of_a_new_echo_cluster() {
     let seed = from_environment("ECHO_OPERATOR_TEST_SEED").unwrap_or_else(|| fastrand::u64(..));
     let transitions = from_environment("ECHO_OPERATOR_TEST_TRANSITIONS").unwrap_or(TRANSITIONS);
     println!("ECHO_OPERATOR_TEST_SEED={seed} shows these changes again");

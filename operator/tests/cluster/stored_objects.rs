@@ -51,7 +51,8 @@ fn replace(schema: &Value) {
 }
 
 #[tokio::test]
-async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what_runs_goes_on() {
+async fn an_object_stored_against_the_schema_is_reported_with_backoff_and_its_children_keep_running()
+ {
     let namespace = Namespace::alone("stored").await;
     let bad = [
         (

@@ -20,7 +20,7 @@ use crate::wait;
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn an_operator_that_dies_while_it_creates_finishes_the_work_when_it_is_back() {
+async fn an_operator_that_crashes_during_a_creation_completes_it_after_the_restart() {
     let namespace = Namespace::alone("operator-killed").await;
     let names: Vec<String> = (0..6).map(|index| format!("hello-{index}")).collect();
     let apply = |name: &String| {
@@ -41,7 +41,7 @@ async fn an_operator_that_dies_while_it_creates_finishes_the_work_when_it_is_bac
 }
 
 #[tokio::test]
-async fn what_happens_while_the_operator_is_away_is_made_up_for() {
+async fn changes_while_the_operator_is_down_are_reconciled_when_it_is_back() {
     let namespace = Namespace::alone("operator-away").await;
     let (services, deployments) = (namespace.api::<Service>(), namespace.api::<Deployment>());
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
@@ -72,7 +72,7 @@ async fn what_happens_while_the_operator_is_away_is_made_up_for() {
 }
 
 #[tokio::test]
-async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
+async fn while_a_node_is_lost_the_service_answers_and_the_status_is_correct() {
     let namespace = Namespace::alone("node-lost").await;
     let Some(program) = killer() else {
         return;
