@@ -68,7 +68,7 @@ pub(super) fn default(parent: &JSONSchemaProps, name: &str, field: &JSONSchemaPr
 
 fn code(value: &serde_json::Value) -> String {
     match value.as_str() {
-        Some(word) => format!("`{word}`"),
+        Some(name) => format!("`{name}`"),
         None => format!("`{value}`"),
     }
 }

@@ -115,11 +115,16 @@ fn named<T: JsonSchema>(text: &mut String, name: &str, about: &str) -> std::fmt:
     let schema = schema_for!(T).to_value();
     let variants = schema.get("oneOf").and_then(|variants| variants.as_array());
     for variant in variants.into_iter().flatten() {
-        let word = |key: &str| {
-            let word = variant.get(key).and_then(|value| value.as_str());
-            word.unwrap_or_default().replace('\n', " ")
+        let text_of = |key: &str| {
+            let value = variant.get(key).and_then(|value| value.as_str());
+            value.unwrap_or_default().replace('\n', " ")
         };
-        writeln!(text, "| `{}` | {} |", word("const"), word("description"))?;
+        writeln!(
+            text,
+            "| `{}` | {} |",
+            text_of("const"),
+            text_of("description")
+        )?;
     }
     Ok(())
 }

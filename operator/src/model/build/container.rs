@@ -1,4 +1,4 @@
-//! The container: the echo server, where it runs, and how its health is asked for.
+//! The container of the echo server, with its probes.
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,

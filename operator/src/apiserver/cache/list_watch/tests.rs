@@ -108,7 +108,7 @@ async fn an_overloaded_api_server_and_a_watch_that_hangs_do_not_cost_a_list() {
         1 => failure(429, "later"),
         2 => failure(503, "later"),
         3 => Answer::Hang,
-        4 => Answer::Watch(Vec::new()), // and not another word
+        4 => Answer::Watch(Vec::new()), // and nothing more
         5 => failure(410, "too old"),
         _ => list(&[], ""),
     })
