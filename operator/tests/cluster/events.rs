@@ -1,4 +1,4 @@
-//! What `kubectl describe echocluster` tells of what happened.
+//! The events that `kubectl describe echocluster` shows.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;

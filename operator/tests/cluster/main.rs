@@ -27,7 +27,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and tells by printing"
+    reason = "a test fails by panicking, and reports by printing"
 )]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(

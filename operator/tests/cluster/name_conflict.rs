@@ -1,4 +1,4 @@
-//! An object of somebody else that has a child's name.
+//! A foreign object that has a child's name.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait::{self, Watched};
 
@@ -85,8 +85,11 @@ where
     let cluster = wait::until(&namespace.api(), "hello", "in conflict", is_in_conflict).await;
     // Without the headless Service echo servers still answer.
     if name == "hello" {
-        assert_eq!(tell(&cluster, "Ready"), "False/NameConflict");
-        assert_eq!(tell(&cluster, "Reconciling"), "False/NameConflict");
+        assert_eq!(status_and_reason(&cluster, "Ready"), "False/NameConflict");
+        assert_eq!(
+            status_and_reason(&cluster, "Reconciling"),
+            "False/NameConflict"
+        );
     } else {
         namespace.ready("hello").await;
     }
@@ -111,13 +114,14 @@ where
         .delete(&name, &DeleteParams::default())
         .await
         .unwrap();
-    let is_healed = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let is_healed =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", is_healed).await;
     namespace.ready("hello").await;
     wait::until_none(&namespace.api::<Pod>(), "app=foreign").await;
 }
 
-/// What nobody may touch of a foreign object: all of it, except for what Kubernetes itself says of its status.
+/// The parts of a foreign object that must not change: all, except for the status that Kubernetes writes.
 fn undisturbed(object: &impl serde::Serialize) -> Value {
     let mut object = serde_json::to_value(object).unwrap();
     let metadata = object["metadata"].clone();
@@ -139,7 +143,7 @@ fn undisturbed(object: &impl serde::Serialize) -> Value {
 }
 
 fn is_in_conflict(cluster: &EchoCluster) -> bool {
-    tell(cluster, "Stalled") == "True/NameConflict"
+    status_and_reason(cluster, "Stalled") == "True/NameConflict"
 }
 
 async fn create<K>(namespace: &Namespace, object: Value)

@@ -10,7 +10,7 @@ use operator::api::v1alpha1::EchoCluster;
 use operator::model::build::pod_monitor::PodMonitor;
 use serde_json::json;
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
 use crate::wait;
@@ -78,7 +78,8 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
     } else {
         let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
         namespace.apply("hello", spec).await;
-        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/KindNotServed";
+        let not_served =
+            |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/KindNotServed";
         let clusters = namespace.api::<EchoCluster>();
         let cluster =
             wait::until(&clusters, "hello", "told that it is not served", not_served).await;
@@ -98,7 +99,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
         .await;
     let monitors = namespace.api::<PodMonitor>();
     wait::until(&monitors, "hello", "there", |_| true).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well", well).await;
 
     let unscrape = |monitor: &mut serde_json::Value| {
@@ -108,8 +109,8 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
         .edit("hello", unscrape)
         .await
         .unwrap();
-    let is_mended = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
-    wait::until(&monitors, "hello", "mended", is_mended).await;
+    let is_restored = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
+    wait::until(&monitors, "hello", "mended", is_restored).await;
 
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     wait::until_gone(&monitors, "hello").await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -42,8 +42,8 @@ async fn each_protocol_is_answered_through_the_service() {
             ];
             let call = async || namespace.echo_client(caller, &probe).await;
             let what = format!("an answer from {address} to {protocol}");
-            let told = wait::until_ok(&what, call).await;
-            let answers = told.lines().filter(|line| line.contains(": connect "));
+            let output = wait::until_ok(&what, call).await;
+            let answers = output.lines().filter(|line| line.contains(": connect "));
             let addresses = answers.count();
             assert!(
                 addresses
@@ -52,7 +52,7 @@ async fn each_protocol_is_answered_through_the_service() {
                     } else {
                         1
                     },
-                "{what}: {told}"
+                "{what}: {output}"
             );
         }
     }
@@ -72,7 +72,7 @@ async fn faults_are_reported_by_ready_and_follow_the_field() {
         message.contains("Fault injection is enabled: closePercent 100."),
         "{message}"
     );
-    assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&cluster, "Stalled"), "False/AsExpected");
     let is_closed = async || match namespace.echo(caller, "hello:12345", "good day").await {
         Err(said) if said.contains("closed the connection before it had answered") => Ok(()),
         other => Err(format!("{other:?}")),

@@ -1,4 +1,4 @@
-//! Every field that the operator owns, changed and removed by somebody else, and every child deleted: each comes back, soon.
+//! Every field that the operator owns is changed and removed by another client, and every child is deleted. Each is restored soon.
 
 mod repairs;
 
@@ -39,7 +39,7 @@ async fn every_owned_field_that_another_client_changes_is_restored_within_a_seco
         disturb(&namespace, &autoscalers, "full", &[], 1),
         disturb(&namespace, &services, "balanced", &[], 1),
     );
-    Repairs::sum(<[Repairs; 7]>::from(repairs)).judge();
+    Repairs::sum(<[Repairs; 7]>::from(repairs)).assert_goal();
 }
 
 /// A spec that makes every child and sets every field that a node without special set-up takes. No pod comes of it, since their
@@ -162,7 +162,7 @@ async fn a_child_with_an_annotation_of_a_newer_generation_is_restored() {
         deployment["spec"]["replicas"] = json!(1);
     };
     deployments.edit("hello", forge).await.unwrap();
-    let is_mended = |deployment: &Deployment| {
+    let is_restored = |deployment: &Deployment| {
         deployment.annotations()[GENERATION_ANNOTATION] == "1"
             && deployment.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
     };
@@ -170,7 +170,7 @@ async fn a_child_with_an_annotation_of_a_newer_generation_is_restored() {
         &namespace.api(),
         "hello",
         "of generation 1 again",
-        is_mended,
+        is_restored,
     )
     .await;
 }

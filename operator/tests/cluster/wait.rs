@@ -1,4 +1,4 @@
-//! Waiting for what should come to pass, by watching; what does not come in time is told with what was seen last.
+//! Waiting for an expected state by watching. If it is not reached in time, the test fails with the last state that was seen.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;

@@ -46,7 +46,7 @@ enum Step {
 }
 
 impl Watch {
-    /// Starts a watch, or tells that its resourceVersion is too old.
+    /// Starts a watch, or fails because its resourceVersion is too old.
     pub(crate) fn start(
         connection: Connection,
         selection: Selection,

@@ -142,7 +142,7 @@ impl Children {
         changed.cloned().collect()
     }
 
-    /// Adds a number to each node port that was asked for.
+    /// Adds a number to each requested node port.
     pub(super) fn move_node_ports(&mut self, by: i64) {
         for service in self.objects.values_mut() {
             let ports = service
