@@ -71,9 +71,9 @@ func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.
 	defer cancel()
 	count := t.Options.Count
 	return t.measured(ctx, func() (measure.Result, error) {
-		told, begun := make([]<-chan time.Time, count), make([]time.Time, count)
+		reported, begun := make([]<-chan time.Time, count), make([]time.Time, count)
 		for i := range count {
-			told[i] = t.observer.await(name(i), isSo)
+			reported[i] = t.observer.await(name(i), isSo)
 		}
 		start := time.Now()
 		err := inParallel(ctx, width, count, func(ctx context.Context, i int) error {
@@ -82,7 +82,7 @@ func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.
 		})
 		result := measure.Result{Count: count, Latencies: make([]time.Duration, count)}
 		for i := 0; i < count && err == nil; i++ {
-			result.Latencies[i], err = latency(ctx, name(i), begun[i], told[i])
+			result.Latencies[i], err = latency(ctx, name(i), begun[i], reported[i])
 		}
 		result.Total = time.Since(start)
 		return result, err
@@ -123,7 +123,7 @@ func (t *turn) repairs(ctx context.Context, width, first, count int) (measure.Re
 	})
 }
 
-// settled lets time pass in which nobody does anything.
+// settled lets time pass without any change.
 func (t *turn) settled(ctx context.Context) (measure.Result, error) {
 	if _, err := t.audit.next(); err != nil {
 		return measure.Result{}, err

@@ -45,7 +45,7 @@ func (c *cluster) observe(ctx context.Context, namespace string) (*observer, err
 	return o, nil
 }
 
-// follow tells the observer of all children of one kind, until the context ends.
+// follow reports all children of one kind to the observer, until the context ends.
 func follow(ctx context.Context, o *observer, which child, kind *cache.ListWatch) error {
 	scope := metav1.ListOptions{LabelSelector: echo.ManagedBy + "=" + echo.Manager}
 	list, err := kind.ListWithContext(ctx, scope)

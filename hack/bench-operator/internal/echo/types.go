@@ -40,7 +40,7 @@ type EchoClusterList struct {
 	Items []EchoCluster `json:"items"`
 }
 
-// Spec is what is asked for; the schema has filled in its defaults.
+// Spec is the desired state, with the defaults of the schema.
 type Spec struct {
 	Replicas        int32                     `json:"replicas"`
 	Image           string                    `json:"image,omitempty"`
