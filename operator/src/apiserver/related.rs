@@ -1,4 +1,4 @@
-//! The objects around an EchoCluster's children, as the caches have them: what `observe` reads beside the results of `apply`.
+//! The cached objects that are related to an EchoCluster's children. `observe` reads them beside the results of `apply`.
 
 use std::sync::Arc;
 

@@ -105,7 +105,7 @@ impl Error {
         }
     }
 
-    /// Returns what was behind the error, for the log.
+    /// Returns the cause of the error, for the log.
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Request { source, .. } => Some(message_of(source)),

@@ -127,7 +127,7 @@ pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
     is_removable(owner, live) && !is_orphan(owner, live)
 }
 
-/// Whether a child has no controller, and was made for an earlier EchoCluster of this name, which can no longer exist beside this one:
+/// Whether a child has no controller, and was created for an earlier EchoCluster of this name, which can no longer exist beside this one:
 /// after `kubectl delete --cascade=orphan`, or a restore from a backup. (One that was restored together with its owner reference to the
 /// earlier EchoCluster is deleted by garbage collection, and awaited.)
 fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {

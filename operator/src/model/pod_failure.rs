@@ -137,7 +137,7 @@ impl PodFailure {
         }
     }
 
-    /// Returns what is reported of a failure, without the pod and the time: the worst compares as the least.
+    /// Returns the reported part of a failure, without the pod and the time. The worst failure compares as the least.
     pub fn key(&self) -> (PodFailureKind, bool, Option<&FailedContainer>, &str) {
         let is_retried = !self.is_backed_off;
         (

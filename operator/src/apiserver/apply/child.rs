@@ -1,4 +1,4 @@
-//! One child: compared with what is desired, and written if it differs.
+//! One child: compared with its desired state, and written if it differs.
 #![expect(
     clippy::disallowed_types,
     reason = "apply is where the operator writes children"

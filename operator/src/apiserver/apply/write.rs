@@ -19,7 +19,7 @@ use crate::model::decision::{has_apply_entry, update_entry_index};
 use crate::model::drift::{first_difference, has_undeclared_metadata};
 use crate::model::metadata::FIELD_MANAGER;
 
-/// An object as it was written, and how it differs from what is desired nevertheless.
+/// An object as it was written, and how it still differs from its desired state.
 pub(super) type Written<K> = (K, Option<String>);
 
 impl Applier {
@@ -117,7 +117,7 @@ pub(super) fn post_params() -> PostParams {
     }
 }
 
-/// Returns an object with its first difference from what is desired.
+/// Returns an object with its first difference from its desired state.
 pub(super) fn compared<K: Child>(desired: &K, written: K) -> Result<Written<K>, Error> {
     let difference = first_difference(
         &serde_json::to_value(desired)?,

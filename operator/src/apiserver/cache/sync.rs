@@ -1,4 +1,4 @@
-//! Whether a cache holds what there is, and whether its watch is alive.
+//! Whether a cache is synchronized, and whether its watch is alive.
 
 use std::marker::PhantomData;
 

@@ -22,7 +22,7 @@ use crate::model::validate::validate;
 /// The time at which every state is observed.
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// An EchoCluster that asks for three echo servers, all of which are available, before a test changes something.
+/// An EchoCluster with three desired echo servers, all of which are available. Tests change it.
 pub(super) struct State {
     pub(super) cluster: EchoCluster,
     pub(super) observed: Observed,

@@ -1,4 +1,4 @@
-//! The condition `Ready`: as many echo servers are available as the EchoCluster asks for, and its Service exists. One rule for every
+//! The condition `Ready`: the desired number of echo servers is available, and the Service exists. One rule for every
 //! cause: a problem decides the reason of `Ready=False`, not the status. There are two exceptions: while the kubelet repeatedly evicts
 //! pods, the condition does not return to True, and during deletion it is False.
 

@@ -1,4 +1,4 @@
-//! Rules of the Service.
+//! Validation rules of the Service.
 
 use kube::core::{Message, Rule};
 
