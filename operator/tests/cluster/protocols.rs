@@ -1,4 +1,4 @@
-//! Each protocol is answered through the Service, and faults are seen by those who ask for them.
+//! Each protocol is answered through the Service, and faults are injected only where the spec enables them.
 
 use serde_json::json;
 

@@ -17,7 +17,7 @@ use serde_json::json;
 /// How long anything may take. All of it takes a few seconds on an idle machine; the rest is for a busy one.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Between two looks at something that nobody can watch, such as a file.
+/// The interval of polling for what cannot be watched, such as a file.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What can be watched.

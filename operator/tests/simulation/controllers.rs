@@ -23,7 +23,7 @@ pub(crate) struct Controllers {
 }
 
 impl Controllers {
-    /// Runs the controllers for ever. While `slowness` lasts, they take their time for each step.
+    /// Runs the controllers without end. While `slowness` lasts, they take their time for each step.
     pub(crate) async fn run(mut self, server: ApiServer, seed: u64, slowness: Duration) {
         let mut rng = Rng::with_seed(seed ^ 0xC0_27_80);
         let mut changes = server.changes();

@@ -41,7 +41,7 @@ struct Calm {
     status: Value,
 }
 
-/// All EchoClusters of a run, and the children that nobody owns any more although they should be gone.
+/// All EchoClusters of a run, and the children that should be gone but exist without an owner.
 pub(crate) struct FinalState {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) leftovers: Vec<String>,

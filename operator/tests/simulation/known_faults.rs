@@ -171,7 +171,7 @@ fn a_list_that_is_never_answered_is_requested_again() {
     });
 }
 
-/// Fault: a watch whose start is answered with 410 begins again at the same resourceVersion, for ever.
+/// Fault: a watch whose start is answered with 410 begins again at the same resourceVersion without end.
 #[test]
 fn a_watch_that_cannot_start_where_it_was_lists_anew() {
     runtime().block_on(async {

@@ -1,6 +1,6 @@
 //! The whole operator on a simulated API server, in simulated time.
 //!
-//! A run has one seed. It chooses what users and others do, what goes wrong between the operator and the API server, and when: watch
+//! A run has one seed. It chooses the actions of users and of other clients, what goes wrong between the operator and the API server, and when: watch
 //! events that come late, answers that are lost, errors, crashes of the operator. The clock stands still while there is something to do,
 //! so that an hour takes milliseconds. When nothing goes wrong any more, the children must become those of a calm world, and then nothing
 //! may be written any more; what must hold at each write is in [`oracle`].

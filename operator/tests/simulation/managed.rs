@@ -189,7 +189,7 @@ pub(crate) fn update(
     left
 }
 
-/// Returns the entries of all others, without the fields that are no longer theirs.
+/// Returns the entries of all other managers, without the fields that they no longer own.
 fn without(entries: &[Entry], by: &Manager, gone: &FieldSet) -> Vec<Entry> {
     let others = entries.iter().filter(|entry| entry.manager != *by);
     let reduced = others.map(|entry| Entry {

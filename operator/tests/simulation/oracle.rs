@@ -198,7 +198,7 @@ fn count(object: &Value, field: &str) -> i64 {
     object[field].as_i64().unwrap_or_default()
 }
 
-/// Whether a status reports what a Deployment was, and that was enough.
+/// Whether a status reports the state of a Deployment, and enough pods were available in it.
 fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
     let available = count(&deployment["status"], "availableReplicas");
     status["image"] == *image(deployment)
@@ -206,7 +206,7 @@ fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
         && available >= count(spec, "replicas")
 }
 
-/// Whether a Deployment runs what a spec asks for, and nothing else.
+/// Whether a Deployment runs the spec and nothing else.
 fn is_rolled_out(deployment: &Value, spec: &Value) -> bool {
     let (found, replicas) = (&deployment["status"], count(spec, "replicas"));
     let is_observed =

@@ -12,7 +12,7 @@ use crate::status::{Failure, deleted};
 use crate::store::Object;
 use crate::write::{Call, Written, text};
 
-/// What is asked for.
+/// A parsed request.
 pub(crate) struct Ask {
     verb: Verb,
     target: Target,

@@ -41,7 +41,7 @@ enum Step {
     Break,
     /// Nothing before that time, unless something changes.
     Wait(Instant),
-    /// Nothing, for ever.
+    /// Nothing, without end.
     Die,
 }
 

@@ -97,7 +97,7 @@ impl<'a> Chain<'a> {
         (self.spec, self.children) = (spec, children);
     }
 
-    /// Fails unless an EchoCluster made anew of a spec would have the same children.
+    /// Fails unless a new EchoCluster with the same spec would have the same children.
     async fn compare(&self, children: &Children, spec: &Value, what: &str) {
         let spec = with_other_node_ports(spec);
         let new = Children::of_a_new(self.namespace, &self.new_name(), &spec).await;

@@ -124,7 +124,7 @@ impl Children {
         children
     }
 
-    /// Returns the first difference to others, as they see it.
+    /// Returns the first difference to other children.
     pub(super) fn difference(&self, others: &Self) -> Option<String> {
         let names: BTreeSet<_> = self.objects.keys().chain(others.objects.keys()).collect();
         names.into_iter().find_map(|child| {

@@ -15,7 +15,7 @@ pub(super) struct Generator {
     changes: Vec<Vec<usize>>,
     next: usize,
     random: Rng,
-    /// The node ports that this one may ask for.
+    /// The node ports that this generator may request.
     node_ports: i64,
     /// Indexes of fields that interact.
     pairs: Vec<(usize, usize)>,
