@@ -1,5 +1,5 @@
-// Command floor makes the same objects with as little as anybody can do it: it keeps nothing, compares nothing and repairs only what it
-// is told of. It is no operator, but a measure of what the API server alone costs.
+// Command floor creates the same objects with the least possible effort. It keeps and compares nothing, and repairs only what a watch
+// reports. It is not an operator, but a measure of what the API server alone costs.
 //
 // For a new EchoCluster it sends four POSTs and one status; for a changed one, one PATCH and one status; for a Service that was
 // deleted, a POST of what the watch has reported of it.

@@ -64,7 +64,7 @@ func Run(ctx context.Context, options Options) (measure.Rounds, error) {
 	return rounds, nil
 }
 
-// warmUp lets the API server grow to its size, so that the first turn is like the others.
+// warmUp lets the API server grow to its full size, so that the first turn is comparable to the later ones.
 func (d *Driver) warmUp(ctx context.Context) error {
 	smaller := *d
 	smaller.Options.Count = min(d.Options.Count, 300)

@@ -94,7 +94,7 @@ func (t *turn) repaired(ctx context.Context) (measure.Result, error) {
 	return t.repairs(ctx, 1, 0, min(mostRepairs, t.Options.Count))
 }
 
-// repaired16 deletes Services 16 at a time: others than `repaired` did, where there are as many.
+// repaired16 deletes Services 16 at a time: other ones than those of `repaired`, if there are enough.
 func (t *turn) repaired16(ctx context.Context) (measure.Result, error) {
 	count := min(mostRepairs16, t.Options.Count)
 	return t.repairs(ctx, width, min(mostRepairs, t.Options.Count-count), count)

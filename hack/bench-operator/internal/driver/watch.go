@@ -14,7 +14,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// observe follows the children in an empty namespace: Deployments whole, of others only the metadata, as they are many.
+// observe follows the children in an empty namespace: Deployments as a whole, and only the metadata of other kinds, since there are many.
 func (c *cluster) observe(ctx context.Context, namespace string) (*observer, error) {
 	o := newObserver()
 	deployments := c.AppsV1().Deployments(namespace)

@@ -1,4 +1,4 @@
-// Package echo has EchoClusters as far as the benchmark uses them, and the children that they ask for.
+// Package echo has EchoClusters as far as the benchmark uses them, and their desired children.
 //
 // It is what a Go programmer would write for the same purpose as operator/src/desired. The peer and the floor share it, so that
 // both make what the operator makes; its tests compare it with the operator's own files, and every run of the benchmark with what
