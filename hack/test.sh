@@ -102,7 +102,7 @@ long() {
   prepare_cluster
   hack/deploy.sh apply
   say "10,000 generated changes"
-  ECHO_OPERATOR_TEST_TRANSITIONS=10000 tests cargo test --locked --package operator --test cluster any_change -- --nocapture
+  ECHO_OPERATOR_TEST_TRANSITIONS=10000 tests cargo test --locked --package operator --test cluster spec_transitions -- --nocapture
 }
 
 for kind in "${@:-unit}"; do

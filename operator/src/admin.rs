@@ -62,7 +62,7 @@ impl Health {
         (!blind.is_empty()).then(|| format!("the API server does not answer the watch of {blind}"))
     }
 
-    /// Returns why the process has to start again: a watch that is not answered although others are.
+    /// Returns why the process has to start again: a watch that is not answered although other watches are.
     fn not_alive(&self) -> Option<String> {
         let blind = CacheSync::find_blind(self.caches.get()?)?;
         let (kind, age) = (blind.kind, blind.health.age().as_secs());

@@ -74,7 +74,7 @@ struct Crd {
 }
 
 impl Cli {
-    /// Does what the command line asks for.
+    /// Runs the chosen subcommand.
     ///
     /// # Errors
     /// Whatever keeps the operator from starting, with its causes; for the user to read.

@@ -46,7 +46,7 @@ const CONCURRENCY: usize = 16;
 /// the others. Each takes some 50 KB.
 const MAX_CONCURRENCY: u16 = 256;
 
-/// How long reconciles that are running may take to end after the operator was told to stop. `config/operator` gives the pod more.
+/// How long reconciles that are running may take to end after the operator was asked to terminate. `config/operator` gives the pod more.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(45);
 
 /// How long events that are queued may take to be published then.
@@ -55,10 +55,10 @@ const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the age of the watches is checked.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why the controller has ended although it was not told to stop. The process has to start again.
+/// Why the controller has ended although the operator was not asked to terminate. The process has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A watch has heard nothing for too long although others have.
+    /// A watch has received nothing for too long, although other watches have.
     #[error("the API server has not answered the watch of {kind} for {} s, although it answers other watches", age.as_secs())]
     Blind {
         /// The plural of the kind.

@@ -1,7 +1,7 @@
 //! The smallest and the fullest EchoCluster, for tests to change, and the files of `tests/golden/`, which reviewers read.
 #![expect(
     clippy::disallowed_methods,
-    reason = "tests are told by the environment to write the files anew"
+    reason = "an environment variable lets tests rewrite the golden files"
 )]
 
 use std::fs;

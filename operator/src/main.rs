@@ -1,4 +1,4 @@
-//! The operator's program: parse, run, and say once what went wrong.
+//! The program: parses the command line, runs it, and reports an error once.
 
 use std::process::ExitCode;
 

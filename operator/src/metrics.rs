@@ -1,4 +1,4 @@
-//! What the operator counts about itself, in Prometheus' text format.
+//! The operator's metrics, in Prometheus' text format.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

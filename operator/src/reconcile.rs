@@ -1,4 +1,4 @@
-//! One reconcile of one EchoCluster: the straight line from its spec to its status.
+//! One reconcile of one EchoCluster, from its spec to its status.
 
 use std::time::Duration;
 

@@ -110,7 +110,7 @@ func ignoreExisting(err error) error {
 	return err
 }
 
-// newEchoRequest asks for EchoClusters of all namespaces.
+// newEchoRequest returns a request for the EchoClusters of all namespaces.
 func newEchoRequest(client rest.Interface, options metav1.ListOptions) *rest.Request {
 	return client.Get().Resource(echo.Resource).VersionedParams(&options, metav1.ParameterCodec)
 }

@@ -1,8 +1,8 @@
-// Command floor makes the same objects with as little as anybody can do it: it keeps nothing, compares nothing and repairs only what it
-// is told of. It is no operator, but a measure of what the API server alone costs.
+// Command floor creates the same objects with the least possible effort. It keeps and compares nothing, and repairs only what a watch
+// reports. It is not an operator, but a measure of what the API server alone costs.
 //
 // For a new EchoCluster it sends four POSTs and one status; for a changed one, one PATCH and one status; for a Service that was
-// deleted, a POST of what the watch has told of it.
+// deleted, a POST of what the watch has reported of it.
 package main
 
 import (
@@ -63,7 +63,7 @@ func (f *floor) serve(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// serveMetrics tells how many EchoClusters were looked at, by a name that ends as those of the operators do.
+// serveMetrics serves the number of EchoClusters that were processed, as a metric whose name has the suffix of the operators' metric.
 func serveMetrics(address string, seen *atomic.Int64) error {
 	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "floor_reconcile_total %d\n", seen.Load())

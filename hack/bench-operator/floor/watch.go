@@ -62,8 +62,8 @@ func (f *floor) watchServices(ctx context.Context) error {
 	})
 }
 
-// follow hands on what a watch tells, which is renewed when the API server ends it.
-func follow(ctx context.Context, version string, watcher cache.WatchFuncWithContext, tell func(watch.Event)) error {
+// follow passes on the events of a watch, and renews the watch when the API server ends it.
+func follow(ctx context.Context, version string, watcher cache.WatchFuncWithContext, handle func(watch.Event)) error {
 	events, err := watchtools.NewRetryWatcherWithContext(ctx, version, &cache.ListWatch{WatchFuncWithContext: watcher})
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func follow(ctx context.Context, version string, watcher cache.WatchFuncWithCont
 		if event.Type == watch.Error {
 			return apierrors.FromObject(event.Object)
 		}
-		tell(event)
+		handle(event)
 	}
 	return errors.New("a watch has ended")
 }

@@ -15,12 +15,12 @@ import (
 )
 
 func (r *reconciler) deployment(ctx context.Context, c *echo.EchoCluster) (*apps.Deployment, error) {
-	wanted := echo.Deployment(c)
-	found := &apps.Deployment{ObjectMeta: named(wanted)}
+	desired := echo.Deployment(c)
+	found := &apps.Deployment{ObjectMeta: named(desired)}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, found, func() error {
-		wanted.Spec.Template.Annotations = found.Spec.Template.Annotations // `kubectl rollout restart` writes there
-		found.Spec = wanted.Spec
-		return r.adopt(c, found, wanted)
+		desired.Spec.Template.Annotations = found.Spec.Template.Annotations // `kubectl rollout restart` writes there
+		found.Spec = desired.Spec
+		return r.adopt(c, found, desired)
 	})
 	return found, err
 }
@@ -34,59 +34,59 @@ func (r *reconciler) headlessService(ctx context.Context, c *echo.EchoCluster) e
 }
 
 // anyService leaves alone what the API server decides, such as addresses.
-func (r *reconciler) anyService(ctx context.Context, c *echo.EchoCluster, wanted *core.Service) error {
-	found := &core.Service{ObjectMeta: named(wanted)}
+func (r *reconciler) anyService(ctx context.Context, c *echo.EchoCluster, desired *core.Service) error {
+	found := &core.Service{ObjectMeta: named(desired)}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, found, func() error {
-		found.Spec.Type, found.Spec.Selector, found.Spec.Ports = wanted.Spec.Type, wanted.Spec.Selector, wanted.Spec.Ports
-		found.Spec.IPFamilyPolicy, found.Spec.InternalTrafficPolicy = wanted.Spec.IPFamilyPolicy, wanted.Spec.InternalTrafficPolicy
-		found.Spec.SessionAffinity = wanted.Spec.SessionAffinity
+		found.Spec.Type, found.Spec.Selector, found.Spec.Ports = desired.Spec.Type, desired.Spec.Selector, desired.Spec.Ports
+		found.Spec.IPFamilyPolicy, found.Spec.InternalTrafficPolicy = desired.Spec.IPFamilyPolicy, desired.Spec.InternalTrafficPolicy
+		found.Spec.SessionAffinity = desired.Spec.SessionAffinity
 		if found.ResourceVersion == "" { // it never changes
-			found.Spec.ClusterIP = wanted.Spec.ClusterIP
+			found.Spec.ClusterIP = desired.Spec.ClusterIP
 		}
-		return r.adopt(c, found, wanted)
+		return r.adopt(c, found, desired)
 	})
 	return err
 }
 
 func (r *reconciler) networkPolicy(ctx context.Context, c *echo.EchoCluster) error {
-	wanted := echo.NetworkPolicy(c)
-	found := &networking.NetworkPolicy{ObjectMeta: named(wanted)}
+	desired := echo.NetworkPolicy(c)
+	found := &networking.NetworkPolicy{ObjectMeta: named(desired)}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, found, func() error {
-		found.Spec = wanted.Spec
-		return r.adopt(c, found, wanted)
+		found.Spec = desired.Spec
+		return r.adopt(c, found, desired)
 	})
 	return err
 }
 
 // budget is there for two pods or more, and goes with the second.
 func (r *reconciler) budget(ctx context.Context, c *echo.EchoCluster) error {
-	wanted := echo.PodDisruptionBudget(c)
-	if wanted == nil {
+	desired := echo.PodDisruptionBudget(c)
+	if desired == nil {
 		found := &policy.PodDisruptionBudget{}
 		if err := r.Get(ctx, client.ObjectKeyFromObject(c), found); err != nil {
 			return client.IgnoreNotFound(err)
 		}
 		return client.IgnoreNotFound(r.Delete(ctx, found))
 	}
-	found := &policy.PodDisruptionBudget{ObjectMeta: named(wanted)}
+	found := &policy.PodDisruptionBudget{ObjectMeta: named(desired)}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, found, func() error {
-		found.Spec = wanted.Spec
-		return r.adopt(c, found, wanted)
+		found.Spec = desired.Spec
+		return r.adopt(c, found, desired)
 	})
 	return err
 }
 
-func named(wanted client.Object) metav1.ObjectMeta {
-	return metav1.ObjectMeta{Name: wanted.GetName(), Namespace: wanted.GetNamespace()}
+func named(desired client.Object) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: desired.GetName(), Namespace: desired.GetNamespace()}
 }
 
-// adopt sets our labels among those of others, and the owner.
-func (r *reconciler) adopt(c *echo.EchoCluster, found, wanted client.Object) error {
+// adopt adds our labels to those of other clients, and sets the owner.
+func (r *reconciler) adopt(c *echo.EchoCluster, found, desired client.Object) error {
 	labels := found.GetLabels()
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	for key, value := range wanted.GetLabels() {
+	for key, value := range desired.GetLabels() {
 		labels[key] = value
 	}
 	found.SetLabels(labels)

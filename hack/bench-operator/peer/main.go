@@ -66,7 +66,7 @@ func run(address string) error {
 	return manager.Start(ctrl.SetupSignalHandler())
 }
 
-// cacheOptions scope the caches of children by the label, and leave out what nobody reads. EchoClusters are only read, so a reader gets
+// cacheOptions scope the caches of children by the label, and leave out what is never read. EchoClusters are only read, so a reader gets
 // the cached object itself.
 func cacheOptions() cache.Options {
 	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{echo.ManagedBy: echo.Manager})}

@@ -68,7 +68,7 @@ pub(super) fn default(parent: &JSONSchemaProps, name: &str, field: &JSONSchemaPr
 
 fn code(value: &serde_json::Value) -> String {
     match value.as_str() {
-        Some(word) => format!("`{word}`"),
+        Some(name) => format!("`{name}`"),
         None => format!("`{value}`"),
     }
 }
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_computed_message_keeps_its_words_and_nothing_else() {
+    fn a_computed_message_keeps_only_its_text() {
         let expression = "'the key ' + self.filter(k, k == 'x')[0] + ' is taken; choose another'";
         let rule = ValidationRule {
             message_expression: Some(expression.to_owned()),

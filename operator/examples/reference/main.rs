@@ -115,11 +115,16 @@ fn named<T: JsonSchema>(text: &mut String, name: &str, about: &str) -> std::fmt:
     let schema = schema_for!(T).to_value();
     let variants = schema.get("oneOf").and_then(|variants| variants.as_array());
     for variant in variants.into_iter().flatten() {
-        let word = |key: &str| {
-            let word = variant.get(key).and_then(|value| value.as_str());
-            word.unwrap_or_default().replace('\n', " ")
+        let text_of = |key: &str| {
+            let value = variant.get(key).and_then(|value| value.as_str());
+            value.unwrap_or_default().replace('\n', " ")
         };
-        writeln!(text, "| `{}` | {} |", word("const"), word("description"))?;
+        writeln!(
+            text,
+            "| `{}` | {} |",
+            text_of("const"),
+            text_of("description")
+        )?;
     }
     Ok(())
 }
@@ -142,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_of_the_spec_tells_its_default_and_what_a_change_does() {
+    fn every_field_of_the_spec_documents_its_default_and_what_a_change_does() {
         let text = text();
         let spec = text.split("\n## status").next().unwrap();
         let rows: Vec<&str> = spec
@@ -163,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_kubernetes_are_named_and_not_told() {
+    fn types_of_kubernetes_are_named_and_not_described() {
         let text = text();
         assert!(text.contains("[list of Toleration](https://kubernetes.io/"));
         assert!(!text.contains("tolerationSeconds"));

@@ -62,7 +62,7 @@ struct Queued {
 }
 
 impl EventWriter {
-    /// Makes a writer, and the future that publishes what is queued; it ends when all clones of the writer are gone.
+    /// Creates a writer, and the future that publishes the queued events. The future ends when all clones of the writer are dropped.
     pub fn new(client: Client, metrics: Metrics) -> (Self, impl Future<Output = ()> + Send) {
         let (queue, queued) = mpsc::channel(QUEUE_CAPACITY);
         let publisher = Arc::new(Publisher {

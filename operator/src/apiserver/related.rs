@@ -1,4 +1,4 @@
-//! The objects around an EchoCluster's children, as the caches have them: what `observe` reads beside the results of `apply`.
+//! The cached objects that are related to an EchoCluster's children. `observe` reads them beside the results of `apply`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::model::children::{Child, describe};
 use crate::model::decision::is_ours;
 use crate::model::metadata::Owner;
 use crate::model::metadata::headless_service_name;
-use crate::model::observed::{Live, RelatedObjects};
+use crate::model::observed::{LiveObjects, RelatedObjects};
 use crate::model::status::Remaining;
 
 /// Reads the caches. A pod failure whose cause is not in the pod's status is completed from the pod's events.
@@ -36,10 +36,10 @@ pub async fn related_objects(owner: &Owner, applier: &Applier, now: Timestamp) -
 }
 
 /// Reads the Deployment and the Service alone, for an EchoCluster whose children are not applied.
-pub fn live(owner: &Owner, caches: &Caches) -> Live {
+pub fn live(owner: &Owner, caches: &Caches) -> LiveObjects {
     let deployment = cached(&caches.deployments, owner, &owner.name);
     let service = cached(&caches.services, owner, &owner.name);
-    Live::of(deployment.as_deref(), service.as_deref())
+    LiveObjects::of(deployment.as_deref(), service.as_deref())
 }
 
 /// Lists what still exists of an EchoCluster that is being deleted.

@@ -52,7 +52,7 @@ pub enum Error {
     /// The API server answered with an error, or not at all. A retry may help.
     #[error("failed to {verb} {object}")]
     Request {
-        /// What was asked for.
+        /// The request.
         verb: Verb,
         /// The object, as `Deployment hello`.
         object: String,
@@ -62,7 +62,7 @@ pub enum Error {
     /// The API server did not answer in time. A retry may help.
     #[error("failed to {verb} {object} within {} s", REQUEST_TIMEOUT.as_secs())]
     TimedOut {
-        /// What was asked for.
+        /// The request.
         verb: Verb,
         /// The object, as `Deployment hello`.
         object: String,
@@ -105,7 +105,7 @@ impl Error {
         }
     }
 
-    /// Returns what was behind the error, for the log.
+    /// Returns the cause of the error, for the log.
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Request { source, .. } => Some(message_of(source)),

@@ -1,4 +1,4 @@
-//! How long a failing EchoCluster waits for its next attempt, each on its own, so that one bad one slows no other.
+//! The exponential backoff of failing EchoClusters. Each has its own, so that one failing EchoCluster does not slow another.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 type Key = ObjectRef<DeserializeGuard<EchoCluster>>;
 
-/// After so many failures in a row, the next one is reported. The fourth attempt comes about a second after the first.
+/// The number of consecutive failures after which the next one is reported. The fourth attempt comes about a second after the first.
 const MANY: u32 = 3;
 
 /// The failures in a row of each EchoCluster.

@@ -84,7 +84,7 @@ pub fn build(spec: &ValidatedSpec) -> Result<Desired, serde_json::Error> {
     })
 }
 
-/// Marks a child with what the user has for all children, with whom it was made for, and from what.
+/// Adds the labels and annotations that the spec has for all children, and the tracking annotations.
 fn with_tracking_annotations<K>(mut child: K, spec: &ValidatedSpec) -> Result<K, serde_json::Error>
 where
     K: Resource<DynamicType = ()> + Serialize,
@@ -109,7 +109,7 @@ where
     Ok(child)
 }
 
-/// Adds what is for all children to what is for one, which wins.
+/// Adds the labels or annotations of all children to those of one child, which take precedence.
 fn add(common: &BTreeMap<String, String>, own: &mut Option<BTreeMap<String, String>>) {
     if common.is_empty() {
         return;
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_generation_of_the_same_spec_changes_only_its_own_stamp() {
+    fn a_new_generation_of_the_same_spec_changes_only_its_tracking_annotation() {
         let mut cluster = echo_cluster();
         let before = build(&validate(&cluster).unwrap()).unwrap();
         cluster.metadata.generation = Some(2);
@@ -190,23 +190,23 @@ mod tests {
     }
 
     #[test]
-    fn marks_of_all_children_give_way_to_those_of_one_and_leave_the_pods_alone() {
+    fn labels_and_annotations_of_one_child_override_those_of_all_and_pods_have_neither() {
         let mut cluster = full_echo_cluster();
         let before = build(&validate(&cluster).unwrap()).unwrap();
-        let mark = |value: &str| ("example.com/owner".to_owned(), value.to_owned());
+        let entry = |value: &str| ("example.com/owner".to_owned(), value.to_owned());
         let spec = &mut cluster.spec;
-        spec.metadata.labels = [mark("all")].into();
-        spec.metadata.annotations = [mark("all")].into();
-        spec.service.labels = [mark("one")].into();
-        spec.service.annotations = [mark("one")].into();
+        spec.metadata.labels = [entry("all")].into();
+        spec.metadata.annotations = [entry("all")].into();
+        spec.service.labels = [entry("one")].into();
+        spec.service.annotations = [entry("one")].into();
         let after = build(&validate(&cluster).unwrap()).unwrap();
-        let marks = |metadata: &ObjectMeta| {
+        let values = |metadata: &ObjectMeta| {
             [&metadata.labels, &metadata.annotations]
-                .map(|marks| marks.clone().unwrap()["example.com/owner"].clone())
+                .map(|map| map.clone().unwrap()["example.com/owner"].clone())
         };
-        assert_eq!(marks(&after.deployment.metadata), ["all", "all"]);
-        assert_eq!(marks(&after.headless_service.metadata), ["all", "all"]);
-        assert_eq!(marks(&after.service.metadata), ["one", "one"]);
+        assert_eq!(values(&after.deployment.metadata), ["all", "all"]);
+        assert_eq!(values(&after.headless_service.metadata), ["all", "all"]);
+        assert_eq!(values(&after.service.metadata), ["one", "one"]);
         assert_eq!(before.deployment.spec, after.deployment.spec);
         let labels = after.deployment.metadata.labels.unwrap();
         assert_eq!(labels["app.kubernetes.io/managed-by"], "echo-operator");

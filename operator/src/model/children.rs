@@ -144,7 +144,7 @@ pub trait Child:
     + Sync
     + 'static
 {
-    /// Returns a state in which every field that the API server lets nobody change is absent, so that the desired one is accepted after it.
+    /// Returns a state without the immutable fields, so that the API server accepts the desired state after it.
     /// None, if there is no such field.
     fn without_immutable_fields(&self) -> Option<Self> {
         None

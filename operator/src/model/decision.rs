@@ -29,25 +29,25 @@ pub enum Decision {
     Update(String),
     /// The same, and only the number of replicas differs.
     Scale {
-        /// As many as there are.
+        /// The current number.
         from: i64,
-        /// As many as are asked for.
+        /// The desired number.
         to: i64,
     },
-    /// It was applied as desired and somebody changed it since; the text names the field.
+    /// Another client has changed it since it was applied; the text names the field.
     Repair(String),
-    /// An earlier EchoCluster of the same name has left it, without an owner.
+    /// It was orphaned by an earlier EchoCluster of the same name.
     Adopt,
-    /// It is on its way out, so a new one must wait for its name.
+    /// It is being deleted. Its name is free only when it is gone.
     AwaitDeletion,
-    /// It was written for a newer generation than the one at hand, as the text tells: either what is known of the
-    /// EchoCluster is stale, or somebody has changed the stamp.
+    /// It was written for a newer generation than that of the cached EchoCluster; the text names it. Either the cache is stale, or another
+    /// client has changed the generation annotation.
     StaleCache(String),
-    /// It is somebody else's, as the text tells, and is never touched.
+    /// It does not belong to the EchoCluster, for the reason in the text, and is never written.
     NotOwned(String),
 }
 
-/// Decides about a child of `owner`, from what is desired and what is there.
+/// Decides what to do about a child of `owner`, from its desired and its live state.
 ///
 /// # Errors
 /// An object that cannot be written as JSON; no retry helps.
@@ -86,7 +86,7 @@ where
     })
 }
 
-/// Tells what an update is about, which the stamps that always differ then do not say.
+/// Returns the decision about a child whose desired state has changed. The tracking annotations always differ then, so they are ignored.
 fn change(desired: &Value, live: &Value) -> Decision {
     let mut desired = desired.clone();
     if let Some(annotations) = desired.pointer_mut("/metadata/annotations")
@@ -114,8 +114,8 @@ fn change(desired: &Value, live: &Value) -> Decision {
     Decision::Update(field)
 }
 
-/// Returns a number that stands for what is desired of a child: the annotations that the operator tracks it by are a hash of it, the
-/// EchoCluster and its generation.
+/// Returns a hash that identifies the desired state of a child. It is computed from the tracking annotations, which hold the hash of the
+/// child, the UID of the EchoCluster and its generation.
 pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
     let mut hasher = FnvHasher::default();
     for key in TRACKING_ANNOTATIONS {
@@ -124,26 +124,26 @@ pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
     hasher.finish()
 }
 
-/// Whether an object belongs to `owner`. What an earlier EchoCluster has left does not before it is adopted.
+/// Whether an object belongs to `owner`. A child that an earlier EchoCluster has orphaned does not until it is adopted.
 pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
     is_removable(owner, live) && !is_orphan(owner, live)
 }
 
-/// Whether a child has no controller, and was made for an earlier EchoCluster of this name, which can no longer exist beside this one:
+/// Whether a child has no controller, and was created for an earlier EchoCluster of this name, which can no longer exist beside this one:
 /// after `kubectl delete --cascade=orphan`, or a restore from a backup. (One that was restored together with its owner reference to the
 /// earlier EchoCluster is deleted by garbage collection, and awaited.)
 fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
-    let stamp = live.annotations().get(OWNER_UID_ANNOTATION);
+    let owner_uid = live.annotations().get(OWNER_UID_ANNOTATION);
     let has_our_labels = || {
         let labels = live.labels();
         let ours = selector_labels(&owner.name);
         ours.iter()
             .all(|(key, value)| labels.get(key) == Some(value))
     };
-    controller(live).is_none() && stamp.is_some_and(|uid| *uid != owner.uid) && has_our_labels()
+    controller(live).is_none() && owner_uid.is_some_and(|uid| *uid != owner.uid) && has_our_labels()
 }
 
-/// Whether an object that is no longer wanted may be deleted: one that is ours, or that an earlier EchoCluster of this name has left.
+/// Whether an object that is no longer desired may be deleted: one that is ours, or that an earlier EchoCluster of this name has orphaned.
 pub fn is_removable<K: Resource>(owner: &Owner, live: &K) -> bool {
     other_owner(owner, live).is_none()
 }
@@ -158,8 +158,8 @@ fn controller<K: Resource>(live: &K) -> Option<&OwnerReference> {
     references.find(|reference| reference.controller == Some(true))
 }
 
-/// Returns the decision about an object of another controller, or without one and without our stamp. A child whose owner reference was
-/// removed still carries the stamp and is repaired.
+/// Returns the decision about an object that is not ours: it has another controller, or it has none and no annotation with our UID. A child
+/// whose owner reference was removed still has that annotation, and is repaired.
 fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Decision> {
     match controller(live) {
         Some(controller) if controller.uid == owner.uid => None,
@@ -193,10 +193,10 @@ pub fn generation<K: Resource>(live: &K) -> Option<i64> {
     live.annotations().get(GENERATION_ANNOTATION)?.parse().ok()
 }
 
-/// Finds a generation that somebody has removed or spoilt, without which a newer child could not be told from an older.
+/// Returns the difference if the generation annotation is missing or not a number. Without it, stale writes could not be detected.
 fn unreadable_generation<K: Resource>(live: &K) -> Option<String> {
-    let spoilt = generation(live).is_none();
-    spoilt.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was not a number"))
+    let is_unreadable = generation(live).is_none();
+    is_unreadable.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was not a number"))
 }
 
 /// Returns the index of the entry in `metadata.managedFields` that a create or an update by the operator has left. The API server records
@@ -251,7 +251,7 @@ mod tests {
     use crate::model::build::build;
     use crate::model::validate::validate;
 
-    fn judge(change: impl FnOnce(&mut Service)) -> Decision {
+    fn decision_after(change: impl FnOnce(&mut Service)) -> Decision {
         let spec = validate(&echo_cluster()).unwrap();
         let desired = build(&spec).unwrap().service;
         let mut live = desired.clone();
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_child_as_desired_is_kept() {
-        assert_eq!(judge(|_| ()), Decision::Unchanged);
+        assert_eq!(decision_after(|_| ()), Decision::Unchanged);
     }
 
     #[test]
@@ -282,8 +282,9 @@ mod tests {
 
     #[test]
     fn an_edited_field_is_repaired() {
-        let decision =
-            judge(|service| service.spec.as_mut().unwrap().type_ = Some("NodePort".into()));
+        let decision = decision_after(|service| {
+            service.spec.as_mut().unwrap().type_ = Some("NodePort".into());
+        });
         assert_eq!(
             decision,
             Decision::Repair("spec.type was \"NodePort\"".into())
@@ -292,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_child_made_from_something_else_is_updated() {
-        let decision = judge(|service| {
+        let decision = decision_after(|service| {
             annotate(service, DESIRED_HASH_ANNOTATION, "0");
             service.spec.as_mut().unwrap().type_ = Some("NodePort".into());
         });
@@ -303,20 +304,20 @@ mod tests {
     }
 
     #[test]
-    fn a_spoilt_generation_is_repaired() {
-        let decision = judge(|service| annotate(service, GENERATION_ANNOTATION, "many"));
+    fn a_corrupt_generation_is_repaired() {
+        let decision = decision_after(|service| annotate(service, GENERATION_ANNOTATION, "many"));
         assert!(matches!(decision, Decision::Repair(_)), "{decision:?}");
     }
 
     #[test]
     fn a_child_of_a_newer_generation_is_left_alone() {
-        let decision = judge(|service| annotate(service, GENERATION_ANNOTATION, "2"));
+        let decision = decision_after(|service| annotate(service, GENERATION_ANNOTATION, "2"));
         assert!(matches!(decision, Decision::StaleCache(_)), "{decision:?}");
     }
 
     #[test]
     fn a_child_that_is_being_deleted_is_waited_for() {
-        let decision = judge(|service| {
+        let decision = decision_after(|service| {
             service.meta_mut().deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
         });
         assert_eq!(decision, Decision::AwaitDeletion);
@@ -324,7 +325,7 @@ mod tests {
 
     #[test]
     fn an_object_of_another_controller_is_foreign() {
-        let decision = judge(|service| {
+        let decision = decision_after(|service| {
             let reference = &mut service.owner_references_mut()[0];
             (reference.kind, reference.uid) = ("Other".into(), "other".into());
         });
@@ -336,20 +337,21 @@ mod tests {
 
     #[test]
     fn a_child_of_a_deleted_echo_cluster_of_the_same_name_is_waited_for() {
-        let decision = judge(|service| service.owner_references_mut()[0].uid = "older".into());
+        let decision =
+            decision_after(|service| service.owner_references_mut()[0].uid = "older".into());
         assert_eq!(decision, Decision::AwaitDeletion);
     }
 
     #[test]
-    fn an_object_without_owner_and_stamp_is_foreign() {
-        let decision = judge(|service| {
+    fn an_object_without_owner_and_tracking_annotation_is_foreign() {
+        let decision = decision_after(|service| {
             service.owner_references_mut().clear();
             service.annotations_mut().clear();
         });
         assert!(matches!(decision, Decision::NotOwned(_)));
     }
 
-    /// A child as an earlier EchoCluster of the same name, of more generations, has left it.
+    /// A child that an earlier EchoCluster of the same name, of more generations, has orphaned.
     fn orphan(service: &mut Service) {
         service.meta_mut().owner_references = None;
         annotate(service, OWNER_UID_ANNOTATION, "older");
@@ -357,8 +359,8 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_an_earlier_echo_cluster_has_left_is_adopted_and_not_ours_before() {
-        assert_eq!(judge(orphan), Decision::Adopt);
+    fn a_child_orphaned_by_an_earlier_echo_cluster_is_foreign_until_it_is_adopted() {
+        assert_eq!(decision_after(orphan), Decision::Adopt);
         let spec = validate(&echo_cluster()).unwrap();
         let mut live = build(&spec).unwrap().service;
         orphan(&mut live);
@@ -367,13 +369,13 @@ mod tests {
 
     #[test]
     fn a_child_that_an_earlier_echo_cluster_of_another_name_has_left_is_foreign() {
-        let decision = judge(|service| {
+        let decision = decision_after(|service| {
             orphan(service);
             let label = crate::model::metadata::INSTANCE_LABEL.to_owned();
             service.labels_mut().insert(label, "other".to_owned());
         });
         assert!(matches!(decision, Decision::NotOwned(_)), "{decision:?}");
-        let decision = judge(|service| {
+        let decision = decision_after(|service| {
             orphan(service);
             service.labels_mut().clear();
         });
@@ -382,7 +384,7 @@ mod tests {
 
     #[test]
     fn a_child_whose_owner_reference_was_removed_is_taken_back() {
-        let decision = judge(|service| service.meta_mut().owner_references = None);
+        let decision = decision_after(|service| service.meta_mut().owner_references = None);
         assert_eq!(
             decision,
             Decision::Repair("metadata.ownerReferences was missing".into())

@@ -1,8 +1,8 @@
 //! Finds the first owned field in which a live object differs from the desired one.
 //!
-//! In `metadata`, owned is what the desired object declares: labels, annotations and owner references of others stay. The whole `spec` is
-//! owned. A field that the desired object does not declare has to be absent there, since the builders declare every field that the API
-//! server would set to a default; `OF_OTHERS` lists the exceptions. So a field that opens a NetworkPolicy or a Service cannot be added
+//! In `metadata`, owned is what the desired object declares; labels, annotations and owner references of other clients stay. The whole
+//! `spec` is owned. A field that the desired object does not declare has to be absent there, since the builders declare every field that the API
+//! server would set to a default; `UNOWNED_FIELDS` are the exceptions. So a field that opens a NetworkPolicy or a Service cannot be added
 //! unnoticed. A list is owned as a whole, but for `metadata.ownerReferences`.
 
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::model::metadata::GENERATION_ANNOTATION;
 
 /// The fields of a `spec` that are not owned unless they are declared. `[]` stands for any element of a list.
-const OF_OTHERS: [&str; 8] = [
+const UNOWNED_FIELDS: [&str; 8] = [
     // The API server allocates them.
     "spec.clusterIP",
     "spec.clusterIPs",
@@ -25,7 +25,7 @@ const OF_OTHERS: [&str; 8] = [
 ];
 
 /// The fields that identify an element of a list, by the list's name, as the Kubernetes API declares them
-/// (`x-kubernetes-list-map-keys`). Elements of other lists are told apart by their place.
+/// (`x-kubernetes-list-map-keys`). Elements of other lists are identified by their index.
 const LIST_MAP_KEYS: [(&str, &[&str]); 6] = [
     ("containers", &["name"]),
     ("env", &["name"]),
@@ -43,13 +43,13 @@ pub fn first_difference(desired: &Value, live: &Value) -> Option<String> {
     difference("", desired, live)
 }
 
-/// Returns the live object with every owned field as desired. Fields of others stay, such as the annotation of `kubectl rollout restart`.
+/// Returns the live object with every owned field as desired. Unowned fields stay, such as the annotation of `kubectl rollout restart`.
 pub fn with_owned_fields(desired: &Value, live: &Value) -> Value {
     merged("", desired, live)
 }
 
-/// Whether an object, or its pod template, has a label or an annotation that is not declared. It belongs to others, or the operator has
-/// declared it before. The annotations of the Deployment controller are never the operator's.
+/// Whether an object, or its pod template, has a label or an annotation that is not declared. Either another client has added it, or the operator
+/// has declared it before. The annotations of the Deployment controller are never the operator's.
 pub fn has_undeclared_metadata(desired: &Value, live: &Value) -> bool {
     let maps = ["/metadata", "/spec/template/metadata"]
         .map(|metadata| ["labels", "annotations"].map(|map| format!("{metadata}/{map}")));
@@ -64,10 +64,39 @@ pub fn has_undeclared_metadata(desired: &Value, live: &Value) -> bool {
     })
 }
 
+/// Whether an object has an owned field, or an element of a keyed list, that the desired one does not have. A server-side apply removes it
+/// only if the operator owns it by an earlier apply.
+pub fn has_undeclared_fields(desired: &Value, live: &Value) -> bool {
+    has_more("", desired, live)
+}
+
+fn has_more(path: &str, desired: &Value, live: &Value) -> bool {
+    match (desired, live) {
+        (Value::Object(desired), Value::Object(live)) => {
+            live.iter().any(|(name, found)| match desired.get(name) {
+                Some(value) => has_more(&join(path, name), value, found),
+                None => !found.is_null() && !is_unowned(path, name),
+            })
+        }
+        (Value::Array(desired), Value::Array(live)) => {
+            let is_owner_list = path.ends_with("ownerReferences");
+            let Some(keys) = list_map_keys(path).filter(|_| !is_owner_list) else {
+                return false; // an apply replaces such a list as a whole
+            };
+            live.iter().enumerate().any(|(index, found)| {
+                let mut elements = desired.iter();
+                let element = elements.find(|element| has_same_keys(keys, element, found));
+                element.is_none_or(|element| has_more(&format!("{path}[{index}]"), element, found))
+            })
+        }
+        _ => false,
+    }
+}
+
 fn merged(path: &str, desired: &Value, live: &Value) -> Value {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {
-            let of_others = live.iter().filter(|(name, _)| is_of_others(path, name));
+            let of_others = live.iter().filter(|(name, _)| is_unowned(path, name));
             let of_others = of_others.map(|(name, value)| (name.clone(), value.clone()));
             let mut merged_map: Map<String, Value> = of_others.collect();
             for (name, value) in desired {
@@ -94,13 +123,13 @@ fn merged(path: &str, desired: &Value, live: &Value) -> Value {
     }
 }
 
-/// Whether a field that the desired object does not declare belongs to others.
-fn is_of_others(path: &str, name: &str) -> bool {
+/// Whether a field is not owned unless the desired object declares it.
+fn is_unowned(path: &str, name: &str) -> bool {
     if path != "spec" && !path.starts_with("spec.") {
         return true;
     }
     let (parent, field) = (without_indices(path), without_indices(&join(path, name)));
-    OF_OTHERS.contains(&parent.as_str()) || OF_OTHERS.contains(&field.as_str())
+    UNOWNED_FIELDS.contains(&parent.as_str()) || UNOWNED_FIELDS.contains(&field.as_str())
 }
 
 /// Returns a path with `[]` for each index of a list.
@@ -159,7 +188,7 @@ fn map_difference(
         let mut undeclared = live
             .iter()
             .filter(|(name, value)| !desired.contains_key(*name) && !value.is_null());
-        let (name, value) = undeclared.find(|(name, _)| !is_of_others(path, name))?;
+        let (name, value) = undeclared.find(|(name, _)| !is_unowned(path, name))?;
         Some(format!("{} was {value}", join(path, name)))
     })
 }
@@ -210,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_replacement_keeps_the_fields_of_others_and_drops_undeclared_ones() {
+    fn a_replacement_keeps_fields_of_other_managers_and_drops_undeclared_ones() {
         let desired = json!({"spec": {"selector": {"a": "b"}, "ports": [{"port": 7, "protocol": "TCP", "name": "echo"}]}});
         let live = json!({"metadata": {"labels": {"x": "y"}}, "spec": {
             "publishNotReadyAddresses": true,
@@ -231,6 +260,24 @@ mod tests {
         assert_eq!(first_difference(&desired, &replacement), None);
     }
 
+    #[test]
+    fn a_field_or_an_element_more_is_undeclared_and_another_value_is_not() {
+        let desired =
+            json!({"spec": {"a": 1, "ports": [{"port": 7, "protocol": "TCP"}], "args": ["a"]}});
+        let with = |pointer: &str, value: Value| {
+            let mut live = desired.clone();
+            *live.pointer_mut(pointer).unwrap() = value;
+            has_undeclared_fields(&desired, &live)
+        };
+        assert!(!with("/spec/a", json!(2)));
+        assert!(!with("/spec/args", json!(["a", "b"])));
+        assert!(with("/spec", json!({"a": 1, "b": 2})));
+        let more = json!([{"port": 7, "protocol": "TCP"}, {"port": 9, "protocol": "TCP"}]);
+        assert!(with("/spec/ports", more));
+        let named = json!([{"port": 7, "protocol": "TCP", "name": "x"}]);
+        assert!(with("/spec/ports", named));
+    }
+
     fn assert_difference(desired: &Value, live: &Value, expected: Option<&str>) {
         assert_eq!(first_difference(desired, live).as_deref(), expected);
     }
@@ -246,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_undeclared_field_of_the_spec_is_a_difference_unless_it_belongs_to_others() {
+    fn an_undeclared_field_of_the_spec_is_a_difference_unless_it_has_another_manager() {
         let desired = json!({"spec": {"replicas": 1, "template": {"metadata": {}, "spec": {}}}});
         let with = |pointer: &str, field: &str, value: Value| {
             let mut live = desired.clone();

@@ -15,7 +15,7 @@ pub struct Owner {
     pub name: String,
     /// `metadata.namespace`; the children live there too.
     pub namespace: String,
-    /// `metadata.uid`, which tells this EchoCluster from an earlier one of the same name.
+    /// `metadata.uid`, which distinguishes this EchoCluster from an earlier one of the same name.
     pub uid: String,
     /// `metadata.generation`, which counts the changes of its spec.
     pub generation: i64,
@@ -43,7 +43,7 @@ impl Owner {
     }
 }
 
-/// Who the operator is to server-side apply and in events.
+/// The operator's name as a field manager and in events.
 pub const FIELD_MANAGER: &str = "echo-operator";
 
 /// Selects all children of all EchoClusters; every watch of a child kind is scoped by it.
@@ -52,18 +52,18 @@ pub const MANAGED_BY_SELECTOR: &str = "app.kubernetes.io/managed-by=echo-operato
 /// The label that holds the EchoCluster's name.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
 
-/// The label by which the Deployment controller tells the pods of one template from those of another.
+/// The label by which the Deployment controller distinguishes the pods of different pod templates.
 pub const POD_TEMPLATE_HASH_LABEL: &str = "pod-template-hash";
 
-/// The annotation of a child with the UID of the EchoCluster that it was made for. It tells a child whose owner
-/// reference was removed from a stranger's object.
+/// The annotation of a child with the UID of the EchoCluster that it was created for. It distinguishes a child whose owner reference was
+/// removed from a foreign object.
 pub const OWNER_UID_ANNOTATION: &str = "echo-operator.dev/owner-uid";
 
-/// The annotation of a child with the generation of the EchoCluster that it was last written for. A child is
-/// never taken back to an older one.
+/// The annotation of a child with the generation of the EchoCluster that it was last written for. A child is never reverted to an older
+/// generation.
 pub const GENERATION_ANNOTATION: &str = "echo-operator.dev/generation";
 
-/// The annotation of a child with the hash of what was applied, which shows fields that are no longer wanted.
+/// The annotation of a child with the hash of what was applied, which reveals fields that are no longer desired.
 pub const DESIRED_HASH_ANNOTATION: &str = "echo-operator.dev/desired-hash";
 
 /// The annotations that a child gets beside the user's.
@@ -73,7 +73,7 @@ pub const TRACKING_ANNOTATIONS: [&str; 3] = [
     DESIRED_HASH_ANNOTATION,
 ];
 
-/// The annotation of an EchoCluster that restarts its pods when it changes; it is handed on to them.
+/// The annotation of an EchoCluster that restarts its pods when it changes; it is copied to them.
 pub const RESTARTED_AT_ANNOTATION: &str = "echo-operator.dev/restarted-at";
 
 /// Returns the labels that select the pods of `cluster_name`. They never change, since selectors cannot.

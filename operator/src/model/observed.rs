@@ -8,7 +8,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::jiff::Timestamp;
 
-pub use self::live::{Live, ObservedDeployment, ObservedService};
+pub use self::live::{LiveObjects, ObservedDeployment, ObservedService};
 use crate::model::autoscaler_problem::AutoscalerProblem;
 use crate::model::children::{
     Applied, Change, ChildProblem, ChildState, FailedRequest, ProblemKind,
@@ -19,7 +19,7 @@ use crate::model::pod_failure::PodFailure;
 #[derive(Debug, Default)]
 pub struct Observed {
     /// The Deployment and the Service as they exist, whether or not they are as desired.
-    pub live: Live,
+    pub live: LiveObjects,
     /// The children that are not as desired.
     pub problems: Vec<ChildProblem>,
     /// The worst reason for which a pod is not ready.
@@ -77,7 +77,7 @@ pub fn observe(applied: Applied, related: RelatedObjects, now: Timestamp) -> Obs
     observed.note(horizontal_pod_autoscaler);
     observed.note(pod_monitor);
     let written_deployment = observed.note(deployment);
-    observed.live = Live::of(
+    observed.live = LiveObjects::of(
         written_deployment.or(related.deployment).as_deref(),
         written_service.or(related.service).as_deref(),
     );

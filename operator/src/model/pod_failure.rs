@@ -82,9 +82,9 @@ pub struct FailedContainer {
 pub enum ContainerRole {
     /// The echo server.
     EchoServer,
-    /// An init container, which somebody else has added.
+    /// An init container, which admission has added.
     Init,
-    /// Another container, or an init container that keeps running, which somebody else has added.
+    /// Another container, or an init container that keeps running, which admission has added.
     Sidecar,
 }
 
@@ -93,7 +93,7 @@ pub enum ContainerRole {
 const START_PERIOD: Duration = Duration::from_secs(3);
 
 /// How long an eviction counts: two periods of the kubelet's eviction manager (10 s) and the start of another pod are less.
-pub const EVICTION_MEMORY: Duration = Duration::from_mins(1);
+pub const EVICTION_WINDOW: Duration = Duration::from_mins(1);
 
 impl PodFailureKind {
     /// Whether the pod's status lacks the cause, which its events may have.
@@ -129,15 +129,15 @@ impl PodFailure {
         if self.is_starting(now) {
             Some(START_PERIOD.saturating_sub(age))
         } else if self.kind.is_phase() {
-            Some(age.clamp(START_PERIOD, EVICTION_MEMORY)) // ever more rarely
+            Some(age.clamp(START_PERIOD, EVICTION_WINDOW)) // ever more rarely
         } else if self.kind == PodFailureKind::Evicted {
-            Some(EVICTION_MEMORY.saturating_sub(age))
+            Some(EVICTION_WINDOW.saturating_sub(age))
         } else {
             None
         }
     }
 
-    /// Returns what is reported of a failure, without the pod and the time: the worst compares as the least.
+    /// Returns the reported part of a failure, without the pod and the time. The worst failure compares as the least.
     pub fn key(&self) -> (PodFailureKind, bool, Option<&FailedContainer>, &str) {
         let is_retried = !self.is_backed_off;
         (

@@ -1,4 +1,4 @@
-//! Amounts of resources in the one notation that the API server keeps as it is.
+//! Resource quantities in canonical form, which the API server does not change.
 //!
 //! The server rewrites `1000m` to `1` and `65536Ki` to `64Mi` (the canonical form of `resource.Quantity`); an
 //! operator that wrote the user's notation would find its own write changed and write it again.

@@ -27,7 +27,7 @@ use crate::api::v1alpha1::conditions::{
 };
 use crate::model::metadata;
 use crate::model::metadata::Owner;
-use crate::model::observed::{Live, Observed};
+use crate::model::observed::{LiveObjects, Observed};
 use crate::model::validate::{InvalidSpec, ValidatedSpec};
 
 /// A status, and when it changes although no object does.
@@ -77,7 +77,7 @@ pub fn invalid(
     owner: &Owner,
     replicas: Option<i32>,
     error: &InvalidSpec,
-    live: &Live,
+    live: &LiveObjects,
     previous: &EchoClusterStatus,
     now: Timestamp,
 ) -> EchoClusterStatus {
@@ -200,7 +200,7 @@ fn changes_at(problems: &[Problem], observed: &Observed) -> Option<Timestamp> {
 /// Puts together what every status has: the conditions, and the numbers, address and image of what exists.
 fn report(
     owner: &Owner,
-    live: &Live,
+    live: &LiveObjects,
     updates: Vec<ConditionUpdate>,
     previous: &EchoClusterStatus,
     now: Timestamp,

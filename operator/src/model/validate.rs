@@ -1,7 +1,7 @@
-//! `EchoCluster → ValidatedSpec`: what the user asked for, checked and with its meaning made plain.
+//! `EchoCluster → ValidatedSpec`: the spec, validated and with its defaults resolved. Never does I/O.
 //!
-//! The schema has refused most bad input before it was stored. What is checked again here are objects that were
-//! stored under an older schema. After this step nobody reads the spec again. Never does I/O.
+//! The schema rejects most invalid specs before they are stored. They are validated again here, since an object may have been stored under
+//! an older schema. No later step reads the spec of the EchoCluster.
 
 mod limits;
 pub mod listeners;
@@ -22,7 +22,7 @@ use crate::api::v1alpha1::{
 use crate::model::metadata::{Owner, RESTARTED_AT_ANNOTATION};
 use crate::model::quantity;
 
-/// An EchoCluster that can be carried out.
+/// A spec that is valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValidatedSpec {
     /// The EchoCluster.
@@ -42,9 +42,9 @@ pub struct ValidatedSpec {
     pub line_prefix: String,
     /// Worker threads; the echo server decides where none are given.
     pub threads: Option<i32>,
-    /// What an echo server puts up with; each within its bounds.
+    /// The limits of an echo server; each within its bounds.
     pub limits: Limits,
-    /// What goes wrong on purpose, if anything may; each within its bounds.
+    /// The faults that are injected, if any; each within its bounds.
     pub faults: Option<Faults>,
     /// How long a stopping echo server may take.
     pub drain: Duration,
@@ -52,27 +52,27 @@ pub struct ValidatedSpec {
     pub resource_requests: BTreeMap<String, Quantity>,
     /// Resource limits in canonical notation.
     pub resource_limits: BTreeMap<String, Quantity>,
-    /// What all children are marked with.
+    /// Labels and annotations of all children.
     pub metadata: ChildMetadata,
-    /// How the Service is reached, and what it is marked with.
+    /// How the Service is reached, and its labels and annotations.
     pub service: ServiceSpec,
-    /// Where the pods run, and what they are marked with.
+    /// Where the pods run, and their labels and annotations.
     pub pod: PodSpec,
     /// How the pods are spread.
     pub topology_spread: TopologySpread,
-    /// When somebody asked for new pods, in his words; another word restarts them.
+    /// The value of the restart annotation. The pods are restarted when it changes.
     pub restarted_at: Option<String>,
     /// How a change reaches the pods.
     pub rollout: Rollout,
-    /// What evictions may take.
+    /// How many pods evictions may disrupt.
     pub disruption: Disruption,
-    /// How the EchoCluster is scaled by itself, if it is.
+    /// How the EchoCluster is autoscaled, if it is.
     pub autoscaling: Option<Autoscaling>,
     /// Who reaches the pods.
     pub network: NetworkPolicyMode,
-    /// Whether the Prometheus operator is told of the pods.
+    /// Whether a PodMonitor lets the Prometheus operator scrape the pods.
     pub pod_monitor: bool,
-    /// Whether the children are left alone.
+    /// Whether children are not written.
     pub paused: bool,
 }
 
@@ -86,7 +86,7 @@ impl ValidatedSpec {
     }
 }
 
-/// A field whose value cannot be carried out.
+/// A field whose value is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {value}: {remedy}")]
 pub struct InvalidSpec {
@@ -101,7 +101,7 @@ pub struct InvalidSpec {
 /// Turns an EchoCluster into a validated spec.
 ///
 /// # Errors
-/// [`InvalidSpec`] for the first field that cannot be carried out; only a change of the EchoCluster helps.
+/// [`InvalidSpec`] for the first invalid field. A retry cannot succeed until the EchoCluster changes.
 pub fn validate(cluster: &EchoCluster) -> Result<ValidatedSpec, InvalidSpec> {
     let spec = &cluster.spec;
     let secrets = spec.image_pull_secrets.iter();

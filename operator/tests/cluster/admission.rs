@@ -194,7 +194,7 @@ fn cel(value: &Value) -> String {
     }
 }
 
-/// A webhook that nobody answers, asked before each Service of one namespace is written. It goes when this is dropped.
+/// A webhook without a backend, called for each write of a Service in one namespace. It is removed when this is dropped.
 pub(crate) struct Webhook {
     name: String,
 }

@@ -13,7 +13,7 @@ use kube::api::{DeleteParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::skip::skip;
 use crate::wait;
@@ -50,23 +50,24 @@ async fn an_autoscaler_of_the_users_own_scales_the_echo_cluster() {
     .await;
     let cluster = namespace.ready("hello").await;
     assert_eq!(cluster.status.as_ref().unwrap().ready_replicas, 2);
-    assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&cluster, "Stalled"), "False/AsExpected");
 }
 
 #[tokio::test]
-async fn an_autoscaler_of_the_deployment_is_told_of_and_scaled_back() {
+async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted() {
     let namespace = Namespace::shared("rival-autoscaler").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"});
     let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
-    let rival = autoscaler("rival", &target, 2);
+    let other = autoscaler("rival", &target, 2);
     autoscalers
-        .create(&PostParams::default(), &rival)
+        .create(&PostParams::default(), &other)
         .await
         .unwrap();
     let clusters = namespace.api::<EchoCluster>();
-    let told = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/ConflictingWriter";
-    let cluster = wait::until(&clusters, "hello", "told", told).await;
+    let is_reported =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/ConflictingWriter";
+    let cluster = wait::until(&clusters, "hello", "told", is_reported).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
         message.starts_with("HorizontalPodAutoscaler rival scales Deployment hello"),
@@ -86,7 +87,7 @@ async fn an_autoscaler_of_the_deployment_is_told_of_and_scaled_back() {
         .delete("rival", &DeleteParams::default())
         .await
         .unwrap();
-    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&clusters, "hello", "well again", well).await;
     let one = |deployment: &Deployment| deployment.spec.as_ref().unwrap().replicas == Some(1);
     wait::until(&namespace.api(), "hello", "scaled back", one).await;

@@ -9,7 +9,7 @@ use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
 use crate::admission::{Policy, Webhook};
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -21,7 +21,7 @@ pub(crate) async fn reported_and_cleared(
     namespace: &Namespace,
     bad: Value,
     (type_, reason): (&str, &str),
-    words: &[&str],
+    message_parts: &[&str],
 ) {
     let clusters = namespace.api::<EchoCluster>();
     let started = Instant::now();
@@ -31,7 +31,8 @@ pub(crate) async fn reported_and_cleared(
     let is_reported = |cluster: &EchoCluster| {
         let found = condition(cluster, type_);
         let message = found.map(|found| found.message.clone()).unwrap_or_default();
-        tell(cluster, type_) == expected && words.iter().all(|word| message.contains(word))
+        status_and_reason(cluster, type_) == expected
+            && message_parts.iter().all(|part| message.contains(part))
     };
     let cluster = wait::until(&clusters, "hello", &expected, is_reported).await;
     let message = &condition(&cluster, type_).unwrap().message;
@@ -44,41 +45,45 @@ pub(crate) async fn reported_and_cleared(
         namespace.event(reason, beginning).await;
     }
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&clusters, "hello", "well again", well).await;
 }
 
 /// Waits until refused pods are reported, first as `Reconciling` and then as `Stalled`, and returns the EchoCluster. The Deployment's
 /// condition is when Kubernetes itself reports the refusal.
-async fn told_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
+async fn reported_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
     let (clusters, deployments) = (namespace.api(), namespace.api::<Deployment>());
     let is_refused = |deployment: &Deployment| {
         let status = deployment.status.clone().unwrap_or_default();
         let mut conditions = status.conditions.into_iter().flatten();
         conditions.any(|condition| condition.type_ == "ReplicaFailure")
     };
-    let is_told = |cluster: &EchoCluster| {
-        [tell(cluster, "Reconciling"), tell(cluster, "Stalled")].contains(&expected.to_owned())
+    let is_reported = |cluster: &EchoCluster| {
+        [
+            status_and_reason(cluster, "Reconciling"),
+            status_and_reason(cluster, "Stalled"),
+        ]
+        .contains(&expected.to_owned())
     };
     let known = async {
         wait::until(&deployments, "hello", "refused pods", is_refused).await;
         Instant::now()
     };
-    let told = async {
-        let cluster = wait::until(&clusters, "hello", expected, is_told).await;
+    let reported = async {
+        let cluster = wait::until(&clusters, "hello", expected, is_reported).await;
         (cluster, Instant::now())
     };
-    let (known, (cluster, told)) = tokio::join!(known, told);
-    let late = told.saturating_duration_since(known);
+    let (known, (cluster, reported)) = tokio::join!(known, reported);
+    let late = reported.saturating_duration_since(known);
     println!("{expected} was told {late:?} after the Deployment's condition");
     assert!(late < WITHIN, "{expected} was told {late:?} late");
     drop(cluster);
-    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == expected;
+    let is_stalled = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == expected;
     wait::until(&clusters, "hello", expected, is_stalled).await
 }
 
 #[tokio::test]
-async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised() {
+async fn an_exhausted_quota_is_reported_within_seconds_and_cleared_when_it_is_raised() {
     let namespace = Namespace::shared("quota").await;
     let quotas = namespace.api::<ResourceQuota>();
     let quota = json!({"metadata": {"name": "small"}, "spec": {"hard": {"pods": "1"}}});
@@ -89,7 +94,7 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
         )
         .await
         .unwrap();
-    // Until its controller has counted once, a quota refuses everything in words of its own.
+    // Until its controller has counted once, a quota refuses everything, with another message.
     let is_counted = |quota: &ResourceQuota| {
         quota
             .status
@@ -98,7 +103,7 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
     };
     wait::until(&quotas, "small", "counted", is_counted).await;
     namespace.apply("hello", json!({"replicas": 2})).await;
-    let cluster = told_soon(&namespace, "True/QuotaExceeded").await;
+    let cluster = reported_soon(&namespace, "True/QuotaExceeded").await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains("exceeded quota: small"), "{message}");
     assert!(message.contains("Raise the quota"), "{message}");
@@ -108,19 +113,19 @@ async fn a_used_up_quota_is_told_within_seconds_and_taken_back_when_it_is_raised
         .unwrap();
     // The ReplicaSet controller tries again by itself, after about as long as it has failed.
     namespace.ready("hello").await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", well).await;
 }
 
 #[tokio::test]
-async fn pods_that_a_policy_refuses_are_told_within_seconds() {
+async fn pods_that_a_policy_refuses_are_reported_within_seconds() {
     let namespace = Namespace::shared("refused-pods").await;
     let policy = Policy::refuse_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
-    let cluster = told_soon(&namespace, "True/Rejected").await;
+    let cluster = reported_soon(&namespace, "True/Rejected").await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains("no pods on Mondays"), "{message}");
-    assert_eq!(tell(&cluster, "Ready"), "False/Rejected");
+    assert_eq!(status_and_reason(&cluster, "Ready"), "False/Rejected");
     drop(policy);
 }
 
@@ -128,8 +133,14 @@ async fn pods_that_a_policy_refuses_are_told_within_seconds() {
 async fn pods_that_no_node_takes_are_reported_and_cleared() {
     let namespace = Namespace::shared("unschedulable").await;
     let bad = json!({"replicas": 1, "pod": {"nodeSelector": {"example.com/disk": "glass"}}});
-    let words = ["unschedulable", "spec.pod"];
-    reported_and_cleared(&namespace, bad, ("Reconciling", "Unschedulable"), &words).await;
+    let message_parts = ["unschedulable", "spec.pod"];
+    reported_and_cleared(
+        &namespace,
+        bad,
+        ("Reconciling", "Unschedulable"),
+        &message_parts,
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -147,38 +158,43 @@ async fn resources_that_no_node_has_are_reported_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_rollout_past_its_deadline_is_told_and_the_old_pods_stay_ready() {
+async fn a_rollout_past_its_deadline_is_reported_and_the_old_pods_stay_ready() {
     let namespace = Namespace::shared("deadline").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let pod = json!({"nodeSelector": {"example.com/disk": "glass"}});
     let bad = json!({"replicas": 1, "pod": pod, "rollout": {"progressDeadlineSeconds": 1}});
     namespace.apply("hello", bad).await;
-    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/Unschedulable";
+    let is_stalled =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/Unschedulable";
     let cluster = wait::until(&namespace.api(), "hello", "stalled", is_stalled).await;
-    assert_eq!(tell(&cluster, "Ready"), "True/RollingOut");
-    assert_eq!(tell(&cluster, "Reconciling"), "False/Unschedulable");
+    assert_eq!(status_and_reason(&cluster, "Ready"), "True/RollingOut");
+    assert_eq!(
+        status_and_reason(&cluster, "Reconciling"),
+        "False/Unschedulable"
+    );
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", well).await;
 }
 
 #[tokio::test]
-async fn an_image_that_is_no_echo_server_is_told_as_a_crash_with_its_last_words() {
+async fn an_image_that_is_no_echo_server_is_reported_as_a_crash_with_its_last_output() {
     let namespace = Namespace::shared("crash").await;
     let image = namespace.operator_image().await;
     let bad = json!({"replicas": 1, "image": image});
-    let words = ["crash loop", "exit code 2", "kubectl logs --previous"];
-    reported_and_cleared(&namespace, bad, ("Stalled", "CrashLoop"), &words).await;
+    let message_parts = ["crash loop", "exit code 2", "kubectl logs --previous"];
+    reported_and_cleared(&namespace, bad, ("Stalled", "CrashLoop"), &message_parts).await;
 }
 
 #[tokio::test]
-async fn a_child_that_cannot_be_written_because_of_a_broken_webhook_is_told_and_made_later() {
+async fn a_child_that_a_broken_webhook_blocks_is_reported_and_created_later() {
     let namespace = Namespace::shared("webhook").await;
     let webhook = Webhook::broken(&namespace).await;
     namespace.apply("hello", json!({"replicas": 0})).await;
     let clusters = namespace.api::<EchoCluster>();
-    let is_told = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/RequestFailed";
-    let cluster = wait::until(&clusters, "hello", "told", is_told).await;
+    let is_reported =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/RequestFailed";
+    let cluster = wait::until(&clusters, "hello", "told", is_reported).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
         message.contains("failed to create Service hello"),

@@ -1,4 +1,4 @@
-//! Pods that call echo servers of others.
+//! Client pods, which call the echo servers of other pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use operator::api::v1alpha1::NetworkPolicyMode;

@@ -8,13 +8,13 @@ use operator::model::status::INITIAL_ROLLOUT_GRACE;
 use serde_json::json;
 
 use crate::audit::{self, AuditLog};
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::skip::skip;
 use crate::wait;
 
 #[tokio::test]
-async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
+async fn an_echo_cluster_becomes_ready_and_its_status_is_complete() {
     let namespace = Namespace::shared("status").await;
     let cluster = namespace.apply_ready("hello", json!({"replicas": 2})).await;
     namespace.ready_pods("hello", 2).await;
@@ -33,9 +33,9 @@ async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
         Some(format!("hello.{}.svc:12345", namespace.name))
     );
     assert_eq!(status.image.as_deref(), Some(cluster.spec.image.as_str()));
-    assert_eq!(tell(&cluster, "Ready"), "True/Ready");
-    assert_eq!(tell(&cluster, "Reconciling"), "False/UpToDate");
-    assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&cluster, "Ready"), "True/Ready");
+    assert_eq!(status_and_reason(&cluster, "Reconciling"), "False/UpToDate");
+    assert_eq!(status_and_reason(&cluster, "Stalled"), "False/AsExpected");
     for condition in &status.conditions {
         assert_eq!(condition.observed_generation, cluster.metadata.generation);
         assert!(condition.message.ends_with('.'), "{}", condition.message);
@@ -43,7 +43,7 @@ async fn an_echo_cluster_gets_ready_and_tells_everything_about_itself() {
 }
 
 #[tokio::test]
-async fn kubectl_get_shows_what_a_person_wants_to_know() {
+async fn kubectl_get_shows_the_documented_columns() {
     let namespace = Namespace::shared("columns").await;
     namespace.apply_ready("hello", json!({})).await;
     let shown = namespace
@@ -118,7 +118,7 @@ async fn an_echo_cluster_that_no_operator_has_seen_reports_that_it_is_pending() 
     let namespace = Namespace::shared("pending").await;
     let created = namespace.apply("hello", json!({})).await;
     for type_ in ["Ready", "Reconciling", "Stalled"] {
-        assert_eq!(tell(&created, type_), "Unknown/Pending");
+        assert_eq!(status_and_reason(&created, type_), "Unknown/Pending");
         let message = &condition(&created, type_).unwrap().message;
         assert_eq!(message, "Waiting for the operator to report a status.");
     }

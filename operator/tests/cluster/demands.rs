@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::cluster_policy::ClusterPolicy;
 use crate::echo_clusters::uids;
+use crate::foreign_writer::{json as json_of, objects};
 use crate::namespace::Namespace;
-use crate::stranger::{json as json_of, objects};
 use crate::wait;
 
 /// The user that the namespace of a test assigns, from the range that it allows.
@@ -96,8 +96,8 @@ async fn a_policy_that_demands_a_label_of_children_is_met_by_the_metadata_of_the
     };
     wait::until_ok("the policy is in force", in_force).await;
     let spec = |team: &str| {
-        let marks = json!({"labels": {"team": team}, "annotations": {"example.com/team": team}});
-        json!({"replicas": 2, "metadata": marks, "service": {"labels": {"team": "edge"}}})
+        let metadata = json!({"labels": {"team": team}, "annotations": {"example.com/team": team}});
+        json!({"replicas": 2, "metadata": metadata, "service": {"labels": {"team": "edge"}}})
     };
     namespace.apply_ready("hello", spec("platform")).await;
     let pods = namespace.ready_pods("hello", 2).await;
@@ -117,7 +117,7 @@ async fn has_team<K>(namespace: &Namespace, name: &str, team: &str)
 where
     K: wait::Watched + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let has_marks = |child: &K| {
+    let has_labels_and_annotations = |child: &K| {
         child
             .labels()
             .get("team")
@@ -128,7 +128,13 @@ where
                 .map(String::as_str)
                 == Some("storage")
     };
-    wait::until(&namespace.api::<K>(), name, team, has_marks).await;
+    wait::until(
+        &namespace.api::<K>(),
+        name,
+        team,
+        has_labels_and_annotations,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The operator as it is installed, and its ends: killed, or told to stop for a while.
+//! The deployed operator, which tests kill or stop for a while.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -39,7 +39,7 @@ async fn pods(client: &Client) -> (Api<Pod>, String) {
     (Api::namespaced(client.clone(), namespace), pairs.join(","))
 }
 
-/// Kills the operator, without a word of warning. Its Deployment starts it again.
+/// Kills the operator without a grace period. Its Deployment starts it again.
 pub(crate) async fn kill(client: &Client) {
     let (pods, labels) = pods(client).await;
     let at_once = DeleteParams::default().grace_period(0);
@@ -48,7 +48,7 @@ pub(crate) async fn kill(client: &Client) {
         .unwrap();
 }
 
-/// The operator, told to stop. It starts again when this is dropped.
+/// The operator while it is stopped. It starts again when this is dropped.
 pub(crate) struct StoppedOperator;
 
 impl StoppedOperator {

@@ -24,7 +24,7 @@ impl Namespace {
     /// Applies an EchoCluster that may be refused.
     ///
     /// # Errors
-    /// What the API server says, or why it cannot be asked.
+    /// The error of the API server or of the connection to it.
     pub(crate) async fn try_apply(&self, name: &str, spec: Value) -> kube::Result<EchoCluster> {
         let cluster = json!({
             "apiVersion": EchoCluster::api_version(&()),
@@ -88,15 +88,15 @@ pub(crate) fn condition<'a>(cluster: &'a EchoCluster, type_: &str) -> Option<&'a
         .find(|condition| condition.type_ == type_)
 }
 
-/// Returns a condition in one line, as `True/Ready`.
-pub(crate) fn tell(cluster: &EchoCluster, type_: &str) -> String {
+/// Returns the status and the reason of a condition, as `True/Ready`.
+pub(crate) fn status_and_reason(cluster: &EchoCluster, type_: &str) -> String {
     condition(cluster, type_).map_or_else(
         || "none".to_owned(),
         |condition| format!("{}/{}", condition.status, condition.reason),
     )
 }
 
-/// Whether a pod answers and is not on its way out.
+/// Whether a pod is ready and is not being deleted.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     let mut conditions = status

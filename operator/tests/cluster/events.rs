@@ -1,12 +1,12 @@
-//! What `kubectl describe echocluster` tells of what happened.
+//! The events that `kubectl describe echocluster` shows.
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::events::v1::Event;
 use kube::api::DeleteParams;
 use serde_json::json;
 
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 impl Namespace {

@@ -54,16 +54,16 @@ async fn login(namespace: &Namespace, name: &str, registry: &str, password: &str
 }
 
 #[tokio::test]
-async fn an_unknown_tag_is_told_with_the_registrys_words_and_taken_back() {
+async fn an_unknown_tag_is_reported_with_the_message_of_the_registry_and_cleared() {
     let namespace = Namespace::shared("unknown-tag").await;
     let Some(registry) = registry() else { return };
     let image = format!("{registry}/echo-server:unknown");
-    let words = [image.as_str(), "not found", "Correct spec.image"];
+    let message_parts = [image.as_str(), "not found", "Correct spec.image"];
     reported_and_cleared(
         &namespace,
         spec(&image, &[]),
         ("Stalled", "ImagePullFailed"),
-        &words,
+        &message_parts,
     )
     .await;
 }
@@ -83,7 +83,7 @@ async fn a_wrong_digest_is_reported_and_cleared() {
 }
 
 #[tokio::test]
-async fn a_wrong_pull_secret_is_told_and_the_right_one_lets_the_image_in() {
+async fn a_wrong_pull_secret_is_reported_and_the_right_one_pulls_the_image() {
     let namespace = Namespace::shared("pull-secret").await;
     let Some(registry) = registry().map(private_registry) else {
         return;
@@ -91,12 +91,12 @@ async fn a_wrong_pull_secret_is_told_and_the_right_one_lets_the_image_in() {
     let image = format!("{registry}/private/echo-server:{}", version());
     login(&namespace, "wrong", &registry, "guess").await;
     login(&namespace, "right", &registry, "echo-password").await;
-    let words = ["401 Unauthorized", "spec.imagePullSecrets"];
+    let message_parts = ["401 Unauthorized", "spec.imagePullSecrets"];
     reported_and_cleared(
         &namespace,
         spec(&image, &["wrong"]),
         ("Stalled", "ImagePullFailed"),
-        &words,
+        &message_parts,
     )
     .await;
     namespace

@@ -67,8 +67,8 @@ async fn another_order_of_listeners_moves_the_address_and_restarts_no_pod() {
         namespace.apply("hello", spec(&order)).await;
         wait::until(&namespace.api(), "hello", "in order", is_in_order).await;
         let cluster = namespace.ready("hello").await;
-        let wanted = format!("hello.{}.svc:{address}", namespace.name);
-        assert_eq!(cluster.status.unwrap().address, Some(wanted), "{names:?}");
+        let expected = format!("hello.{}.svc:{address}", namespace.name);
+        assert_eq!(cluster.status.unwrap().address, Some(expected), "{names:?}");
         let after = uids(&namespace.ready_pods("hello", 2).await);
         assert_eq!(after, before, "{names:?} has restarted pods");
     }

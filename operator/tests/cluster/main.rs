@@ -10,8 +10,8 @@
 //! | `ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES` | set where the cluster's network enforces NetworkPolicies; without it, tests that try connections against them are skipped |
 //! | `ECHO_OPERATOR_TEST_REGISTRY` | a registry with `echo-server` and, for user `echo` with password `echo-password`, `private/echo-server`; without it, tests that pull images are skipped |
 //! | `ECHO_OPERATOR_TEST_PRIVATE_REGISTRY` | the registry of `private/echo-server`, if it is another one |
-//! | `ECHO_OPERATOR_TEST_SEED` | the seed of `any_change`, to see the same specs again; without it, a new one, which is printed |
-//! | `ECHO_OPERATOR_TEST_TRANSITIONS` | how many specs `any_change` applies; without it, 500 |
+//! | `ECHO_OPERATOR_TEST_SEED` | the seed of `spec_transitions`, to see the same specs again; without it, a new one, which is printed |
+//! | `ECHO_OPERATOR_TEST_TRANSITIONS` | how many specs `spec_transitions` applies; without it, 500 |
 //! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, the test that loses a node is skipped |
 //! | `ECHO_OPERATOR_TEST_SKIPPED` | a file that gets a line `skipped: TEST: REASON` for each skipped test, which `cargo test` counts as passed |
 //!
@@ -27,7 +27,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and tells by printing"
+    reason = "a test fails by panicking, and reports by printing"
 )]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(
@@ -51,18 +51,17 @@ mod client;
 mod cluster_policy;
 mod deployed_operator;
 mod echo_clusters;
+mod foreign_writer;
 mod kubectl;
 mod namespace;
 mod node;
 mod owned_fields;
 mod schema;
 mod skip;
-mod stranger;
 mod wait;
 
 // The tests. They run in the order of their names: first the one that takes longest, last those that need the cluster
 // for themselves.
-mod any_change;
 mod api_server;
 mod at_rest;
 mod autoscaling;
@@ -72,6 +71,7 @@ mod conformance;
 mod creation;
 mod deletion;
 mod demands;
+mod disruption;
 mod events;
 mod image_pull;
 mod listeners;
@@ -88,9 +88,9 @@ mod refusal;
 mod replacement;
 mod rollout;
 mod scale;
+mod spec_transitions;
 mod status;
-mod stored;
-mod trouble;
+mod stored_objects;
 mod undeclared_fields;
 mod under_load;
 mod unwanted_changes;

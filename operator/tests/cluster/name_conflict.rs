@@ -1,4 +1,4 @@
-//! An object of somebody else that has a child's name.
+//! A foreign object that has a child's name.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -8,18 +8,18 @@ use kube::api::{DeleteParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait::{self, Watched};
 
 #[tokio::test]
-async fn a_service_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+async fn a_foreign_service_is_not_changed_and_is_replaced_after_its_deletion() {
     let service = json!({"metadata": {"name": "hello"}, "spec": {"ports": [{"port": 1}]}});
     is_left_alone::<Service>("foreign-service", service).await;
 }
 
 #[tokio::test]
-async fn a_headless_service_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+async fn a_foreign_headless_service_is_not_changed_and_is_replaced_after_its_deletion() {
     let labels = json!({"app.kubernetes.io/managed-by": "echo-operator"}); // labels make nothing ours
     let metadata = json!({"name": "hello-pods", "labels": labels});
     is_left_alone::<Service>(
@@ -30,7 +30,7 @@ async fn a_headless_service_of_somebody_else_is_left_alone_and_its_name_is_taken
 }
 
 #[tokio::test]
-async fn a_deployment_of_somebody_else_is_left_alone_and_its_name_is_taken_when_it_goes() {
+async fn a_foreign_deployment_is_not_changed_and_is_replaced_after_its_deletion() {
     let labels = json!({"app": "foreign"});
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
     let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
@@ -85,8 +85,11 @@ where
     let cluster = wait::until(&namespace.api(), "hello", "in conflict", is_in_conflict).await;
     // Without the headless Service echo servers still answer.
     if name == "hello" {
-        assert_eq!(tell(&cluster, "Ready"), "False/NameConflict");
-        assert_eq!(tell(&cluster, "Reconciling"), "False/NameConflict");
+        assert_eq!(status_and_reason(&cluster, "Ready"), "False/NameConflict");
+        assert_eq!(
+            status_and_reason(&cluster, "Reconciling"),
+            "False/NameConflict"
+        );
     } else {
         namespace.ready("hello").await;
     }
@@ -111,13 +114,14 @@ where
         .delete(&name, &DeleteParams::default())
         .await
         .unwrap();
-    let is_healed = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let is_healed =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well again", is_healed).await;
     namespace.ready("hello").await;
     wait::until_none(&namespace.api::<Pod>(), "app=foreign").await;
 }
 
-/// What nobody may touch of a foreign object: all of it, except for what Kubernetes itself says of its status.
+/// The parts of a foreign object that must not change: all, except for the status that Kubernetes writes.
 fn undisturbed(object: &impl serde::Serialize) -> Value {
     let mut object = serde_json::to_value(object).unwrap();
     let metadata = object["metadata"].clone();
@@ -139,7 +143,7 @@ fn undisturbed(object: &impl serde::Serialize) -> Value {
 }
 
 fn is_in_conflict(cluster: &EchoCluster) -> bool {
-    tell(cluster, "Stalled") == "True/NameConflict"
+    status_and_reason(cluster, "Stalled") == "True/NameConflict"
 }
 
 async fn create<K>(namespace: &Namespace, object: Value)

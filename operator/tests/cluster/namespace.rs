@@ -34,12 +34,12 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// Makes the namespace of a test that leaves others in peace.
+    /// Creates the namespace of a test that does not disturb other tests.
     pub(crate) async fn shared(test: &str) -> Self {
         Self::create(test, Turn::Shared(CLUSTER.read().await)).await
     }
 
-    /// Makes the namespace of a test that disturbs all others, and so runs alone.
+    /// Creates the namespace of a test that disturbs all other tests, and so runs alone.
     pub(crate) async fn alone(test: &str) -> Self {
         Self::create(test, Turn::Alone(CLUSTER.write().await)).await
     }

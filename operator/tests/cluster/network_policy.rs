@@ -170,7 +170,7 @@ async fn echo_servers_connect_to_dns_and_their_own_listeners_and_to_nothing_else
 }
 
 #[tokio::test]
-async fn a_network_that_enforces_policies_lets_neighbours_in_and_others_not() {
+async fn a_network_that_enforces_policies_admits_pods_of_the_namespace_only() {
     let namespace = Namespace::shared("policy-traffic").await;
     if !is_enforced() {
         return;
@@ -206,11 +206,11 @@ async fn a_network_that_enforces_policies_lets_echo_servers_reach_dns_and_their_
     // What a pod without a policy reaches, an echo server does not. The API server is at an address of a node, which is no pod's.
     let api_server = "kubernetes.default.svc:443";
     answered(&namespace, client, "another:12345").await;
-    let other_words = async || match namespace.echo(client, api_server, "good day").await {
+    let is_connected = async || match namespace.echo(client, api_server, "good day").await {
         Err(said) if said.contains(NOT_CONNECTED) => Err(said),
         _ => Ok(()), // it connects, and takes the line for a TLS record that is none
     };
-    wait::until_ok("a connection to the API server", other_words).await;
+    wait::until_ok("a connection to the API server", is_connected).await;
     for address in ["another:12345", api_server] {
         refused(&namespace, hello, address).await;
     }

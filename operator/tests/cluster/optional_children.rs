@@ -10,13 +10,13 @@ use operator::api::v1alpha1::EchoCluster;
 use operator::model::build::pod_monitor::PodMonitor;
 use serde_json::json;
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 #[tokio::test]
-async fn a_child_exists_while_it_is_wanted_and_not_a_moment_longer() {
+async fn an_optional_child_exists_only_while_it_is_enabled() {
     let namespace = Namespace::shared("optional").await;
     let budgets = namespace.api::<PodDisruptionBudget>();
     let policies = namespace.api::<NetworkPolicy>();
@@ -52,7 +52,7 @@ async fn a_disruption_budget_comes_and_goes_with_the_second_replica() {
 }
 
 #[tokio::test]
-async fn a_child_that_is_not_wanted_but_belongs_to_somebody_else_stays() {
+async fn an_undesired_child_that_belongs_to_another_client_is_not_deleted() {
     let namespace = Namespace::shared("not-ours").await;
     let policies = namespace.api::<NetworkPolicy>();
     let labels = json!({"app.kubernetes.io/managed-by": "echo-operator", "app.kubernetes.io/instance": "hello"});
@@ -78,7 +78,8 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
     } else {
         let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
         namespace.apply("hello", spec).await;
-        let not_served = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/KindNotServed";
+        let not_served =
+            |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/KindNotServed";
         let clusters = namespace.api::<EchoCluster>();
         let cluster =
             wait::until(&clusters, "hello", "told that it is not served", not_served).await;
@@ -98,7 +99,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
         .await;
     let monitors = namespace.api::<PodMonitor>();
     wait::until(&monitors, "hello", "there", |_| true).await;
-    let well = |cluster: &EchoCluster| tell(cluster, "Stalled") == "False/AsExpected";
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&namespace.api(), "hello", "well", well).await;
 
     let unscrape = |monitor: &mut serde_json::Value| {
@@ -108,8 +109,8 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
         .edit("hello", unscrape)
         .await
         .unwrap();
-    let is_mended = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
-    wait::until(&monitors, "hello", "mended", is_mended).await;
+    let is_restored = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
+    wait::until(&monitors, "hello", "mended", is_restored).await;
 
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     wait::until_gone(&monitors, "hello").await;
@@ -154,7 +155,7 @@ impl Drop for PodMonitors {
 }
 
 #[tokio::test]
-async fn somebody_who_deletes_an_optional_child_gets_it_back() {
+async fn an_optional_child_that_another_client_deletes_is_created_again() {
     let namespace = Namespace::shared("optional-deleted").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let policies = namespace.api::<NetworkPolicy>();

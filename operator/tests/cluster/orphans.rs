@@ -8,7 +8,7 @@ use kube::{Api, Resource, ResourceExt};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{tell, uids};
+use crate::echo_clusters::{status_and_reason, uids};
 use crate::namespace::Namespace;
 use crate::wait::{self, Watched};
 
@@ -25,7 +25,7 @@ async fn children_that_were_orphaned_are_adopted_with_their_pods() {
     orphan(&namespace, "hello").await;
     let second = namespace.apply_ready("hello", json!({"replicas": 2})).await;
     assert_ne!(first.uid(), second.uid());
-    assert_eq!(tell(&second, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&second, "Stalled"), "False/AsExpected");
     is_owned_by::<Deployment>(&namespace, "hello", &second).await;
     is_owned_by::<Service>(&namespace, "hello", &second).await;
     is_owned_by::<Service>(&namespace, "hello-pods", &second).await;
@@ -35,7 +35,7 @@ async fn children_that_were_orphaned_are_adopted_with_their_pods() {
 }
 
 #[tokio::test]
-async fn a_child_that_was_orphaned_and_is_no_longer_wanted_is_deleted() {
+async fn a_child_that_was_orphaned_and_is_no_longer_desired_is_deleted() {
     let namespace = Namespace::shared("unwanted-orphans").await;
     namespace.apply_ready("hello", json!({"replicas": 2})).await;
     let budgets = namespace.api::<PodDisruptionBudget>();
@@ -82,7 +82,7 @@ async fn owner_references_that_were_removed_are_put_back_and_no_pod_restarts() {
 }
 
 #[tokio::test]
-async fn what_an_echo_cluster_of_another_name_has_left_stays_foreign() {
+async fn children_orphaned_by_an_echo_cluster_of_another_name_are_not_adopted() {
     let namespace = Namespace::shared("other-orphans").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     orphan(&namespace, "hello").await;
@@ -90,10 +90,11 @@ async fn what_an_echo_cluster_of_another_name_has_left_stays_foreign() {
     let relabel = json!({"metadata": {"labels": {"app.kubernetes.io/instance": "other"}}});
     patch(&services, "hello", &relabel).await;
     namespace.apply("hello", json!({"replicas": 0})).await;
-    let is_in_conflict = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/NameConflict";
+    let is_in_conflict =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/NameConflict";
     let clusters = namespace.api::<EchoCluster>();
     let cluster = wait::until(&clusters, "hello", "in conflict", is_in_conflict).await;
-    assert_eq!(tell(&cluster, "Ready"), "False/NameConflict");
+    assert_eq!(status_and_reason(&cluster, "Ready"), "False/NameConflict");
     let service = services.get("hello").await.unwrap();
     assert!(service.owner_references().is_empty());
 }

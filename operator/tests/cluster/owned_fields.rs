@@ -1,12 +1,12 @@
 //! The fields of an object that the operator owns, by the API server's own record of it (`metadata.managedFields`), and
-//! how somebody might change them.
+//! how another client might change them.
 
 use std::fmt;
 
 use operator::model::metadata::FIELD_MANAGER;
 use serde_json::{Map, Value, json};
 
-/// Values that have a good neighbour: where only certain words are allowed, and amounts.
+/// Values that have a good neighbour: enums and quantities.
 const NEIGHBOURS: [(&str, &str); 26] = [
     ("1", "2"),
     ("10m", "11m"),
@@ -116,7 +116,7 @@ impl Path {
         matches!(self.0.last(), Some(Step::Element(_)))
     }
 
-    /// Whether the field tells an element of a list from the others.
+    /// Whether the field identifies an element of a list.
     pub(crate) fn is_list_key(&self) -> bool {
         match self.0.as_slice() {
             [.., Step::Element(keys), Step::Field(name)] => keys.contains_key(name),

@@ -8,13 +8,13 @@ use operator::api::v1alpha1::EchoCluster;
 use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{condition, is_ready, tell, uids};
+use crate::echo_clusters::{condition, is_ready, status_and_reason, uids};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 #[tokio::test]
-async fn while_paused_children_are_left_alone_and_the_status_tells_the_truth() {
+async fn while_paused_children_are_not_changed_and_the_status_is_correct() {
     let namespace = Namespace::shared("paused").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     namespace
@@ -25,7 +25,7 @@ async fn while_paused_children_are_left_alone_and_the_status_tells_the_truth() {
         move |cluster: &EchoCluster| {
             let status = cluster.status.as_ref().unwrap();
             status.observed_generation == cluster.metadata.generation
-                && tell(cluster, "Ready") == expected
+                && status_and_reason(cluster, "Ready") == expected
         }
     };
     wait::until(&clusters, "hello", "paused", says("True/Paused")).await;
@@ -38,10 +38,10 @@ async fn while_paused_children_are_left_alone_and_the_status_tells_the_truth() {
         .delete("hello-pods", &DeleteParams::default())
         .await
         .unwrap();
-    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/Paused";
+    let is_stalled = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/Paused";
     let cluster = wait::until(&clusters, "hello", "stalled", is_stalled).await;
     assert_eq!(
-        tell(&cluster, "Ready"),
+        status_and_reason(&cluster, "Ready"),
         "True/Paused",
         "clients still get answers"
     );
@@ -92,10 +92,10 @@ async fn the_restart_annotation_restarts_the_pods_and_changes_nothing_else() {
 }
 
 #[tokio::test]
-async fn marks_of_the_user_reach_pods_and_service_and_leave_with_him() {
+async fn labels_and_annotations_of_the_spec_reach_pods_and_service_and_are_removed_with_it() {
     let namespace = Namespace::shared("marks").await;
-    let marks = |value: &str| json!({"labels": {"team": value}, "annotations": {"example.com/note": value}});
-    let spec = json!({"replicas": 1, "pod": marks("a"), "service": marks("b")});
+    let metadata = |value: &str| json!({"labels": {"team": value}, "annotations": {"example.com/note": value}});
+    let spec = json!({"replicas": 1, "pod": metadata("a"), "service": metadata("b")});
     namespace.apply_ready("hello", spec).await;
     let pod = &namespace.ready_pods("hello", 1).await[0];
     assert_eq!(
@@ -115,6 +115,6 @@ async fn marks_of_the_user_reach_pods_and_service_and_leave_with_him() {
         ("b", "b")
     );
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let unmarked = |service: &Service| !service.labels().contains_key("team");
-    wait::until(&services, "hello", "without the user's marks", unmarked).await;
+    let has_no_label = |service: &Service| !service.labels().contains_key("team");
+    wait::until(&services, "hello", "without the user's marks", has_no_label).await;
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -26,7 +26,7 @@ fn spec() -> Value {
 fn message(cluster: &EchoCluster, among: &[&str], reason: &str, texts: &[&str]) -> Option<String> {
     let expected = format!("True/{reason}");
     let mut among = among.iter();
-    let type_ = among.find(|type_| tell(cluster, type_) == expected)?;
+    let type_ = among.find(|type_| status_and_reason(cluster, type_) == expected)?;
     let message = &condition(cluster, type_)?.message;
     let has_all = texts.iter().all(|text| message.contains(text));
     has_all.then(|| format!("{type_}: {message}"))
@@ -63,9 +63,9 @@ async fn stalled(namespace: &Namespace, reason: &str, texts: &[&str]) -> (EchoCl
 async fn cleared(namespace: &Namespace) {
     let started = Instant::now();
     let is_cleared = |cluster: &EchoCluster| {
-        tell(cluster, "Stalled") == "False/AsExpected"
-            && tell(cluster, "Ready").starts_with("True/")
-            && tell(cluster, "Reconciling").starts_with("False/")
+        status_and_reason(cluster, "Stalled") == "False/AsExpected"
+            && status_and_reason(cluster, "Ready").starts_with("True/")
+            && status_and_reason(cluster, "Reconciling").starts_with("False/")
     };
     let what = "ready, and no failure is reported";
     wait::until_within(RECOVERY, &namespace.api(), "hello", what, is_cleared).await;

@@ -28,24 +28,26 @@ async fn a_prefix_names_the_pod_and_the_node_and_other_dollars_stay() {
         "named-pods:12345",
     ];
     let each_answers = async || {
-        let told = namespace.echo_client(caller, &probe).await?;
+        let output = namespace.echo_client(caller, &probe).await?;
         let names_both = pods.iter().all(|pod| {
             let expected = format!(
                 "1 of 2 answers from \"{} on {}: \"",
                 pod.name_any(),
                 node_of(pod)
             );
-            told.lines().any(|line| line.starts_with(&expected))
+            output.lines().any(|line| line.starts_with(&expected))
         });
-        names_both.then_some(()).ok_or(told)
+        names_both.then_some(()).ok_or(output)
     };
     wait::until_ok("an answer that names each pod and its node", each_answers).await;
 
     let literal = async || match namespace.echo(caller, "literal:12345", "good day").await? {
-        told if told.contains("$(HOME) $(KUBERNETES_SERVICE_HOST) $5 $ $(POD_NAME): good day") => {
+        output
+            if output.contains("$(HOME) $(KUBERNETES_SERVICE_HOST) $5 $ $(POD_NAME): good day") =>
+        {
             Ok(())
         }
-        told => Err(told),
+        output => Err(output),
     };
     wait::until_ok("an answer with a prefix as it was written", literal).await;
 }

@@ -1,8 +1,8 @@
-//! Each protocol is answered through the Service, and faults are seen by those who ask for them.
+//! Each protocol is answered through the Service, and faults are injected only where the spec enables them.
 
 use serde_json::json;
 
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -42,8 +42,8 @@ async fn each_protocol_is_answered_through_the_service() {
             ];
             let call = async || namespace.echo_client(caller, &probe).await;
             let what = format!("an answer from {address} to {protocol}");
-            let told = wait::until_ok(&what, call).await;
-            let answers = told.lines().filter(|line| line.contains(": connect "));
+            let output = wait::until_ok(&what, call).await;
+            let answers = output.lines().filter(|line| line.contains(": connect "));
             let addresses = answers.count();
             assert!(
                 addresses
@@ -52,14 +52,14 @@ async fn each_protocol_is_answered_through_the_service() {
                     } else {
                         1
                     },
-                "{what}: {told}"
+                "{what}: {output}"
             );
         }
     }
 }
 
 #[tokio::test]
-async fn faults_are_told_by_ready_and_come_and_go_with_the_field() {
+async fn faults_are_reported_by_ready_and_follow_the_field() {
     let namespace = Namespace::shared("faults").await;
     let spec = json!({"replicas": 1, "faults": {"closePercent": 100}});
     let (_, caller) = &tokio::join!(
@@ -72,7 +72,7 @@ async fn faults_are_told_by_ready_and_come_and_go_with_the_field() {
         message.contains("Fault injection is enabled: closePercent 100."),
         "{message}"
     );
-    assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&cluster, "Stalled"), "False/AsExpected");
     let is_closed = async || match namespace.echo(caller, "hello:12345", "good day").await {
         Err(said) if said.contains("closed the connection before it had answered") => Ok(()),
         other => Err(format!("{other:?}")),

@@ -3,7 +3,7 @@
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
-use crate::echo_clusters::{is_settled, tell};
+use crate::echo_clusters::{is_settled, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -61,10 +61,10 @@ fn has_problem(cluster: &EchoCluster) -> bool {
     let status = cluster.status.as_ref();
     let is_current =
         status.is_some_and(|status| status.observed_generation == cluster.metadata.generation);
-    let reconciling = tell(cluster, "Reconciling");
+    let reconciling = status_and_reason(cluster, "Reconciling");
     let cause = reconciling.strip_prefix("True/");
     is_current
-        && (tell(cluster, "Stalled").starts_with("True/")
+        && (status_and_reason(cluster, "Stalled").starts_with("True/")
             || cause.is_some_and(|cause| !progress.contains(&cause)))
 }
 
@@ -82,13 +82,13 @@ async fn harm(namespace: &Namespace, name: &str, harm: Value) {
     let harmed = wait::until(&clusters, name, "reported", has_problem).await;
     println!(
         "{name}: Ready={}, Reconciling={}, Stalled={}",
-        tell(&harmed, "Ready"),
-        tell(&harmed, "Reconciling"),
-        tell(&harmed, "Stalled")
+        status_and_reason(&harmed, "Ready"),
+        status_and_reason(&harmed, "Reconciling"),
+        status_and_reason(&harmed, "Stalled")
     );
     namespace.apply(name, good).await;
     let is_well = |cluster: &EchoCluster| {
-        is_settled(cluster) && tell(cluster, "Stalled") == "False/AsExpected"
+        is_settled(cluster) && status_and_reason(cluster, "Stalled") == "False/AsExpected"
     };
     wait::until(&clusters, name, "well again", is_well).await;
     namespace.ready_pods(name, 1).await;

@@ -1,4 +1,4 @@
-//! Bad specs are refused before they are stored, in words that help.
+//! Invalid specs are refused before they are stored, with a message that names the remedy.
 
 mod bad_specs;
 mod bounds;
@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 
 use self::bad_specs::{BadSpec, bad_specs};
 use self::bounds::beyond_bounds;
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
 use crate::schema::{SchemaPath, fields, spec_schema};
-use crate::stranger::objects;
 use crate::wait;
 
 /// Requests that are under way at a time.
@@ -43,11 +43,11 @@ async fn each_bad_spec_is_refused_with_its_remedy() {
     let complaints: Vec<String> = complaints.into_iter().filter_map(Result::err).collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     let rules = rules(&schema);
-    for (field, words) in &rules {
+    for (field, message_part) in &rules {
         let mut refusals = refusals.iter().flatten();
         assert!(
-            refusals.any(|(refused, message)| refused == field && message.contains(words)),
-            "no bad spec breaks the rule of {field} that says: {words}"
+            refusals.any(|(refused, message)| refused == field && message.contains(message_part)),
+            "no bad spec breaks the rule of {field} that says: {message_part}"
         );
     }
     println!(
@@ -191,24 +191,29 @@ async fn each_bad_name_is_refused_with_its_remedy() {
     let clusters = objects::<EchoCluster>(&namespace).api;
     for name in [&"a".repeat(51), "1hello", "hello.world"] {
         let refusal = dry_run(&clusters, name, &json!({})).await.unwrap_err();
-        let words = format!("metadata.name is {name}: {NAME_RULE}");
-        assert!(refusal.message.contains(&words), "{}", refusal.message);
+        let message_part = format!("metadata.name is {name}: {NAME_RULE}");
+        assert!(
+            refusal.message.contains(&message_part),
+            "{}",
+            refusal.message
+        );
     }
     let refusal = dry_run(&clusters, "hello-pods", &json!({})).await;
-    let words = "metadata.name is hello-pods: the suffix -pods is reserved for headless Services; choose another name";
+    let message_part = "metadata.name is hello-pods: the suffix -pods is reserved for headless Services; choose another name";
     let message = refusal.unwrap_err().message;
-    assert!(message.contains(words), "{message}");
+    assert!(message.contains(message_part), "{message}");
 }
 
 const NAME_RULE: &str =
     "it must be at most 50 characters of a-z, 0-9 and -, begin with a letter and end with a letter";
 
 #[tokio::test]
-async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
+async fn what_the_schema_cannot_validate_is_reported_in_the_status_until_it_is_corrected() {
     let namespace = Namespace::shared("invalid").await;
     let huge = json!({"replicas": 0, "resources": {"limits": {"cpu": "1e99999"}}});
     namespace.apply("hello", huge).await;
-    let is_invalid = |cluster: &EchoCluster| tell(cluster, "Stalled") == "True/InvalidSpec";
+    let is_invalid =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/InvalidSpec";
     let cluster = wait::until(&namespace.api(), "hello", "told as invalid", is_invalid).await;
     let ready = condition(&cluster, "Ready").unwrap();
     assert_eq!(
@@ -226,11 +231,12 @@ async fn what_the_schema_cannot_see_is_told_by_the_status_until_it_is_mended() {
         .event("InvalidSpec", "spec.resources.limits.cpu is 1e99999")
         .await;
     assert_eq!(event.type_.as_deref(), Some("Warning"));
-    let mended = namespace.apply_ready("hello", json!({"replicas": 0})).await;
-    assert_eq!(tell(&mended, "Stalled"), "False/AsExpected");
+    let corrected = namespace.apply_ready("hello", json!({"replicas": 0})).await;
+    assert_eq!(status_and_reason(&corrected, "Stalled"), "False/AsExpected");
 }
 
-/// Returns the field and the words of the refusal of a bad spec, or what is wrong with it: it must be for one reason alone.
+/// Returns the field and the expected part of the message of a refusal. It is an error if the spec is refused for another reason, or for
+/// more than one.
 async fn refusal<'a>(
     clusters: &Api<DynamicObject>,
     bad: &'a BadSpec,
@@ -238,7 +244,7 @@ async fn refusal<'a>(
     let BadSpec {
         spec,
         field,
-        words,
+        message_part,
         is_beyond_bound,
     } = bad;
     let Err(refusal) = dry_run(clusters, "hello", spec).await else {
@@ -257,7 +263,7 @@ async fn refusal<'a>(
     // What is beyond a bound may break a rule of ours with it, but none of another field, or of one that is inside.
     if *is_beyond_bound {
         causes.retain(|cause| {
-            cause.message.contains(words)
+            cause.message.contains(message_part)
                 || !(is_at(field, &cause.field) || is_around(field, &cause.field))
         });
     }
@@ -265,18 +271,18 @@ async fn refusal<'a>(
         causes = all.iter().collect();
     }
     let is_expected = matches!(causes.as_slice(), [cause]
-        if (cause.field == "<nil>" || is_at(field, &cause.field)) && cause.message.contains(words));
+        if (cause.field == "<nil>" || is_at(field, &cause.field)) && cause.message.contains(message_part));
     let message = refusal.message.clone();
     if is_expected {
         return Ok((field, message));
     }
     Err(format!(
-        "{spec} is not refused because {field} {words}, or not for that alone: {message}"
+        "{spec} is not refused because {field} {message_part}, or not for that alone: {message}"
     ))
 }
 
 /// Whether the API server's name of a field, such as `spec.listeners[0].port`, is that of a field of the schema, such as
-/// `spec.listeners[].port`. An element that is there twice is told by its own name.
+/// `spec.listeners[].port`. A duplicate element is named by its own path.
 fn is_at(field: &str, found: &str) -> bool {
     let found = found.replace("[0]", "[]");
     let (known, _) = field.split_once("{}").unwrap_or((field, ""));
@@ -299,12 +305,12 @@ fn rules(schema: &Value) -> Vec<(String, String)> {
             .into_iter()
             .flatten()
         {
-            let words = match rule["message"].as_str() {
+            let message_part = match rule["message"].as_str() {
                 Some(message) => message.to_owned(),
                 None => longest_literal(rule["messageExpression"].as_str().unwrap()),
             };
-            if !words.starts_with(CLASS_STAYS) {
-                rules.push((path.to_string(), words));
+            if !message_part.starts_with(CLASS_STAYS) {
+                rules.push((path.to_string(), message_part));
             }
         }
     }

@@ -1,15 +1,15 @@
-//! Changes that server-side apply alone cannot mend: elements and alternatives that were swapped.
+//! Changes that server-side apply alone cannot restore: elements and alternatives that were swapped.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::uids;
+use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
-use crate::stranger::{Objects, json as to_json, objects};
 use crate::wait;
 
-/// What somebody does to an object.
+/// How another client changes an object.
 type Swap = (&'static str, fn(&mut Value));
 
 const DEPLOYMENT_SWAPS: [Swap; 5] = [
@@ -57,7 +57,7 @@ const SERVICE_SWAPS: [Swap; 4] = [
 ];
 
 #[tokio::test]
-async fn what_apply_cannot_mend_is_replaced() {
+async fn what_apply_cannot_restore_is_replaced() {
     let namespace = Namespace::shared("replacement").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let (deployments, services) = (
@@ -82,8 +82,14 @@ async fn disturb(objects: &Objects, name: &str, swaps: &[Swap]) {
             settled(&original),
             "{what}: the API server did not take it"
         );
-        let is_mended = |object: &_| settled(&to_json(object)) == settled(&original);
-        wait::until(&objects.api, name, &format!("as before {what}"), is_mended).await;
+        let is_restored = |object: &_| settled(&to_json(object)) == settled(&original);
+        wait::until(
+            &objects.api,
+            name,
+            &format!("as before {what}"),
+            is_restored,
+        )
+        .await;
     }
     assert_eq!(
         objects.get(name).await["metadata"]["uid"],
@@ -106,7 +112,7 @@ fn settled(object: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
+async fn a_replacement_keeps_fields_of_other_managers_and_restarts_no_pod() {
     let namespace = Namespace::shared("unowned-fields").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let restart = ["rollout", "restart", "deployment/hello"];
@@ -122,12 +128,12 @@ async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
         ports.push(json!({"name": "extra", "port": 9999}));
     };
     services.edit("hello", add_to_service).await.unwrap();
-    let is_mended = |service: &_| {
+    let is_restored = |service: &_| {
         let service = to_json(service);
         let ports = service["spec"]["ports"].as_array();
         ports.is_some_and(|ports| ports.len() == 1)
     };
-    let service = wait::until(&services.api, "hello", "one port", is_mended).await;
+    let service = wait::until(&services.api, "hello", "one port", is_restored).await;
     let service = to_json(&service);
     assert_eq!(
         service["metadata"]["annotations"]["example.com/note"],
@@ -141,13 +147,13 @@ async fn a_replacement_keeps_what_others_own_and_restarts_no_pod() {
         ports.push(json!({"name": "dbg", "containerPort": 5005}));
     };
     deployments.edit("hello", add_port).await.unwrap();
-    let is_mended = |deployment: &_| {
+    let is_restored = |deployment: &_| {
         let container = &to_json(deployment)["spec"]["template"]["spec"]["containers"][0];
         container["ports"]
             .as_array()
             .is_some_and(|ports| ports.len() == 2)
     };
-    let deployment = wait::until(&deployments.api, "hello", "two ports", is_mended).await;
+    let deployment = wait::until(&deployments.api, "hello", "two ports", is_restored).await;
     let template = &to_json(&deployment)["spec"]["template"];
     let restarted_at = &template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"];
     assert!(restarted_at.is_string(), "{template}");

@@ -8,7 +8,7 @@ use kube::{Api, Resource};
 use operator::model::metadata::selector_text;
 use serde_json::json;
 
-use crate::echo_clusters::{node_of, tell, uids};
+use crate::echo_clusters::{node_of, status_and_reason, uids};
 use crate::namespace::Namespace;
 use crate::node::is_ready;
 use crate::wait;
@@ -54,11 +54,11 @@ async fn an_echo_cluster_sleeps_at_zero_and_wakes_up() {
     let namespace = Namespace::shared("zero").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let asleep = namespace.apply_ready("hello", json!({"replicas": 0})).await;
-    assert_eq!(tell(&asleep, "Ready"), "True/ScaledToZero");
-    assert_eq!(tell(&asleep, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&asleep, "Ready"), "True/ScaledToZero");
+    assert_eq!(status_and_reason(&asleep, "Stalled"), "False/AsExpected");
     wait::until_none(&namespace.api::<Pod>(), &selector_text("hello")).await;
     let awake = namespace.apply_ready("hello", json!({"replicas": 2})).await;
-    assert_eq!(tell(&awake, "Ready"), "True/Ready");
+    assert_eq!(status_and_reason(&awake, "Ready"), "True/Ready");
     assert_eq!(awake.status.unwrap().ready_replicas, 2);
 }
 

@@ -75,8 +75,8 @@ pub(crate) fn below(schema: &Value) -> Vec<(Step, &Value)> {
 
 /// Returns the smallest value that a field takes.
 pub(crate) fn smallest(schema: &Value) -> Value {
-    if let Some(word) = schema["enum"].get(0) {
-        return word.clone();
+    if let Some(value) = schema["enum"].get(0) {
+        return value.clone();
     }
     if schema["x-kubernetes-int-or-string"] == json!(true) {
         return json!(1);

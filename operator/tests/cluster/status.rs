@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::audit::AuditLog;
-use crate::echo_clusters::{condition, tell};
+use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -26,13 +26,13 @@ async fn a_deletion_that_takes_long_reports_what_still_exists_and_what_blocks_it
     let is_reported = |cluster: &EchoCluster| {
         let message = condition(cluster, "Reconciling").map(|found| found.message.as_str());
         let message = message.unwrap_or_default();
-        tell(cluster, "Reconciling") == "True/Deleting"
+        status_and_reason(cluster, "Reconciling") == "True/Deleting"
             && message.contains("Service hello (finalizers: example.com/hold)")
             && !message.contains("Deployment")
     };
     let cluster = wait::until(&clusters, "hello", "deleting", is_reported).await;
-    assert_eq!(tell(&cluster, "Ready"), "False/Deleting");
-    assert_eq!(tell(&cluster, "Stalled"), "False/AsExpected");
+    assert_eq!(status_and_reason(&cluster, "Ready"), "False/Deleting");
+    assert_eq!(status_and_reason(&cluster, "Stalled"), "False/AsExpected");
     let status = cluster.status.unwrap();
     assert_eq!((status.replicas, status.ready_replicas), (0, 0));
     hold(&services, json!(null)).await;
@@ -64,10 +64,13 @@ async fn address_and_image_are_those_that_exist_while_the_spec_is_paused_or_inva
         let is_reported = |cluster: &EchoCluster| {
             let status = cluster.status.as_ref().unwrap();
             status.observed_generation == cluster.metadata.generation
-                && tell(cluster, "Stalled") == reason
+                && status_and_reason(cluster, "Stalled") == reason
         };
         let cluster = wait::until(&clusters, "hello", reason, is_reported).await;
-        assert!(tell(&cluster, "Ready").starts_with("True/"), "{reason}");
+        assert!(
+            status_and_reason(&cluster, "Ready").starts_with("True/"),
+            "{reason}"
+        );
         let status = cluster.status.unwrap();
         assert_eq!(status.address, first.address, "{reason}");
         assert_eq!(status.image, first.image, "{reason}");
@@ -121,11 +124,14 @@ where
 async fn is_refused(namespace: &Namespace, reason: &str, remedy: &str) {
     namespace.apply("hello", json!({"replicas": 1})).await;
     let expected = format!("True/{reason}");
-    let is_stalled = |cluster: &EchoCluster| tell(cluster, "Stalled") == expected;
+    let is_stalled = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == expected;
     let cluster = wait::until(&namespace.api(), "hello", &expected, is_stalled).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains(remedy), "{message}");
-    assert_eq!(tell(&cluster, "Ready"), format!("False/{reason}"));
+    assert_eq!(
+        status_and_reason(&cluster, "Ready"),
+        format!("False/{reason}")
+    );
 }
 
 #[tokio::test]

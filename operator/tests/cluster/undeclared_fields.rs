@@ -1,5 +1,5 @@
 //! Every field that the API of a child has and the operator does not declare, set by another client: each is removed, unless it is one that
-//! belongs to others. The fields are those of the API server's own OpenAPI document.
+//! belongs to another field manager. The fields are those of the API server's own OpenAPI document.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,12 +12,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
-use crate::stranger::{Objects, json as to_json, objects};
 use crate::wait;
 
-/// The fields that belong to others, and why.
-const OF_OTHERS: [(&str, &str); 3] = [
+/// The fields that the operator does not own, and why.
+const UNOWNED_FIELDS: [(&str, &str); 3] = [
     (
         "/spec/paused",
         "kubectl rollout pause sets it, and the status reports it",
@@ -29,11 +29,11 @@ const OF_OTHERS: [(&str, &str); 3] = [
     ("/spec/ports/0/nodePort", "the API server allocates it"),
 ];
 
-/// So many repairs of one generation are contention, which slows the operator down.
+/// More repairs of one generation than this would be contention, which slows the operator down.
 const REPAIRS_OF_A_GENERATION: usize = 8;
 
 #[tokio::test]
-async fn every_field_that_the_operator_does_not_declare_is_removed_or_belongs_to_others() {
+async fn every_field_that_the_operator_does_not_declare_is_removed_or_has_another_manager() {
     let namespace = Namespace::alone("undeclared").await;
     let spec = json!({
         "replicas": 2, // with a PodDisruptionBudget
@@ -87,7 +87,7 @@ async fn set_and_await(
     fields: &[Field],
     as_known: fn(&Value) -> Value,
 ) {
-    let (mut removed, mut rejected, mut of_others, mut newer) = (0, Vec::new(), 0, Vec::new());
+    let (mut removed, mut rejected, mut unowned, mut newer) = (0, Vec::new(), 0, Vec::new());
     for field in fields {
         if removed % REPAIRS_OF_A_GENERATION == 0 {
             namespace.new_generation("hello").await;
@@ -111,8 +111,8 @@ async fn set_and_await(
         let pointer = field.pointer();
         if !is_taken {
             rejected.push(pointer);
-        } else if OF_OTHERS.iter().any(|(known, _)| *known == pointer) {
-            of_others += 1;
+        } else if UNOWNED_FIELDS.iter().any(|(known, _)| *known == pointer) {
+            unowned += 1;
         } else if !is_known {
             newer.push(pointer);
         } else {
@@ -123,7 +123,7 @@ async fn set_and_await(
         }
     }
     println!(
-        "{} {name}: of {} undeclared fields {removed} were removed, {of_others} belong to others, {newer:?} are newer than the oldest supported Kubernetes, and the API server took no value for: {rejected:?}",
+        "{} {name}: of {} undeclared fields {removed} were removed, {unowned} belong to others, {newer:?} are newer than the oldest supported Kubernetes, and the API server took no value for: {rejected:?}",
         objects.kind,
         fields.len(),
     );

@@ -114,13 +114,13 @@ async fn evict_from_a_node(namespace: &Namespace) {
 /// When a line is lost or stays without its answer, a byte of one is wrong, or a connection breaks other than by the end of output.
 async fn load(namespace: &Namespace, caller: &Pod) -> Answered {
     let arguments = [&LOAD[..], &["hello:12345"]].concat();
-    let told = namespace.echo_client(caller, &arguments).await;
-    let told = told.unwrap_or_else(|error| panic!("under load: {error}"));
-    let report: Value = serde_json::from_str(&told).unwrap();
+    let output = namespace.echo_client(caller, &arguments).await;
+    let output = output.unwrap_or_else(|error| panic!("under load: {error}"));
+    let report: Value = serde_json::from_str(&output).unwrap();
     let connections = &report["connections"];
     let lines = ["lost", "unanswered"].map(|what| report[what].as_u64());
     let faults = ["failed", "given_up", "corrupt"].map(|what| connections[what].as_u64());
-    assert_eq!((lines, faults), ([Some(0); 2], [Some(0); 3]), "{told}");
+    assert_eq!((lines, faults), ([Some(0); 2], [Some(0); 3]), "{output}");
     Answered {
         lines: report["lines"].as_u64().unwrap(),
         ended: connections["closed"].as_u64().unwrap(),

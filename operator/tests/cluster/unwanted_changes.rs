@@ -1,4 +1,4 @@
-//! Every field that the operator owns, changed and removed by somebody else, and every child deleted: each comes back, soon.
+//! Every field that the operator owns is changed and removed by another client, and every child is deleted. Each is restored soon.
 
 mod repairs;
 
@@ -12,12 +12,12 @@ use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
 use self::repairs::{Repairs, disturb};
+use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
-use crate::stranger::objects;
 use crate::wait;
 
 #[tokio::test]
-async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_unowned_fields_stay()
+async fn every_owned_field_that_another_client_changes_is_restored_within_a_second_and_unowned_fields_stay()
  {
     let namespace = Namespace::alone("unwanted").await;
     namespace.apply("full", full()).await;
@@ -39,7 +39,7 @@ async fn every_owned_field_that_somebody_changes_comes_back_within_a_second_and_
         disturb(&namespace, &autoscalers, "full", &[], 1),
         disturb(&namespace, &services, "balanced", &[], 1),
     );
-    Repairs::sum(<[Repairs; 7]>::from(repairs)).judge();
+    Repairs::sum(<[Repairs; 7]>::from(repairs)).assert_goal();
 }
 
 /// A spec that makes every child and sets every field that a node without special set-up takes. No pod comes of it, since their
@@ -107,7 +107,7 @@ fn balanced() -> Value {
 }
 
 #[tokio::test]
-async fn a_selector_with_one_key_more_which_would_select_nothing_comes_back() {
+async fn a_selector_with_an_extra_key_is_restored() {
     let namespace = Namespace::shared("selector").await;
     namespace
         .apply_ready("hello", json!({"network": {"policy": "SameNamespace"}}))
@@ -135,7 +135,7 @@ async fn a_selector_with_one_key_more_which_would_select_nothing_comes_back() {
 }
 
 #[tokio::test]
-async fn a_rule_with_one_field_more_which_would_open_every_port_comes_back() {
+async fn a_network_policy_rule_with_an_extra_field_is_restored() {
     let namespace = Namespace::shared("rule").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let policies = objects::<NetworkPolicy>(&namespace);
@@ -153,7 +153,7 @@ async fn a_rule_with_one_field_more_which_would_open_every_port_comes_back() {
 }
 
 #[tokio::test]
-async fn a_child_that_claims_to_be_of_a_newer_generation_is_mended() {
+async fn a_child_with_an_annotation_of_a_newer_generation_is_restored() {
     let namespace = Namespace::shared("generation").await;
     namespace.apply_ready("hello", json!({"replicas": 0})).await;
     let deployments = objects::<Deployment>(&namespace);
@@ -162,7 +162,7 @@ async fn a_child_that_claims_to_be_of_a_newer_generation_is_mended() {
         deployment["spec"]["replicas"] = json!(1);
     };
     deployments.edit("hello", forge).await.unwrap();
-    let is_mended = |deployment: &Deployment| {
+    let is_restored = |deployment: &Deployment| {
         deployment.annotations()[GENERATION_ANNOTATION] == "1"
             && deployment.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
     };
@@ -170,7 +170,7 @@ async fn a_child_that_claims_to_be_of_a_newer_generation_is_mended() {
         &namespace.api(),
         "hello",
         "of generation 1 again",
-        is_mended,
+        is_restored,
     )
     .await;
 }

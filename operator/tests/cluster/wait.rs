@@ -1,4 +1,4 @@
-//! Waiting for what should come to pass, by watching; what does not come in time is told with what was seen last.
+//! Waiting for an expected state by watching. If it is not reached in time, the test fails with the last state that was seen.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -17,7 +17,7 @@ use serde_json::json;
 /// How long anything may take. All of it takes a few seconds on an idle machine; the rest is for a busy one.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Between two looks at something that nobody can watch, such as a file.
+/// The interval of polling for what cannot be watched, such as a file.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What can be watched.

@@ -22,14 +22,14 @@ pub(crate) async fn answers(client: &Client, namespace: &str) -> Vec<Value> {
 
 /// Returns how answers differ from those that they must be.
 pub(crate) fn differences(answers: &[Value]) -> Vec<String> {
-    let wanted: Vec<Value> = serde_yaml::from_str(include_str!("answers.yaml")).unwrap();
-    let pairs = answers.iter().zip(&wanted);
-    let different = pairs.filter(|(answer, wanted)| answer != wanted);
+    let expected: Vec<Value> = serde_yaml::from_str(include_str!("answers.yaml")).unwrap();
+    let pairs = answers.iter().zip(&expected);
+    let different = pairs.filter(|(answer, expected)| answer != expected);
     let mut differences: Vec<String> = different
-        .map(|(answer, wanted)| format!("is        {answer}\nshould be {wanted}\n"))
+        .map(|(answer, expected)| format!("is        {answer}\nshould be {expected}\n"))
         .collect();
-    if answers.len() != wanted.len() {
-        differences.push(format!("{} answers, not {}", answers.len(), wanted.len()));
+    if answers.len() != expected.len() {
+        differences.push(format!("{} answers, not {}", answers.len(), expected.len()));
     }
     differences
 }

@@ -29,7 +29,7 @@ struct Seen {
 /// One call.
 #[derive(Deserialize)]
 pub(crate) struct Call {
-    /// What it does, in words.
+    /// A description of what it does.
     #[serde(rename = "call")]
     title: String,
     /// The field manager.
@@ -276,9 +276,9 @@ fn normalized_metadata(metadata: &Value) -> Value {
 fn manager(entry: &Value) -> Value {
     let mut paths = Vec::new();
     collect_paths("", &entry["fieldsV1"], &mut paths);
-    let words = ["manager", "operation", "subresource"]
-        .map(|word| entry[word].as_str().unwrap_or_default());
-    json!({"manager": words.join(" ").trim(), "fields": paths})
+    let texts = ["manager", "operation", "subresource"]
+        .map(|field| entry[field].as_str().unwrap_or_default());
+    json!({"manager": texts.join(" ").trim(), "fields": paths})
 }
 
 /// Collects the leaves of a set of fields. Whether the maps above them are members too, differs by how a type is declared.

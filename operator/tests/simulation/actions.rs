@@ -1,4 +1,4 @@
-//! What people and others do during a run: to EchoClusters as their users, and to children as rivals.
+//! The actions of a run: users change EchoClusters, and other clients change children.
 
 use fastrand::Rng;
 use operator::model::metadata::{
@@ -11,21 +11,21 @@ use crate::server::{Actor, ApiServer};
 use crate::store::{Key, Object};
 use crate::write::Call;
 
-/// Begins the names of labels and annotations that rivals add.
-pub(crate) const RIVAL_PREFIX: &str = "rival.example.com/";
+/// The prefix of labels and annotations that other clients add.
+pub(crate) const FOREIGN_PREFIX: &str = "rival.example.com/";
 
-/// Marks objects that rivals have made under the names of children.
-const STRANGER: &str = "rival.example.com/stranger";
+/// The annotation of objects that other clients have created under the names of children.
+const FOREIGN_ANNOTATION: &str = "rival.example.com/stranger";
 
 const NAMES: [&str; 2] = ["a", "b"];
 
-/// Whether nobody can tell that an object was made by the operator.
-fn is_strange(object: &Object) -> bool {
+/// Whether nothing identifies an object as created by the operator.
+fn is_foreign(object: &Object) -> bool {
     let labels = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"];
-    let is_marked = object.annotation(OWNER_UID_ANNOTATION).is_some()
+    let has_tracking_metadata = object.annotation(OWNER_UID_ANNOTATION).is_some()
         && object.label(labels[0]) == object.key().2.split('-').next()
         && object.label(labels[1]) == Some("echo-operator");
-    CHILDREN.contains(&object.kind) && object.controller().is_none() && !is_marked
+    CHILDREN.contains(&object.kind) && object.controller().is_none() && !has_tracking_metadata
 }
 
 /// Chooses actions.
@@ -33,8 +33,8 @@ pub(crate) struct Actions {
     server: ApiServer,
     rng: Rng,
     names: &'static [&'static str],
-    /// How many of ten actions are those of rivals.
-    rivalry: u8,
+    /// How many of ten actions are those of other clients.
+    interference: u8,
 }
 
 impl Actions {
@@ -44,16 +44,16 @@ impl Actions {
         } else {
             &NAMES[..1]
         };
-        let rivalry = rng.u8(0..8);
+        let interference = rng.u8(0..8);
         Self {
             server,
             rng,
             names,
-            rivalry,
+            interference,
         }
     }
 
-    /// Does one thing.
+    /// Carries out one action.
     pub(crate) fn one(&mut self) {
         let name = self.names[self.rng.usize(0..self.names.len())];
         let exists = self
@@ -65,22 +65,22 @@ impl Actions {
         match self.rng.u8(0..10) {
             _ if !exists && self.rng.u8(0..4) > 0 => self.create(name),
             0 if self.rng.bool() => self.delete(name),
-            number if number < self.rivalry => self.rival(name),
+            number if number < self.interference => self.interfere(name),
             number if number % 4 == 0 => self.interrupt(),
             _ => self.change(name),
         }
     }
 
-    /// Removes what stands in the operator's way for ever.
+    /// Removes what would block the operator forever: foreign objects and pauses.
     pub(crate) fn tidy_up(&mut self) {
         let keys: Vec<Key> = {
             let state = self.server.lock();
             let objects = state.store.objects.values();
-            let strangers = objects.filter(|object| is_strange(object));
-            strangers.map(|object| object.key()).collect()
+            let foreign = objects.filter(|object| is_foreign(object));
+            foreign.map(|object| object.key()).collect()
         };
         for (kind, _, name) in keys {
-            self.delete_as(Actor::Rival, kind, &name, "Background");
+            self.delete_as(Actor::OtherClient, kind, &name, "Background");
         }
         for name in self.names {
             let call = Call::new(Kind::EchoCluster, name, "kubectl");
@@ -103,8 +103,8 @@ impl Actions {
         let call = Call::new(Kind::EchoCluster, name, "kubectl");
         let patch = match self.rng.u8(0..10) {
             0 => {
-                let word = self.rng.u8(0..4).to_string();
-                json!({"metadata": {"annotations": {"echo-operator.dev/restarted-at": word}}})
+                let value = self.rng.u8(0..4).to_string();
+                json!({"metadata": {"annotations": {"echo-operator.dev/restarted-at": value}}})
             }
             1..5 => json!({"spec": {"replicas": self.rng.u8(0..4)}}),
             _ => json!({ "spec": self.spec() }),
@@ -180,11 +180,11 @@ impl Actions {
         }
         let mut state = self.server.lock();
         state.store.compacted = state.store.resource_version;
-        state.tell(|| "history was compacted".to_owned());
+        state.trace(|| "history was compacted".to_owned());
     }
 
-    /// Does something to a child, or makes an object under the name of one.
-    fn rival(&mut self, name: &str) {
+    /// Changes or deletes a child, or creates a foreign object under the name of one.
+    fn interfere(&mut self, name: &str) {
         let children: Vec<std::sync::Arc<Object>> = {
             let state = self.server.lock();
             let objects = state.store.objects.values();
@@ -200,13 +200,13 @@ impl Actions {
         let (kind, _, child_name) = child.key();
         let call = Call::new(kind, &child_name, "rival");
         match self.rng.u8(0..4) {
-            0 => self.delete_as(Actor::Rival, kind, &child_name, "Background"),
-            1 => self.spoil_spec(&call, child),
-            _ => self.spoil_metadata(&call),
+            0 => self.delete_as(Actor::OtherClient, kind, &child_name, "Background"),
+            1 => self.corrupt_spec(&call, child),
+            _ => self.corrupt_metadata(&call),
         }
     }
 
-    /// Makes an object of nobody under the name of a child.
+    /// Creates a foreign object under the name of a child.
     fn squat(&mut self, name: &str) {
         let kinds = [
             Kind::Service,
@@ -219,14 +219,14 @@ impl Actions {
             Kind::NetworkPolicy => json!({"podSelector": {}}),
             _ => json!({"maxUnavailable": 2}),
         };
-        let body = json!({"metadata": {"name": name, "annotations": {STRANGER: ""}}, "spec": spec});
+        let body = json!({"metadata": {"name": name, "annotations": {FOREIGN_ANNOTATION: ""}}, "spec": spec});
         let call = Call::new(kind, name, "rival");
         let _ = self
             .server
-            .act(Actor::Rival, |store| store.create(&call, body));
+            .act(Actor::OtherClient, |store| store.create(&call, body));
     }
 
-    fn spoil_spec(&mut self, call: &Call, child: &Object) {
+    fn corrupt_spec(&mut self, call: &Call, child: &Object) {
         let container = "/spec/template/spec/containers/0";
         let patch = match (call.kind, self.rng.u8(0..4)) {
             (Kind::Deployment, 0) => {
@@ -266,10 +266,10 @@ impl Actions {
         };
         let _ = self
             .server
-            .act(Actor::Rival, |store| store.json_patch(call, &patch));
+            .act(Actor::OtherClient, |store| store.json_patch(call, &patch));
     }
 
-    fn spoil_metadata(&mut self, call: &Call) {
+    fn corrupt_metadata(&mut self, call: &Call) {
         let metadata = match self.rng.u8(0..8) {
             0 => json!({"labels": {"app.kubernetes.io/managed-by": "rival"}}),
             1 => json!({"labels": {"app.kubernetes.io/instance": null}}),
@@ -281,13 +281,13 @@ impl Actions {
                 json!({"annotations": {GENERATION_ANNOTATION: null, DESIRED_HASH_ANNOTATION: null}})
             }
             _ => {
-                let mark = format!("{RIVAL_PREFIX}mark");
-                json!({"labels": {&mark: "yes"}, "annotations": {&mark: "yes"}})
+                let key = format!("{FOREIGN_PREFIX}mark");
+                json!({"labels": {&key: "yes"}, "annotations": {&key: "yes"}})
             }
         };
         let patch = json!({ "metadata": metadata });
         let _ = self
             .server
-            .act(Actor::Rival, |store| store.merge_patch(call, &patch));
+            .act(Actor::OtherClient, |store| store.merge_patch(call, &patch));
     }
 }

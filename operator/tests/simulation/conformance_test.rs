@@ -1,6 +1,6 @@
 //! The simulated API server answers as a real one does.
 //!
-//! `UPDATE_GOLDEN=1` writes the answers anew; a test on a cluster compares them with those of a real API server.
+//! `UPDATE_GOLDEN=1` rewrites the answers; a test on a cluster compares them with those of a real API server.
 
 use std::fs;
 use std::path::Path;

@@ -23,7 +23,7 @@ pub(crate) struct Controllers {
 }
 
 impl Controllers {
-    /// Runs the controllers for ever. While `slowness` lasts, they take their time for each step.
+    /// Runs the controllers without end. While `slowness` lasts, they take their time for each step.
     pub(crate) async fn run(mut self, server: ApiServer, seed: u64, slowness: Duration) {
         let mut rng = Rng::with_seed(seed ^ 0xC0_27_80);
         let mut changes = server.changes();
@@ -70,7 +70,7 @@ impl Controllers {
         let generation = deployment.value["metadata"]["generation"]
             .as_i64()
             .unwrap_or_default();
-        let wanted = spec["replicas"].as_i64().unwrap_or_default();
+        let desired = spec["replicas"].as_i64().unwrap_or_default();
         let mut counts = ["replicas", "updatedReplicas", "availableReplicas"]
             .map(|count| status[count].as_i64().unwrap_or_default());
         let template = &spec["template"];
@@ -81,23 +81,23 @@ impl Controllers {
                 .insert(deployment.uid().to_owned(), template.clone());
             counts[1] = 0;
         } else if is_observed {
-            if counts == [wanted; 3] {
+            if counts == [desired; 3] {
                 return None;
             }
-            counts = progress(counts, wanted, rng.bool());
+            counts = progress(counts, desired, rng.bool());
         }
-        Some(written(generation, counts, counts == [wanted; 3], now))
+        Some(written(generation, counts, counts == [desired; 3], now))
     }
 }
 
 /// Takes a step of a rollout, or all of them.
-fn progress(counts: [i64; 3], wanted: i64, at_once: bool) -> [i64; 3] {
+fn progress(counts: [i64; 3], desired: i64, at_once: bool) -> [i64; 3] {
     let [replicas, updated, available] = counts;
-    if updated < wanted && !at_once {
+    if updated < desired && !at_once {
         let updated = updated + 1;
-        return [replicas.max(updated), updated, available.min(wanted)];
+        return [replicas.max(updated), updated, available.min(desired)];
     }
-    [wanted; 3]
+    [desired; 3]
 }
 
 fn written(

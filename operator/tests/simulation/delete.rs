@@ -142,8 +142,8 @@ fn owners(object: &Object) -> Vec<&str> {
 }
 
 fn check_preconditions(call: &Call, live: &Object, preconditions: &Value) -> Result<(), Failure> {
-    let wanted = json!({ "metadata": preconditions });
-    if text(&wanted, "uid").is_some_and(|uid| uid != live.uid()) {
+    let required = json!({ "metadata": preconditions });
+    if text(&required, "uid").is_some_and(|uid| uid != live.uid()) {
         return Err(Failure::conflict(
             call.kind,
             &call.name,
@@ -151,7 +151,7 @@ fn check_preconditions(call: &Call, live: &Object, preconditions: &Value) -> Res
         ));
     }
     let is_stale = |version: &str| version != live.resource_version.to_string();
-    if text(&wanted, "resourceVersion").is_some_and(is_stale) {
+    if text(&required, "resourceVersion").is_some_and(is_stale) {
         let why = "Precondition failed: ResourceVersion";
         return Err(Failure::conflict(call.kind, &call.name, why));
     }

@@ -49,7 +49,7 @@ pub(crate) enum Access {
 pub(crate) struct Asked {
     pub(crate) access: Access,
     pub(crate) kind: Option<Kind>,
-    /// Whether it asks for another page of a list.
+    /// Whether it requests another page of a list.
     pub(crate) is_continued: bool,
 }
 
@@ -80,7 +80,7 @@ pub(crate) struct WatchFaults {
     pub(crate) closes: Option<(Duration, bool)>,
     /// When it reports that its resourceVersion is too old.
     pub(crate) expires: Option<Duration>,
-    /// When it falls silent for ever.
+    /// When it falls silent without end.
     pub(crate) dies: Option<Duration>,
 }
 
@@ -152,7 +152,7 @@ impl Faults {
         self.rates = Rates::default();
     }
 
-    /// Returns the random numbers of a request. They depend on what it is and on how often it was made, and not on what else is asked for
+    /// Returns the random numbers of a request. They depend on what it is and on how often it was made, and not on other requests
     /// at the same moment, so that a run does not depend on the order in which the operator's tasks wake up.
     pub(crate) fn rng(&mut self, request: &str) -> Rng {
         let count = self.made.entry(request.to_owned()).or_default();

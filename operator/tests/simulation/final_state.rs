@@ -7,7 +7,7 @@ use std::time::Duration;
 use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
-use crate::actions::RIVAL_PREFIX;
+use crate::actions::FOREIGN_PREFIX;
 use crate::clock;
 use crate::controllers::Controllers;
 use crate::faults::Faults;
@@ -17,15 +17,15 @@ use crate::store::{Object, Store};
 use crate::world::{Supervisor, runtime};
 use crate::write::Call;
 
-/// An EchoCluster as its user has it, and what has become of it.
+/// An EchoCluster as the user has declared it, and its resulting state.
 pub(crate) struct Outcome {
-    wanted: Wanted,
+    desired: Desired,
     calm: Calm,
 }
 
-/// An EchoCluster as its user has it.
+/// An EchoCluster as the user has declared it.
 #[derive(Clone, PartialEq, Eq, Hash)]
-struct Wanted {
+struct Desired {
     name: String,
     /// How many of this name there were, with this one.
     incarnation: u64,
@@ -33,7 +33,7 @@ struct Wanted {
     annotations: Value,
 }
 
-/// What becomes of an EchoCluster.
+/// The state of an EchoCluster at rest.
 #[derive(Clone)]
 struct Calm {
     /// The children, by kind and name, without what differs from run to run.
@@ -41,7 +41,7 @@ struct Calm {
     status: Value,
 }
 
-/// All EchoClusters of a run, and the children that nobody owns any more although they should be gone.
+/// All EchoClusters of a run, and the children that should be gone but exist without an owner.
 pub(crate) struct FinalState {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) leftovers: Vec<String>,
@@ -83,7 +83,7 @@ fn outcome(store: &Store, cluster: &Object) -> Outcome {
     });
     let name = cluster.key().2;
     Outcome {
-        wanted: Wanted {
+        desired: Desired {
             incarnation: store.incarnations[&name],
             name,
             spec: cluster.value["spec"].clone(),
@@ -101,7 +101,7 @@ fn is_watched(object: &Object) -> bool {
     object.value.pointer(label) == Some(&json!("echo-operator"))
 }
 
-/// Returns a child without what differs from run to run, and without what rivals have added.
+/// Returns a child without what differs from run to run, and without what other clients have added.
 fn normalized(child: &Object) -> Value {
     let mut value = child.value.clone();
     remove(&mut value, &["status"]);
@@ -112,10 +112,11 @@ fn normalized(child: &Object) -> Value {
             "name" | "labels" | "annotations" | "ownerReferences"
         )
     });
-    for marks in ["labels", "annotations"] {
-        if let Some(marks) = metadata.get_mut(marks).and_then(Value::as_object_mut) {
-            marks
-                .retain(|name, _| name != GENERATION_ANNOTATION && !name.starts_with(RIVAL_PREFIX));
+    for map in ["labels", "annotations"] {
+        if let Some(map) = metadata.get_mut(map).and_then(Value::as_object_mut) {
+            map.retain(|name, _| {
+                name != GENERATION_ANNOTATION && !name.starts_with(FOREIGN_PREFIX)
+            });
         }
     }
     if child.kind == Kind::Service {
@@ -136,12 +137,12 @@ fn remove(object: &mut Value, fields: &[&str]) {
     }
 }
 
-/// Returns the conditions without their words and times, and the counts.
+/// Returns the conditions without their messages and times, and the counts.
 fn normalized_status(status: &Value) -> Value {
     let conditions = status["conditions"].as_array().into_iter().flatten();
     let short = |condition: &Value| {
-        let word = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
-        format!("{}={} {}", word("type"), word("status"), word("reason"))
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        format!("{}={} {}", text("type"), text("status"), text("reason"))
     };
     json!({
         "conditions": conditions.map(short).collect::<Vec<_>>(),
@@ -166,21 +167,21 @@ impl FinalState {
 }
 
 fn differences_of(outcome: &Outcome) -> Vec<String> {
-    let (found, wanted) = (&outcome.calm, calm(&outcome.wanted));
+    let (found, desired) = (&outcome.calm, calm(&outcome.desired));
     let names: BTreeSet<&String> = found
         .children
         .keys()
-        .chain(wanted.children.keys())
+        .chain(desired.children.keys())
         .collect();
     let mut differences = Vec::new();
     for name in names {
-        let pair = (found.children.get(name), wanted.children.get(name));
+        let pair = (found.children.get(name), desired.children.get(name));
         difference(name, pair, &mut differences);
     }
-    let name = format!("status of {}", outcome.wanted.name);
+    let name = format!("status of {}", outcome.desired.name);
     difference(
         &name,
-        (Some(&found.status), Some(&wanted.status)),
+        (Some(&found.status), Some(&desired.status)),
         &mut differences,
     );
     differences
@@ -189,16 +190,16 @@ fn differences_of(outcome: &Outcome) -> Vec<String> {
 /// Tells each field that is another one than it should be.
 fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &mut Vec<String>) {
     match pair {
-        (Some(found), Some(wanted)) if found == wanted => (),
-        (Some(Value::Object(found)), Some(Value::Object(wanted))) => {
-            let fields: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
+        (Some(found), Some(desired)) if found == desired => (),
+        (Some(Value::Object(found)), Some(Value::Object(desired))) => {
+            let fields: BTreeSet<&String> = found.keys().chain(desired.keys()).collect();
             for field in fields {
-                let pair = (found.get(field), wanted.get(field));
+                let pair = (found.get(field), desired.get(field));
                 difference(&format!("{path}.{field}"), pair, differences);
             }
         }
-        (Some(found), Some(wanted)) => {
-            differences.push(format!("{path} is {found} and should be {wanted}"));
+        (Some(found), Some(desired)) => {
+            differences.push(format!("{path} is {found} and should be {desired}"));
         }
         (Some(_), None) => differences.push(format!("{path} should not be there")),
         (None, _) => differences.push(format!("{path} is missing")),
@@ -206,37 +207,37 @@ fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &
 }
 
 /// Returns what becomes of an EchoCluster to which nothing happens. Each thread remembers it.
-fn calm(wanted: &Wanted) -> Calm {
+fn calm(desired: &Desired) -> Calm {
     thread_local! {
-        static KNOWN: RefCell<HashMap<Wanted, Calm>> = RefCell::default();
+        static KNOWN: RefCell<HashMap<Desired, Calm>> = RefCell::default();
     }
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(wanted).cloned()) {
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(desired).cloned()) {
         return known;
     }
     // The operator's jitter and time in the run that goes on must not depend on what this thread remembers.
     let (jitter, started) = (fastrand::get_seed(), clock::started());
     fastrand::seed(0);
-    let calm = runtime().block_on(run_calmly(wanted));
+    let calm = runtime().block_on(run_calmly(desired));
     fastrand::seed(jitter);
     clock::set(started);
-    KNOWN.with_borrow_mut(|known| known.insert(wanted.clone(), calm.clone()));
+    KNOWN.with_borrow_mut(|known| known.insert(desired.clone(), calm.clone()));
     calm
 }
 
-async fn run_calmly(wanted: &Wanted) -> Calm {
+async fn run_calmly(desired: &Desired) -> Calm {
     let server = ApiServer::new(Faults::none(), false);
     tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
     tokio::spawn(Supervisor::start(&server).run(0));
-    let name = &wanted.name;
-    let before = wanted.incarnation - 1;
+    let name = &desired.name;
+    let before = desired.incarnation - 1;
     server
         .lock()
         .store
         .incarnations
         .insert(name.clone(), before);
     let cluster = json!({
-        "metadata": {"name": name, "annotations": wanted.annotations},
-        "spec": wanted.spec,
+        "metadata": {"name": name, "annotations": desired.annotations},
+        "spec": desired.spec,
     });
     let call = Call::new(Kind::EchoCluster, name, "kubectl");
     server

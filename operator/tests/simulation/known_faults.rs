@@ -1,4 +1,4 @@
-//! Faults that were found by thought, each as one run of a few steps.
+//! Faults that were found by analysis, each as one run of a few steps.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -53,13 +53,13 @@ impl Scene {
             .unwrap();
     }
 
-    /// Spoils a Service, which the operator must repair.
-    fn spoil(&self, service: &str) {
+    /// Corrupts a Service, which the operator must repair.
+    fn corrupt(&self, service: &str) {
         let patch = json!({"spec": {"selector": {"rival": "yes"}}});
-        self.patch(Actor::Rival, Kind::Service, service, &patch);
+        self.patch(Actor::OtherClient, Kind::Service, service, &patch);
     }
 
-    fn is_spoilt(&self, service: &str) -> bool {
+    fn is_corrupt(&self, service: &str) -> bool {
         let state = self.server.lock();
         let found = state.store.get(Kind::Service, "default", service).unwrap();
         found.value["spec"]["selector"]["rival"] == "yes"
@@ -77,7 +77,7 @@ impl Scene {
         self.server.lock().faults.script = Some(Box::new(script));
     }
 
-    /// Breaks the watch of a kind when it ends, and everything else that is asked of the kind, until told otherwise. After that, a list has
+    /// Breaks the watch of a kind when it ends, and every other request for the kind, until the returned flag is cleared. After that, a list has
     /// pages of two objects, of which each but the first takes long.
     fn break_watch(&self, kind: Kind) -> Arc<AtomicBool> {
         let is_down = Arc::new(AtomicBool::new(true));
@@ -114,7 +114,7 @@ fn is(asked: Asked, access: Access, kind: Kind) -> bool {
 /// Fault: a list of several pages wakes the passes with its first page, and the cache has nothing of it before the last has come. What the
 /// passes look at is the old copy.
 #[test]
-fn a_change_that_only_a_list_of_several_pages_tells_of_is_repaired() {
+fn a_change_that_only_a_paged_list_reports_is_repaired() {
     runtime().block_on(async {
         let scene = Scene::start();
         scene.create("a", &json!({}));
@@ -122,12 +122,12 @@ fn a_change_that_only_a_list_of_several_pages_tells_of_is_repaired() {
         pass(Duration::from_secs(30)).await;
         let is_down = scene.break_watch(Kind::Service);
         pass(Duration::from_secs(90)).await;
-        scene.spoil("a");
+        scene.corrupt("a");
         scene.compact();
         is_down.store(false, Ordering::Relaxed);
         pass(NOTICE).await;
         assert!(
-            !scene.is_spoilt("a"),
+            !scene.is_corrupt("a"),
             "the Service stays as the rival left it"
         );
     });
@@ -135,7 +135,7 @@ fn a_change_that_only_a_list_of_several_pages_tells_of_is_repaired() {
 
 /// The same fault, of an EchoCluster that is new: it is looked for in the cache, is not there, and is forgotten.
 #[test]
-fn an_echo_cluster_that_only_a_list_of_several_pages_tells_of_is_carried_out() {
+fn an_echo_cluster_that_only_a_paged_list_reports_is_reconciled() {
     runtime().block_on(async {
         let scene = Scene::start();
         pass(Duration::from_secs(30)).await;
@@ -156,7 +156,7 @@ fn an_echo_cluster_that_only_a_list_of_several_pages_tells_of_is_carried_out() {
 
 /// Fault: a list has no deadline of its own, and all wait for it.
 #[test]
-fn a_list_that_is_never_answered_is_asked_for_again() {
+fn a_list_that_is_never_answered_is_requested_again() {
     runtime().block_on(async {
         let has_hung = AtomicBool::new(false);
         let script = move |asked| {
@@ -171,7 +171,7 @@ fn a_list_that_is_never_answered_is_asked_for_again() {
     });
 }
 
-/// Fault: a watch whose start is answered with 410 begins again at the same resourceVersion, for ever.
+/// Fault: a watch whose start is answered with 410 begins again at the same resourceVersion without end.
 #[test]
 fn a_watch_that_cannot_start_where_it_was_lists_anew() {
     runtime().block_on(async {
@@ -188,9 +188,9 @@ fn a_watch_that_cannot_start_where_it_was_lists_anew() {
             fails.then(|| Fault::Error(Failure::expired()))
         });
         pass(Duration::from_mins(2)).await;
-        scene.spoil("a");
+        scene.corrupt("a");
         pass(NOTICE).await;
-        assert!(!scene.is_spoilt("a"), "the watch never came back");
+        assert!(!scene.is_corrupt("a"), "the watch never came back");
     });
 }
 
@@ -229,9 +229,10 @@ fn a_kind_that_comes_back_is_listed_anew() {
     });
 }
 
-/// Fault: somebody changes a child and the hash of what was applied: each repair passes for an update, which no fight slows down.
+/// Fault: another client changes a child and the hash of what was applied. Each repair counts as an update, to which no backoff for
+/// contention applies.
 #[test]
-fn somebody_who_also_changes_the_stamps_is_not_fought_without_end() {
+fn contention_with_a_client_that_also_changes_tracking_annotations_is_bounded() {
     runtime().block_on(async {
         let scene = Scene::start();
         scene.create("a", &json!({}));
@@ -246,7 +247,7 @@ fn somebody_who_also_changes_the_stamps_is_not_fought_without_end() {
                     "spec": {"selector": {"rival": "yes"}},
                 });
                 server
-                    .act(Actor::Rival, |store| store.merge_patch(&call, &patch))
+                    .act(Actor::OtherClient, |store| store.merge_patch(&call, &patch))
                     .unwrap();
             }
         });
@@ -259,7 +260,7 @@ fn somebody_who_also_changes_the_stamps_is_not_fought_without_end() {
 
 /// Fault: the watch has not brought the operator's own write yet, and the copy from before it happens to be as desired again.
 #[test]
-fn the_copy_from_before_a_write_of_its_own_is_not_taken_for_what_there_is() {
+fn a_cached_object_older_than_our_own_write_is_not_used() {
     runtime().block_on(async {
         let scene = Scene::start();
         let image = |image: &str| json!({"spec": {"image": image, "replicas": 2}});
@@ -278,7 +279,7 @@ fn the_copy_from_before_a_write_of_its_own_is_not_taken_for_what_there_is() {
 
 /// Fault: while the watch of EchoClusters is silent, the children of one that was deleted are made again as fast as they are collected.
 #[test]
-fn children_of_an_echo_cluster_that_is_gone_are_not_made_again_and_again() {
+fn children_of_a_deleted_echo_cluster_are_not_created_repeatedly() {
     runtime().block_on(async {
         let scene = Scene::start();
         scene.create("a", &json!({}));
@@ -299,9 +300,9 @@ fn children_of_an_echo_cluster_that_is_gone_are_not_made_again_and_again() {
     });
 }
 
-/// Fault: a child is deleted before the answer to its creation has arrived. The watch has told of its end already, and will not do so again.
+/// Fault: a child is deleted before the answer to its creation has arrived. The watch has reported the deletion already, and will not report it again.
 #[test]
-fn a_child_that_is_deleted_before_the_answer_to_its_creation_comes_is_made_again() {
+fn a_child_that_is_deleted_before_its_creation_is_answered_is_created_again() {
     runtime().block_on(async {
         let script = |asked| {
             let is_creation = is(asked, Access::Write, Kind::NetworkPolicy);
@@ -312,9 +313,9 @@ fn a_child_that_is_deleted_before_the_answer_to_its_creation_comes_is_made_again
         scene.create("a", &json!({}));
         pass(Duration::from_secs(1)).await;
         let call = Call::new(Kind::NetworkPolicy, "a", "rival");
-        let deleted = scene
-            .server
-            .act(Actor::Rival, |store| store.delete(&call, &Value::Null));
+        let deleted = scene.server.act(Actor::OtherClient, |store| {
+            store.delete(&call, &Value::Null)
+        });
         assert!(deleted.is_ok(), "it was not made");
         pass(NOTICE).await;
         assert!(scene.exists(Kind::NetworkPolicy, "a"), "it stays away");

@@ -1,6 +1,6 @@
 //! The whole operator on a simulated API server, in simulated time.
 //!
-//! A run has one seed. It chooses what users and others do, what goes wrong between the operator and the API server, and when: watch
+//! A run has one seed. It chooses the actions of users and of other clients, what goes wrong between the operator and the API server, and when: watch
 //! events that come late, answers that are lost, errors, crashes of the operator. The clock stands still while there is something to do,
 //! so that an hour takes milliseconds. When nothing goes wrong any more, the children must become those of a calm world, and then nothing
 //! may be written any more; what must hold at each write is in [`oracle`].
@@ -11,7 +11,7 @@
 //! | `ECHO_OPERATOR_SEED` | the first seed; without it, 1 |
 //! | `ECHO_OPERATOR_FAULTS_LEFT_OUT` | faults that do not happen, to look for others, as `hanging,expired`; [`faults`] has their names |
 //!
-//! The API server behaves as the real one as far as the operator can tell: `tests/conformance` has calls whose answers must be the same
+//! The API server behaves as the real one as far as the operator can observe: `tests/conformance` has calls whose answers must be the same
 //! from both.
 #![expect(
     clippy::disallowed_methods,
@@ -22,7 +22,7 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test fails by panicking, and tells by printing"
+    reason = "a test fails by panicking, and reports by printing"
 )]
 #![allow(clippy::indexing_slicing, reason = "a test fails by panicking")]
 #![allow(
@@ -33,7 +33,7 @@
 #![allow(
     missing_docs,
     clippy::missing_docs_in_private_items,
-    reason = "what is not told here is told by its name"
+    reason = "names document what has no comment"
 )]
 
 /// That of the operator.

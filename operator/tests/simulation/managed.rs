@@ -30,10 +30,10 @@ pub(crate) struct Manager {
     pub(crate) subresource: String,
 }
 
-/// A field that somebody else owns stands against an apply: who, and which.
+/// The conflicts of an apply: the other field managers, and the fields that they own.
 pub(crate) struct Conflict(pub(crate) Vec<(Manager, Vec<String>)>);
 
-/// Removes from a configuration what nobody owns, and what the endpoint does not write.
+/// Removes from a configuration the fields that have no managers, and what the endpoint does not write.
 fn restrict(kind: Kind, config: &mut Value, subresource: &str) {
     let Some(map) = config.as_object_mut() else {
         return;
@@ -163,7 +163,7 @@ pub(crate) fn update(
     now: &str,
 ) -> Vec<Entry> {
     if entries.is_empty() && before.get("metadata").is_some() {
-        return Vec::new(); // nobody is noted any more until somebody applies
+        return Vec::new(); // no manager is recorded until the next apply
     }
     let changes = changes(kind, before, after, &by.subresource);
     let gone = changes.written.union(&changes.removed);
@@ -189,7 +189,7 @@ pub(crate) fn update(
     left
 }
 
-/// Returns the entries of all others, without the fields that are no longer theirs.
+/// Returns the entries of all other managers, without the fields that they no longer own.
 fn without(entries: &[Entry], by: &Manager, gone: &FieldSet) -> Vec<Entry> {
     let others = entries.iter().filter(|entry| entry.manager != *by);
     let reduced = others.map(|entry| Entry {

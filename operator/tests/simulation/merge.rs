@@ -174,7 +174,7 @@ fn merge_keyed(kind: Kind, field: &str, keys: &[&str], live: &[Value], new: &[Va
     Value::Array(merged)
 }
 
-/// Removes what `last` has and `kept` does not: fields that a manager applied before, no longer applies, and that nobody else owns.
+/// Removes what `last` has and `kept` does not: fields that a manager applied before, no longer applies, and that no other manager owns.
 pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet, kept: &FieldSet) {
     let goes = |element: &str| {
         // The metadata have more than what is owned.

@@ -1,4 +1,4 @@
-//! What must hold at every write.
+//! The invariants that are checked at every write.
 
 use std::collections::BTreeMap;
 
@@ -82,11 +82,14 @@ impl Oracle {
             return;
         };
         let owner = after.annotation(OWNER_UID_ANNOTATION).unwrap_or_default();
-        let stamp = |object: &Object| object.annotation(GENERATION_ANNOTATION).map(str::to_owned);
-        if change.before.as_deref().and_then(stamp) == stamp(after) {
-            return; // what somebody else has made of it
+        let generation_annotation =
+            |object: &Object| object.annotation(GENERATION_ANNOTATION).map(str::to_owned);
+        if change.before.as_deref().and_then(generation_annotation) == generation_annotation(after)
+        {
+            return; // another client's change
         }
-        let made_for: Option<i64> = stamp(after).and_then(|number| number.parse().ok());
+        let made_for: Option<i64> =
+            generation_annotation(after).and_then(|number| number.parse().ok());
         let key = (after.uid().to_owned(), owner.to_owned());
         let highest = self.written_for.entry(key).or_default();
         let is_older = made_for.unwrap_or_default() < *highest;
@@ -195,7 +198,7 @@ fn count(object: &Value, field: &str) -> i64 {
     object[field].as_i64().unwrap_or_default()
 }
 
-/// Whether a status tells what a Deployment was, and that was enough.
+/// Whether a status reports the state of a Deployment, and enough pods were available in it.
 fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
     let available = count(&deployment["status"], "availableReplicas");
     status["image"] == *image(deployment)
@@ -203,7 +206,7 @@ fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
         && available >= count(spec, "replicas")
 }
 
-/// Whether a Deployment runs what a spec asks for, and nothing else.
+/// Whether a Deployment runs the spec and nothing else.
 fn is_rolled_out(deployment: &Value, spec: &Value) -> bool {
     let (found, replicas) = (&deployment["status"], count(spec, "replicas"));
     let is_observed =

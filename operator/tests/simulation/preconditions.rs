@@ -62,7 +62,7 @@ pub(crate) fn check_preconditions_of_absent(call: &Call, config: &Value) -> Resu
     check_name(call, text(config, "name"))
 }
 
-/// Returns the answer to an apply of fields that others own.
+/// Returns the answer to an apply of fields that other managers own.
 pub(crate) fn conflict_failure(conflict: &Conflict) -> Failure {
     let mut causes = Vec::new();
     for (manager, paths) in &conflict.0 {

@@ -53,7 +53,7 @@ impl Selection {
                 .target
                 .namespace
                 .as_ref()
-                .is_none_or(|wanted| object.is_in(wanted))
+                .is_none_or(|requested| object.is_in(requested))
             && self
                 .labels
                 .iter()
@@ -66,7 +66,7 @@ impl Selection {
 }
 
 impl Store {
-    /// Lists objects: a page of them at one resourceVersion. A server may give less than is asked for.
+    /// Lists objects: a page of them at one resourceVersion. A server may return fewer than requested.
     pub(crate) fn list(
         &self,
         selection: &Selection,

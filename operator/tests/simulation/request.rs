@@ -1,4 +1,4 @@
-//! Requests: what is asked for, and the answer.
+//! Requests and their answers.
 
 use hyper::Method;
 use hyper::http::request::Parts;
@@ -12,13 +12,13 @@ use crate::status::{Failure, deleted};
 use crate::store::Object;
 use crate::write::{Call, Written, text};
 
-/// What is asked for.
+/// A parsed request.
 pub(crate) struct Ask {
     verb: Verb,
     target: Target,
     query: Query,
     body: Value,
-    /// Whether only metadata is wanted.
+    /// Whether only metadata is requested.
     is_partial: bool,
 }
 
@@ -107,7 +107,7 @@ impl Ask {
         }
     }
 
-    /// Returns what is to be watched, if that is what is asked for.
+    /// Returns what is to be watched, if the request is a watch.
     pub(crate) fn watch(&self) -> Option<(Selection, &Query)> {
         let selection = || Selection::new(&self.target, &self.query);
         (self.verb == Verb::Watch).then(|| (selection(), &self.query))

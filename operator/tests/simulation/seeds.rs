@@ -12,8 +12,8 @@ use crate::world::run;
 /// How many seeds are run, if the environment does not say.
 const SIMULATIONS: u64 = 300;
 
-/// So many failing seeds are told of; one has a reason to be looked at, many have the same.
-const TOLD: usize = 10;
+/// At most this many failing seeds are printed: many seeds usually fail for the same reason.
+const MAX_PRINTED: usize = 10;
 
 /// Runs one seed, and returns what did not hold; a panic does not.
 fn check(seed: u64, writes: &AtomicUsize) -> Vec<String> {
@@ -35,7 +35,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn whatever_goes_wrong_the_children_become_what_they_should_be() {
+fn whatever_faults_occur_the_children_reach_their_desired_state() {
     let count = number("ECHO_OPERATOR_SIMULATIONS").unwrap_or(SIMULATIONS);
     let first = number("ECHO_OPERATOR_SEED").unwrap_or(1);
     let threads = thread::available_parallelism().map_or(2, usize::from);
@@ -65,7 +65,7 @@ fn whatever_goes_wrong_the_children_become_what_they_should_be() {
     );
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
-    tell(&failed);
+    print_failures(&failed);
     assert!(
         failed.is_empty(),
         "{} of {count} seeds failed",
@@ -74,8 +74,8 @@ fn whatever_goes_wrong_the_children_become_what_they_should_be() {
 }
 
 /// Prints the failing seeds, and the trace of the first.
-fn tell(failed: &[(u64, Vec<String>)]) {
-    for (seed, violations) in failed.iter().take(TOLD) {
+fn print_failures(failed: &[(u64, Vec<String>)]) {
+    for (seed, violations) in failed.iter().take(MAX_PRINTED) {
         println!("seed {seed}:");
         for violation in violations {
             println!("  {violation}");

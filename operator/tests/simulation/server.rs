@@ -34,8 +34,8 @@ pub(crate) enum Actor {
     Operator,
     /// A person who owns EchoClusters.
     User,
-    /// Somebody who changes the children.
-    Rival,
+    /// Another client, which changes the children.
+    OtherClient,
     /// Kubernetes' own controllers.
     System,
 }
@@ -47,13 +47,13 @@ pub(crate) struct State {
     pub(crate) oracle: Oracle,
     /// Kinds that are not served.
     pub(crate) unserved: BTreeSet<Kind>,
-    /// What has happened, if it is to be told.
+    /// The trace of the run, if it is recorded.
     pub(crate) trace: Option<Vec<String>>,
 }
 
 impl State {
     /// Adds a line to the trace.
-    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+    pub(crate) fn trace(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
             let at = self.store.elapsed();
             trace.push(format!("{:9.3} {}", at.as_secs_f64(), line()));
@@ -90,7 +90,7 @@ impl ApiServer {
         self.state.lock().unwrap()
     }
 
-    /// Returns what tells of each change.
+    /// Returns a receiver that is notified of each change.
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
@@ -104,7 +104,7 @@ impl ApiServer {
         }
     }
 
-    /// Carries out a write of somebody who suffers no faults.
+    /// Carries out a write of a client that suffers no faults.
     pub(crate) fn act(
         &self,
         actor: Actor,
@@ -115,7 +115,7 @@ impl ApiServer {
         self.note(&mut state, actor, written.as_ref().ok());
         if let Ok(written) = &written {
             let key = written.object.key();
-            state.tell(|| format!("{actor:?} wrote {key:?}: {}", version(written)));
+            state.trace(|| format!("{actor:?} wrote {key:?}: {}", version(written)));
         }
         written
     }
@@ -152,7 +152,7 @@ impl Connection {
         kube::Client::new(self.clone(), "default")
     }
 
-    /// Ends the program: nothing that it has asked for, and that was not carried out yet, is carried out any more.
+    /// Ends the program. Requests that were not carried out yet are dropped.
     pub(crate) fn kill(&self) {
         self.is_alive.store(false, Ordering::Relaxed);
     }
@@ -178,7 +178,7 @@ impl Connection {
         if let Some(fault) = &fault {
             self.server
                 .lock()
-                .tell(|| format!("{} {}: {fault:?}", parts.method, parts.uri));
+                .trace(|| format!("{} {}: {fault:?}", parts.method, parts.uri));
         }
         match &fault {
             Some(Fault::Error(failure)) => return Ok(failed(failure)),
@@ -189,7 +189,7 @@ impl Connection {
             _ => (),
         }
         let (answered, change) = self.answer(ask, rng);
-        self.server.lock().tell(|| {
+        self.server.lock().trace(|| {
             let code = answered.status().as_u16();
             let field_manager = parts.uri.query().unwrap_or_default();
             format!(

@@ -244,7 +244,7 @@ impl Store {
     }
 }
 
-/// Returns the last state of a removed object, at the resourceVersion of its removal, as a watch tells of it.
+/// Returns the last state of a removed object, at the resourceVersion of its removal, as a watch reports it.
 pub(crate) fn tombstone(object: &Object, resource_version: u64) -> Value {
     let mut value = object.full();
     value["metadata"]["resourceVersion"] = json!(resource_version.to_string());

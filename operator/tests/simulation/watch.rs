@@ -41,12 +41,12 @@ enum Step {
     Break,
     /// Nothing before that time, unless something changes.
     Wait(Instant),
-    /// Nothing, for ever.
+    /// Nothing, without end.
     Die,
 }
 
 impl Watch {
-    /// Starts a watch, or tells that its resourceVersion is too old.
+    /// Starts a watch, or fails because its resourceVersion is too old.
     pub(crate) fn start(
         connection: Connection,
         selection: Selection,

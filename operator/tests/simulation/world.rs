@@ -56,7 +56,7 @@ impl Supervisor {
             let result = controller::run(environment, std::future::pending()).await;
             ended
                 .lock()
-                .tell(|| format!("the operator has ended: {result:?}"));
+                .trace(|| format!("the operator has ended: {result:?}"));
             ended.crash.notify_one();
         };
         Self {
@@ -80,7 +80,7 @@ impl Supervisor {
             self.kill();
             self.server
                 .lock()
-                .tell(|| "the operator has crashed".to_owned());
+                .trace(|| "the operator has crashed".to_owned());
             let most = if rng.bool() { 200 } else { 10_000 };
             tokio::time::sleep(Duration::from_millis(rng.u64(1..most))).await;
             let server = self.server.clone();
@@ -109,7 +109,7 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     let settled_at = server.lock().oracle.writes;
     server
         .lock()
-        .tell(|| format!("after {took:?}, nothing is to be written any more"));
+        .trace(|| format!("after {took:?}, nothing is to be written any more"));
     let quiet = if seed.is_multiple_of(16) {
         LONG_QUIET
     } else {
@@ -151,7 +151,7 @@ async fn disturb(server: &ApiServer, seed: u64) -> usize {
     server.lock().faults.stop();
     server
         .lock()
-        .tell(|| "nothing goes wrong any more".to_owned());
+        .trace(|| "nothing goes wrong any more".to_owned());
     steps
 }
 

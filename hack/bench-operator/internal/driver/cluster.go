@@ -46,7 +46,7 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	return &cluster{Interface: kinds, metadata: objects, config: config}, nil
 }
 
-// raw asks for paths and sends JSON.
+// raw reads paths and sends JSON.
 func (c *cluster) raw() rest.Interface { return c.Discovery().RESTClient() }
 
 // installCRD applies crds/echoclusters.yaml and waits until EchoClusters are served.

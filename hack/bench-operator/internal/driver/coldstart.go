@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// look is how often a client that starts is asked how far it is.
+	// look is how often the progress of a starting client is checked.
 	look = 20 * time.Millisecond
 	// respite is how long a client may do nothing for its first passes to be over.
 	respite = time.Second

@@ -11,7 +11,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
 )
 
-// Options are what a run is asked for.
+// Options are the options of a run.
 type Options struct {
 	Kubeconfig string
 	AuditLog   string
@@ -64,7 +64,7 @@ func Run(ctx context.Context, options Options) (measure.Rounds, error) {
 	return rounds, nil
 }
 
-// warmUp lets the API server grow to its size, so that the first turn is like the others.
+// warmUp lets the API server grow to its full size, so that the first turn is comparable to the later ones.
 func (d *Driver) warmUp(ctx context.Context) error {
 	smaller := *d
 	smaller.Options.Count = min(d.Options.Count, 300)
@@ -77,7 +77,7 @@ func (d *Driver) warmUp(ctx context.Context) error {
 	return nil
 }
 
-// say tells whoever waits what has happened, and when.
+// say prints what has happened, and when.
 func (d *Driver) say(format string, arguments ...any) {
 	fmt.Fprintf(d.Options.Out, "%7.1f s  %s\n", time.Since(d.begun).Seconds(), fmt.Sprintf(format, arguments...))
 }

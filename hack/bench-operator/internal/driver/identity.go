@@ -40,7 +40,7 @@ func (c *cluster) prepareIdentities(ctx context.Context) error {
 // userName is how the audit log calls a client.
 func userName(client string) string { return "system:serviceaccount:" + home + ":" + client }
 
-// writeKubeconfig gives a client a service account and a kubeconfig of its own, by which the audit log tells it from others.
+// writeKubeconfig gives a client a service account and a kubeconfig of its own, by which the audit log identifies it.
 func (c *cluster) writeKubeconfig(ctx context.Context, client, path string) error {
 	account := &core.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: client}}
 	_, err := c.CoreV1().ServiceAccounts(home).Create(ctx, account, metav1.CreateOptions{})

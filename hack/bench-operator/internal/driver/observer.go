@@ -24,20 +24,20 @@ const (
 	children // how many there are
 )
 
-// fleet is what the API server has told of one EchoCluster's children.
+// fleet is what the API server has reported of one EchoCluster's children.
 type fleet struct {
 	present [children]types.UID // "" is absent
 	drain   string              // the Deployment's argument
 	waits   []wait
 }
 
-// wait is somebody who waits for something to become true of a fleet.
+// wait is a pending wait for a condition of a fleet.
 type wait struct {
-	isSo func(*fleet) bool
-	told chan<- time.Time
+	isSo     func(*fleet) bool
+	reported chan<- time.Time
 }
 
-// observer follows the children in one namespace, and notes when it was told of what.
+// observer follows the children in one namespace, and records when each change was reported.
 type observer struct {
 	lock   sync.Mutex
 	fleets map[string]*fleet
@@ -46,18 +46,18 @@ type observer struct {
 
 func newObserver() *observer { return &observer{fleets: map[string]*fleet{}} }
 
-// await returns where the time will come from at which something is, or has become, true of an EchoCluster's children.
+// await returns a channel that receives the time at which a condition of an EchoCluster's children holds.
 func (o *observer) await(name string, isSo func(*fleet) bool) <-chan time.Time {
-	told := make(chan time.Time, 1)
+	reported := make(chan time.Time, 1)
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	f := o.fleet(name)
 	if isSo(f) {
-		told <- time.Now()
+		reported <- time.Now()
 	} else {
-		f.waits = append(f.waits, wait{isSo, told})
+		f.waits = append(f.waits, wait{isSo, reported})
 	}
-	return told
+	return reported
 }
 
 // look returns what is known of an EchoCluster's children.
@@ -83,7 +83,7 @@ func (o *observer) fleet(name string) *fleet {
 	return f
 }
 
-// note takes in that a child is there, or no longer, and tells whoever has waited for it.
+// note records that a child exists, or no longer does, and notifies those who wait for it.
 func (o *observer) note(which child, object metav1.Object, isThere bool) {
 	now := time.Now()
 	name := object.GetLabels()["app.kubernetes.io/instance"]
@@ -104,7 +104,7 @@ func (o *observer) note(which child, object metav1.Object, isThere bool) {
 	still := f.waits[:0]
 	for _, w := range f.waits {
 		if w.isSo(f) {
-			w.told <- now
+			w.reported <- now
 		} else {
 			still = append(still, w)
 		}
@@ -150,9 +150,9 @@ func hasAnotherService(than types.UID) func(*fleet) bool {
 }
 
 // latency waits for what await has promised, and returns how long it took.
-func latency(ctx context.Context, name string, begun time.Time, told <-chan time.Time) (time.Duration, error) {
+func latency(ctx context.Context, name string, begun time.Time, reported <-chan time.Time) (time.Duration, error) {
 	select {
-	case at := <-told:
+	case at := <-reported:
 		return max(0, at.Sub(begun)), nil
 	case <-ctx.Done():
 		return 0, fmt.Errorf("waited in vain for the children of %s: %w", name, context.Cause(ctx))

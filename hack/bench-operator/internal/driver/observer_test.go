@@ -16,7 +16,7 @@ func of(name string, uid types.UID) *metav1.ObjectMeta {
 	return &metav1.ObjectMeta{Name: name, UID: uid, Labels: echo.Labels("a")}
 }
 
-func isTold(told <-chan time.Time) bool { return len(told) == 1 }
+func isReported(reported <-chan time.Time) bool { return len(reported) == 1 }
 
 func TestAnEchoClusterIsWholeWithItsFourthChildAndGoneWithItsLast(t *testing.T) {
 	o := newObserver()
@@ -24,22 +24,22 @@ func TestAnEchoClusterIsWholeWithItsFourthChildAndGoneWithItsLast(t *testing.T) 
 	o.note(deployment, of("a", "1"), true)
 	o.note(service, of("a", "2"), true)
 	o.note(networkPolicy, of("a", "3"), true)
-	if isTold(whole) {
+	if isReported(whole) {
 		t.Error("whole without the headless Service")
 	}
 	o.note(service, of("a-pods", "4"), true)
-	if !isTold(whole) || !isTold(o.await("a", isWhole)) {
+	if !isReported(whole) || !isReported(o.await("a", isWhole)) {
 		t.Error("not whole")
 	}
 	gone := o.await("a", isGone)
 	for which, name := range map[child]string{deployment: "a", service: "a", networkPolicy: "a"} {
 		o.note(which, of(name, ""), false)
 	}
-	if isTold(gone) {
+	if isReported(gone) {
 		t.Error("gone with a headless Service")
 	}
 	o.note(service, of("a-pods", "4"), false)
-	if !isTold(gone) {
+	if !isReported(gone) {
 		t.Error("not gone")
 	}
 }
@@ -50,11 +50,11 @@ func TestAServiceIsBackWhenAnotherOneIsThere(t *testing.T) {
 	back := o.await("a", hasAnotherService("old"))
 	o.note(service, of("a", "old"), true)
 	o.note(service, of("a", "old"), false)
-	if isTold(back) {
+	if isReported(back) {
 		t.Error("back while it is gone")
 	}
 	o.note(service, of("a", "new"), true)
-	if !isTold(back) {
+	if !isReported(back) {
 		t.Error("not back")
 	}
 }
@@ -64,14 +64,14 @@ func TestAChangeIsSeenInTheDeployment(t *testing.T) {
 	d := &apps.Deployment{ObjectMeta: *of("a", "1")}
 	changed := o.await("a", hasDrain(20))
 	for _, seconds := range []int32{10, 20} {
-		if isTold(changed) {
+		if isReported(changed) {
 			t.Error("seen too early")
 		}
 		c := &echo.EchoCluster{Spec: echo.Spec{DrainSeconds: seconds}}
 		d.Spec = echo.Deployment(c).Spec
 		o.note(deployment, d, true)
 	}
-	if !isTold(changed) {
+	if !isReported(changed) {
 		t.Error("not seen")
 	}
 }

@@ -59,7 +59,7 @@ func start(client Client, kubeconfig, log string) (*process, error) {
 	return p, nil
 }
 
-// freeAddress finds a port of the loopback interface that nobody uses.
+// freeAddress finds a port of the loopback interface that is not in use.
 func freeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

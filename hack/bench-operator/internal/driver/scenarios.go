@@ -71,9 +71,9 @@ func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.
 	defer cancel()
 	count := t.Options.Count
 	return t.measured(ctx, func() (measure.Result, error) {
-		told, begun := make([]<-chan time.Time, count), make([]time.Time, count)
+		reported, begun := make([]<-chan time.Time, count), make([]time.Time, count)
 		for i := range count {
-			told[i] = t.observer.await(name(i), isSo)
+			reported[i] = t.observer.await(name(i), isSo)
 		}
 		start := time.Now()
 		err := inParallel(ctx, width, count, func(ctx context.Context, i int) error {
@@ -82,7 +82,7 @@ func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.
 		})
 		result := measure.Result{Count: count, Latencies: make([]time.Duration, count)}
 		for i := 0; i < count && err == nil; i++ {
-			result.Latencies[i], err = latency(ctx, name(i), begun[i], told[i])
+			result.Latencies[i], err = latency(ctx, name(i), begun[i], reported[i])
 		}
 		result.Total = time.Since(start)
 		return result, err
@@ -94,7 +94,7 @@ func (t *turn) repaired(ctx context.Context) (measure.Result, error) {
 	return t.repairs(ctx, 1, 0, min(mostRepairs, t.Options.Count))
 }
 
-// repaired16 deletes Services 16 at a time: others than `repaired` did, where there are as many.
+// repaired16 deletes Services 16 at a time: other ones than those of `repaired`, if there are enough.
 func (t *turn) repaired16(ctx context.Context) (measure.Result, error) {
 	count := min(mostRepairs16, t.Options.Count)
 	return t.repairs(ctx, width, min(mostRepairs, t.Options.Count-count), count)
@@ -123,7 +123,7 @@ func (t *turn) repairs(ctx context.Context, width, first, count int) (measure.Re
 	})
 }
 
-// settled lets time pass in which nobody does anything.
+// settled lets time pass without any change.
 func (t *turn) settled(ctx context.Context) (measure.Result, error) {
 	if _, err := t.audit.next(); err != nil {
 		return measure.Result{}, err

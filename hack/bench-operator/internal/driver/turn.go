@@ -109,7 +109,7 @@ func (d *Driver) clean(ctx context.Context, namespace string) error {
 	return sleep(ctx, 2*quiet)
 }
 
-// untilQuiet waits until the client asks for nothing and no child changes, and returns what was asked for until then.
+// untilQuiet waits until the client sends no request and no child changes, and returns the requests until then.
 func (t *turn) untilQuiet(ctx context.Context) (measure.Requests, error) {
 	all := measure.Requests{}
 	begun := time.Now()
@@ -157,7 +157,7 @@ func (t *turn) measured(ctx context.Context, part func() (measure.Result, error)
 	return result, err
 }
 
-// summary tells in a line what a scenario has shown, for whoever waits.
+// summary describes the result of a scenario in one line, to show progress.
 func summary(scenario string, r measure.Result) string {
 	return fmt.Sprintf("%-24s p50 %6.1f ms, p99 %7.1f ms, %6.2f s in all, %6d requests, %6.2f s of processor time, %5.1f MB, others %2.0f %%", scenario,
 		r.Quantile(0.5).Seconds()*1000, r.Quantile(0.99).Seconds()*1000, r.Total.Seconds(), r.Requests.Total(), r.CPU.Seconds(), float64(r.RSS)/1e6, r.Others*100)

@@ -14,7 +14,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// observe follows the children in an empty namespace: Deployments whole, of others only the metadata, as they are many.
+// observe follows the children in an empty namespace: Deployments as a whole, and only the metadata of other kinds, since there are many.
 func (c *cluster) observe(ctx context.Context, namespace string) (*observer, error) {
 	o := newObserver()
 	deployments := c.AppsV1().Deployments(namespace)
@@ -45,7 +45,7 @@ func (c *cluster) observe(ctx context.Context, namespace string) (*observer, err
 	return o, nil
 }
 
-// follow tells the observer of all children of one kind, until the context ends.
+// follow reports all children of one kind to the observer, until the context ends.
 func follow(ctx context.Context, o *observer, which child, kind *cache.ListWatch) error {
 	scope := metav1.ListOptions{LabelSelector: echo.ManagedBy + "=" + echo.Manager}
 	list, err := kind.ListWithContext(ctx, scope)

@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// NetworkPolicy lets everybody in to the listeners and the admin port, and the pods out to DNS and each other.
+// NetworkPolicy lets every client in to the listeners and the admin port, and the pods out to DNS and each other.
 func NetworkPolicy(c *EchoCluster) *networking.NetworkPolicy {
 	listeners := listenerPorts(c)
 	admin := policyPort(core.ProtocolTCP, intstr.FromString(adminPortName))

@@ -1,4 +1,4 @@
-// Package echo has EchoClusters as far as the benchmark uses them, and the children that they ask for.
+// Package echo has EchoClusters as far as the benchmark uses them, and their desired children.
 //
 // It is what a Go programmer would write for the same purpose as operator/src/desired. The peer and the floor share it, so that
 // both make what the operator makes; its tests compare it with the operator's own files, and every run of the benchmark with what
@@ -40,7 +40,7 @@ type EchoClusterList struct {
 	Items []EchoCluster `json:"items"`
 }
 
-// Spec is what is asked for; the schema has filled in its defaults.
+// Spec is the desired state, with the defaults of the schema.
 type Spec struct {
 	Replicas        int32                     `json:"replicas"`
 	Image           string                    `json:"image,omitempty"`

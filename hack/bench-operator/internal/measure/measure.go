@@ -33,14 +33,14 @@ const (
 // Scenarios are all of them.
 var Scenarios = []string{Created, Changed, Repaired, Repaired16, Settled, ColdStart, Deleted}
 
-// Request is what a client has asked the API server for.
+// Request is a kind of request of a client to the API server.
 type Request struct {
 	Verb     string
 	Resource string // with its subresource: echoclusters/status
 	Code     int    // of a refusal, else 0
 }
 
-// String returns the request in words.
+// String returns the request as text.
 func (r Request) String() string {
 	if r.Code == 0 {
 		return r.Verb + " " + r.Resource
@@ -51,7 +51,7 @@ func (r Request) String() string {
 // Requests counts requests.
 type Requests map[Request]int
 
-// Add counts others as well.
+// Add adds the counts of others.
 func (r Requests) Add(others Requests) {
 	for request, count := range others {
 		r[request] += count
@@ -83,7 +83,7 @@ func (r Requests) count(counts func(Request) bool) int {
 	return sum
 }
 
-// Sorted returns the requests by their words.
+// Sorted returns the requests, sorted by their text.
 func (r Requests) Sorted() []Request {
 	return slices.SortedFunc(maps.Keys(r), func(one, other Request) int { return strings.Compare(one.String(), other.String()) })
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
 )
 
-// Marks of the section in docs/performance.md that a run replaces.
+// Markers of the section in docs/performance.md that a run replaces.
 const (
 	begin = "<!-- bench-operator -->"
 	end   = "<!-- /bench-operator -->"
@@ -45,7 +45,7 @@ func times(rounds int) string {
 	return fmt.Sprintf("%d turns", rounds)
 }
 
-// Replace puts a section in the place of what is between the marks of a document.
+// Replace replaces the section between the markers of a document.
 func Replace(document, section string) (string, error) {
 	before, rest, hasBegin := strings.Cut(document, begin)
 	_, after, hasEnd := strings.Cut(rest, end)

@@ -32,7 +32,7 @@ func run() Run {
 	return Run{Rounds: rounds, Count: 10, Settled: time.Minute, Took: 90 * time.Second}
 }
 
-func TestGoalsAreJudgedByRatioOrFigure(t *testing.T) {
+func TestGoalsAreEvaluatedByRatioOrFigure(t *testing.T) {
 	text := run().Section()
 	for _, row := range []string{
 		"| created, p50 against peer | ≤ 0.9 | 0.50 | met |",
@@ -49,7 +49,7 @@ func TestGoalsAreJudgedByRatioOrFigure(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsBetweenTheMarksIsReplaced(t *testing.T) {
+func TestOnlyTheSectionBetweenTheMarkersIsReplaced(t *testing.T) {
 	got, err := Replace("a\n"+begin+"\nold\n"+end+"\nb\n", "new\n")
 	if expected := "a\n" + begin + "\n\nnew\n\n" + end + "\nb\n"; err != nil || got != expected {
 		t.Errorf("got %q, %v", got, err)

@@ -75,22 +75,23 @@ func requests(rounds measure.Rounds) string {
 			if isInAll {
 				result.Count = 1
 			}
-			lines = append(lines, []string{heading, client, words(result, isInAll)})
+			lines = append(lines, []string{heading, client, list(result, isInAll)})
 		}
 	}
 	return table("lll", lines)
 }
 
-// words lists requests with their numbers; watches only on request, and nothing that less than one EchoCluster in 200 needs.
-func words(result measure.Result, withWatches bool) string {
-	var words []string
+// list lists requests with their numbers. Watches are listed only if withWatches is set, and a request only if at least one EchoCluster
+// in 200 needs it.
+func list(result measure.Result, withWatches bool) string {
+	var list []string
 	for _, request := range result.Requests.Sorted() {
 		each := float64(result.Requests[request]) / float64(max(1, result.Count))
 		if (withWatches || request.Verb != "watch") && each >= 0.005 {
-			words = append(words, fmt.Sprintf("%s %s", request, number(each)))
+			list = append(list, fmt.Sprintf("%s %s", request, number(each)))
 		}
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(list, ", ")
 }
 
 // goalTable is the table of goals.

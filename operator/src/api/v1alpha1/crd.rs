@@ -12,7 +12,7 @@ use crate::api::v1alpha1::conditions::{ConditionType, Reason};
 
 /// Builds the CustomResourceDefinition whose schema gives new EchoClusters `echo_server_image`.
 ///
-/// What the derive gets wrong is set straight here: it marks every optional field as nullable, while the API
+/// What the derive gets wrong is corrected here: it declares every optional field as nullable, while the API
 /// conventions know absent fields only, and it keeps the line breaks of doc comments, which `kubectl explain` breaks again.
 ///
 /// # Errors
@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    /// Words that YAML 1.1, which kubectl reads, takes for booleans and YAML 1.2 for text.
+    /// Scalars that are booleans in YAML 1.1, which kubectl reads, and strings in YAML 1.2.
     const BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
 
     /// Lists every schema below `schema`, and itself.
@@ -126,10 +126,13 @@ mod tests {
         let enums = all(&schema)
             .into_iter()
             .filter_map(|schema| schema["enum"].as_array());
-        let words: Vec<&str> = enums.flatten().filter_map(Value::as_str).collect();
-        assert!(words.contains(&"Disabled"), "{words:?}");
-        for word in words {
-            assert!(!BOOLEANS.contains(&word.to_lowercase().as_str()), "{word}");
+        let values: Vec<&str> = enums.flatten().filter_map(Value::as_str).collect();
+        assert!(values.contains(&"Disabled"), "{values:?}");
+        for value in values {
+            assert!(
+                !BOOLEANS.contains(&value.to_lowercase().as_str()),
+                "{value}"
+            );
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The rules of an EchoCluster that a schema cannot state, in the Common Expression Language, which the API server
 //! evaluates. Each message names the value and the remedy; the API server puts the field before it.
 
-mod marks;
+mod metadata;
 mod service;
 
 use kube::core::{Message, Rule};
 
-pub(super) use self::marks::{free_keys, label_keys, label_values, runs_on_linux};
+pub(super) use self::metadata::{free_keys, label_keys, label_values, runs_on_linux};
 pub(super) use self::service::{
     external_traffic_policy_fits_the_type, load_balancer_class_fits_the_type,
     load_balancer_class_stays, load_balancer_source_ranges_fit_the_type, node_ports_fit_the_type,

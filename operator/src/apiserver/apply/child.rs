@@ -1,4 +1,4 @@
-//! One child: compared with what is desired, and written if it differs.
+//! One child: compared with its desired state, and written if it differs.
 #![expect(
     clippy::disallowed_types,
     reason = "apply is where the operator writes children"
@@ -268,7 +268,7 @@ fn problem<K>(kind: ProblemKind, child: &str, message: String) -> ChildState<K> 
     ChildState::problem(None, problem)
 }
 
-/// Names the finalizers of others for which a deletion waits.
+/// Lists the finalizers of other controllers that block a deletion.
 fn being_deleted(finalizers: Option<&[String]>) -> String {
     let own = ["foregroundDeletion", "orphan"]; // those of Kubernetes' garbage collector
     let finalizers = finalizers.unwrap_or_default().iter();

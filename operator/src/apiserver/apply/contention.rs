@@ -1,6 +1,6 @@
 //! Children that another writer changes as soon as they are written, such as a mutating webhook, or again and again, such as an autoscaler
-//! of the Deployment or a second installation of the operator. Such a child is written ever more rarely; without that, each write would be
-//! the cause of the next.
+//! of the Deployment or a second installation of the operator. Such a child is written with exponential backoff; otherwise each write
+//! would trigger the next.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,8 @@ const FIRST_WAIT: Duration = Duration::from_secs(4);
 /// The longest wait: one write a minute is no load for an API server.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// So many writes of the same desired state are contention, whatever fields they restored. A person who tries something out stops
-/// earlier; an autoscaler, which writes every 15 s, reaches it in two and a half minutes.
+/// More writes than this of the same desired state are contention, whatever fields they restored. A person who experiments stops earlier;
+/// an autoscaler, which writes every 15 s, reaches it in two and a half minutes.
 const MAX_REPEATED_WRITES: u32 = 10;
 
 /// After so long without a write, contention has ended: twice the longest wait.
@@ -99,7 +99,7 @@ impl Contention {
         let is_repeated = child.writes > MAX_REPEATED_WRITES;
         let field = difference.or_else(|| is_repeated.then(|| restored(desired, action)))?;
         let wait = match action {
-            // A child that is gone serves nobody, so it is created again at a steady rate.
+            // A missing child serves no client, so it is created again at a steady rate.
             ChangeAction::Created => FIRST_WAIT,
             ChangeAction::Updated(_)
             | ChangeAction::Scaled { .. }

@@ -2,7 +2,7 @@
 //!
 //! Apply merges, so it cannot restore an object whose list elements or alternatives another writer has exchanged: a renamed container stays
 //! beside the desired one, and a probe with two handlers is rejected. Such a child is replaced by an update that has all owned fields as
-//! desired and the fields of others as they are; if the API server rejects that, as with the two handlers, the update has the desired spec
+//! desired and the unowned fields as they are; if the API server rejects that, as with the two handlers, the update has the desired spec
 //! as a whole.
 #![expect(
     clippy::disallowed_types,
@@ -19,7 +19,7 @@ use crate::model::children::Child;
 use crate::model::drift::with_owned_fields;
 
 impl Applier {
-    /// Replaces a child. The fields of others stay, unless they make the child invalid.
+    /// Replaces a child. Unowned fields stay, unless they make the child invalid.
     pub(super) async fn replace<K: Child>(
         &self,
         api: &Api<K>,
@@ -39,7 +39,7 @@ impl Applier {
         compared(desired, replaced)
     }
 
-    /// Replaces the spec as a whole. If the API server rejects that too, removes the fields that it lets nobody change, so that the desired
+    /// Replaces the spec as a whole. If the API server rejects that too, removes the immutable fields, so that the desired
     /// ones can be applied: such a field may have got another value in steps that the operator has not seen.
     async fn replace_spec<K: Child>(
         &self,

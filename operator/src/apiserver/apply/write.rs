@@ -16,10 +16,10 @@ use super::Applier;
 use crate::apiserver::request::{Error, Verb, request};
 use crate::model::children::Child;
 use crate::model::decision::{has_apply_entry, update_entry_index};
-use crate::model::drift::{first_difference, has_undeclared_metadata};
+use crate::model::drift::{first_difference, has_undeclared_fields, has_undeclared_metadata};
 use crate::model::metadata::FIELD_MANAGER;
 
-/// An object as it was written, and how it differs from what is desired nevertheless.
+/// An object as it was written, and how it still differs from its desired state.
 pub(super) type Written<K> = (K, Option<String>);
 
 impl Applier {
@@ -41,14 +41,15 @@ impl Applier {
         desired: &K,
         live: &K,
     ) -> Result<Written<K>, Error> {
+        let (desired_json, live_json) =
+            (serde_json::to_value(desired)?, serde_json::to_value(live)?);
         let converted = match update_entry_index(live) {
-            Some(index)
-                if has_undeclared_metadata(
-                    &serde_json::to_value(desired)?,
-                    &serde_json::to_value(live)?,
-                ) =>
-            {
+            Some(index) if has_undeclared_metadata(&desired_json, &live_json) => {
                 Some(self.convert_ownership(api, live, index).await?)
+            }
+            // An apply would leave the field, so that the pods would be restarted twice: by it, and by the removal.
+            Some(_) if has_undeclared_fields(&desired_json, &live_json) => {
+                return self.replace(api, desired, live.clone()).await;
             }
             _ => None,
         };
@@ -117,7 +118,7 @@ pub(super) fn post_params() -> PostParams {
     }
 }
 
-/// Returns an object with its first difference from what is desired.
+/// Returns an object with its first difference from its desired state.
 pub(super) fn compared<K: Child>(desired: &K, written: K) -> Result<Written<K>, Error> {
     let difference = first_difference(
         &serde_json::to_value(desired)?,

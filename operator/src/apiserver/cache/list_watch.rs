@@ -1,4 +1,4 @@
-//! Lists the objects of a kind, and watches them from there on, for ever.
+//! Lists the objects of a kind, and then watches them without end.
 //!
 //! The runtime's own `watcher` waits without a deadline for a list and for the start of a watch, reports the objects of a list one by one
 //! before its end, and asks for the same resourceVersion again after HTTP 410 or 404. Here every request has a deadline, a list is one
@@ -101,7 +101,7 @@ pub(crate) enum Signal<K> {
     Heard,
     /// Objects have changed.
     Event(WatchEvent<K>),
-    /// A request has failed. It is made again.
+    /// A request has failed. It is repeated.
     Failed(Error),
 }
 

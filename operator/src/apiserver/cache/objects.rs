@@ -133,7 +133,7 @@ impl<K: Resource> Objects<K> {
         }
     }
 
-    /// Takes in the response of a write, unless the watch has already delivered a newer version. That one may differ from what was written.
+    /// Stores the response of a write, unless the watch has already delivered a newer version. That one may differ from what was written.
     pub(super) fn insert_newer(&mut self, object: &Arc<K>, now: Instant) {
         let key = key(&**object);
         let written = version(&**object);

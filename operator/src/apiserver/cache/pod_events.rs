@@ -46,7 +46,7 @@ struct Remembered {
 }
 
 impl PodEvents {
-    /// Makes an empty memory.
+    /// Creates an empty cache.
     pub fn new(client: Client) -> Self {
         Self {
             client,

@@ -1,4 +1,4 @@
-//! The failures of the pods of each EchoCluster. Of the pods themselves nothing is kept, however many there are.
+//! The failures of the pods of each EchoCluster. The pods themselves are not cached.
 #![expect(
     clippy::disallowed_types,
     reason = "the watches are where the operator reads from"
@@ -16,12 +16,12 @@ use super::list_watch::{Signal, list_watch};
 use super::{CacheSync, Key, Requirement, WatchEvent};
 use crate::model::metadata::Owner;
 use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, POD_TEMPLATE_HASH_LABEL};
-use crate::model::pod_failure::{EVICTION_MEMORY, PodFailure, PodFailureKind, pod_failure};
+use crate::model::pod_failure::{EVICTION_WINDOW, PodFailure, PodFailureKind, pod_failure};
 
-/// Evicted pods that are remembered of an EchoCluster. They stay as objects until Kubernetes collects them, by default at 12,500.
+/// The evicted pods that are kept of an EchoCluster. Kubernetes keeps them until garbage collection, by default 12,500.
 const MAX_EVICTIONS: usize = 8;
 
-/// Evictions are a failure when there is more than one: a single pod may be evicted for the good of its node.
+/// Evictions are a failure when there is more than one. A single pod may be evicted to relieve its node.
 const MIN_EVICTIONS: usize = 2;
 
 /// The failures of the pods. Clones share them.
@@ -37,8 +37,8 @@ pub struct Pods {
 struct Failures {
     /// The failures, by EchoCluster and pod.
     clusters: HashMap<Key, BTreeMap<String, PodFailure>>,
-    /// The EchoCluster of each failing pod: a pod may change its labels.
-    filed: HashMap<Key, Key>,
+    /// The EchoCluster of each failing pod. It is kept because the labels of a pod may change.
+    owner_of: HashMap<Key, Key>,
 }
 
 impl Pods {
@@ -47,7 +47,7 @@ impl Pods {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (owner.namespace.clone(), owner.name.clone());
         let counts = |failure: &&PodFailure| {
-            failure.kind != PodFailureKind::Evicted || failure.age(now) < EVICTION_MEMORY
+            failure.kind != PodFailureKind::Evicted || failure.age(now) < EVICTION_WINDOW
         };
         failures.worst(&key, counts).cloned()
     }
@@ -97,13 +97,13 @@ fn reduce(pod: &mut Pod) {
 }
 
 impl Failures {
-    /// Takes in an event of the watch. Returns the EchoClusters whose worst failure is another one now.
+    /// Applies an event of the watch. Returns the EchoClusters whose worst failure has changed.
     fn note(&mut self, event: WatchEvent<Pod>) -> Vec<Key> {
         match event {
             WatchEvent::Listed(pods, _) => {
                 let mut listed = Self::default();
                 for pod in &pods {
-                    listed.file(pod, pod_failure(pod));
+                    listed.insert(pod, pod_failure(pod));
                 }
                 let before = std::mem::replace(self, listed);
                 let clusters = before.clusters.keys().chain(self.clusters.keys());
@@ -111,8 +111,8 @@ impl Failures {
                 let has_changed = |key: &Key| !is_same(before.any(key), self.any(key));
                 keys.into_iter().filter(has_changed).collect()
             }
-            WatchEvent::Applied(pod) => self.file(&pod, pod_failure(&pod)),
-            WatchEvent::Deleted(pod) => self.file(&pod, None),
+            WatchEvent::Applied(pod) => self.insert(&pod, pod_failure(&pod)),
+            WatchEvent::Deleted(pod) => self.insert(&pod, None),
         }
     }
 }
@@ -126,12 +126,12 @@ fn is_same(before: Option<&PodFailure>, after: Option<&PodFailure>) -> bool {
 }
 
 impl Failures {
-    /// Files the failure of a pod. Returns the EchoClusters whose worst failure is another one now.
-    fn file(&mut self, pod: &Pod, failure: Option<PodFailure>) -> Vec<Key> {
+    /// Replaces the failure of a pod; `None` removes it. Returns the EchoClusters whose worst failure has changed.
+    fn insert(&mut self, pod: &Pod, failure: Option<PodFailure>) -> Vec<Key> {
         let name = pod.name_any();
         let pod_key = (pod.namespace().unwrap_or_default(), name.clone());
         let failure = cluster(pod).zip(failure);
-        let was_of = self.filed.remove(&pod_key);
+        let was_of = self.owner_of.remove(&pod_key);
         let is_of = failure.as_ref().map(|(cluster, _)| cluster.clone());
         let affected: HashSet<Key> = was_of.iter().chain(&is_of).cloned().collect();
         let affected: Vec<(Key, Option<PodFailure>)> = affected
@@ -139,10 +139,10 @@ impl Failures {
             .map(|key| (key.clone(), self.any(&key).cloned()))
             .collect();
         if let Some(cluster) = was_of {
-            self.take_out(&cluster, &name);
+            self.remove(&cluster, &name);
         }
         if let Some((cluster, failure)) = failure {
-            self.filed.insert(pod_key, cluster.clone());
+            self.owner_of.insert(pod_key, cluster.clone());
             let pods = self.clusters.entry(cluster.clone()).or_default();
             pods.insert(name, failure);
             self.forget_old_evictions(&cluster);
@@ -154,7 +154,7 @@ impl Failures {
             .collect()
     }
 
-    fn take_out(&mut self, cluster: &Key, pod: &str) {
+    fn remove(&mut self, cluster: &Key, pod: &str) {
         if let Some(pods) = self.clusters.get_mut(cluster) {
             pods.remove(pod);
             if pods.is_empty() {
@@ -163,7 +163,7 @@ impl Failures {
         }
     }
 
-    /// Keeps the newest evictions alone, so that memory does not grow with evicted pods.
+    /// Keeps only the newest evictions, so that memory does not grow with the number of evicted pods.
     fn forget_old_evictions(&mut self, cluster: &Key) {
         let pods = self.clusters.get(cluster).into_iter().flatten();
         let mut evicted: Vec<(Option<Timestamp>, String)> = pods
@@ -173,8 +173,8 @@ impl Failures {
         evicted.sort();
         let too_many = evicted.len().saturating_sub(MAX_EVICTIONS);
         for (_, name) in evicted.into_iter().take(too_many) {
-            self.take_out(cluster, &name);
-            self.filed.remove(&(cluster.0.clone(), name));
+            self.remove(cluster, &name);
+            self.owner_of.remove(&(cluster.0.clone(), name));
         }
     }
 
@@ -268,7 +268,7 @@ mod tests {
         let mut apart = pod("a", "ErrImagePull");
         apart.labels_mut().clear();
         assert_eq!(failures.note(WatchEvent::Applied(apart)), [hello()]);
-        assert!(failures.clusters.is_empty() && failures.filed.is_empty());
+        assert!(failures.clusters.is_empty() && failures.owner_of.is_empty());
     }
 
     #[test]
@@ -300,7 +300,7 @@ mod tests {
             affected += failures.note(WatchEvent::Applied(pod)).len();
         }
         assert_eq!(affected, 1);
-        assert_eq!(failures.filed.len(), MAX_EVICTIONS);
+        assert_eq!(failures.owner_of.len(), MAX_EVICTIONS);
         let newest = failures.any(&hello()).unwrap().since;
         assert_eq!(newest, Timestamp::from_second(999).ok());
     }

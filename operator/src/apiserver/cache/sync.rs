@@ -1,4 +1,4 @@
-//! Whether a cache holds what there is, and whether its watch is alive.
+//! Whether a cache is synchronized, and whether its watch is alive.
 
 use std::marker::PhantomData;
 
@@ -9,8 +9,8 @@ use tracing::{info, warn};
 use super::health::WatchHealth;
 use super::list_watch::{Error, Signal};
 
-/// Whether a cache has been filled once. Any number of tasks may wait for that; the runtime's own `Store::wait_until_ready` wakes only the
-/// one that has asked last.
+/// Whether a cache has been filled once. Any number of tasks may wait for that; `Store::wait_until_ready` of kube-runtime
+/// wakes only the last one that has called it.
 #[derive(Clone, Debug)]
 pub struct CacheSync {
     /// The plural of the kind, for messages.

@@ -1,4 +1,4 @@
-//! The container: the echo server, where it runs, and how its health is asked for.
+//! The container of the echo server, with its probes.
 
 use k8s_openapi::api::core::v1::{
     Capabilities, Container, ContainerPort, EnvVar, EnvVarSource, HTTPGetAction,
@@ -42,7 +42,7 @@ pub(super) fn container(spec: &ValidatedSpec) -> Container {
         startup_probe: Some(probe("/readyz", 1, 30)),
         readiness_probe: Some(probe("/readyz", 5, 2)),
         liveness_probe: Some(probe("/livez", 10, 3)),
-        // What an echo server says when it ends by itself gets into the pod's status, and from there into the EchoCluster's.
+        // The last output of an echo server that terminates is copied to the pod's status, and from there to the EchoCluster's.
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         termination_message_path: Some("/dev/termination-log".to_owned()),
         ..Container::default()

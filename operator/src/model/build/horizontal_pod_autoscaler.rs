@@ -10,7 +10,7 @@ use crate::api::v1alpha1::EchoCluster;
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 
-/// Builds the HorizontalPodAutoscaler, where it is asked for. It targets the EchoCluster: one that scaled the Deployment would be
+/// Builds the HorizontalPodAutoscaler, if it is enabled. It targets the EchoCluster: one that scaled the Deployment would be
 /// scaled back by the operator.
 pub fn horizontal_pod_autoscaler(spec: &ValidatedSpec) -> Option<HorizontalPodAutoscaler> {
     let autoscaling = spec.autoscaling.as_ref()?;
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_unless_it_is_asked_for() {
+    fn there_is_none_unless_it_is_enabled() {
         assert_eq!(
             horizontal_pod_autoscaler(&validate(&echo_cluster()).unwrap()),
             None

@@ -88,7 +88,7 @@ fn dns() -> [NetworkPolicyEgressRule; 2] {
     ]
 }
 
-/// Lets the pods of the namespace in, and to the admin port whoever scrapes it, where that is asked for.
+/// Lets the pods of the namespace in, and to the admin port whoever scrapes it, if that is enabled.
 fn same_namespace(spec: &ValidatedSpec) -> Vec<NetworkPolicyIngressRule> {
     let neighbours = NetworkPolicyIngressRule {
         from: Some(vec![NetworkPolicyPeer {

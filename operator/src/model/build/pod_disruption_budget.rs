@@ -9,8 +9,8 @@ use crate::model::validate::ValidatedSpec;
 /// Builds the PodDisruptionBudget, unless evictions are not limited or there is only one pod, which a budget would either leave
 /// unprotected or nail to its node.
 pub fn pod_disruption_budget(spec: &ValidatedSpec) -> Option<PodDisruptionBudget> {
-    let is_wanted = spec.disruption.policy == DisruptionPolicy::Limited && spec.replicas > 1;
-    is_wanted.then(|| PodDisruptionBudget {
+    let is_enabled = spec.disruption.policy == DisruptionPolicy::Limited && spec.replicas > 1;
+    is_enabled.then(|| PodDisruptionBudget {
         metadata: metadata::child_metadata(&spec.owner, spec.owner.name.clone()),
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(spec.disruption.max_unavailable.to_int_or_string()),

@@ -1,4 +1,4 @@
-//! The PodMonitor: tells the Prometheus operator to scrape the echo servers.
+//! The PodMonitor, from which the Prometheus operator learns to scrape the echo servers.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
@@ -41,7 +41,7 @@ pub struct PodMetricsEndpoint {
     pub path: String,
 }
 
-/// Builds the PodMonitor, where it is asked for.
+/// Builds the PodMonitor, if it is enabled.
 pub fn pod_monitor(spec: &ValidatedSpec) -> Option<PodMonitor> {
     spec.pod_monitor.then(|| PodMonitor {
         metadata: metadata::child_metadata(&spec.owner, spec.owner.name.clone()),

@@ -89,14 +89,14 @@ fn image_pull_secrets(spec: &ValidatedSpec) -> Option<Vec<LocalObjectReference>>
     Some(secrets).filter(|secrets| !secrets.is_empty())
 }
 
-/// Returns the tolerations as the API server stores them, which drops words that are empty.
+/// Returns the tolerations as the API server stores them, which drops empty strings.
 fn tolerations(spec: &ValidatedSpec) -> Option<Vec<Toleration>> {
-    let said = |word: &Option<String>| word.clone().filter(|word| !word.is_empty());
+    let non_empty = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let tolerations = spec.pod.tolerations.iter().map(|toleration| Toleration {
-        effect: said(&toleration.effect),
-        key: said(&toleration.key),
-        operator: said(&toleration.operator),
-        value: said(&toleration.value),
+        effect: non_empty(&toleration.effect),
+        key: non_empty(&toleration.key),
+        operator: non_empty(&toleration.operator),
+        value: non_empty(&toleration.value),
         toleration_seconds: toleration.toleration_seconds,
     });
     Some(tolerations.collect::<Vec<_>>()).filter(|tolerations| !tolerations.is_empty())

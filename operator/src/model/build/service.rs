@@ -6,37 +6,37 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::api::v1alpha1::ServiceSpec as WantedService;
+use crate::api::v1alpha1::ServiceSpec as DesiredService;
 use crate::api::v1alpha1::service::{IpFamilyPolicy, ServiceType, SessionAffinity};
 use crate::model::metadata;
 use crate::model::validate::{ValidatedListener, ValidatedSpec};
 
 /// Builds the Service, with a port for each listener.
 pub fn service(spec: &ValidatedSpec) -> Service {
-    let wanted = &spec.service;
+    let desired = &spec.service;
     Service {
         metadata: metadata(spec),
         spec: Some(ServiceSpec {
-            type_: Some(wanted.type_.as_str().to_owned()),
+            type_: Some(desired.type_.as_str().to_owned()),
             selector: Some(metadata::selector_labels(&spec.owner.name)),
             ports: Some(ports(spec)),
-            external_traffic_policy: external_traffic_policy(wanted),
+            external_traffic_policy: external_traffic_policy(desired),
             internal_traffic_policy: Some(
-                wanted
+                desired
                     .internal_traffic_policy
                     .map_or("Cluster", |policy| policy.as_str())
                     .to_owned(),
             ),
-            session_affinity: Some(session_affinity(wanted).as_str().to_owned()),
-            session_affinity_config: session_affinity_config(wanted),
-            allocate_load_balancer_node_ports: (wanted.type_ == ServiceType::LoadBalancer)
+            session_affinity: Some(session_affinity(desired).as_str().to_owned()),
+            session_affinity_config: session_affinity_config(desired),
+            allocate_load_balancer_node_ports: (desired.type_ == ServiceType::LoadBalancer)
                 .then_some(true),
             ip_family_policy: Some(ip_family_policy(spec)),
-            traffic_distribution: wanted
+            traffic_distribution: desired
                 .traffic_distribution
                 .map(|preferred| preferred.as_str().to_owned()),
-            load_balancer_class: wanted.load_balancer_class.clone(),
-            load_balancer_source_ranges: Some(wanted.load_balancer_source_ranges.clone())
+            load_balancer_class: desired.load_balancer_class.clone(),
+            load_balancer_source_ranges: Some(desired.load_balancer_source_ranges.clone())
                 .filter(|ranges| !ranges.is_empty()),
             ..ServiceSpec::default()
         }),
@@ -55,31 +55,31 @@ fn metadata(spec: &ValidatedSpec) -> ObjectMeta {
 }
 
 /// Returns the policy for traffic from outside of the cluster, which a Service of type ClusterIP does not have.
-fn external_traffic_policy(wanted: &WantedService) -> Option<String> {
-    let is_external = wanted.type_ != ServiceType::ClusterIp;
-    let policy = wanted.external_traffic_policy;
+fn external_traffic_policy(desired: &DesiredService) -> Option<String> {
+    let is_external = desired.type_ != ServiceType::ClusterIp;
+    let policy = desired.external_traffic_policy;
     let policy = policy.map_or("Cluster", |policy| policy.as_str());
     is_external.then(|| policy.to_owned())
 }
 
-fn session_affinity(wanted: &WantedService) -> SessionAffinity {
-    wanted.session_affinity.unwrap_or(SessionAffinity::None)
+fn session_affinity(desired: &DesiredService) -> SessionAffinity {
+    desired.session_affinity.unwrap_or(SessionAffinity::None)
 }
 
 /// Returns Kubernetes' default duration of session affinity, three hours.
-fn session_affinity_config(wanted: &WantedService) -> Option<SessionAffinityConfig> {
+fn session_affinity_config(desired: &DesiredService) -> Option<SessionAffinityConfig> {
     let client_ip = ClientIPConfig {
         timeout_seconds: Some(10_800),
     };
-    (session_affinity(wanted) == SessionAffinity::ClientIp).then_some(SessionAffinityConfig {
+    (session_affinity(desired) == SessionAffinity::ClientIp).then_some(SessionAffinityConfig {
         client_ip: Some(client_ip),
     })
 }
 
-/// Returns what is asked for, or Kubernetes' default. Left out, the policy would stay what it was before.
+/// Returns the requested policy, or Kubernetes' default. A policy that is not declared would keep its previous value.
 fn ip_family_policy(spec: &ValidatedSpec) -> String {
-    let wanted = spec.service.ip_family_policy;
-    let policy = wanted.unwrap_or(IpFamilyPolicy::SingleStack);
+    let desired = spec.service.ip_family_policy;
+    let policy = desired.unwrap_or(IpFamilyPolicy::SingleStack);
     policy.as_str().to_owned()
 }
 
@@ -127,7 +127,7 @@ mod tests {
     use crate::model::validate::validate;
 
     #[test]
-    fn a_policy_of_address_families_that_is_no_longer_asked_for_does_not_stay() {
+    fn a_policy_of_address_families_that_is_no_longer_requested_does_not_stay() {
         let spec = validate(&echo_cluster()).unwrap();
         let policy = service(&spec).spec.unwrap().ip_family_policy;
         assert_eq!(policy.as_deref(), Some("SingleStack"));
@@ -157,7 +157,7 @@ mod tests {
             ports.into_iter().map(protocol).collect::<Vec<_>>()
         };
         let tcp = Some("tcp");
-        let wanted = [
+        let expected = [
             ("echo", tcp),
             ("lab", tcp),
             ("lab-datagrams", None),
@@ -165,7 +165,7 @@ mod tests {
             ("web", Some("http")),
         ]
         .map(|(name, protocol)| (name.to_owned(), protocol.map(ToOwned::to_owned)));
-        assert_eq!(found(service(&spec)), wanted);
-        assert_eq!(found(headless_service(&spec)), wanted);
+        assert_eq!(found(service(&spec)), expected);
+        assert_eq!(found(headless_service(&spec)), expected);
     }
 }

@@ -1,4 +1,4 @@
-//! The Deployment and the Service as they exist, whatever the spec asks for.
+//! The live Deployment and Service, which may differ from the desired ones.
 
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
 use k8s_openapi::api::core::v1::Service;
@@ -7,9 +7,9 @@ use kube::ResourceExt;
 
 use crate::model::build::ECHO_SERVER_CONTAINER;
 
-/// What clients reach at the moment.
+/// The live objects that serve clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Live {
+pub struct LiveObjects {
     /// The Deployment, if it exists and belongs to the EchoCluster.
     pub deployment: Option<ObservedDeployment>,
     /// The Service, likewise.
@@ -32,13 +32,13 @@ pub struct ObservedDeployment {
     pub is_complete: bool,
     /// The rollout has exceeded its progress deadline; the Deployment controller's message.
     pub deadline_exceeded: Option<String>,
-    /// Somebody has paused its rollout.
+    /// Its rollout is paused.
     pub is_paused: bool,
     /// Pods cannot be created.
     pub pods_refused: Option<PodsRefused>,
     /// The image of its pod template.
     pub image: Option<String>,
-    /// Pods that its spec asks for.
+    /// The desired number of pods in its spec.
     pub desired_replicas: i32,
     /// Pods that exist.
     pub replicas: i32,
@@ -71,7 +71,7 @@ impl ObservedDeployment {
     }
 }
 
-impl Live {
+impl LiveObjects {
     /// Reads both objects.
     pub fn of(deployment: Option<&Deployment>, service: Option<&Service>) -> Self {
         Self {

@@ -5,7 +5,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{PodFailure, PodFailureKind};
 
-/// An event of a pod, reduced to what is read.
+/// An event of a pod, reduced to the fields that are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodEvent {
     /// Why it was published, such as `FailedMount`.

@@ -26,7 +26,7 @@ fn of_echo_server(fields: &Value) -> Option<PodFailure> {
     failure_of(&json!({"containerStatuses": [container("echo-server", fields)]}))
 }
 
-fn told(failure: Option<PodFailure>) -> Option<(PodFailureKind, bool, String)> {
+fn summary(failure: Option<PodFailure>) -> Option<(PodFailureKind, bool, String)> {
     failure.map(|failure| (failure.kind, failure.is_backed_off, failure.message))
 }
 
@@ -47,11 +47,11 @@ fn a_missing_image_is_reported_alike_during_and_between_tries_but_for_the_back_o
     let between = of_echo_server(&waiting("ImagePullBackOff", between));
     let message = "x: not found".to_owned();
     assert_eq!(
-        told(during),
+        summary(during),
         Some((PodFailureKind::ImagePull, false, message.clone()))
     );
     assert_eq!(
-        told(between),
+        summary(between),
         Some((PodFailureKind::ImagePull, true, message))
     );
 }
@@ -69,7 +69,7 @@ fn a_crash_is_a_first_failure_once_and_a_back_off_from_the_second_restart_on() {
     let crash = |restarts: i32, state: Value| {
         let fields =
             json!({"state": state, "lastState": ended, "restartCount": restarts, "started": false});
-        told(of_echo_server(&fields))
+        summary(of_echo_server(&fields))
     };
     let message = "Error, exit code 1: no such flag".to_owned();
     let (kind, running) = (PodFailureKind::CrashLoop, json!({"running": {}}));
@@ -157,7 +157,7 @@ fn a_start_after_the_loss_of_the_node_is_no_crash() {
 }
 
 #[test]
-fn containers_that_others_have_added_are_named_by_their_role() {
+fn containers_that_admission_has_added_are_named_by_their_role() {
     let image = waiting("ImagePullBackOff", "x: not found");
     let initializing = container("echo-server", &waiting("PodInitializing", ""));
     for (name, role) in [
@@ -185,7 +185,7 @@ fn an_init_container_that_has_completed_is_no_failure_and_one_that_runs_on_is_no
     let waits = container("echo-server", &waiting("PodInitializing", ""));
     let of = |state: Value| {
         let init = container("setup", &json!({ "state": state }));
-        told(failure_of(
+        summary(failure_of(
             &json!({"initContainerStatuses": [init], "containerStatuses": [waits]}),
         ))
     };

@@ -8,7 +8,7 @@ use crate::api::v1alpha1::conditions::ConditionStatus::{False, True};
 use crate::api::v1alpha1::conditions::ConditionType::{Ready, Reconciling};
 use crate::api::v1alpha1::conditions::Reason;
 use crate::model::metadata::Owner;
-use crate::model::observed::Live;
+use crate::model::observed::LiveObjects;
 
 /// What still exists of an EchoCluster that is being deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,7 @@ const CASCADING: [&str; 2] = ["foregroundDeletion", "orphan"];
 pub fn deleting(
     owner: &Owner,
     remaining: &Remaining,
-    live: &Live,
+    live: &LiveObjects,
     previous: &EchoClusterStatus,
     now: Timestamp,
 ) -> EchoClusterStatus {

@@ -1,5 +1,5 @@
 //! An EchoCluster in every state that it can be in, as YAML in `tests/golden/status/`. `hack/gitops` shows them to the programs by
-//! which GitOps tools judge an object.
+//! which GitOps tools assess the health of an object.
 
 mod deletion;
 mod failures;
@@ -13,7 +13,7 @@ use crate::api::v1alpha1::crd::custom_resource_definition;
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::fixtures::{check_golden, echo_cluster};
 use crate::model::children::{ChildProblem, ProblemKind};
-use crate::model::observed::{Live, Observed, ObservedDeployment, ObservedService};
+use crate::model::observed::{LiveObjects, Observed, ObservedDeployment, ObservedService};
 use crate::model::pod_failure::{
     ContainerRole, FailedContainer, PodFailure, PodFailureKind, PodReference,
 };
@@ -22,7 +22,7 @@ use crate::model::validate::validate;
 /// The time at which every state is observed.
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-/// An EchoCluster that asks for three echo servers, all of which are available, before a test changes something.
+/// An EchoCluster with three desired echo servers, all of which are available. Tests change it.
 pub(super) struct State {
     pub(super) cluster: EchoCluster,
     pub(super) observed: Observed,
@@ -88,8 +88,8 @@ pub(super) fn unobserved() -> EchoCluster {
 }
 
 /// Returns what exists while all is well.
-pub(super) fn live() -> Live {
-    Live {
+pub(super) fn live() -> LiveObjects {
+    LiveObjects {
         deployment: Some(ObservedDeployment {
             is_up_to_date: true,
             is_complete: true,

@@ -174,7 +174,7 @@ fn without_probe(message: &str) -> &str {
     probes.iter().find_map(cause).unwrap_or(message)
 }
 
-/// Returns the failed container as it stands in a sentence. One that is not the echo server was added by somebody else, such as a webhook.
+/// Returns the name of the failed container for use in a sentence. One that is not the echo server was added by admission, such as a webhook.
 fn container(failure: &PodFailure) -> String {
     let Some(container) = &failure.container else {
         return "a container".to_owned();

@@ -1,4 +1,4 @@
-//! The condition `Ready`: as many echo servers are available as the EchoCluster asks for, and its Service exists. One rule for every
+//! The condition `Ready`: the desired number of echo servers is available, and the Service exists. One rule for every
 //! cause: a problem decides the reason of `Ready=False`, not the status. There are two exceptions: while the kubelet repeatedly evicts
 //! pods, the condition does not return to True, and during deletion it is False.
 
@@ -9,7 +9,7 @@ use crate::api::v1alpha1::conditions::ConditionStatus::{False, True};
 use crate::api::v1alpha1::conditions::ConditionType::Ready;
 use crate::api::v1alpha1::conditions::{ConditionUpdate, Reason};
 use crate::model::children::ProblemKind;
-use crate::model::observed::{Live, Observed};
+use crate::model::observed::{LiveObjects, Observed};
 use crate::model::validate::ValidatedSpec;
 
 /// Returns the condition of an EchoCluster whose spec is valid.
@@ -55,7 +55,7 @@ pub(super) fn ready(
 /// valid `replicas`, the Deployment's own count.
 pub(super) fn by_answers(
     replicas: Option<i32>,
-    live: &Live,
+    live: &LiveObjects,
     reason: Reason,
     cause: &str,
 ) -> ConditionUpdate {
@@ -86,7 +86,7 @@ fn keeps_unready(problem: &Problem, previous: &EchoClusterStatus) -> bool {
     is_unready && problem.reason == Reason::Evicted
 }
 
-fn available(live: &Live) -> i32 {
+fn available(live: &LiveObjects) -> i32 {
     let deployment = live.deployment.as_ref();
     deployment.map_or(0, |deployment| deployment.available_replicas)
 }

@@ -6,7 +6,7 @@ use crate::api::v1alpha1::EchoCluster;
 use crate::model::children::ProblemKind;
 use crate::model::pod_failure::PodFailureKind;
 
-fn tell(cluster: &EchoCluster) -> [String; 3] {
+fn summaries(cluster: &EchoCluster) -> [String; 3] {
     let conditions = &cluster.status.as_ref().unwrap().conditions;
     ConditionType::ALL.map(|type_| {
         let condition = type_.find(conditions).unwrap();
@@ -63,9 +63,9 @@ fn a_child_that_clients_do_not_need_never_makes_ready_false() {
             ProblemKind::Contended,
             ProblemKind::NotServed,
         ] {
-            let told = tell(&reported(|state| state.problem(kind, child, "x")));
-            assert_eq!(told[0], "True/Ready", "{child}: {told:?}");
-            assert!(told[2].starts_with("True/"), "{child}: {told:?}");
+            let summary = summaries(&reported(|state| state.problem(kind, child, "x")));
+            assert_eq!(summary[0], "True/Ready", "{child}: {summary:?}");
+            assert!(summary[2].starts_with("True/"), "{child}: {summary:?}");
         }
     }
 }
@@ -77,11 +77,11 @@ fn ready_is_false_without_a_service_whatever_the_cause() {
         ("False/NameConflict", ProblemKind::NameConflict),
         ("False/WaitingForDeletion", ProblemKind::AwaitingDeletion),
     ] {
-        let told = tell(&reported(|state| {
+        let summary = summaries(&reported(|state| {
             state.observed.live.service = None;
             state.problem(kind, "Service hello", "x");
         }));
-        assert_eq!(told[0], reason);
+        assert_eq!(summary[0], reason);
     }
 }
 
@@ -97,7 +97,7 @@ fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until
     };
     let first = failing(false, None);
     assert_eq!(
-        tell(&first),
+        summaries(&first),
         [
             "False/ImagePullFailed",
             "True/ImagePullFailed",
@@ -106,7 +106,7 @@ fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until
     );
     let stalled = failing(true, first.status);
     assert_eq!(
-        tell(&stalled)[1..],
+        summaries(&stalled)[1..],
         ["False/ImagePullFailed", "True/ImagePullFailed"]
     );
     let again = failing(false, stalled.status.clone());
@@ -116,7 +116,7 @@ fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until
     );
     let over = reported(|state| state.previous = again.status.unwrap());
     assert_eq!(
-        tell(&over),
+        summaries(&over),
         ["True/Ready", "False/UpToDate", "False/AsExpected"]
     );
 }
@@ -133,7 +133,7 @@ fn a_problem_of_an_older_generation_does_not_make_a_newer_one_stall() {
     };
     let stalled = failing(1, true, EchoClusterStatus::default());
     let changed = failing(2, false, stalled.status.unwrap());
-    assert_eq!(tell(&changed)[2], "False/AsExpected");
+    assert_eq!(summaries(&changed)[2], "False/AsExpected");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn evicted_pods_that_are_available_for_a_moment_do_not_make_ready_flap() {
     };
     let first = evicted(0, EchoClusterStatus::default());
     let next = evicted(3, first.status.unwrap());
-    assert_eq!(tell(&next)[0], "False/Evicted");
+    assert_eq!(summaries(&next)[0], "False/Evicted");
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn an_invalid_spec_reports_what_still_runs_and_whether_clients_get_answers() {
     let error = crate::model::validate::validate(&cluster).unwrap_err();
     let owner = crate::model::metadata::Owner::of(&cluster);
     let none = EchoClusterStatus::default();
-    let of = |replicas, live: &Live| {
+    let of = |replicas, live: &LiveObjects| {
         invalid(&owner, replicas, &error, live, &none, Timestamp::UNIX_EPOCH)
     };
     let ready = |status: &EchoClusterStatus| Ready.find(&status.conditions).unwrap().status.clone();
@@ -201,7 +201,7 @@ fn an_invalid_spec_reports_what_still_runs_and_whether_clients_get_answers() {
     assert_eq!(status.address.as_deref(), Some("hello.default.svc:12345"));
     assert_eq!(ready(&of(Some(4), &live())), "False");
     assert_eq!(ready(&of(None, &live())), "True");
-    assert_eq!(ready(&of(None, &Live::default())), "False");
+    assert_eq!(ready(&of(None, &LiveObjects::default())), "False");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The numbers that an echo server is given as flags, held to their bounds.
+//! The limits that an echo server gets as flags, validated against their bounds.
 
 use super::{InvalidSpec, invalid, within};
 use crate::api::v1alpha1::{Faults, Limits};

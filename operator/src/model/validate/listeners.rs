@@ -1,4 +1,4 @@
-//! The listeners with what they lack filled in.
+//! The listeners, validated and with their defaults.
 
 use std::collections::{BTreeMap, BTreeSet};
 

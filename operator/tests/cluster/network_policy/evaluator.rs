@@ -44,12 +44,12 @@ pub(super) fn lets_out(policy: &NetworkPolicy, client: &End, server: &End, port:
 }
 
 /// Whether a policy is of a type and selects a pod.
-fn is_subject(policy: &NetworkPolicy, spec: &NetworkPolicySpec, wanted: &str, end: &End) -> bool {
+fn is_subject(policy: &NetworkPolicy, spec: &NetworkPolicySpec, expected: &str, end: &End) -> bool {
     let mut types = spec.policy_types.iter().flatten();
     let End::Pod(namespace, labels) = end else {
         return false;
     };
-    types.any(|found| found == wanted)
+    types.any(|found| found == expected)
         && policy.metadata.namespace.as_ref() == Some(namespace)
         && spec
             .pod_selector
@@ -57,7 +57,7 @@ fn is_subject(policy: &NetworkPolicy, spec: &NetworkPolicySpec, wanted: &str, en
             .is_none_or(|selector| selects(selector, labels))
 }
 
-/// A rule without peers allows everybody. A peer with a pod selector alone is of the policy's own namespace; selectors match pods only.
+/// A rule without peers allows every client. A peer with a pod selector alone is of the policy's own namespace; selectors match pods only.
 fn is_peer(policy: &NetworkPolicy, peers: Option<&[NetworkPolicyPeer]>, end: &End) -> bool {
     let Some(peers) = peers.filter(|peers| !peers.is_empty()) else {
         return true;
@@ -106,6 +106,6 @@ fn selects(selector: &LabelSelector, labels: &BTreeMap<String, String>) -> bool 
         selector.match_expressions.is_none(),
         "not evaluated here: {selector:?}"
     );
-    let mut wanted = selector.match_labels.iter().flatten();
-    wanted.all(|(key, value)| labels.get(key) == Some(value))
+    let mut expected = selector.match_labels.iter().flatten();
+    expected.all(|(key, value)| labels.get(key) == Some(value))
 }

@@ -1,4 +1,4 @@
-//! Failures of what others add to the pods by admission: containers, scheduling gates, volumes and environment variables.
+//! Failures of what admission adds to the pods: containers, scheduling gates, volumes and environment variables.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{cleared, reported, restart, spec, stalled};
 use crate::admission::PodMutation;
-use crate::echo_clusters::tell;
+use crate::echo_clusters::status_and_reason;
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -55,7 +55,7 @@ async fn a_scheduling_gate_is_reported_by_its_name_until_it_is_removed() {
     };
     namespace.apply("hello", spec()).await;
     let (cluster, _) = stalled(&namespace, "SchedulingGated", &["example.com/gate"]).await;
-    let ready = tell(&cluster, "Ready");
+    let ready = status_and_reason(&cluster, "Ready");
     assert!(ready.starts_with("False/"), "{ready}");
     let pods = namespace.api::<Pod>();
     let is_one = |pods: &[&Pod]| pods.len() == 1;
@@ -136,7 +136,7 @@ async fn an_autoscaler_without_cpu_requests_is_reported_and_the_echo_cluster_sta
         "unable to get metrics for resource cpu"
     };
     let (cluster, _) = reported(&namespace, "AutoscalerInactive", &[cause]).await;
-    let ready = tell(&cluster, "Ready");
+    let ready = status_and_reason(&cluster, "Ready");
     assert!(ready.starts_with("True/"), "{ready}");
     mutation.remove(&namespace).await;
     if !has_metrics {

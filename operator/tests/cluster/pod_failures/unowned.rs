@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{cleared, spec};
 use crate::admission::PodMutation;
-use crate::echo_clusters::tell;
+use crate::echo_clusters::status_and_reason;
 use crate::namespace::Namespace;
 use crate::wait;
 
@@ -31,9 +31,9 @@ async fn a_failing_pod_without_an_owner_is_not_reported_for_the_echo_cluster_who
     pods.create(&PostParams::default(), &pod).await.unwrap();
     wait::until(&pods, "bare", "without its image", lacks_image).await;
     let is_blamed = |cluster: &EchoCluster| {
-        tell(cluster, "Stalled") != "False/AsExpected"
-            || tell(cluster, "Reconciling").starts_with("True/")
-            || !tell(cluster, "Ready").starts_with("True/")
+        status_and_reason(cluster, "Stalled") != "False/AsExpected"
+            || status_and_reason(cluster, "Reconciling").starts_with("True/")
+            || !status_and_reason(cluster, "Ready").starts_with("True/")
     };
     let clusters = namespace.api::<EchoCluster>();
     let blamed = wait::until(&clusters, "hello", "reported", is_blamed);

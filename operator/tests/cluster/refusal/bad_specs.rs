@@ -1,4 +1,4 @@
-//! Bad specs that break a rule of ours, each one alone, and words that the refusal must hold. Those that go beyond a bound
+//! Bad specs that break one validation rule each, with a part of the message of the refusal. Those that go beyond a bound
 //! follow from the schema; see `bounds`.
 
 use serde_json::{Value, json};
@@ -9,25 +9,25 @@ pub(super) struct BadSpec {
     pub(super) spec: Value,
     /// The field that is refused, as [`crate::schema::SchemaPath`] writes it.
     pub(super) field: String,
-    pub(super) words: String,
+    pub(super) message_part: String,
     /// Whether it breaks what the schema says of a single field, and not a rule.
     pub(super) is_beyond_bound: bool,
 }
 
 impl BadSpec {
-    pub(super) fn new(spec: Value, field: &str, words: &str) -> Self {
+    pub(super) fn new(spec: Value, field: &str, message: &str) -> Self {
         Self {
             spec,
             field: field.to_owned(),
-            words: words.to_owned(),
+            message_part: message.to_owned(),
             is_beyond_bound: false,
         }
     }
 
-    pub(super) fn beyond_bound(spec: Value, field: &str, words: &str) -> Self {
+    pub(super) fn beyond_bound(spec: Value, field: &str, message: &str) -> Self {
         Self {
             is_beyond_bound: true,
-            ..Self::new(spec, field, words)
+            ..Self::new(spec, field, message)
         }
     }
 }
@@ -48,20 +48,20 @@ pub(super) fn bad_specs() -> Vec<BadSpec> {
     ] {
         for field in fields {
             bad.extend(TAKEN_KEYS.map(|key| {
-                let words = format!(
+                let message = format!(
                     "the key {key} is reserved for the operator or for Kubernetes; choose another key"
                 );
-                marked(part, field, key, "a", &words)
+                with_entry(part, field, key, "a", &message)
             }));
-            bad.push(marked(part, field, "two words", "a", BAD_KEY));
+            bad.push(with_entry(part, field, "two words", "a", BAD_KEY));
         }
-        bad.push(marked(part, "labels", "a", "two words", BAD_VALUE));
-        bad.push(marked(part, "labels", "a", "-a", BAD_VALUE));
+        bad.push(with_entry(part, "labels", "a", "two words", BAD_VALUE));
+        bad.push(with_entry(part, "labels", "a", "-a", BAD_VALUE));
     }
-    bad.push(marked("pod", "nodeSelector", "two words", "a", BAD_KEY));
-    bad.push(marked("pod", "nodeSelector", "a", "a-", BAD_VALUE));
+    bad.push(with_entry("pod", "nodeSelector", "two words", "a", BAD_KEY));
+    bad.push(with_entry("pod", "nodeSelector", "a", "a-", BAD_VALUE));
     let os = "kubernetes.io/os is windows, but the echo server runs on linux only; set it to linux, or remove it";
-    bad.push(marked(
+    bad.push(with_entry(
         "pod",
         "nodeSelector",
         "kubernetes.io/os",
@@ -83,26 +83,26 @@ const BAD_KEY: &str =
 const BAD_VALUE: &str =
     "the value of a is not a valid label value; use at most 63 characters of A-Z, a-z, 0-9";
 
-fn marked(part: &str, field: &str, key: &str, value: &str, words: &str) -> BadSpec {
+fn with_entry(part: &str, field: &str, key: &str, value: &str, message: &str) -> BadSpec {
     let spec = json!({ part: { field: { key: value } } });
-    BadSpec::new(spec, &format!("spec.{part}.{field}"), words)
+    BadSpec::new(spec, &format!("spec.{part}.{field}"), message)
 }
 
 fn bad_images_and_prefixes() -> Vec<BadSpec> {
     let images = ["two words", "a:b:c", "a@sha256:12", "/a", "a/", "A"].map(|image| {
-        let words = format!("the image {image} is not a valid image reference; write it as registry.example.com/name:tag");
-        BadSpec::new(json!({ "image": image }), "spec.image", &words)
+        let message = format!("the image {image} is not a valid image reference; write it as registry.example.com/name:tag");
+        BadSpec::new(json!({ "image": image }), "spec.image", &message)
     });
-    let prefix = |prefix: &str, words: &str| {
+    let prefix = |prefix: &str, message: &str| {
         BadSpec::new(
             json!({"line": {"prefix": prefix}}),
             "spec.line.prefix",
-            words,
+            message,
         )
     };
     let prefixes = ["two\nlines", "a\rreturn", "a\0b", "\x7f"].map(|control| {
-        let words = "the prefix has a line break or another control character; remove it";
-        prefix(control, words)
+        let message = "the prefix has a line break or another control character; remove it";
+        prefix(control, message)
     });
     let long = prefix(
         &"ü".repeat(129),
@@ -132,30 +132,30 @@ fn bad_listener_lists() -> Vec<BadSpec> {
         (same_service_port, service_port),
         (same_written, service_port),
     ]
-    .map(|(listeners, words)| {
-        BadSpec::new(json!({ "listeners": listeners }), "spec.listeners", words)
+    .map(|(listeners, message)| {
+        BadSpec::new(json!({ "listeners": listeners }), "spec.listeners", message)
     })
     .into()
 }
 
 fn bad_listeners() -> Vec<BadSpec> {
-    let bad = |field: &str, listener: Value, words: &str| {
+    let bad = |field: &str, listener: Value, message: &str| {
         let spec = json!({ "listeners": [listener] });
-        BadSpec::new(spec, &format!("spec.listeners[].{field}"), words)
+        BadSpec::new(spec, &format!("spec.listeners[].{field}"), message)
     };
     let name = |name: &str| {
-        let words = format!(
+        let message = format!(
             "the name is {name}: it must be at most 15 characters of a-z, 0-9 and single -, with at least one letter"
         );
-        bad("name", json!({"name": name, "port": 2000}), &words)
+        bad("name", json!({"name": name, "port": 2000}), &message)
     };
     let admin_name = "the name is admin, which is the name of the admin port; choose another name";
     let admin_port = "the port is 9090, which is the port of the admin endpoint (health and metrics); choose another port";
     let names = ["-a", "a-", "a--b", "A", "123", "a.b", "a_b"].map(name);
     let proxies = ["Optional", "Required"].map(|proxy| {
-        let words = format!("proxy is {proxy}, but protocol is Udp, which has no connections; remove proxy, or choose another protocol");
+        let message = format!("proxy is {proxy}, but protocol is Udp, which has no connections; remove proxy, or choose another protocol");
         let listener = json!({"name": "a", "port": 2000, "protocol": "Udp", "proxy": proxy});
-        BadSpec::new(json!({ "listeners": [listener] }), "spec.listeners[]", &words)
+        BadSpec::new(json!({ "listeners": [listener] }), "spec.listeners[]", &message)
     });
     let taken = [
         bad("name", json!({"name": "admin", "port": 2000}), admin_name),
@@ -183,8 +183,8 @@ fn bad_resources() -> Vec<BadSpec> {
         (json!({"limits": {"gpu": 1}}), ".limits", unknown),
         (json!({"requests": {}, "limits": {"memory": "64m"}}), "", "the memory limit is too low for an echo server; raise it to 8Mi or more (check the unit: 64m is not 64Mi)"),
     ]
-    .map(|(resources, field, words)| {
-        BadSpec::new(json!({"resources": resources}), &format!("spec.resources{field}"), words)
+    .map(|(resources, field, message)| {
+        BadSpec::new(json!({"resources": resources}), &format!("spec.resources{field}"), message)
     })
     .into()
 }
@@ -199,16 +199,16 @@ fn bad_services() -> Vec<BadSpec> {
         (json!({"type": "NodePort", "loadBalancerClass": "a"}), "loadBalancerClass is set, but type is NodePort; set type to LoadBalancer, or remove loadBalancerClass"),
         (json!({"loadBalancerSourceRanges": ["192.0.2.0/24"]}), "loadBalancerSourceRanges are set, but type is ClusterIP; set type to LoadBalancer, or remove"),
     ]
-    .map(|(service, words)| BadSpec::new(json!({"service": service}), "spec.service", words));
+    .map(|(service, message)| BadSpec::new(json!({"service": service}), "spec.service", message));
     let ranges = ["192.0.2.0", "192.0.2.0/33", "192.0.2.1/24", "example.com"].map(|range| {
-        let words =
+        let message =
             "a range is not in CIDR notation, or has host bits set; write it as 192.0.2.0/24";
         let service =
             json!({"type": "LoadBalancer", "loadBalancerSourceRanges": ["2001:db8::/32", range]});
         BadSpec::new(
             json!({"service": service}),
             "spec.service.loadBalancerSourceRanges",
-            words,
+            message,
         )
     });
     let node_ports = [
@@ -236,8 +236,8 @@ fn bad_faults() -> [BadSpec; 2] {
         json!({"delayMilliseconds": 10, "jitterMilliseconds": 11}),
     ]
     .map(|faults| {
-        let words = "jitterMilliseconds is more than delayMilliseconds; lower it, or raise delayMilliseconds";
-        BadSpec::new(json!({"faults": faults}), "spec.faults", words)
+        let message = "jitterMilliseconds is more than delayMilliseconds; lower it, or raise delayMilliseconds";
+        BadSpec::new(json!({"faults": faults}), "spec.faults", message)
     })
 }
 
@@ -253,11 +253,12 @@ fn bad_rollouts() -> Vec<BadSpec> {
             late,
         ),
     ]
-    .map(|(rollout, words)| BadSpec::new(json!({"rollout": rollout}), "spec.rollout", words));
+    .map(|(rollout, message)| BadSpec::new(json!({"rollout": rollout}), "spec.rollout", message));
     let disruptions = [json!(0), json!("0%")].map(|unavailable| {
-        let words = "maxUnavailable is 0, which would prevent draining of nodes; choose 1 or more";
+        let message =
+            "maxUnavailable is 0, which would prevent draining of nodes; choose 1 or more";
         let spec = json!({"disruption": {"maxUnavailable": unavailable}});
-        BadSpec::new(spec, "spec.disruption.maxUnavailable", words)
+        BadSpec::new(spec, "spec.disruption.maxUnavailable", message)
     });
     let autoscaling = json!({"minReplicas": 3, "maxReplicas": 2});
     let no_request =

@@ -18,7 +18,7 @@ const HARMLESS: [&str; 9] = [
     "x-kubernetes-validations", // see `bad_specs`
 ];
 
-/// Returns a bad spec for each bound, and its refusal in the API server's own words.
+/// Returns a bad spec for each bound, and its refusal in the API server's own message.
 ///
 /// # Panics
 /// When the schema has a bound that is not known here, so that no new one goes untried.
@@ -31,9 +31,9 @@ pub(super) fn beyond_bounds(schema: &Value) -> Vec<BadSpec> {
             }
             if keyword == "required" {
                 bad.extend(without_required(schema, &path, field));
-            } else if let Some((value, words)) = beyond(&path, field, keyword) {
+            } else if let Some((value, message)) = beyond(&path, field, keyword) {
                 let spec = spec_with(schema, &path, value);
-                bad.push(BadSpec::beyond_bound(spec, &path.to_string(), &words));
+                bad.push(BadSpec::beyond_bound(spec, &path.to_string(), &message));
             }
         }
     }
@@ -54,21 +54,21 @@ fn without_required(schema: &Value, path: &SchemaPath, field: &Value) -> Vec<Bad
     names.iter().map(without).collect()
 }
 
-/// Returns a value of a field that breaks what `keyword` says of it, and that alone, and the words of the refusal; none where
+/// Returns a value of a field that breaks what `keyword` says of it, and that alone, and the message of the refusal; none where
 /// something narrower breaks first.
 fn beyond(path: &SchemaPath, field: &Value, keyword: &str) -> Option<(Value, String)> {
     let bound = &field[keyword];
-    let word = bound.as_str().unwrap_or_default();
+    let text = bound.as_str().unwrap_or_default();
     let number = bound.as_f64().unwrap_or_default() as i64;
     let count = usize::try_from(number).unwrap_or_default();
     Some(match keyword {
         "type" if field.get("enum").is_some() => return None,
-        "type" if word == "string" => (json!(7), format!("must be of type {word}")),
-        "type" => (json!("text"), format!("must be of type {word}")),
+        "type" if text == "string" => (json!(7), format!("must be of type {text}")),
+        "type" => (json!("text"), format!("must be of type {text}")),
         "x-kubernetes-int-or-string" => (json!(true), "must be of type integer,string".to_owned()),
         "format" if field.get("maximum").is_some() => return None,
-        "format" if word == "int32" => (json!(1_u64 << 31), format!("with format {word}")),
-        "format" if word == "int64" => (json!(1_u64 << 63), format!("must be of type {word}")),
+        "format" if text == "int32" => (json!(1_u64 << 31), format!("with format {text}")),
+        "format" if text == "int64" => (json!(1_u64 << 63), format!("must be of type {text}")),
         "minimum" => (
             json!(number - 1),
             format!("in body should be greater than or equal to {number}"),
@@ -85,7 +85,7 @@ fn beyond(path: &SchemaPath, field: &Value, keyword: &str) -> Option<(Value, Str
             json!("1".repeat(count + 1)),
             format!("Too long: may not be more than {count} bytes"),
         ),
-        "pattern" => (json!("!"), format!("in body should match '{word}'")),
+        "pattern" => (json!("!"), format!("in body should match '{text}'")),
         "enum" => (json!("edited"), unsupported(bound)),
         "minItems" => (
             elements(field, count - 1),
@@ -99,7 +99,7 @@ fn beyond(path: &SchemaPath, field: &Value, keyword: &str) -> Option<(Value, Str
             entries(field, count + 1),
             format!("Too many: {}: must have at most {count} items", count + 1),
         ),
-        "x-kubernetes-list-type" if word == "atomic" => return None,
+        "x-kubernetes-list-type" if text == "atomic" => return None,
         "x-kubernetes-list-type" => (
             json!([smallest(&field["items"]), smallest(&field["items"])]),
             "Duplicate value".to_owned(),
@@ -109,11 +109,11 @@ fn beyond(path: &SchemaPath, field: &Value, keyword: &str) -> Option<(Value, Str
 }
 
 fn unsupported(allowed: &Value) -> String {
-    let words = allowed.as_array().unwrap().iter().map(Value::to_string);
-    let words: Vec<String> = words.collect();
+    let values = allowed.as_array().unwrap().iter().map(Value::to_string);
+    let values: Vec<String> = values.collect();
     format!(
         "Unsupported value: \"edited\": supported values: {}",
-        words.join(", ")
+        values.join(", ")
     )
 }
 

@@ -7,9 +7,9 @@ use kube::{Api, ResourceExt};
 use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::Value;
 
+use crate::foreign_writer::{Objects, json as json_of};
 use crate::namespace::Namespace;
 use crate::owned_fields::{Path, altered, owned_fields};
-use crate::stranger::{Objects, json as json_of};
 use crate::wait;
 
 /// So many repairs of one generation are contention, which slows the operator down.
@@ -97,8 +97,8 @@ impl Repairs {
         sum
     }
 
-    /// Prints the numbers and holds them to the goal.
-    pub(super) fn judge(mut self) {
+    /// Prints the numbers and asserts that they meet the goal.
+    pub(super) fn assert_goal(mut self) {
         self.times.sort();
         let at = |percent: usize| &self.times[(self.times.len() - 1) * percent / 100];
         println!(
@@ -118,7 +118,7 @@ impl Repairs {
     }
 }
 
-/// Changes and removes each owned field of an object, at least `minimum` of them, while its spec has fields of somebody else;
+/// Changes and removes each owned field of an object, at least `minimum` of them, while its spec has fields of another client;
 /// in the end, deletes it whole.
 pub(super) async fn disturb(
     namespace: &Namespace,
@@ -153,7 +153,7 @@ pub(super) async fn disturb(
     };
     let count = fields.len();
     // A changed list key leaves two elements; a changed owner reference may let Kubernetes delete the object. Both end
-    // in a new object or a new spec, where fields of others do not stay.
+    // in a new object or a new spec, where fields of other clients do not stay.
     let (owners, rest): (Vec<Path>, Vec<Path>) = fields.into_iter().partition(is_owner);
     let (keys, rest): (Vec<Path>, Vec<Path>) = rest.into_iter().partition(Path::is_list_key);
     // The EchoCluster gets new generations meanwhile. Another test changes this annotation.
@@ -231,11 +231,11 @@ impl Disturbed<'_> {
             let cluster = self.name.trim_end_matches("-pods");
             self.namespace.new_generation(cluster).await;
         }
-        let asked = Instant::now();
+        let sent = Instant::now();
         let Ok(edited) = self.objects.edit(self.name, edit).await else {
             return false;
         };
-        self.edits.push(asked.elapsed());
+        self.edits.push(sent.elapsed());
         if path.get(&edited) == Some(value) {
             return true;
         }

@@ -1,10 +1,10 @@
-//! Rules of the Service.
+//! Validation rules of the Service.
 
 use kube::core::{Message, Rule};
 
 use super::is_udp;
 
-/// Only what has node ports can be told which.
+/// Node ports can be set only for a type that has them.
 pub(in super::super) fn node_ports_fit_the_type() -> Rule {
     Rule::new("!has(self.nodePorts) || size(self.nodePorts) == 0 || self.type != 'ClusterIP'").message(
         "nodePorts are set, but type is ClusterIP, which has no node ports; set type to NodePort or LoadBalancer, or remove nodePorts",
@@ -67,7 +67,7 @@ pub(in super::super) fn unique_node_ports() -> Rule {
     )
 }
 
-/// A node port without a listener would be forgotten without a word.
+/// A node port without a listener would be ignored silently.
 pub(in super::super) fn node_ports_name_listeners() -> Rule {
     Rule::new("!has(self.service.nodePorts) || self.service.nodePorts.all(n, self.listeners.exists(l, l.name == n))")
         .message("service.nodePorts names a listener that is not in listeners; remove it, or correct the name")

@@ -3,10 +3,10 @@
 use super::{NOW, check, deleted, live};
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::metadata::Owner;
-use crate::model::observed::Live;
+use crate::model::observed::LiveObjects;
 use crate::model::status::{Remaining, deleting};
 
-fn report(remaining: &Remaining, live: &Live) -> EchoCluster {
+fn report(remaining: &Remaining, live: &LiveObjects) -> EchoCluster {
     let mut cluster = deleted();
     let previous = cluster.status.take().unwrap();
     let status = deleting(&Owner::of(&cluster), remaining, live, &previous, NOW);
@@ -31,7 +31,7 @@ fn golden_states_of_a_deletion() {
     };
     check(
         "deletion-blocked-by-a-child",
-        &report(&blocked, &Live::default()),
+        &report(&blocked, &LiveObjects::default()),
     );
     let held = Remaining {
         finalizers: vec!["example.com/hold".to_owned()],
@@ -39,6 +39,6 @@ fn golden_states_of_a_deletion() {
     };
     check(
         "deletion-blocked-by-a-finalizer",
-        &report(&held, &Live::default()),
+        &report(&held, &LiveObjects::default()),
     );
 }

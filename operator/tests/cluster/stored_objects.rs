@@ -13,7 +13,7 @@ use crate::kubectl;
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// A schema that lets everything in. The one before comes back when this is dropped.
+/// A schema that accepts everything. The previous one is restored when this is dropped.
 struct LooseSchema {
     before: Value,
 }
@@ -51,7 +51,8 @@ fn replace(schema: &Value) {
 }
 
 #[tokio::test]
-async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what_runs_goes_on() {
+async fn an_object_stored_against_the_schema_is_reported_with_backoff_and_its_children_keep_running()
+ {
     let namespace = Namespace::alone("stored").await;
     let bad = [
         (
@@ -84,11 +85,11 @@ async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what
         wait::until_ok("an EchoCluster that the new schema lets in", call).await;
     }
     drop(loose);
-    for (name, _, words) in &bad {
-        told(&clusters, name, words).await;
+    for (name, _, message) in &bad {
+        until_reported(&clusters, name, message).await;
     }
     if let Some(log) = AuditLog::from_now(&namespace).await {
-        tokio::time::sleep(std::time::Duration::from_secs(10)).await; // time itself is what is looked at
+        tokio::time::sleep(std::time::Duration::from_secs(10)).await; // the rate of retries is what is tested
         let writes = log.writes();
         assert!(writes.len() <= bad.len(), "{}", audit::list(&writes));
     }
@@ -99,24 +100,24 @@ async fn what_is_stored_against_the_schema_is_told_without_end_or_haste_and_what
             "{name}"
         );
         // Server-side apply cannot read what is stored either; an edit can replace it.
-        let mended = Patch::Merge(json!({"spec": {"replicas": 1, "drainSeconds": 10}}));
+        let corrected = Patch::Merge(json!({"spec": {"replicas": 1, "drainSeconds": 10}}));
         let parameters = PatchParams::default();
-        let patched = clusters.patch(name, &parameters, &mended).await;
+        let patched = clusters.patch(name, &parameters, &corrected).await;
         patched.unwrap();
         namespace.ready(name).await;
     }
 }
 
-/// Waits until the message of `Ready` holds these words.
-async fn told(clusters: &Api<DynamicObject>, name: &str, words: &str) {
-    let is_told = |cluster: &DynamicObject| {
+/// Waits until the message of `Ready` contains `message`.
+async fn until_reported(clusters: &Api<DynamicObject>, name: &str, message: &str) {
+    let is_reported = |cluster: &DynamicObject| {
         let conditions = &cluster.data["status"]["conditions"];
         let mut conditions = conditions.as_array().into_iter().flatten();
         let ready = conditions.find(|condition| condition["type"] == "Ready");
-        let said = ready.and_then(|ready| ready["message"].as_str());
-        said.is_some_and(|said| said.contains(words))
+        let found = ready.and_then(|ready| ready["message"].as_str());
+        found.is_some_and(|found| found.contains(message))
     };
-    wait::until(clusters, name, words, is_told).await;
+    wait::until(clusters, name, message, is_reported).await;
 }
 
 fn uid(pod: &Pod) -> Option<String> {

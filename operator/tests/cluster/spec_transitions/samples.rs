@@ -1,4 +1,4 @@
-//! Values that the fields of a spec take: those of the schema, and where it does not tell, samples.
+//! Values for the fields of a spec: those that the schema declares, and samples for the other fields.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub(super) struct Field {
 /// Lists the fields of a spec with their values.
 ///
 /// # Panics
-/// When the schema has a field of which it does not tell enough and that has no samples here, so that no new one goes untried.
+/// When the schema does not declare the values of a field that has no samples here, so that each new field is tried.
 pub(super) fn spec_fields(schema: &Value, random: &mut Rng) -> Vec<Field> {
     let mut found = Vec::new();
     descend(schema, &SchemaPath::default(), random, &mut found);
@@ -24,7 +24,7 @@ pub(super) fn spec_fields(schema: &Value, random: &mut Rng) -> Vec<Field> {
 
 fn descend(schema: &Value, path: &SchemaPath, random: &mut Rng, found: &mut Vec<Field>) {
     let known = samples(&path.to_string(), random);
-    let values = known.or_else(|| told_by(schema, random));
+    let values = known.or_else(|| values_of(schema, random));
     if let Some(mut values) = values {
         let leaf = matches!(path.0.last(), Some(Step::Property(_)));
         if leaf {
@@ -45,10 +45,10 @@ fn descend(schema: &Value, path: &SchemaPath, random: &mut Rng, found: &mut Vec<
     }
 }
 
-/// Returns the values that the schema tells of: all words of an enum, both bounds of a number and one between.
-fn told_by(schema: &Value, random: &mut Rng) -> Option<Vec<Value>> {
-    if let Some(words) = schema["enum"].as_array() {
-        return Some(words.clone());
+/// Returns the values that the schema declares: all values of an enum, both bounds of a number and one between them.
+fn values_of(schema: &Value, random: &mut Rng) -> Option<Vec<Value>> {
+    if let Some(values) = schema["enum"].as_array() {
+        return Some(values.clone());
     }
     if schema["type"] == "boolean" {
         return Some(vec![json!(true), json!(false)]);
@@ -93,17 +93,17 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
             json!({"cpu": "1500000u", "memory": "1e9", "ephemeral-storage": "1Ti"}),
         ],
         "spec.metadata.labels" | "spec.service.labels" | "spec.pod.labels" => {
-            vec![marks(1), marks(32), json!({"a": "", "example.com/b": "b"})]
+            vec![keys(1), keys(32), json!({"a": "", "example.com/b": "b"})]
         }
         "spec.metadata.annotations" | "spec.service.annotations" | "spec.pod.annotations" => {
             vec![
-                marks(1),
-                marks(32),
+                keys(1),
+                keys(32),
                 json!({"a": "", "example.com/b": "two\nlines".repeat(400)}),
             ]
         }
         // In a dry run, a listener between the two gets the port after the first's, which must not be the last's.
-        "spec.pod.nodeSelector" => vec![marks(1), marks(31), json!({"kubernetes.io/os": "linux"})],
+        "spec.pod.nodeSelector" => vec![keys(1), keys(31), json!({"kubernetes.io/os": "linux"})],
         "spec.pod.tolerations" => tolerations(),
         "spec.pod.affinity" => affinities(),
         "spec.pod.priorityClassName" | "spec.pod.runtimeClassName" => vec![json!("none-such")],
@@ -148,7 +148,7 @@ fn named(count: usize) -> Value {
         .collect()
 }
 
-fn marks(count: usize) -> Value {
+fn keys(count: usize) -> Value {
     (0..count)
         .map(|index| {
             (

@@ -1,4 +1,4 @@
-//! Rules of labels and annotations.
+//! Validation rules of labels and annotations.
 
 use kube::core::{Message, Rule};
 

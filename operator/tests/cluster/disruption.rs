@@ -1,4 +1,4 @@
-//! The operator dies, and a node is lost.
+//! Crashes and outages of the operator, and the loss of a node.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use operator::api::v1alpha1::EchoCluster;
 use serde_json::json;
 
 use crate::deployed_operator::{self, StoppedOperator};
-use crate::echo_clusters::{condition, node_of, tell};
+use crate::echo_clusters::{condition, node_of, status_and_reason};
 use crate::namespace::Namespace;
 use crate::node::{LostNode, killer};
 use crate::wait;
 
-/// How long an operator that starts may take to catch up: much less than the 45 s after which it gives up a pass that
-/// hangs, so that passes that do so show here.
+/// How long an operator that starts may take to catch up. It is much less than the 45 s after which the operator gives up a reconcile that
+/// hangs, so that the tests detect such reconciles.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 #[tokio::test]
-async fn an_operator_that_dies_while_it_creates_finishes_the_work_when_it_is_back() {
+async fn an_operator_that_crashes_during_a_creation_completes_it_after_the_restart() {
     let namespace = Namespace::alone("operator-killed").await;
     let names: Vec<String> = (0..6).map(|index| format!("hello-{index}")).collect();
     let apply = |name: &String| {
@@ -41,7 +41,7 @@ async fn an_operator_that_dies_while_it_creates_finishes_the_work_when_it_is_bac
 }
 
 #[tokio::test]
-async fn what_happens_while_the_operator_is_away_is_made_up_for() {
+async fn changes_while_the_operator_is_down_are_reconciled_when_it_is_back() {
     let namespace = Namespace::alone("operator-away").await;
     let (services, deployments) = (namespace.api::<Service>(), namespace.api::<Deployment>());
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
@@ -72,7 +72,7 @@ async fn what_happens_while_the_operator_is_away_is_made_up_for() {
 }
 
 #[tokio::test]
-async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
+async fn while_a_node_is_lost_the_service_answers_and_the_status_is_correct() {
     let namespace = Namespace::alone("node-lost").await;
     let Some(program) = killer() else {
         return;
@@ -100,7 +100,10 @@ async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
             && condition(cluster, "Ready").is_some_and(|ready| ready.status == "False")
     };
     let cluster = wait::until(&namespace.api(), "hello", "fewer than 3 ready", noticed).await;
-    println!("{victim} lost: Ready={}", tell(&cluster, "Ready"));
+    println!(
+        "{victim} lost: Ready={}",
+        status_and_reason(&cluster, "Ready")
+    );
     let five_calls = async || {
         for _ in 0..4 {
             namespace.echo(survivor, "hello:12345", "good day").await?;
@@ -119,7 +122,7 @@ async fn a_lost_node_leaves_the_service_answering_and_the_status_true() {
     namespace.ready_pods("hello", 3).await;
 }
 
-/// Waits for what an operator that has just started should bring about.
+/// Waits for an outcome that an operator that has just started should reach within [`CATCH_UP`].
 async fn soon<T>(what: &str, outcome: impl Future<Output = T>) -> T {
     let in_time = tokio::time::timeout(CATCH_UP, outcome).await;
     in_time.unwrap_or_else(|_| {

@@ -1,4 +1,4 @@
-//! Somebody else, who edits the operator's objects as by `kubectl edit`.
+//! Another client, which edits the operator's objects as `kubectl edit` does.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ApiResource, DynamicObject, PostParams};
@@ -34,7 +34,7 @@ impl Objects {
         json(&self.api.get(name).await.unwrap())
     }
 
-    /// Reads, changes and replaces an object, and returns it as it is then.
+    /// Reads, changes and replaces an object, and returns the result.
     ///
     /// # Errors
     /// The API server's refusal.
@@ -53,7 +53,7 @@ impl Objects {
             let edited: DynamicObject = serde_json::from_value(object).unwrap();
             match self.api.replace(name, &parameters, &edited).await {
                 Ok(object) => return Ok(json(&object)),
-                Err(kube::Error::Api(status)) if status.code == 409 => (), // somebody was faster: look again
+                Err(kube::Error::Api(status)) if status.code == 409 => (), // another client has written in between: read again
                 Err(kube::Error::Api(status)) => return Err(*status),
                 Err(error) => panic!("failed to edit {} {name}: {error}", self.kind),
             }

@@ -15,7 +15,7 @@ pub(super) struct Generator {
     changes: Vec<Vec<usize>>,
     next: usize,
     random: Rng,
-    /// The node ports that this one may ask for.
+    /// The node ports that this generator may request.
     node_ports: i64,
     /// Indexes of fields that interact.
     pairs: Vec<(usize, usize)>,
@@ -82,7 +82,7 @@ impl Generator {
             if spec["paused"] == json!(true) {
                 forget(&mut other, &["paused"]);
             }
-            self.mend(&mut other, spec);
+            self.repair(&mut other, spec);
             if other != *spec {
                 self.note(spec, &other);
                 return other;
@@ -123,9 +123,9 @@ impl Generator {
         }
     }
 
-    /// Changes what the rules across fields would refuse.
-    fn mend(&self, spec: &mut Value, before: &Value) {
-        self.mend_node_ports(spec);
+    /// Changes fields that the validation rules across fields would refuse.
+    fn repair(&self, spec: &mut Value, before: &Value) {
+        self.repair_node_ports(spec);
         let service = &mut spec["service"];
         let type_ = service["type"].as_str().unwrap_or("ClusterIP").to_owned();
         if type_ == "ClusterIP" {
@@ -166,8 +166,8 @@ impl Generator {
         prune(spec);
     }
 
-    /// Gives node ports to listeners that there are, and numbers that no other test asks for.
-    fn mend_node_ports(&self, spec: &mut Value) {
+    /// Keeps the node ports of listeners that exist, and replaces placeholders by numbers that no other test uses.
+    fn repair_node_ports(&self, spec: &mut Value) {
         let listeners = spec["listeners"].as_array().cloned().unwrap_or_default();
         let names: Vec<&str> = listeners
             .iter()
@@ -177,11 +177,11 @@ impl Generator {
             names.first().unwrap_or(&"echo"),
             names.last().unwrap_or(&"echo"),
         );
-        let Some(asked) = spec["service"]["nodePorts"].as_object() else {
+        let Some(requested) = spec["service"]["nodePorts"].as_object() else {
             return;
         };
         let mut found = Map::new();
-        for (name, number) in asked {
+        for (name, number) in requested {
             let name = match name.as_str() {
                 "$first" => first,
                 "$last" => last,
@@ -200,7 +200,7 @@ impl Generator {
     }
 }
 
-/// The spec that every chain begins with, beside what [`Generator::mend`] adds.
+/// The spec that every chain begins with, beside what [`Generator::repair`] adds.
 pub(super) fn start() -> Value {
     json!({"replicas": 0, "pod": {"nodeSelector": {"example.com/nowhere": "nowhere"}}})
 }

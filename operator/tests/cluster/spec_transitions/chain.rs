@@ -13,7 +13,7 @@ use crate::echo_clusters::condition;
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// What is added to a node port that is asked for, since two Services cannot have the same one. The sums stay below 30086, where
+/// What is added to a requested node port, since two Services cannot have the same one. The sums stay below 30086, where
 /// those begin that Kubernetes chooses by itself.
 const OTHER_NODE_PORT: i64 = 40;
 
@@ -97,7 +97,7 @@ impl<'a> Chain<'a> {
         (self.spec, self.children) = (spec, children);
     }
 
-    /// Fails unless an EchoCluster made anew of a spec would have the same children.
+    /// Fails unless a new EchoCluster with the same spec would have the same children.
     async fn compare(&self, children: &Children, spec: &Value, what: &str) {
         let spec = with_other_node_ports(spec);
         let new = Children::of_a_new(self.namespace, &self.new_name(), &spec).await;
@@ -138,8 +138,8 @@ impl<'a> Chain<'a> {
         self.generator.tried()
     }
 
-    /// Holds the writes of each step to what had to change: once each child that had to, and no other. Returns how many there were.
-    pub(super) fn judge(&self, writes: &[Write]) -> usize {
+    /// Asserts that each step wrote each child that had to change once, and no other. Returns the number of writes.
+    pub(super) fn assert_writes(&self, writes: &[Write]) -> usize {
         let names = [
             self.name.clone(),
             operator::model::metadata::headless_service_name(&self.name),

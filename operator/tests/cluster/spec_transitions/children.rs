@@ -21,9 +21,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::foreign_writer::{json as json_of, objects};
 use crate::namespace::Namespace;
 use crate::owned_fields::owned_fields;
-use crate::stranger::{json as json_of, objects};
 
 /// A child, by the name of its resource and its own.
 pub(super) type Child = (String, String);
@@ -124,7 +124,7 @@ impl Children {
         children
     }
 
-    /// Returns the first difference to others, as they see it.
+    /// Returns the first difference to other children.
     pub(super) fn difference(&self, others: &Self) -> Option<String> {
         let names: BTreeSet<_> = self.objects.keys().chain(others.objects.keys()).collect();
         names.into_iter().find_map(|child| {
@@ -142,7 +142,7 @@ impl Children {
         changed.cloned().collect()
     }
 
-    /// Adds a number to each node port that was asked for.
+    /// Adds a number to each requested node port.
     pub(super) fn move_node_ports(&mut self, by: i64) {
         for service in self.objects.values_mut() {
             let ports = service
