@@ -76,8 +76,9 @@ where
         return Ok(Decision::StaleCache(field));
     }
     let (desired_json, live_json) = (serde_json::to_value(desired)?, serde_json::to_value(live)?);
-    let difference =
-        drift::first_difference(&desired_json, &live_json).or_else(|| unreadable_generation(live));
+    let difference = drift::first_difference(&desired_json, &live_json)
+        .or_else(|| leftover_update_entry(live))
+        .or_else(|| unreadable_generation(live));
     let hash = |object: &K| object.annotations().get(DESIRED_HASH_ANNOTATION).cloned();
     Ok(match difference {
         None => Decision::Unchanged,
@@ -199,15 +200,20 @@ fn unreadable_generation<K: Resource>(live: &K) -> Option<String> {
     is_unreadable.then(|| format!("metadata.annotations.{GENERATION_ANNOTATION} was not a number"))
 }
 
+/// Finds what a replacement (see `apiserver::apply::replace`) has left behind that was interrupted: fields that an update of the operator
+/// owns beside its apply, so that no later apply could remove them.
+pub fn leftover_update_entry<K: Resource>(live: &K) -> Option<String> {
+    let has_apply_entry = live.managed_fields().iter().any(is_apply_entry);
+    let found = has_apply_entry && update_entry_index(live).is_some();
+    found.then(|| {
+        format!("metadata.managedFields contained a leftover Update entry of {FIELD_MANAGER}")
+    })
+}
+
 /// Returns the index of the entry in `metadata.managedFields` that a create or an update by the operator has left. The API server records
 /// a create as an `Update`, which owns every field, defaults included.
 pub fn update_entry_index<K: Resource>(live: &K) -> Option<usize> {
     live.managed_fields().iter().position(is_update_entry)
-}
-
-/// Whether the operator also owns fields of an object by an apply.
-pub fn has_apply_entry<K: Resource>(live: &K) -> bool {
-    live.managed_fields().iter().any(is_apply_entry)
 }
 
 /// Removes from `metadata.managedFields` what no decision needs. The indices of what stays are those of the live object.
@@ -226,7 +232,7 @@ pub fn only_update_entries(metadata: &mut ObjectMeta) {
 }
 
 /// Whether an entry of `managedFields` stems from a create or an update by the operator.
-fn is_update_entry(entry: &ManagedFieldsEntry) -> bool {
+pub fn is_update_entry(entry: &ManagedFieldsEntry) -> bool {
     is_of_operator(entry, "Update")
 }
 

@@ -48,51 +48,6 @@ pub fn with_owned_fields(desired: &Value, live: &Value) -> Value {
     merged("", desired, live)
 }
 
-/// Whether an object, or its pod template, has a label or an annotation that is not declared. Either another client has added it, or the operator
-/// has declared it before. The annotations of the Deployment controller are never the operator's.
-pub fn has_undeclared_metadata(desired: &Value, live: &Value) -> bool {
-    let maps = ["/metadata", "/spec/template/metadata"]
-        .map(|metadata| ["labels", "annotations"].map(|map| format!("{metadata}/{map}")));
-    maps.iter().flatten().any(|pointer| {
-        let map = |object: &Value| {
-            let map = object.pointer(pointer).and_then(Value::as_object);
-            map.cloned().unwrap_or_default()
-        };
-        let (desired, live) = (map(desired), map(live));
-        live.keys()
-            .any(|key| !desired.contains_key(key) && !key.starts_with("deployment.kubernetes.io/"))
-    })
-}
-
-/// Whether an object has an owned field, or an element of a keyed list, that the desired one does not have. A server-side apply removes it
-/// only if the operator owns it by an earlier apply.
-pub fn has_undeclared_fields(desired: &Value, live: &Value) -> bool {
-    has_more("", desired, live)
-}
-
-fn has_more(path: &str, desired: &Value, live: &Value) -> bool {
-    match (desired, live) {
-        (Value::Object(desired), Value::Object(live)) => {
-            live.iter().any(|(name, found)| match desired.get(name) {
-                Some(value) => has_more(&join(path, name), value, found),
-                None => !found.is_null() && !is_unowned(path, name),
-            })
-        }
-        (Value::Array(desired), Value::Array(live)) => {
-            let is_owner_list = path.ends_with("ownerReferences");
-            let Some(keys) = list_map_keys(path).filter(|_| !is_owner_list) else {
-                return false; // an apply replaces such a list as a whole
-            };
-            live.iter().enumerate().any(|(index, found)| {
-                let mut elements = desired.iter();
-                let element = elements.find(|element| has_same_keys(keys, element, found));
-                element.is_none_or(|element| has_more(&format!("{path}[{index}]"), element, found))
-            })
-        }
-        _ => false,
-    }
-}
-
 fn merged(path: &str, desired: &Value, live: &Value) -> Value {
     match (desired, live) {
         (Value::Object(desired), Value::Object(live)) => {
@@ -258,24 +213,6 @@ mod tests {
         let replacement = with_owned_fields(&desired, &live);
         assert_eq!(replacement, expected);
         assert_eq!(first_difference(&desired, &replacement), None);
-    }
-
-    #[test]
-    fn a_field_or_an_element_more_is_undeclared_and_another_value_is_not() {
-        let desired =
-            json!({"spec": {"a": 1, "ports": [{"port": 7, "protocol": "TCP"}], "args": ["a"]}});
-        let with = |pointer: &str, value: Value| {
-            let mut live = desired.clone();
-            *live.pointer_mut(pointer).unwrap() = value;
-            has_undeclared_fields(&desired, &live)
-        };
-        assert!(!with("/spec/a", json!(2)));
-        assert!(!with("/spec/args", json!(["a", "b"])));
-        assert!(with("/spec", json!({"a": 1, "b": 2})));
-        let more = json!([{"port": 7, "protocol": "TCP"}, {"port": 9, "protocol": "TCP"}]);
-        assert!(with("/spec/ports", more));
-        let named = json!([{"port": 7, "protocol": "TCP", "name": "x"}]);
-        assert!(with("/spec/ports", named));
     }
 
     fn assert_difference(desired: &Value, live: &Value, expected: Option<&str>) {

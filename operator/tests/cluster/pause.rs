@@ -67,7 +67,9 @@ async fn while_paused_children_are_not_changed_and_the_status_is_correct() {
 #[tokio::test]
 async fn the_restart_annotation_restarts_the_pods_and_changes_nothing_else() {
     let namespace = Namespace::shared("restart").await;
-    namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    // A rollout of less than two seconds is not reported.
+    let spec = json!({"replicas": 1, "rollout": {"minReadySeconds": 3}});
+    namespace.apply_ready("hello", spec).await;
     let old = uids(&namespace.ready_pods("hello", 1).await);
     let restart = [
         "annotate",

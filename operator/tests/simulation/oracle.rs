@@ -129,6 +129,10 @@ impl Oracle {
         if after.is_deleting() || condition(status, "Ready") != Some("True") {
             return;
         }
+        // A Deployment that cannot be restored may still be available; `Stalled` says that it is not as desired.
+        if condition(status, "Stalled") == Some("True") {
+            return;
+        }
         let spec = self
             .specs
             .get(after.uid())

@@ -2,8 +2,8 @@
 //!
 //! Apply merges, so it cannot restore an object whose list elements or alternatives another writer has exchanged: a renamed container stays
 //! beside the desired one, and a probe with two handlers is rejected. Such a child is replaced by an update that has all owned fields as
-//! desired and the unowned fields as they are; if the API server rejects that, as with the two handlers, the update has the desired spec
-//! as a whole.
+//! desired and the fields of others as they are; if the API server rejects that, as with the two handlers, the update has the desired spec
+//! as a whole. The child is then applied once more, and the `Update` entry that the replacement has left in `managedFields` is removed.
 #![expect(
     clippy::disallowed_types,
     reason = "apply is where the operator writes children"
@@ -18,8 +18,11 @@ use crate::apiserver::request::{Error, Verb, request};
 use crate::model::children::Child;
 use crate::model::drift::with_owned_fields;
 
+/// How often a child that was replaced is applied while others write to it. During a rollout its status is written a few times a second.
+const MAX_APPLY_ATTEMPTS: usize = 5;
+
 impl Applier {
-    /// Replaces a child. Unowned fields stay, unless they make the child invalid.
+    /// Replaces a child, and restores the ownership by apply. The fields of others stay, unless they make the child invalid.
     pub(super) async fn replace<K: Child>(
         &self,
         api: &Api<K>,
@@ -36,10 +39,10 @@ impl Applier {
             }
             replaced => replaced?,
         };
-        compared(desired, replaced)
+        self.restore_apply_ownership(api, desired, replaced).await
     }
 
-    /// Replaces the spec as a whole. If the API server rejects that too, removes the immutable fields, so that the desired
+    /// Replaces the spec as a whole. If the API server rejects that too, removes the fields that it lets nobody change, so that the desired
     /// ones can be applied: such a field may have got another value in steps that the operator has not seen.
     async fn replace_spec<K: Child>(
         &self,
@@ -57,8 +60,7 @@ impl Applier {
             return Err(error);
         };
         let plain = with_spec_of(live, serde_json::to_value(plain)?);
-        let live = self.put(api, desired, plain).await?;
-        self.server_side_apply(api, desired, &live).await
+        self.put(api, desired, plain).await
     }
 
     /// Updates a child to `replacement`, which carries the version that was compared.
@@ -74,6 +76,33 @@ impl Applier {
         let replaced = request(Verb::Update, desired, sent).await?;
         self.metrics.count_write::<K>(Verb::Update);
         Ok(replaced)
+    }
+
+    /// Applies a child that was replaced. A controller that writes its status meanwhile does not change the result; after any other write,
+    /// the next reconcile completes the work.
+    async fn restore_apply_ownership<K: Child>(
+        &self,
+        api: &Api<K>,
+        desired: &K,
+        replaced: K,
+    ) -> Result<Written<K>, Error> {
+        let mut live = replaced.clone();
+        for _ in 0..MAX_APPLY_ATTEMPTS {
+            let applied = match self.server_side_apply(api, desired, &live).await {
+                Ok(applied) => self.drop_update_entry(api, applied).await,
+                error => error,
+            };
+            match applied {
+                Err(error) if error.is_conflict() => (),
+                done => return compared(desired, done?),
+            }
+            live = request(Verb::Get, desired, api.get(&desired.name_any())).await?;
+            let is_same = live.meta().uid == replaced.meta().uid;
+            if !is_same || compared(desired, live.clone())?.1.is_some() {
+                break;
+            }
+        }
+        compared(desired, replaced)
     }
 }
 

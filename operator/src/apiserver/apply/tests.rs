@@ -83,15 +83,11 @@ async fn an_object_of_another_owner_is_read_and_never_written() {
 }
 
 #[tokio::test]
-async fn a_change_is_one_apply_unless_a_label_may_have_to_go_that_the_create_has_set() {
+async fn the_first_change_of_a_child_converts_its_ownership_and_later_ones_are_one_apply() {
     let (applier, requests) =
         applier(|count, _| Answer::With(200, live(["2", "3", "5"][count], "Apply")));
-    for (version, operation, label) in [("1", "Update", true), ("4", "Update", false)] {
+    for (version, operation) in [("1", "Update"), ("4", "Apply")] {
         let mut changed: Service = serde_json::from_value(live(version, operation)).unwrap();
-        if label {
-            let labels = changed.metadata.labels.get_or_insert_default();
-            labels.insert("example.com/team".to_owned(), "a".to_owned());
-        }
         changed.spec.as_mut().unwrap().type_ = Some("NodePort".to_owned());
         applier.caches.services.insert(changed);
         let state = apply(&applier).await.unwrap();

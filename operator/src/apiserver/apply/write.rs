@@ -1,8 +1,8 @@
 //! The writes of a child: a create, or a server-side apply.
 //!
 //! A create is a POST, so it never modifies an object that exists. The API server records it as an `Update` by the operator that owns
-//! every field. A label or an annotation that a later apply no longer has would stay, owned by that entry of `managedFields`. So before
-//! such an apply the entry becomes one of `Apply`, as client-go's `csaupgrade` does it. In the spec, what stays is found by comparison.
+//! every field, defaults included. Before such a child is applied for the first time, that entry of `managedFields` becomes one of
+//! `Apply`, as client-go's `csaupgrade` does it; otherwise a field that a later apply drops would stay, owned by the entry.
 #![expect(
     clippy::disallowed_types,
     reason = "apply is where the operator writes children"
@@ -10,16 +10,17 @@
 
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
+use serde::Serialize;
 use serde_json::json;
 
 use super::Applier;
 use crate::apiserver::request::{Error, Verb, request};
 use crate::model::children::Child;
-use crate::model::decision::{has_apply_entry, update_entry_index};
-use crate::model::drift::{first_difference, has_undeclared_fields, has_undeclared_metadata};
+use crate::model::decision::{is_update_entry, leftover_update_entry, update_entry_index};
+use crate::model::drift::first_difference;
 use crate::model::metadata::FIELD_MANAGER;
 
-/// An object as it was written, and how it still differs from its desired state.
+/// An object as it was written, and how it differs from what is desired nevertheless.
 pub(super) type Written<K> = (K, Option<String>);
 
 impl Applier {
@@ -41,23 +42,20 @@ impl Applier {
         desired: &K,
         live: &K,
     ) -> Result<Written<K>, Error> {
-        let (desired_json, live_json) =
-            (serde_json::to_value(desired)?, serde_json::to_value(live)?);
         let converted = match update_entry_index(live) {
-            Some(index) if has_undeclared_metadata(&desired_json, &live_json) => {
+            Some(index) if leftover_update_entry(live).is_none() => {
                 Some(self.convert_ownership(api, live, index).await?)
-            }
-            // An apply would leave the field, so that the pods would be restarted twice: by it, and by the removal.
-            Some(_) if has_undeclared_fields(&desired_json, &live_json) => {
-                return self.replace(api, desired, live.clone()).await;
             }
             _ => None,
         };
         let live = converted.as_ref().unwrap_or(live);
         match self.server_side_apply(api, desired, live).await {
             Ok(applied) => match compared(desired, applied)? {
+                (applied, None) => {
+                    let applied = self.drop_update_entry(api, applied).await?;
+                    Ok((applied, None))
+                }
                 (applied, Some(_)) => self.replace(api, desired, applied).await,
-                unchanged => Ok(unchanged),
             },
             Err(error) if error.is_invalid() => self.replace(api, desired, live.clone()).await,
             Err(error) => Err(error),
@@ -83,28 +81,52 @@ impl Applier {
         Ok(written)
     }
 
-    /// Makes the entry of a create or an update, at `index` of `managedFields`, one of an apply. If there is one of an apply, it has every
-    /// field that was desired since, so the other is removed.
+    /// Makes the entry of a create, at `index` of `managedFields`, one of an apply.
     async fn convert_ownership<K: Child>(
         &self,
         api: &Api<K>,
         live: &K,
         index: usize,
     ) -> Result<K, Error> {
-        let entry = format!("/metadata/managedFields/{index}");
-        let convert = if has_apply_entry(live) {
-            json!({ "op": "remove", "path": entry })
-        } else {
-            json!({ "op": "replace", "path": format!("{entry}/operation"), "value": "Apply" })
-        };
-        let version = json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": live.resource_version() });
-        let patch = Patch::<K>::Json(serde_json::from_value(json!([version, convert]))?);
+        let operation = format!("/metadata/managedFields/{index}/operation");
+        let body = json!([
+            { "op": "replace", "path": "/metadata/resourceVersion", "value": live.resource_version() },
+            { "op": "replace", "path": operation, "value": "Apply" },
+        ]);
+        let patch = serde_json::from_value(body)?;
+        self.patch(api, live, &Patch::<K>::Json(patch)).await
+    }
+
+    /// Removes the entry that an interrupted replacement has left in `managedFields`, if there is one.
+    pub(super) async fn drop_update_entry<K: Child>(
+        &self,
+        api: &Api<K>,
+        live: K,
+    ) -> Result<K, Error> {
+        if leftover_update_entry(&live).is_none() {
+            return Ok(live);
+        }
+        let entries = live.managed_fields().iter();
+        let kept: Vec<_> = entries.filter(|entry| !is_update_entry(entry)).collect();
+        let body = json!({ "metadata": {
+            "resourceVersion": live.meta().resource_version,
+            "managedFields": kept,
+        }});
+        self.patch(api, &live, &Patch::Merge(&body)).await
+    }
+
+    async fn patch<K: Child, P: Serialize + std::fmt::Debug + Sync>(
+        &self,
+        api: &Api<K>,
+        live: &K,
+        body: &Patch<P>,
+    ) -> Result<K, Error> {
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
         let name = live.name_any();
-        let written = request(Verb::Patch, live, api.patch(&name, &parameters, &patch)).await?;
+        let written = request(Verb::Patch, live, api.patch(&name, &parameters, body)).await?;
         self.metrics.count_write::<K>(Verb::Patch);
         Ok(written)
     }
@@ -118,7 +140,7 @@ pub(super) fn post_params() -> PostParams {
     }
 }
 
-/// Returns an object with its first difference from its desired state.
+/// Returns an object with its first difference from what is desired.
 pub(super) fn compared<K: Child>(desired: &K, written: K) -> Result<Written<K>, Error> {
     let difference = first_difference(
         &serde_json::to_value(desired)?,
