@@ -59,7 +59,8 @@ pub(crate) fn scripted(
 
 /// Returns an error as the API server answers it.
 pub(crate) fn failure(code: u16, message: &str) -> Answer {
-    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": "Test", "code": code});
+    let reason = if code == 404 { "NotFound" } else { "Test" };
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "message": message, "reason": reason, "code": code});
     Answer::With(code, status)
 }
 

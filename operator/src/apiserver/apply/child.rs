@@ -102,13 +102,21 @@ impl Applier {
     ) -> Result<ChildState<K>, Error> {
         let cached = cache.get(&owner.namespace, &desired.name_any());
         let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
+        let mut rejected = None;
         if cached.is_some() || !self.is_name_taken(&desired) {
+            let is_create = cached.is_none();
             match self.step(cache, &api, owner, &desired, cached).await {
                 Err(error) if error.is_conflict() => (),
+                // A Service may exist outside of the cache, without its label. Its own node ports are allocated then, which the API server
+                // checks before the name.
+                Err(error) if is_create && error.rejection().is_some() => rejected = Some(error),
                 done => return done,
             }
         }
         let read = request(Verb::Get, &desired, api.get_opt(&desired.name_any())).await?;
+        if let (None, Some(error)) = (&read, rejected) {
+            return Err(error);
+        }
         let step = self.step(cache, &api, owner, &desired, read.map(Arc::new));
         let done = step.await;
         let is_taken = matches!(&done, Ok(ChildState::Problem { problem, .. })

@@ -113,6 +113,37 @@ async fn an_outdated_cached_copy_is_read_again_and_not_overwritten() {
     assert_eq!(methods(&requests), ["PATCH", "GET"]);
 }
 
+#[tokio::test]
+async fn a_child_outside_of_the_cache_whose_create_is_rejected_is_restored() {
+    let mut unlabelled = live("1", "Apply");
+    unlabelled["metadata"]["labels"] = json!({});
+    let (applier, requests) = applier(move |count, _| match count {
+        0 => failure(
+            422,
+            "spec.ports[0].nodePort: provided port is already allocated",
+        ),
+        1 => Answer::With(200, unlabelled.clone()),
+        _ => Answer::With(200, live("2", "Apply")),
+    });
+    let state = apply(&applier).await.unwrap();
+    assert!(
+        matches!(state, ChildState::Applied(_, Some(_))),
+        "{state:?}"
+    );
+    assert_eq!(methods(&requests), ["POST", "GET", "PATCH"]);
+}
+
+#[tokio::test]
+async fn a_rejected_create_of_a_child_that_does_not_exist_is_reported() {
+    let (applier, _) = applier(|count, _| match count {
+        0 => failure(403, "exceeded quota"),
+        _ => failure(404, "not found"),
+    });
+    let state = apply(&applier).await.unwrap();
+    let is_rejected = matches!(&state, ChildState::Problem { problem, .. } if problem.kind == ProblemKind::Rejected);
+    assert!(is_rejected, "{state:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_request_without_an_answer_is_reported_and_delays_no_other_child() {
     let (applier, _) = applier(|_, request| {
