@@ -21,7 +21,7 @@ clean_up() {
   if hack/cluster/cluster status > /dev/null 2>&1; then hack/cluster/cluster down; fi
 }
 
-# No node: pods cost processor time that nobody here asks for, and there are none (hack/bench-operator/internal/driver/scenarios.go).
+# No node: pods would only add processor time, and there are none (hack/bench-operator/internal/driver/scenarios.go).
 # A new cluster each time, since a used one is larger; it goes with the benchmark.
 say "A control plane without nodes"
 clean_up

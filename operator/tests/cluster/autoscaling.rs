@@ -55,11 +55,11 @@ async fn an_autoscaler_of_the_users_own_scales_the_echo_cluster() {
 
 #[tokio::test]
 async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted() {
-    let namespace = Namespace::shared("rival-autoscaler").await;
+    let namespace = Namespace::shared("other-autoscaler").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "hello"});
     let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
-    let other = autoscaler("rival", &target, 2);
+    let other = autoscaler("other", &target, 2);
     autoscalers
         .create(&PostParams::default(), &other)
         .await
@@ -70,11 +70,11 @@ async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted
     let cluster = wait::until(&clusters, "hello", "told", is_reported).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
-        message.starts_with("HorizontalPodAutoscaler rival scales Deployment hello"),
+        message.starts_with("HorizontalPodAutoscaler other scales Deployment hello"),
         "{message}"
     );
     namespace
-        .event("ConflictingWriter", "HorizontalPodAutoscaler rival scales")
+        .event("ConflictingWriter", "HorizontalPodAutoscaler other scales")
         .await;
     namespace
         .event(
@@ -84,7 +84,7 @@ async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted
         .await;
 
     autoscalers
-        .delete("rival", &DeleteParams::default())
+        .delete("other", &DeleteParams::default())
         .await
         .unwrap();
     let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";

@@ -12,10 +12,10 @@ use crate::store::{Key, Object};
 use crate::write::Call;
 
 /// The prefix of labels and annotations that other clients add.
-pub(crate) const FOREIGN_PREFIX: &str = "rival.example.com/";
+pub(crate) const FOREIGN_PREFIX: &str = "other.example.com/";
 
 /// The annotation of objects that other clients have created under the names of children.
-const FOREIGN_ANNOTATION: &str = "rival.example.com/stranger";
+const FOREIGN_ANNOTATION: &str = "other.example.com/note";
 
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -198,7 +198,7 @@ impl Actions {
         }
         let child = &children[self.rng.usize(0..children.len())];
         let (kind, _, child_name) = child.key();
-        let call = Call::new(kind, &child_name, "rival");
+        let call = Call::new(kind, &child_name, "other-client");
         match self.rng.u8(0..4) {
             0 => self.delete_as(Actor::OtherClient, kind, &child_name, "Background"),
             1 => self.corrupt_spec(&call, child),
@@ -220,7 +220,7 @@ impl Actions {
             _ => json!({"maxUnavailable": 2}),
         };
         let body = json!({"metadata": {"name": name, "annotations": {FOREIGN_ANNOTATION: ""}}, "spec": spec});
-        let call = Call::new(kind, name, "rival");
+        let call = Call::new(kind, name, "other-client");
         let _ = self
             .server
             .act(Actor::OtherClient, |store| store.create(&call, body));
@@ -233,13 +233,13 @@ impl Actions {
                 json!([{"op": "replace", "path": "/spec/replicas", "value": 7}])
             }
             (Kind::Deployment, 1) => {
-                json!([{"op": "replace", "path": format!("{container}/image"), "value": "rival:1"}])
+                json!([{"op": "replace", "path": format!("{container}/image"), "value": "other:1"}])
             }
             (Kind::Deployment, 2) => {
-                json!([{"op": "replace", "path": format!("{container}/name"), "value": "rival"}])
+                json!([{"op": "replace", "path": format!("{container}/name"), "value": "other-client"}])
             }
             (Kind::Deployment, _) => {
-                let sidecar = json!({"name": "sidecar", "image": "rival:1"});
+                let sidecar = json!({"name": "sidecar", "image": "other:1"});
                 json!([{"op": "add", "path": "/spec/template/spec/containers/-", "value": sidecar}])
             }
             (Kind::Service, 0) if child.value["spec"]["clusterIP"] != "None" => {
@@ -249,7 +249,7 @@ impl Actions {
                 json!([{"op": "replace", "path": "/spec/ports/0/port", "value": 99}])
             }
             (Kind::Service, _) => {
-                json!([{"op": "add", "path": "/spec/selector/rival", "value": "yes"}])
+                json!([{"op": "add", "path": "/spec/selector/other-client", "value": "yes"}])
             }
             (Kind::PodDisruptionBudget, _) => {
                 json!([{"op": "replace", "path": "/spec/maxUnavailable", "value": 3}])
@@ -271,7 +271,7 @@ impl Actions {
 
     fn corrupt_metadata(&mut self, call: &Call) {
         let metadata = match self.rng.u8(0..8) {
-            0 => json!({"labels": {"app.kubernetes.io/managed-by": "rival"}}),
+            0 => json!({"labels": {"app.kubernetes.io/managed-by": "other-client"}}),
             1 => json!({"labels": {"app.kubernetes.io/instance": null}}),
             2 => json!({"annotations": {DESIRED_HASH_ANNOTATION: "0"}}),
             3 => json!({"annotations": {GENERATION_ANNOTATION: "many"}}),

@@ -187,7 +187,7 @@ fn differences_of(outcome: &Outcome) -> Vec<String> {
     differences
 }
 
-/// Tells each field that is another one than it should be.
+/// Returns each field that differs from its desired value.
 fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &mut Vec<String>) {
     match pair {
         (Some(found), Some(desired)) if found == desired => (),

@@ -55,14 +55,14 @@ impl Scene {
 
     /// Corrupts a Service, which the operator must repair.
     fn corrupt(&self, service: &str) {
-        let patch = json!({"spec": {"selector": {"rival": "yes"}}});
+        let patch = json!({"spec": {"selector": {"other-client": "yes"}}});
         self.patch(Actor::OtherClient, Kind::Service, service, &patch);
     }
 
     fn is_corrupt(&self, service: &str) -> bool {
         let state = self.server.lock();
         let found = state.store.get(Kind::Service, "default", service).unwrap();
-        found.value["spec"]["selector"]["rival"] == "yes"
+        found.value["spec"]["selector"]["other-client"] == "yes"
     }
 
     fn exists(&self, kind: Kind, name: &str) -> bool {
@@ -128,7 +128,7 @@ fn a_change_that_only_a_paged_list_reports_is_repaired() {
         pass(NOTICE).await;
         assert!(
             !scene.is_corrupt("a"),
-            "the Service stays as the rival left it"
+            "the Service stays as the other client left it"
         );
     });
 }
@@ -241,10 +241,10 @@ fn contention_with_a_client_that_also_changes_tracking_annotations_is_bounded() 
         tokio::spawn(async move {
             loop {
                 pass(Duration::from_secs(1)).await;
-                let call = Call::new(Kind::Service, "a", "rival");
+                let call = Call::new(Kind::Service, "a", "other-client");
                 let patch = json!({
                     "metadata": {"annotations": {DESIRED_HASH_ANNOTATION: "0"}},
-                    "spec": {"selector": {"rival": "yes"}},
+                    "spec": {"selector": {"other-client": "yes"}},
                 });
                 server
                     .act(Actor::OtherClient, |store| store.merge_patch(&call, &patch))
@@ -312,7 +312,7 @@ fn a_child_that_is_deleted_before_its_creation_is_answered_is_created_again() {
         pass(Duration::from_secs(5)).await;
         scene.create("a", &json!({}));
         pass(Duration::from_secs(1)).await;
-        let call = Call::new(Kind::NetworkPolicy, "a", "rival");
+        let call = Call::new(Kind::NetworkPolicy, "a", "other-client");
         let deleted = scene.server.act(Actor::OtherClient, |store| {
             store.delete(&call, &Value::Null)
         });

@@ -125,7 +125,7 @@ impl Store {
         object["apiVersion"] = call.kind.api_version().into();
         object["kind"] = call.kind.name().into();
         if matches!(call.kind, Kind::Event | Kind::CoreEvent) {
-            // Nobody reads them, and there are many.
+            // They are many, and no test reads them.
             let object = Arc::new(Object::new(
                 call.kind,
                 object,

@@ -12,8 +12,8 @@ import (
 const (
 	// quiet is how long nothing may happen for a scenario to be over. The operator defers a status by 2 s at most.
 	quiet = 4 * time.Second
-	// patience is how long to wait for quiet. A client that never falls silent is measured all the same.
-	patience = 2 * time.Minute
+	// quietTimeout is how long to wait for quiet. A client that never falls silent is measured all the same.
+	quietTimeout = 2 * time.Minute
 	// width is how many requests the driver sends at a time.
 	width = 16
 )
@@ -128,7 +128,7 @@ func (t *turn) untilQuiet(ctx context.Context) (measure.Requests, error) {
 		if event := t.observer.quietSince(); event.After(latest) {
 			latest = event
 		}
-		if time.Since(begun) > patience {
+		if time.Since(begun) > quietTimeout {
 			t.say("%s does not fall silent", t.client.Name)
 			break
 		}

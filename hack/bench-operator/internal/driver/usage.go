@@ -50,13 +50,13 @@ func parseUsage(stat, status string) (usage, error) {
 	u := usage{cpu: parseCPU(stat)}
 	for name, bytes := range map[string]*int64{"VmRSS:": &u.rss, "VmHWM:": &u.peak} {
 		_, rest, isThere := strings.Cut(status, "\n"+name)
-		words := strings.Fields(rest)
-		if !isThere || len(words) == 0 {
+		fields := strings.Fields(rest)
+		if !isThere || len(fields) == 0 {
 			return usage{}, fmt.Errorf("/proc/PID/status has no %s", name)
 		}
-		kib, err := strconv.ParseInt(words[0], 10, 64)
+		kib, err := strconv.ParseInt(fields[0], 10, 64)
 		if err != nil {
-			return usage{}, fmt.Errorf("/proc/PID/status has %s %q", name, words[0])
+			return usage{}, fmt.Errorf("/proc/PID/status has %s %q", name, fields[0])
 		}
 		*bytes = kib * 1024
 	}
