@@ -15,11 +15,11 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
-use kube::Client;
 use kube::core::{DeserializeGuard, DynamicObject};
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::{Controller, watcher};
+use kube::{Client, Resource};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, error, info};
 
@@ -218,11 +218,10 @@ async fn find_blind(syncs: &[CacheSync]) -> Error {
     }
 }
 
-/// Whether an EchoCluster has failed several times in a row.
-fn is_lasting(cluster: &ObjectRef<DynamicObject>, retry: &RetryContext) -> bool {
-    let namespace = cluster.namespace.as_deref().unwrap_or_default();
-    let key = ObjectRef::new(&cluster.name).within(namespace);
-    retry.backoff.is_lasting(&key)
+/// Returns a reference as the parts of the operator use it; the runtime's errors have one without its type.
+fn typed<K: Resource<DynamicType = ()>>(reference: &ObjectRef<DynamicObject>) -> ObjectRef<K> {
+    let namespace = reference.namespace.as_deref().unwrap_or_default();
+    ObjectRef::new(&reference.name).within(namespace)
 }
 
 async fn reconcile_all(
@@ -255,10 +254,7 @@ fn reconciled(result: &ReconcileResult) -> Option<Reference> {
         Err(
             controller::Error::ReconcilerFailed(_, cluster)
             | controller::Error::ObjectNotFound(cluster),
-        ) => {
-            let namespace = cluster.namespace.as_deref().unwrap_or_default();
-            Some(ObjectRef::new(&cluster.name).within(namespace))
-        }
+        ) => Some(typed(cluster)),
         Err(controller::Error::QueueError(_) | controller::Error::RunnerError(_)) => None,
     }
 }
@@ -267,7 +263,7 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
         // Two writers have met; the next reconcile starts from the newer version.
         Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
-            if error.is_conflict() && !is_lasting(&cluster, retry) =>
+            if error.is_conflict() && !retry.backoff.is_lasting(&typed(&cluster)) =>
         {
             debug!(%cluster, %error, "conflict with another writer, retrying");
         }
@@ -276,11 +272,8 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
             error!(%cluster, %error, cause, "failed to reconcile, retrying");
         }
         Err(controller::Error::ObjectNotFound(gone)) => {
-            let namespace = gone.namespace.unwrap_or_default();
-            let key = ObjectRef::new(&gone.name).within(&namespace);
-            retry.backoff.forget(&key);
-            let key = ObjectRef::new(&gone.name).within(&namespace);
-            retry.context.status_writer.forget(&key);
+            retry.backoff.forget(&typed(&gone));
+            retry.context.status_writer.forget(&typed(&gone));
         }
         Ok(_) | Err(_) => (),
     }

@@ -7,6 +7,7 @@ pub mod build;
 pub mod children;
 pub mod decision;
 pub mod drift;
+pub mod hash;
 pub mod metadata;
 pub mod observed;
 pub mod pod_failure;

@@ -77,10 +77,16 @@ impl<K: Resource> Cache<K> {
         objects.get(&key)
     }
 
-    /// Whether this version of an object was found to be as desired, which the fingerprint stands for.
-    pub(crate) fn is_verified(&self, object: &Arc<K>, fingerprint: u64) -> bool {
+    /// Returns the newest known copy of an object, if it was found to be as desired, which the fingerprint stands for.
+    pub(crate) fn get_verified(
+        &self,
+        namespace: &str,
+        name: &str,
+        fingerprint: u64,
+    ) -> Option<Arc<K>> {
+        let key = (namespace.to_owned(), name.to_owned());
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.is_verified(object, fingerprint)
+        objects.get_verified(&key, fingerprint)
     }
 
     /// Notes that an object is as desired, which the fingerprint stands for, so that this version need not be compared again.

@@ -144,13 +144,12 @@ impl Current<'_> {
         if status == self.status {
             return Ok(None);
         }
+        if let Some(wait) = (self.writer.pace).wait(&self.cluster, &self.status, &status) {
+            return Ok(Some(wait));
+        }
         let metadata = &self.cluster.metadata;
         let name = metadata.name.clone().unwrap_or_default();
         let namespace = metadata.namespace.clone().unwrap_or_default();
-        let key = ObjectRef::new(&name).within(&namespace);
-        if let Some(wait) = self.writer.pace.wait(&key, &self.status, &status) {
-            return Ok(Some(wait));
-        }
         let body = json!({
             "apiVersion": EchoCluster::api_version(&()),
             "kind": EchoCluster::kind(&()),
@@ -166,7 +165,7 @@ impl Current<'_> {
         let sent = api.patch_status(&name, &parameters, &body);
         let written = request(Verb::Apply, &self.cluster, sent).await?;
         self.writer.metrics.count_write::<EchoCluster>(Verb::Apply);
-        (self.writer.pace).note(key, &written, &self.status, &status);
+        (self.writer.pace).note(&written, &self.status, &status);
         let events = Event::of_transition(&self.status, &status);
         self.cluster = written;
         self.status = status;

@@ -13,11 +13,12 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 
-use super::watches::{Reference, Triggers, hash};
+use super::watches::{Reference, Triggers};
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::apiserver::cache::list_watch::{Signal, list_watch};
 use crate::apiserver::cache::{CacheSync, Requirement, WatchEvent};
 use crate::apiserver::status_writer::StatusWriter;
+use crate::model::hash::hash;
 
 /// An EchoCluster, or what can be read of one that does not match the types.
 type Guarded = DeserializeGuard<EchoCluster>;
@@ -34,28 +35,15 @@ pub(super) fn watch_clusters(
         writer,
         fingerprints: HashMap::new(),
         status_writer,
+        triggers,
     };
     let signals = list_watch(Api::<Guarded>::all(client.clone()), None, reduce);
     let watch = async move {
         let mut signals = std::pin::pin!(signals);
         while let Some(signal) = signals.next().await {
             sync_writer.note(&signal);
-            let Signal::Event(event) = signal else {
-                continue;
-            };
-            match follower.take_in(event) {
-                Triggered::None => (),
-                Triggered::Clusters(clusters) => {
-                    for cluster in clusters {
-                        triggers.cluster(cluster);
-                    }
-                }
-                Triggered::AllAnd(vanished) => {
-                    triggers.all();
-                    for cluster in vanished {
-                        triggers.cluster(cluster);
-                    }
-                }
+            if let Signal::Event(event) = signal {
+                follower.take_in(event);
             }
         }
     };
@@ -71,51 +59,49 @@ struct Follower {
     /// What was last seen of each EchoCluster.
     fingerprints: HashMap<Reference, u64>,
     status_writer: StatusWriter,
-}
-
-/// What has to be reconciled after an event.
-enum Triggered {
-    None,
-    Clusters(Vec<Reference>),
-    /// All that exist, and some that do not, so that they are forgotten.
-    AllAnd(Vec<Reference>),
+    triggers: Triggers,
 }
 
 impl Follower {
-    /// Takes an event into the store, and decides what it triggers.
-    fn take_in(&mut self, event: WatchEvent<Guarded>) -> Triggered {
+    /// Takes an event into the store, and then triggers what it affects.
+    fn take_in(&mut self, event: WatchEvent<Guarded>) {
         match event {
-            WatchEvent::Listed(clusters, _) => {
-                let mut before = std::mem::take(&mut self.fingerprints);
-                self.writer.apply_watcher_event(&Event::Init);
-                for cluster in clusters {
-                    let reference = ObjectRef::from_obj(&cluster);
-                    self.status_writer.note_delivered(&cluster);
-                    before.remove(&reference);
-                    self.fingerprints
-                        .insert(reference, change_fingerprint(&cluster));
-                    self.writer.apply_watcher_event(&Event::InitApply(cluster));
-                }
-                self.writer.apply_watcher_event(&Event::InitDone);
-                Triggered::AllAnd(before.into_keys().collect())
-            }
+            WatchEvent::Listed(clusters, _) => self.take_in_list(clusters),
             WatchEvent::Applied(cluster) => {
                 let reference = ObjectRef::from_obj(&cluster);
                 let is_own_write = self.status_writer.note_delivered(&cluster);
                 let fingerprint = change_fingerprint(&cluster);
                 let before = self.fingerprints.insert(reference.clone(), fingerprint);
                 self.writer.apply_watcher_event(&Event::Apply(cluster));
-                if is_own_write || before == Some(fingerprint) {
-                    return Triggered::None;
+                if !is_own_write && before != Some(fingerprint) {
+                    self.triggers.cluster(reference);
                 }
-                Triggered::Clusters(vec![reference])
             }
             WatchEvent::Deleted(cluster) => {
                 let reference = ObjectRef::from_obj(&cluster);
                 self.fingerprints.remove(&reference);
                 self.writer.apply_watcher_event(&Event::Delete(cluster));
-                Triggered::Clusters(vec![reference])
+                self.triggers.cluster(reference);
             }
+        }
+    }
+
+    /// Replaces the store. All EchoClusters that exist are triggered, and those that have vanished, so that they are forgotten.
+    fn take_in_list(&mut self, clusters: Vec<Guarded>) {
+        let mut vanished = std::mem::take(&mut self.fingerprints);
+        self.writer.apply_watcher_event(&Event::Init);
+        for cluster in clusters {
+            let reference = ObjectRef::from_obj(&cluster);
+            self.status_writer.note_delivered(&cluster);
+            vanished.remove(&reference);
+            self.fingerprints
+                .insert(reference, change_fingerprint(&cluster));
+            self.writer.apply_watcher_event(&Event::InitApply(cluster));
+        }
+        self.writer.apply_watcher_event(&Event::InitDone);
+        self.triggers.all();
+        for reference in vanished.into_keys() {
+            self.triggers.cluster(reference);
         }
     }
 }

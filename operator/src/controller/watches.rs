@@ -4,10 +4,8 @@
     reason = "the watches are where the operator reads from"
 )]
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use fnv::FnvHasher;
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Client;
@@ -143,11 +141,4 @@ fn scaled_clusters(autoscaler: &HorizontalPodAutoscaler) -> Vec<Reference> {
         .into_iter()
         .chain(deployment)
         .collect()
-}
-
-/// Hashes what a key is hashed to, the same way in every build.
-pub(super) fn hash(value: &impl Hash) -> u64 {
-    let mut hasher = FnvHasher::default();
-    value.hash(&mut hasher);
-    hasher.finish()
 }

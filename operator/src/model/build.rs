@@ -19,9 +19,7 @@ mod topology_spread;
 mod golden;
 
 use std::collections::BTreeMap;
-use std::hash::Hasher;
 
-use fnv::FnvHasher;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
@@ -32,6 +30,7 @@ use serde::Serialize;
 
 pub use self::container::ECHO_SERVER_CONTAINER;
 use self::pod_monitor::PodMonitor;
+use crate::model::hash::hash_json;
 use crate::model::metadata::{
     DESIRED_HASH_ANNOTATION, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
 };
@@ -53,7 +52,7 @@ pub struct Desired {
     pub network_policy: Option<NetworkPolicy>,
     /// Scales the EchoCluster.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
-    /// Tells the Prometheus operator of them.
+    /// The Prometheus operator scrapes the pods by it.
     pub pod_monitor: Option<PodMonitor>,
 }
 
@@ -93,7 +92,7 @@ where
     let metadata = child.meta_mut();
     add(&spec.metadata.labels, &mut metadata.labels);
     add(&spec.metadata.annotations, &mut metadata.annotations);
-    let hash = hash(&child)?;
+    let hash = format!("{:016x}", hash_json(&child)?);
     child
         .meta_mut()
         .annotations
@@ -117,28 +116,6 @@ fn add(common: &BTreeMap<String, String>, own: &mut Option<BTreeMap<String, Stri
     let mut all = common.clone();
     all.extend(own.take().unwrap_or_default());
     *own = Some(all);
-}
-
-/// Hashes a child's JSON with FNV-1a, which is the same in every build, unlike the standard library's hasher.
-fn hash(child: &impl Serialize) -> Result<String, serde_json::Error> {
-    let mut hasher = HashWriter::default();
-    serde_json::to_writer(&mut hasher, child)?;
-    Ok(format!("{:016x}", hasher.0.finish()))
-}
-
-/// Hashes what is written to it.
-#[derive(Default)]
-struct HashWriter(FnvHasher);
-
-impl std::io::Write for HashWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.write(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[cfg(test)]

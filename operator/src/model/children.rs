@@ -29,7 +29,7 @@ pub struct Applied {
     pub network_policy: ChildState<NetworkPolicy>,
     /// Scales the EchoCluster.
     pub horizontal_pod_autoscaler: ChildState<HorizontalPodAutoscaler>,
-    /// Tells the Prometheus operator of them.
+    /// The Prometheus operator scrapes the pods by it.
     pub pod_monitor: ChildState<PodMonitor>,
 }
 
@@ -55,7 +55,17 @@ pub enum ChildState<K> {
 
 impl<K> ChildState<K> {
     /// Returns the state of a child that is not as desired and was not written.
-    pub fn problem(live: Option<Arc<K>>, problem: ChildProblem) -> Self {
+    pub fn problem(
+        live: Option<Arc<K>>,
+        kind: ProblemKind,
+        child: String,
+        message: String,
+    ) -> Self {
+        let problem = ChildProblem {
+            kind,
+            child,
+            message,
+        };
         Self::Problem {
             live,
             problem,

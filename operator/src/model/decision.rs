@@ -1,8 +1,5 @@
 //! `(desired, live) → Decision`: what to do about one child. Never does I/O.
 
-use std::hash::{Hash, Hasher};
-
-use fnv::FnvHasher;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{
     ManagedFieldsEntry, ObjectMeta, OwnerReference,
 };
@@ -12,6 +9,7 @@ use serde_json::Value;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::drift;
+use crate::model::hash::hash;
 use crate::model::metadata::Owner;
 use crate::model::metadata::{
     DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
@@ -118,11 +116,7 @@ fn change(desired: &Value, live: &Value) -> Decision {
 /// Returns a hash that identifies the desired state of a child. It is computed from the tracking annotations, which hold the hash of the
 /// child, the UID of the EchoCluster and its generation.
 pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
-    let mut hasher = FnvHasher::default();
-    for key in TRACKING_ANNOTATIONS {
-        desired.annotations().get(key).hash(&mut hasher);
-    }
-    hasher.finish()
+    hash(&TRACKING_ANNOTATIONS.map(|key| desired.annotations().get(key)))
 }
 
 /// Whether an object belongs to `owner`. A child that an earlier EchoCluster has orphaned does not until it is adopted.

@@ -139,11 +139,9 @@ mod tests {
         let applied = Applied {
             deployment: ChildState::problem(
                 None,
-                ChildProblem {
-                    kind: ProblemKind::Rejected,
-                    child: "Deployment hello".to_owned(),
-                    message: "no".to_owned(),
-                },
+                ProblemKind::Rejected,
+                "Deployment hello".to_owned(),
+                "no".to_owned(),
             ),
             service: ChildState::Absent(None),
             headless_service: ChildState::Absent(None),

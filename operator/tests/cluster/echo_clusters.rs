@@ -14,6 +14,10 @@ use crate::wait;
 /// Who the tests are to server-side apply.
 pub(crate) const TESTER: &str = "somebody-else";
 
+/// A child may be repaired so often before [`Namespace::new_generation`] is needed: more repairs of one generation are contention, which slows
+/// the operator down.
+pub(crate) const REPAIRS_OF_A_GENERATION: usize = 8;
+
 impl Namespace {
     /// Applies an EchoCluster, with nothing in it but what the test says; the API server fills in the rest.
     pub(crate) async fn apply(&self, name: &str, spec: Value) -> EchoCluster {

@@ -12,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use crate::echo_clusters::REPAIRS_OF_A_GENERATION;
 use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
 use crate::wait;
@@ -28,9 +29,6 @@ const UNOWNED_FIELDS: [(&str, &str); 3] = [
     ),
     ("/spec/ports/0/nodePort", "the API server allocates it"),
 ];
-
-/// More repairs of one generation than this would be contention, which slows the operator down.
-const REPAIRS_OF_A_GENERATION: usize = 8;
 
 #[tokio::test]
 async fn every_field_that_the_operator_does_not_declare_is_removed_or_has_another_manager() {

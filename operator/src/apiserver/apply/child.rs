@@ -4,6 +4,7 @@
     reason = "apply is where the operator writes children"
 )]
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
@@ -18,9 +19,12 @@ use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
 use crate::model::children::{
     Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe,
 };
-use crate::model::decision::{Decision, decide, fingerprint, is_owned};
+use crate::model::decision::{Decision, decide, fingerprint, is_owned, leftover_update_entry};
 use crate::model::metadata::Owner;
 use crate::model::validate::ValidatedSpec;
+
+/// Names that are remembered as taken. Each that is forgotten costs one create that fails.
+const MAX_NAMES_TAKEN: usize = 1024;
 
 impl Applier {
     /// Brings one child to its desired state, or removes one that is not desired. Most of the time there is nothing to do.
@@ -49,9 +53,12 @@ impl Applier {
             let cached = cache.get(&owner.namespace, &owner.name);
             return cached.is_none().then_some(ChildState::Absent(None));
         };
-        let cached = cache.get(&owner.namespace, &desired.name_any())?;
-        let is_verified = !spec.paused && cache.is_verified(&cached, fingerprint(desired));
-        is_verified.then(|| self.unchanged(owner, &cached))
+        if spec.paused {
+            return None;
+        }
+        let (name, fingerprint) = (desired.name_any(), fingerprint(desired));
+        let verified = cache.get_verified(&owner.namespace, &name, fingerprint)?;
+        Some(self.unchanged(owner, &verified))
     }
 
     /// Brings one child to its desired state, or removes one that is not desired.
@@ -66,10 +73,11 @@ impl Applier {
             .as_ref()
             .map_or_else(|| owner.name.clone(), ResourceExt::name_any);
         let child = format!("{} {name}", K::kind(&()));
+        let problem = |kind, message| ChildState::problem(None, kind, child.clone(), message);
         let done = match desired {
             desired if spec.paused => paused(cache, owner, &name, desired.as_ref()),
             Some(desired) => match cache.sync.unavailable() {
-                Some(message) => Ok(problem(ProblemKind::NotServed, &child, message)),
+                Some(message) => Ok(problem(ProblemKind::NotServed, message)),
                 None => match timeout(CHILD_TIMEOUT, self.ensure(cache, owner, desired)).await {
                     Ok(done) => done,
                     Err(_) => Err(Error::ChildTimedOut {
@@ -82,10 +90,10 @@ impl Applier {
         match done {
             Err(error) if error.is_namespace_terminating() => {
                 let message = "the namespace is terminating".to_owned();
-                Ok(problem(ProblemKind::AwaitingDeletion, &child, message))
+                Ok(problem(ProblemKind::AwaitingDeletion, message))
             }
             Err(error) => match error.rejection() {
-                Some(message) => Ok(problem(ProblemKind::Rejected, &child, message)),
+                Some(message) => Ok(problem(ProblemKind::Rejected, message)),
                 None => Err(error),
             },
             done => done,
@@ -144,6 +152,9 @@ impl Applier {
             Some(live) => self.update(api, desired, live).await?,
         };
         let written = cache.insert(written);
+        if difference.is_none() && leftover_update_entry(&*written).is_none() {
+            cache.set_verified(&written, fingerprint(desired));
+        }
         let contested = (self.contention).record(owner, desired, &action, difference);
         let change = Some(Change {
             child: child.clone(),
@@ -176,7 +187,9 @@ impl Applier {
         if is_write(&decision)
             && let Some(message) = self.contention.is_suspended(owner, &child)
         {
-            return Ok(ControlFlow::Break(contended(live, child, message)));
+            let (live, kind) = (live.cloned(), ProblemKind::Contended);
+            let state = ChildState::problem(live, kind, child, message);
+            return Ok(ControlFlow::Break(state));
         }
         if needs_owner(owner, live.map(|live| &**live), &decision) {
             // An EchoCluster that is deleted with `--cascade=orphan` loses its children before the watch reports its end. Put back, the
@@ -192,12 +205,13 @@ impl Applier {
                 return Ok(ControlFlow::Break(self.unchanged(owner, live)));
             }
             Decision::NotOwned(message) => {
-                let state = problem(ProblemKind::NameConflict, &child, message);
+                let state = ChildState::problem(None, ProblemKind::NameConflict, child, message);
                 return Ok(ControlFlow::Break(state));
             }
             Decision::AwaitDeletion => {
                 let message = being_deleted(live.map(|live| live.finalizers()));
-                let state = problem(ProblemKind::AwaitingDeletion, &child, message);
+                let kind = ProblemKind::AwaitingDeletion;
+                let state = ChildState::problem(None, kind, child, message);
                 return Ok(ControlFlow::Break(state));
             }
             Decision::StaleCache(newer) => {
@@ -224,7 +238,10 @@ impl Applier {
         let child = describe(&**live);
         match self.contention.recently_contested(owner, &child) {
             None => ChildState::Applied(Arc::clone(live), None),
-            Some(message) => contended(Some(live), child, message),
+            Some(message) => {
+                let live = Some(Arc::clone(live));
+                ChildState::problem(live, ProblemKind::Contended, child, message)
+            }
         }
     }
 
@@ -254,26 +271,18 @@ impl Applier {
     fn note_name_taken<K: Child>(&self, desired: &K, is_taken: bool) {
         let mut names_taken = self.names_taken();
         if is_taken {
+            if names_taken.len() >= MAX_NAMES_TAKEN {
+                names_taken.clear();
+            }
             names_taken.insert(name_key(desired));
         } else {
             names_taken.remove(&name_key(desired));
         }
     }
 
-    fn names_taken(&self) -> MutexGuard<'_, std::collections::HashSet<String>> {
+    fn names_taken(&self) -> MutexGuard<'_, HashSet<String>> {
         (self.names_taken.lock()).unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Returns the state of a child that does not exist, or does not belong to the EchoCluster.
-fn problem<K>(kind: ProblemKind, child: &str, message: String) -> ChildState<K> {
-    let child = child.to_owned();
-    let problem = ChildProblem {
-        kind,
-        child,
-        message,
-    };
-    ChildState::problem(None, problem)
 }
 
 /// Lists the finalizers of other controllers that block a deletion.
@@ -290,15 +299,6 @@ fn being_deleted(finalizers: Option<&[String]>) -> String {
     }
     let foreign = foreign.join(", ");
     format!("{message} and waits for its finalizers: {foreign}")
-}
-
-fn contended<K>(live: Option<&Arc<K>>, child: String, message: String) -> ChildState<K> {
-    let problem = ChildProblem {
-        kind: ProblemKind::Contended,
-        child,
-        message,
-    };
-    ChildState::problem(live.cloned(), problem)
 }
 
 fn name_key<K: Child>(desired: &K) -> String {

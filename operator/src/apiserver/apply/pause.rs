@@ -2,7 +2,7 @@
 
 use crate::apiserver::cache::Cache;
 use crate::apiserver::request::Error;
-use crate::model::children::{Child, ChildProblem, ChildState, ProblemKind};
+use crate::model::children::{Child, ChildState, ProblemKind};
 use crate::model::decision::{Decision, decide, is_removable};
 use crate::model::metadata::Owner;
 
@@ -32,22 +32,13 @@ pub(super) fn paused<K: Child>(
             Decision::Scale { from, .. } => Some(format!("spec.replicas was {from}")),
             Decision::AwaitDeletion => Some("it is being deleted".to_owned()),
             Decision::NotOwned(message) => {
-                let problem = ChildProblem {
-                    kind: ProblemKind::NameConflict,
-                    child,
-                    message,
-                };
-                return Ok(ChildState::problem(None, problem));
+                let kind = ProblemKind::NameConflict;
+                return Ok(ChildState::problem(None, kind, child, message));
             }
         },
     };
-    let problem = message.map(|message| ChildProblem {
-        kind: ProblemKind::Paused,
-        child,
-        message,
-    });
-    Ok(match (live, problem) {
-        (live, Some(problem)) => ChildState::problem(live, problem),
+    Ok(match (live, message) {
+        (live, Some(message)) => ChildState::problem(live, ProblemKind::Paused, child, message),
         (Some(live), None) => ChildState::Applied(live, None),
         (None, None) => ChildState::Absent(None),
     })

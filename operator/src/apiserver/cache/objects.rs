@@ -78,12 +78,10 @@ impl<K: Resource> Objects<K> {
         self.by_key.values().map(|entry| &entry.object)
     }
 
-    /// Whether this version of an object has been found to be what the fingerprint stands for.
-    pub(super) fn is_verified(&self, object: &Arc<K>, fingerprint: u64) -> bool {
-        let entry = self.by_key.get(&key(&**object));
-        entry.is_some_and(|entry| {
-            Arc::ptr_eq(&entry.object, object) && entry.verified == Some(fingerprint)
-        })
+    /// Returns the newest known copy of an object, if it was found to be what the fingerprint stands for.
+    pub(super) fn get_verified(&self, key: &Key, fingerprint: u64) -> Option<Arc<K>> {
+        let entry = self.by_key.get(key)?;
+        (entry.verified == Some(fingerprint)).then(|| Arc::clone(&entry.object))
     }
 
     /// Notes that this version of an object is what the fingerprint stands for.

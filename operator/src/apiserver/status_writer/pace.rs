@@ -66,12 +66,12 @@ impl Pace {
     /// Returns how long a write has to wait, if it has to.
     pub(super) fn wait(
         &self,
-        cluster: &ObjectRef<EchoCluster>,
+        cluster: &impl Resource<DynamicType = ()>,
         current: &EchoClusterStatus,
         next: &EchoClusterStatus,
     ) -> Option<Duration> {
         let all = self.lock();
-        let written = all.get(cluster)?;
+        let written = all.get(&reference(cluster))?;
         let interval = if is_transition(current, next) {
             SHORTEST
         } else {
@@ -84,12 +84,12 @@ impl Pace {
     /// Notes a write.
     pub(super) fn note(
         &self,
-        cluster: ObjectRef<EchoCluster>,
         written: &impl Resource<DynamicType = ()>,
         current: &EchoClusterStatus,
         next: &EchoClusterStatus,
     ) {
         let mut all = self.lock();
+        let cluster = reference(written);
         let before = all.get(&cluster).map(|written| written.interval);
         let interval = match before {
             Some(before) if !is_transition(current, next) => LONGEST.min(before * 2),
@@ -193,11 +193,12 @@ mod tests {
     fn a_first_write_does_not_wait_and_the_next_waits_for_two_seconds() {
         let pace = Pace::default();
         let (first, second) = (status("RollingOut", 0), status("Ready", 1));
-        assert_eq!(pace.wait(&hello(), &first, &second), None);
-        pace.note(hello(), &written("5"), &first, &second);
-        let wait = pace.wait(&hello(), &second, &first).unwrap();
+        assert_eq!(pace.wait(&written("5"), &first, &second), None);
+        pace.note(&written("5"), &first, &second);
+        let wait = pace.wait(&written("5"), &second, &first).unwrap();
         assert!(wait <= SHORTEST && wait > SHORTEST / 2, "{wait:?}");
-        let other = ObjectRef::new("other").within("default");
+        let mut other = written("5");
+        other.metadata.name = Some("other".to_owned());
         assert_eq!(pace.wait(&other, &second, &first), None);
     }
 
@@ -206,11 +207,11 @@ mod tests {
         let pace = Pace::default();
         for replicas in 0..10 {
             let (current, next) = (status("Evicted", replicas), status("Evicted", replicas + 1));
-            pace.note(hello(), &written("5"), &current, &next);
+            pace.note(&written("5"), &current, &next);
         }
-        let numbers = pace.wait(&hello(), &status("Evicted", 1), &status("Evicted", 2));
+        let numbers = pace.wait(&written("5"), &status("Evicted", 1), &status("Evicted", 2));
         assert!(numbers.unwrap() > LONGEST / 2, "{numbers:?}");
-        let transition = pace.wait(&hello(), &status("Evicted", 1), &status("Ready", 1));
+        let transition = pace.wait(&written("5"), &status("Evicted", 1), &status("Ready", 1));
         assert!(transition.unwrap() <= SHORTEST, "{transition:?}");
     }
 
@@ -230,12 +231,7 @@ mod tests {
     #[test]
     fn a_cached_copy_that_is_older_than_the_last_write_is_not_the_current_status() {
         let pace = Pace::default();
-        pace.note(
-            hello(),
-            &written("10"),
-            &status("Ready", 1),
-            &status("Ready", 2),
-        );
+        pace.note(&written("10"), &status("Ready", 1), &status("Ready", 2));
         let (version, newer) = pace.newer_write(&written("9")).unwrap();
         assert_eq!((version.as_str(), newer.replicas), ("10", 2));
         assert!(pace.newer_write(&written("11")).is_none());
@@ -247,12 +243,7 @@ mod tests {
     #[test]
     fn an_echo_cluster_that_is_gone_leaves_nothing() {
         let pace = Pace::default();
-        pace.note(
-            hello(),
-            &written("5"),
-            &status("Ready", 1),
-            &status("Ready", 2),
-        );
+        pace.note(&written("5"), &status("Ready", 1), &status("Ready", 2));
         pace.forget(&hello());
         assert!(pace.lock().is_empty());
     }

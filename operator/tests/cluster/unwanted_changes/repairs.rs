@@ -7,13 +7,11 @@ use kube::{Api, ResourceExt};
 use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::Value;
 
+use crate::echo_clusters::REPAIRS_OF_A_GENERATION;
 use crate::foreign_writer::{Objects, json as json_of};
 use crate::namespace::Namespace;
 use crate::owned_fields::{Path, altered, owned_fields};
 use crate::wait;
-
-/// So many repairs of one generation are contention, which slows the operator down.
-const REPAIRS_OF_A_GENERATION: usize = 8;
 
 /// How long 99 of 100 fields may be away.
 const SOON: Duration = Duration::from_secs(1);
