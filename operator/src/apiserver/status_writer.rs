@@ -8,11 +8,13 @@ mod pace;
 
 use std::time::Duration;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::error_boundary::InvalidObject;
-use kube::core::{ApiResource, Object, PartialObjectMeta, PartialObjectMetaExt};
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta, PartialObjectMetaExt};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Client, Resource};
+use serde::Deserialize;
 use serde_json::json;
 
 use self::pace::Pace;
@@ -38,6 +40,8 @@ pub struct Current<'a> {
     writer: &'a StatusWriter,
     cluster: PartialObjectMeta<EchoCluster>,
     status: EchoClusterStatus,
+    /// The conditions of other controllers, which each write keeps.
+    foreign: Vec<Condition>,
 }
 
 impl StatusWriter {
@@ -59,17 +63,19 @@ impl StatusWriter {
     ) -> Current<'_> {
         let mut cluster: PartialObjectMeta<EchoCluster> =
             cluster.meta().clone().into_response_partial();
-        let status = match self.pace.newer_write(&cluster) {
+        let mut status = match self.pace.newer_write(&cluster) {
             Some((resource_version, status)) => {
                 cluster.metadata.resource_version = Some(resource_version);
                 status
             }
-            None => own_conditions(status),
+            None => status.unwrap_or_default(),
         };
+        let foreign = take_foreign_conditions(&mut status);
         Current {
             writer: self,
             cluster,
             status,
+            foreign,
         }
     }
 
@@ -78,7 +84,8 @@ impl StatusWriter {
         self.pace.note_delivered(cluster)
     }
 
-    /// Starts from an EchoCluster whose spec cannot be decoded, so that its status has to be requested.
+    /// Starts from an EchoCluster that cannot be decoded, so that its status has to be requested. A status that cannot be decoded either
+    /// counts as none.
     ///
     /// # Errors
     /// [`Error`] when the request fails. A retry may help.
@@ -89,14 +96,12 @@ impl StatusWriter {
             metadata.namespace.clone().unwrap_or_default(),
         );
         let kind = ApiResource::erase::<EchoCluster>(&());
-        let api = Api::<Undecoded>::namespaced_with(self.client.clone(), &namespace, &kind);
-        let cluster = metadata.into_response_partial();
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &namespace, &kind);
+        let cluster: PartialObjectMeta<EchoCluster> = metadata.into_response_partial();
         let found = request(Verb::Get, &cluster, api.get(&name)).await?;
-        Ok(Current {
-            writer: self,
-            cluster,
-            status: own_conditions(found.status),
-        })
+        let status = found.data.get("status");
+        let status = status.and_then(|status| EchoClusterStatus::deserialize(status).ok());
+        Ok(self.of(&cluster, status))
     }
 
     /// Forgets an EchoCluster that no longer exists.
@@ -105,18 +110,11 @@ impl StatusWriter {
     }
 }
 
-/// An EchoCluster whose spec stays undecoded.
-type Undecoded = Object<serde_json::Value, EchoClusterStatus>;
-
-/// Leaves out the conditions of other controllers: server-side apply keeps those that it does not get.
-fn own_conditions(status: Option<EchoClusterStatus>) -> EchoClusterStatus {
-    let mut status = status.unwrap_or_default();
-    status.conditions.retain(|condition| {
-        ConditionType::ALL
-            .iter()
-            .any(|type_| type_.is_of(condition))
-    });
-    status
+/// Removes the conditions of other controllers from a status, and returns them.
+fn take_foreign_conditions(status: &mut EchoClusterStatus) -> Vec<Condition> {
+    let is_foreign =
+        |condition: &mut Condition| !ConditionType::ALL.iter().any(|own| own.is_of(condition));
+    status.conditions.extract_if(.., is_foreign).collect()
 }
 
 impl Current<'_> {
@@ -132,7 +130,8 @@ impl Current<'_> {
     }
 
     /// Writes `status` if it differs, at the resourceVersion of the EchoCluster that it was computed from, and queues the events
-    /// of the transition. Whatever pods do, an EchoCluster gets one write in two seconds at most: one that comes earlier is deferred, and the
+    /// of the transition. It is a JSON patch that replaces the status as a whole: server-side apply fails while the stored spec has a field
+    /// of another type than the schema, and it cannot remove a status field that another client has written. Whatever pods do, an EchoCluster gets one write in two seconds at most: one that comes earlier is deferred, and the
     /// time that is left is returned.
     ///
     /// # Errors
@@ -150,22 +149,25 @@ impl Current<'_> {
         let metadata = &self.cluster.metadata;
         let name = metadata.name.clone().unwrap_or_default();
         let namespace = metadata.namespace.clone().unwrap_or_default();
-        let body = json!({
-            "apiVersion": EchoCluster::api_version(&()),
-            "kind": EchoCluster::kind(&()),
-            "metadata": { "resourceVersion": metadata.resource_version, "uid": metadata.uid },
-            "status": status,
-        });
+        let mut complete = status.clone();
+        complete.conditions.extend_from_slice(&self.foreign);
+        let body = serde_json::from_value(json!([
+            { "op": "replace", "path": "/metadata/resourceVersion", "value": metadata.resource_version },
+            { "op": "add", "path": "/status", "value": complete },
+        ]))?;
         let api = Api::<PartialObjectMeta<EchoCluster>>::namespaced(
             self.writer.client.clone(),
             &namespace,
         );
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let body = Patch::Apply(&body);
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let body = Patch::<()>::Json(body);
         let sent = api.patch_status(&name, &parameters, &body);
-        let written = request(Verb::Apply, &self.cluster, sent).await?;
-        self.writer.metrics.count_write::<EchoCluster>(Verb::Apply);
-        (self.writer.pace).note(&written, &self.status, &status);
+        let written = request(Verb::Patch, &self.cluster, sent).await?;
+        self.writer.metrics.count_write::<EchoCluster>(Verb::Patch);
+        (self.writer.pace).note(&written, &self.status, complete);
         let events = Event::of_transition(&self.status, &status);
         self.cluster = written;
         self.status = status;

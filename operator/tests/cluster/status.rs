@@ -15,6 +15,33 @@ use crate::namespace::Namespace;
 use crate::wait;
 
 #[tokio::test]
+async fn conditions_of_other_controllers_stay_and_other_status_fields_are_restored() {
+    let namespace = Namespace::shared("foreign-status").await;
+    let clusters = namespace.api::<EchoCluster>();
+    let before = namespace.apply_ready("hello", json!({"replicas": 1})).await;
+    let before = before.status.unwrap();
+    let mut status = json!(before);
+    let foreign = json!({"type": "example.com/Audited", "status": "True", "reason": "Audited", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let conditions = status["conditions"].as_array_mut().unwrap();
+    conditions.insert(0, foreign);
+    status["address"] = json!("example.com:1");
+    let patch = Patch::Merge(json!({ "status": status }));
+    let parameters = PatchParams::default();
+    let patched = clusters.patch_status("hello", &parameters, &patch).await;
+    patched.unwrap();
+    let is_restored = |cluster: &EchoCluster| {
+        let status = cluster.status.as_ref().unwrap();
+        status.address == before.address && condition(cluster, "example.com/Audited").is_some()
+    };
+    wait::until(&clusters, "hello", "the address", is_restored).await;
+    namespace.apply("hello", json!({"replicas": 2})).await;
+    let cluster = namespace.ready("hello").await;
+    assert!(condition(&cluster, "example.com/Audited").is_some());
+    assert_eq!(cluster.status.unwrap().available_replicas, 2);
+}
+
+#[tokio::test]
 async fn a_deletion_that_takes_long_reports_what_still_exists_and_what_blocks_it() {
     let namespace = Namespace::shared("long-deletion").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;

@@ -85,7 +85,14 @@ async fn an_object_stored_against_the_schema_is_reported_with_backoff_and_its_ch
         wait::until_ok("an EchoCluster that the new schema lets in", call).await;
     }
     drop(loose);
+    until_schema_is_restored(&clusters).await;
     for (name, _, message) in &bad {
+        until_reported(&clusters, name, message).await;
+        // That status may have been written while the API server accepted everything. The next one is written under the previous schema.
+        let cleared = Patch::Merge(json!({"status": {"conditions": null}}));
+        let parameters = PatchParams::default();
+        let patched = clusters.patch_status(name, &parameters, &cleared).await;
+        patched.unwrap();
         until_reported(&clusters, name, message).await;
     }
     if let Some(log) = AuditLog::from_now(&namespace).await {
@@ -106,6 +113,20 @@ async fn an_object_stored_against_the_schema_is_reported_with_backoff_and_its_ch
         patched.unwrap();
         namespace.ready(name).await;
     }
+}
+
+/// Waits until the API server rejects again what the schema forbids.
+async fn until_schema_is_restored(clusters: &Api<DynamicObject>) {
+    let forbidden = Patch::Merge(json!({"spec": {"replicas": 1002}}));
+    let parameters = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let rejected = async || match clusters.patch("newer", &parameters, &forbidden).await {
+        Ok(_) => Err("1002 replicas were accepted".to_owned()),
+        Err(_) => Ok(()),
+    };
+    wait::until_ok("an API server with the previous schema", rejected).await;
 }
 
 /// Waits until the message of `Ready` contains `message`.

@@ -86,13 +86,13 @@ impl Pace {
         &self,
         written: &impl Resource<DynamicType = ()>,
         current: &EchoClusterStatus,
-        next: &EchoClusterStatus,
+        next: EchoClusterStatus,
     ) {
         let mut all = self.lock();
         let cluster = reference(written);
         let before = all.get(&cluster).map(|written| written.interval);
         let interval = match before {
-            Some(before) if !is_transition(current, next) => LONGEST.min(before * 2),
+            Some(before) if !is_transition(current, &next) => LONGEST.min(before * 2),
             _ => SHORTEST,
         };
         let written = Written {
@@ -103,7 +103,7 @@ impl Pace {
                 .map(|resource_version| Undelivered {
                     uid: written.uid(),
                     resource_version,
-                    status: next.clone(),
+                    status: next,
                 }),
         };
         all.insert(cluster, written);
@@ -194,7 +194,7 @@ mod tests {
         let pace = Pace::default();
         let (first, second) = (status("RollingOut", 0), status("Ready", 1));
         assert_eq!(pace.wait(&written("5"), &first, &second), None);
-        pace.note(&written("5"), &first, &second);
+        pace.note(&written("5"), &first, second.clone());
         let wait = pace.wait(&written("5"), &second, &first).unwrap();
         assert!(wait <= SHORTEST && wait > SHORTEST / 2, "{wait:?}");
         let mut other = written("5");
@@ -207,7 +207,7 @@ mod tests {
         let pace = Pace::default();
         for replicas in 0..10 {
             let (current, next) = (status("Evicted", replicas), status("Evicted", replicas + 1));
-            pace.note(&written("5"), &current, &next);
+            pace.note(&written("5"), &current, next);
         }
         let numbers = pace.wait(&written("5"), &status("Evicted", 1), &status("Evicted", 2));
         assert!(numbers.unwrap() > LONGEST / 2, "{numbers:?}");
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_cached_copy_that_is_older_than_the_last_write_is_not_the_current_status() {
         let pace = Pace::default();
-        pace.note(&written("10"), &status("Ready", 1), &status("Ready", 2));
+        pace.note(&written("10"), &status("Ready", 1), status("Ready", 2));
         let (version, newer) = pace.newer_write(&written("9")).unwrap();
         assert_eq!((version.as_str(), newer.replicas), ("10", 2));
         assert!(pace.newer_write(&written("11")).is_none());
@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn an_echo_cluster_that_is_gone_leaves_nothing() {
         let pace = Pace::default();
-        pace.note(&written("5"), &status("Ready", 1), &status("Ready", 2));
+        pace.note(&written("5"), &status("Ready", 1), status("Ready", 2));
         pace.forget(&hello());
         assert!(pace.lock().is_empty());
     }
