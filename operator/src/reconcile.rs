@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DeserializeGuard;
+use kube::{Resource, ResourceExt};
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::apply::{Applier, ApplyResult};
@@ -36,7 +37,7 @@ pub struct Context {
 pub struct Outcome {
     /// When it has to be repeated although no watch reports a change.
     pub requeue: Requeue,
-    /// When the status changes by time alone, or may be written, if that is earlier.
+    /// When the status has to be computed again: a deadline passes, or a deferred write is due.
     pub repeat_after: Option<Duration>,
 }
 
@@ -73,24 +74,28 @@ pub async fn reconcile(
     context: &Context,
     is_failing: bool,
 ) -> Result<Outcome, Error> {
+    let owner = Owner::of(cluster);
+    let mut current = match &cluster.0 {
+        Ok(cluster) => (context.status_writer).of(cluster, cluster.status.clone()),
+        Err(undecodable) => context.status_writer.of_undecodable(undecodable).await?,
+    };
+    if cluster.meta().deletion_timestamp.is_some() {
+        let finalizers = cluster.finalizers();
+        return report_deletion(&owner, finalizers, current, context).await;
+    }
     let cluster = match &cluster.0 {
         Ok(cluster) => cluster,
         Err(undecodable) => {
-            let current = context.status_writer.of_undecodable(undecodable).await?;
             let error = unreadable(&undecodable.error);
-            return reject(current, &Owner::of(cluster), None, context, &error).await;
+            return reject(current, &owner, None, context, &error).await;
         }
     };
-    let mut current = (context.status_writer).of(cluster, cluster.status.clone());
-    if cluster.metadata.deletion_timestamp.is_some() {
-        return report_deletion(cluster, current, context).await;
-    }
     let spec = match validate(cluster) {
         Ok(spec) => spec,
         Err(error) => {
             let replicas =
                 Some(cluster.spec.replicas).filter(|replicas| (0..=1000).contains(replicas));
-            return reject(current, &Owner::of(cluster), replicas, context, &error).await;
+            return reject(current, &owner, replicas, context, &error).await;
         }
     };
     let desired = build(&spec)?;
@@ -114,7 +119,7 @@ pub async fn reconcile(
     })
 }
 
-/// Whether a failure is over at the next attempt as a rule, so that it is not reported. One that has lasted for a whole deadline is.
+/// Whether a failure is not reported yet: it is neither a timeout nor one of several in a row.
 fn is_transient(error: &Error, is_failing: bool) -> bool {
     !is_failing && !error.is_timeout()
 }
@@ -168,19 +173,19 @@ async fn reject(
 
 /// Reports what still exists of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
 async fn report_deletion(
-    cluster: &EchoCluster,
+    owner: &Owner,
+    finalizers: &[String],
     mut current: Current<'_>,
     context: &Context,
 ) -> Result<Outcome, Error> {
-    let (owner, now) = (Owner::of(cluster), (context.clock)());
-    let caches = &context.applier.caches;
-    let live = live(&owner, caches);
-    let remaining = remaining(cluster, &owner, caches);
-    let status = deleting(&owner, &remaining, &live, current.status(), now);
+    let (now, caches) = ((context.clock)(), &context.applier.caches);
+    let live = live(owner, caches);
+    let remaining = remaining(owner, finalizers, caches);
+    let status = deleting(owner, &remaining, &live, current.status(), now);
     Ok(Outcome::resync(current.write_if_changed(status).await?))
 }
 
-/// Returns how old an EchoCluster is; one whose clock is ahead of ours is new.
+/// Returns how old an EchoCluster is: zero if its creationTimestamp is in the future.
 fn age(cluster: &EchoCluster, now: Timestamp) -> Duration {
     let created = cluster.metadata.creation_timestamp.as_ref();
     created.map_or(Duration::ZERO, |created| until(now, created.0))

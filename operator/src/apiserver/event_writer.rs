@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use futures::channel::mpsc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Recorder, Reporter};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
@@ -64,7 +63,9 @@ struct Queued {
 impl EventWriter {
     /// Creates a writer, and the future that publishes the queued events. The future ends when all clones of the writer are dropped.
     pub fn new(client: Client, metrics: Metrics) -> (Self, impl Future<Output = ()> + Send) {
-        let (queue, queued) = mpsc::channel(QUEUE_CAPACITY);
+        // That of the futures crate grows with each clone of its sender.
+        let (queue, mut receiver) = mpsc::channel(QUEUE_CAPACITY);
+        let queued = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
         let publisher = Arc::new(Publisher {
             client,
             reporter: Reporter::from(FIELD_MANAGER),
@@ -81,7 +82,7 @@ impl EventWriter {
 
     /// Queues an event about `regarding`. If the queue is full, it is dropped.
     pub fn queue(&self, regarding: ObjectReference, event: Event) {
-        let sent = self.queue.clone().try_send(Queued { regarding, event });
+        let sent = self.queue.try_send(Queued { regarding, event });
         if sent.is_err() {
             self.metrics.count_dropped_event();
         }
@@ -198,7 +199,33 @@ impl TokenBucket {
 
 #[cfg(test)]
 mod tests {
+    use kube::Resource;
+
     use super::*;
+    use crate::fixtures::echo_cluster;
+    use crate::scripted::{Answer, scripted};
+
+    #[tokio::test]
+    async fn events_that_the_queue_has_no_room_for_are_dropped_and_counted() {
+        let (client, requests) = scripted(|_, _| Answer::Hang);
+        let metrics = Metrics::default();
+        let (writer, publish) = EventWriter::new(client, metrics.clone());
+        let publish = tokio::spawn(publish);
+        let room = QUEUE_CAPACITY + CONCURRENCY;
+        for count in 0..room + 10 {
+            let regarding = echo_cluster().object_ref(&());
+            let uid = Some(count.to_string());
+            writer.clone().queue(
+                ObjectReference { uid, ..regarding },
+                Event::normal("Test", String::new()),
+            );
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(requests.lock().unwrap().len(), CONCURRENCY);
+        let text = metrics.text().unwrap();
+        assert!(text.contains("dropped_events_total 10"), "{text}");
+        publish.abort();
+    }
 
     #[test]
     fn a_burst_of_events_is_published_and_then_one_in_five_minutes() {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 
-use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::apply::Applier;
 use crate::apiserver::cache::{Cache, Caches};
 use crate::model::autoscaler_problem::autoscaler_problem;
@@ -43,7 +42,7 @@ pub fn live(owner: &Owner, caches: &Caches) -> LiveObjects {
 }
 
 /// Lists what still exists of an EchoCluster that is being deleted.
-pub fn remaining(cluster: &EchoCluster, owner: &Owner, caches: &Caches) -> Remaining {
+pub fn remaining(owner: &Owner, finalizers: &[String], caches: &Caches) -> Remaining {
     let (name, headless) = (&owner.name, headless_service_name(&owner.name));
     let children = [
         describe_cached(&caches.deployments, owner, name),
@@ -56,7 +55,7 @@ pub fn remaining(cluster: &EchoCluster, owner: &Owner, caches: &Caches) -> Remai
     ];
     Remaining {
         children: children.into_iter().flatten().collect(),
-        finalizers: cluster.finalizers().to_vec(),
+        finalizers: finalizers.to_vec(),
     }
 }
 

@@ -14,7 +14,7 @@ use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 
 use super::watches::{Reference, Triggers};
-use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
+use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::list_watch::{Signal, list_watch};
 use crate::apiserver::cache::{CacheSync, Requirement, WatchEvent};
 use crate::apiserver::status_writer::StatusWriter;
@@ -33,7 +33,7 @@ pub(super) fn watch_clusters(
     let (sync, sync_writer) = CacheSync::of::<Guarded>("EchoClusters", Requirement::Required);
     let mut follower = Follower {
         writer,
-        fingerprints: HashMap::new(),
+        seen: HashMap::new(),
         status_writer,
         triggers,
     };
@@ -54,10 +54,16 @@ fn reduce(cluster: &mut Guarded) {
     cluster.meta_mut().managed_fields = None;
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    fingerprint: u64,
+    is_decodable: bool,
+}
+
 struct Follower {
     writer: Writer<Guarded>,
     /// What was last seen of each EchoCluster.
-    fingerprints: HashMap<Reference, u64>,
+    seen: HashMap<Reference, Seen>,
     status_writer: StatusWriter,
     triggers: Triggers,
 }
@@ -70,16 +76,19 @@ impl Follower {
             WatchEvent::Applied(cluster) => {
                 let reference = ObjectRef::from_obj(&cluster);
                 let is_own_write = self.status_writer.note_delivered(&cluster);
-                let fingerprint = change_fingerprint(&cluster);
-                let before = self.fingerprints.insert(reference.clone(), fingerprint);
+                let seen = Seen::of(&cluster);
+                let before = self.seen.insert(reference.clone(), seen);
                 self.writer.apply_watcher_event(&Event::Apply(cluster));
-                if !is_own_write && before != Some(fingerprint) {
+                // A status that cannot be decoded is replaced, after which the EchoCluster can be decoded.
+                let is_expected = is_own_write
+                    && before.is_some_and(|before| before.is_decodable == seen.is_decodable);
+                if !is_expected && before != Some(seen) {
                     self.triggers.cluster(reference);
                 }
             }
             WatchEvent::Deleted(cluster) => {
                 let reference = ObjectRef::from_obj(&cluster);
-                self.fingerprints.remove(&reference);
+                self.seen.remove(&reference);
                 self.writer.apply_watcher_event(&Event::Delete(cluster));
                 self.triggers.cluster(reference);
             }
@@ -88,14 +97,13 @@ impl Follower {
 
     /// Replaces the store. All EchoClusters that exist are triggered, and those that have vanished, so that they are forgotten.
     fn take_in_list(&mut self, clusters: Vec<Guarded>) {
-        let mut vanished = std::mem::take(&mut self.fingerprints);
+        let mut vanished = std::mem::take(&mut self.seen);
         self.writer.apply_watcher_event(&Event::Init);
         for cluster in clusters {
             let reference = ObjectRef::from_obj(&cluster);
             self.status_writer.note_delivered(&cluster);
             vanished.remove(&reference);
-            self.fingerprints
-                .insert(reference, change_fingerprint(&cluster));
+            self.seen.insert(reference, Seen::of(&cluster));
             self.writer.apply_watcher_event(&Event::InitApply(cluster));
         }
         self.writer.apply_watcher_event(&Event::InitDone);
@@ -106,14 +114,23 @@ impl Follower {
     }
 }
 
-/// Returns a fingerprint of what a reconcile depends on. The messages of conditions are no part of it: they are the operator's own, and if
+impl Seen {
+    fn of(cluster: &Guarded) -> Self {
+        Self {
+            fingerprint: change_fingerprint(cluster),
+            is_decodable: cluster.0.is_ok(),
+        }
+    }
+}
+
+/// Returns a fingerprint of what a reconcile depends on. Of an EchoCluster that cannot be decoded, it is the version. The messages of conditions are no part of it: they are the operator's own, and if
 /// they differ each time, as those of a webhook with a number in them, each status written would be the cause of the next.
 fn change_fingerprint(cluster: &Guarded) -> u64 {
     let metadata = cluster.meta();
-    let mut status = match &cluster.0 {
-        Ok(cluster) => cluster.status.clone().unwrap_or_default(),
-        Err(_) => EchoClusterStatus::default(),
+    let Ok(decoded) = &cluster.0 else {
+        return hash(&(&metadata.uid, &metadata.resource_version));
     };
+    let mut status = decoded.status.clone().unwrap_or_default();
     for condition in &mut status.conditions {
         condition.message.clear();
     }
@@ -153,6 +170,19 @@ mod tests {
         assert_eq!(first, again);
         let other = change_fingerprint(&cluster("request 1 was denied", "Ready"));
         assert_ne!(first, other);
+    }
+
+    #[test]
+    fn every_version_of_an_echo_cluster_that_cannot_be_decoded_triggers_a_reconcile() {
+        let undecodable = |version: &str| {
+            let metadata =
+                json!({"name": "hello", "namespace": "default", "resourceVersion": version});
+            let cluster = json!({"metadata": metadata, "spec": {"replicas": "many"}});
+            let cluster: Guarded = serde_json::from_value(cluster).unwrap();
+            assert!(cluster.0.is_err());
+            Seen::of(&cluster)
+        };
+        assert!(undecodable("1") != undecodable("2"));
     }
 
     #[test]

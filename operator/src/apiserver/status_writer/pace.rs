@@ -1,4 +1,4 @@
-//! When the status of an EchoCluster was written last, and how: pods that come and go must not become writes one by one, and a cached copy
+//! When the status of an EchoCluster was written last, and how: changes of pods must not cause one write each, and a cached copy
 //! that is older than the last write must not be taken for the current status.
 
 use std::collections::HashMap;
@@ -27,10 +27,12 @@ pub(super) struct Pace {
     written: Arc<Mutex<HashMap<ObjectRef<EchoCluster>, Written>>>,
 }
 
-/// The newest generation of each EchoCluster, and when it was first seen.
-type Generations = HashMap<ObjectRef<EchoCluster>, (i64, Instant)>;
+/// The UID and the newest generation of each EchoCluster, and when they were first seen.
+type Generations = HashMap<ObjectRef<EchoCluster>, (Option<String>, i64, Instant)>;
 
 struct Written {
+    /// The UID. After a deletion, another EchoCluster may have the same name.
+    uid: Option<String>,
     last: Instant,
     interval: Duration,
     /// The write, until the watch has delivered it.
@@ -38,7 +40,6 @@ struct Written {
 }
 
 struct Undelivered {
-    uid: Option<String>,
     resource_version: String,
     status: EchoClusterStatus,
 }
@@ -52,14 +53,14 @@ impl Pace {
         grace: Duration,
     ) -> Option<Duration> {
         let mut generations = (self.generations.lock()).unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let seen = generations
+        let (uid, now) = (cluster.uid(), Instant::now());
+        let (seen_uid, seen, since) = generations
             .entry(reference(cluster))
-            .or_insert((generation, now));
-        if seen.0 != generation {
-            *seen = (generation, now);
+            .or_insert_with(|| (uid.clone(), generation, now));
+        if *seen_uid != uid || *seen != generation {
+            (*seen_uid, *seen, *since) = (uid, generation, now);
         }
-        let wait = grace.saturating_sub(seen.1.elapsed());
+        let wait = grace.saturating_sub(since.elapsed());
         (!wait.is_zero()).then_some(wait)
     }
 
@@ -71,7 +72,7 @@ impl Pace {
         next: &EchoClusterStatus,
     ) -> Option<Duration> {
         let all = self.lock();
-        let written = all.get(&reference(cluster))?;
+        let written = find(&all, cluster)?;
         let interval = if is_transition(current, next) {
             SHORTEST
         } else {
@@ -90,18 +91,18 @@ impl Pace {
     ) {
         let mut all = self.lock();
         let cluster = reference(written);
-        let before = all.get(&cluster).map(|written| written.interval);
+        let before = find(&all, written).map(|written| written.interval);
         let interval = match before {
             Some(before) if !is_transition(current, &next) => LONGEST.min(before * 2),
             _ => SHORTEST,
         };
         let written = Written {
+            uid: written.uid(),
             last: Instant::now(),
             interval,
             undelivered: written
                 .resource_version()
                 .map(|resource_version| Undelivered {
-                    uid: written.uid(),
                     resource_version,
                     status: next,
                 }),
@@ -115,10 +116,9 @@ impl Pace {
         cached: &impl Resource<DynamicType = ()>,
     ) -> Option<(String, EchoClusterStatus)> {
         let all = self.lock();
-        let written = all.get(&reference(cached))?;
+        let written = find(&all, cached)?;
         let write = written.undelivered.as_ref()?;
-        let is_older = write.uid == cached.uid()
-            && written.last.elapsed() < OWN_WRITE_PRECEDENCE
+        let is_older = written.last.elapsed() < OWN_WRITE_PRECEDENCE
             && version(cached) < parse(Some(&write.resource_version));
         is_older.then(|| (write.resource_version.clone(), write.status.clone()))
     }
@@ -149,6 +149,15 @@ impl Pace {
     fn lock(&self) -> MutexGuard<'_, HashMap<ObjectRef<EchoCluster>, Written>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the last write of an EchoCluster.
+fn find<'a>(
+    writes: &'a HashMap<ObjectRef<EchoCluster>, Written>,
+    cluster: &impl Resource<DynamicType = ()>,
+) -> Option<&'a Written> {
+    let written = writes.get(&reference(cluster))?;
+    (written.uid == cluster.uid()).then_some(written)
 }
 
 fn reference(cluster: &impl Resource<DynamicType = ()>) -> ObjectRef<EchoCluster> {
@@ -238,6 +247,18 @@ mod tests {
         assert!(!pace.note_delivered(&written("9")));
         assert!(pace.note_delivered(&written("10")));
         assert!(pace.newer_write(&written("9")).is_none());
+    }
+
+    #[test]
+    fn another_echo_cluster_of_the_same_name_does_not_wait_for_the_writes_of_the_first() {
+        let pace = Pace::default();
+        pace.note(&written("5"), &status("Ready", 1), status("Ready", 2));
+        pace.defer(&written("5"), 1, SHORTEST);
+        let mut other = written("4");
+        other.metadata.uid = Some("another".to_owned());
+        let wait = pace.wait(&other, &status("Ready", 1), &status("Ready", 2));
+        assert_eq!(wait, None);
+        assert!(pace.newer_write(&other).is_none());
     }
 
     #[test]

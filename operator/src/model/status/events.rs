@@ -80,7 +80,8 @@ impl Event {
         events
     }
 
-    fn normal(reason: &str, note: String) -> Self {
+    /// Makes an event of type Normal.
+    pub(crate) fn normal(reason: &str, note: String) -> Self {
         Self {
             type_: EventType::Normal,
             reason: reason.to_owned(),
