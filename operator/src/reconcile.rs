@@ -10,7 +10,7 @@ use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::apply::{Applier, ApplyResult};
 use crate::apiserver::related::{live, related_objects, remaining};
 use crate::apiserver::request::Error;
-use crate::apiserver::status_writer::{Current, StatusWriter};
+use crate::apiserver::status_writer::{StatusUpdate, StatusWriter};
 use crate::model::build::build;
 use crate::model::children::ProblemKind;
 use crate::model::metadata::Owner;
@@ -129,7 +129,7 @@ async fn write_status(
     cluster: &EchoCluster,
     spec: &ValidatedSpec,
     observed: &Observed,
-    current: &mut Current<'_>,
+    current: &mut StatusUpdate<'_>,
 ) -> Result<Option<Duration>, Error> {
     let now = observed.now;
     let report = status(spec, observed, current.status());
@@ -159,7 +159,7 @@ fn requeue(observed: &Observed) -> Requeue {
 
 /// Reports that a spec is invalid. Only a change of the EchoCluster helps, which the watch reports.
 async fn reject(
-    mut current: Current<'_>,
+    mut current: StatusUpdate<'_>,
     owner: &Owner,
     replicas: Option<i32>,
     context: &Context,
@@ -175,7 +175,7 @@ async fn reject(
 async fn report_deletion(
     owner: &Owner,
     finalizers: &[String],
-    mut current: Current<'_>,
+    mut current: StatusUpdate<'_>,
     context: &Context,
 ) -> Result<Outcome, Error> {
     let (now, caches) = ((context.clock)(), &context.applier.caches);

@@ -4,7 +4,7 @@
     reason = "the status is the last of the operator's writes"
 )]
 
-mod pace;
+mod write_throttle;
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use kube::{Client, Resource};
 use serde::Deserialize;
 use serde_json::json;
 
-use self::pace::Pace;
+use self::write_throttle::WriteThrottle;
 use crate::api::v1alpha1::conditions::ConditionType;
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::apiserver::event_writer::EventWriter;
@@ -32,11 +32,11 @@ pub struct StatusWriter {
     client: Client,
     events: EventWriter,
     metrics: Metrics,
-    pace: Pace,
+    throttle: WriteThrottle,
 }
 
 /// The status of one EchoCluster in one reconcile.
-pub struct Current<'a> {
+pub struct StatusUpdate<'a> {
     writer: &'a StatusWriter,
     cluster: PartialObjectMeta<EchoCluster>,
     status: EchoClusterStatus,
@@ -51,7 +51,7 @@ impl StatusWriter {
             client,
             events,
             metrics,
-            pace: Pace::default(),
+            throttle: WriteThrottle::default(),
         }
     }
 
@@ -60,10 +60,10 @@ impl StatusWriter {
         &self,
         cluster: &impl Resource<DynamicType = ()>,
         status: Option<EchoClusterStatus>,
-    ) -> Current<'_> {
+    ) -> StatusUpdate<'_> {
         let mut cluster: PartialObjectMeta<EchoCluster> =
             cluster.meta().clone().into_response_partial();
-        let mut status = match self.pace.newer_write(&cluster) {
+        let mut status = match self.throttle.newer_write(&cluster) {
             Some((resource_version, status)) => {
                 cluster.metadata.resource_version = Some(resource_version);
                 status
@@ -71,7 +71,7 @@ impl StatusWriter {
             None => status.unwrap_or_default(),
         };
         let foreign = take_foreign_conditions(&mut status);
-        Current {
+        StatusUpdate {
             writer: self,
             cluster,
             status,
@@ -81,7 +81,7 @@ impl StatusWriter {
 
     /// Takes in a version of an EchoCluster that the watch has delivered. Returns whether it is the operator's own last write.
     pub fn note_delivered(&self, cluster: &impl Resource<DynamicType = ()>) -> bool {
-        self.pace.note_delivered(cluster)
+        self.throttle.note_delivered(cluster)
     }
 
     /// Starts from an EchoCluster that cannot be decoded, so that its status has to be requested. A status that cannot be decoded either
@@ -89,7 +89,7 @@ impl StatusWriter {
     ///
     /// # Errors
     /// [`Error`] when the request fails. A retry may help.
-    pub async fn of_undecodable(&self, cluster: &InvalidObject) -> Result<Current<'_>, Error> {
+    pub async fn of_undecodable(&self, cluster: &InvalidObject) -> Result<StatusUpdate<'_>, Error> {
         let metadata = cluster.metadata.clone();
         let (name, namespace) = (
             metadata.name.clone().unwrap_or_default(),
@@ -106,7 +106,7 @@ impl StatusWriter {
 
     /// Forgets an EchoCluster that no longer exists.
     pub fn forget(&self, cluster: &ObjectRef<EchoCluster>) {
-        self.pace.forget(cluster);
+        self.throttle.forget(cluster);
     }
 }
 
@@ -117,22 +117,24 @@ fn take_foreign_conditions(status: &mut EchoClusterStatus) -> Vec<Condition> {
     status.conditions.extract_if(.., is_foreign).collect()
 }
 
-impl Current<'_> {
+impl StatusUpdate<'_> {
     /// Returns the status as it was last written.
     pub fn status(&self) -> &EchoClusterStatus {
         &self.status
     }
 
-    /// Returns how long a status is not written yet that may wait for `grace` after its generation was first seen.
+    /// Returns the rest of `grace`, counted from when the generation of `status` was first seen.
     pub fn defer(&self, status: &EchoClusterStatus, grace: Duration) -> Option<Duration> {
         let generation = status.observed_generation.unwrap_or_default();
-        (self.writer.pace).defer(&self.cluster, generation, grace)
+        (self.writer.throttle).defer(&self.cluster, generation, grace)
     }
 
-    /// Writes `status` if it differs, at the resourceVersion of the EchoCluster that it was computed from, and queues the events
-    /// of the transition. It is a JSON patch that replaces the status as a whole: server-side apply fails while the stored spec has a field
-    /// of another type than the schema, and it cannot remove a status field that another client has written. Whatever pods do, an EchoCluster gets one write in two seconds at most: one that comes earlier is deferred, and the
-    /// time that is left is returned.
+    /// Writes `status` if it differs, and queues the events of the transition.
+    ///
+    /// It is written at the resourceVersion of the EchoCluster that it was computed from, and as a whole, by a JSON patch: server-side apply
+    /// fails while the stored spec has a field of another type than the schema, and it cannot remove a field that another client has written.
+    /// An EchoCluster gets one write in two seconds at most, whatever its pods do: an earlier one is deferred, and the time that is left is
+    /// returned.
     ///
     /// # Errors
     /// [`Error`]; a conflict means that the EchoCluster has changed, and that the next reconcile sees the newer one.
@@ -143,7 +145,7 @@ impl Current<'_> {
         if status == self.status {
             return Ok(None);
         }
-        if let Some(wait) = (self.writer.pace).wait(&self.cluster, &self.status, &status) {
+        if let Some(wait) = (self.writer.throttle).wait(&self.cluster, &self.status, &status) {
             return Ok(Some(wait));
         }
         let metadata = &self.cluster.metadata;
@@ -167,7 +169,7 @@ impl Current<'_> {
         let sent = api.patch_status(&name, &parameters, &body);
         let written = request(Verb::Patch, &self.cluster, sent).await?;
         self.writer.metrics.count_write::<EchoCluster>(Verb::Patch);
-        (self.writer.pace).note(&written, &self.status, complete);
+        (self.writer.throttle).note(&written, &self.status, complete);
         let events = Event::of_transition(&self.status, &status);
         self.cluster = written;
         self.status = status;

@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// When each status may be written next. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Pace {
+pub(super) struct WriteThrottle {
     /// When the newest generation was first seen.
     generations: Arc<Mutex<Generations>>,
     written: Arc<Mutex<HashMap<ObjectRef<EchoCluster>, Written>>>,
@@ -44,7 +44,7 @@ struct Undelivered {
     status: EchoClusterStatus,
 }
 
-impl Pace {
+impl WriteThrottle {
     /// Returns what is left of the `grace` of a generation.
     pub(super) fn defer(
         &self,
@@ -71,8 +71,8 @@ impl Pace {
         current: &EchoClusterStatus,
         next: &EchoClusterStatus,
     ) -> Option<Duration> {
-        let all = self.lock();
-        let written = find(&all, cluster)?;
+        let writes = self.lock();
+        let written = find(&writes, cluster)?;
         let interval = if is_transition(current, next) {
             SHORTEST
         } else {
@@ -89,9 +89,9 @@ impl Pace {
         current: &EchoClusterStatus,
         next: EchoClusterStatus,
     ) {
-        let mut all = self.lock();
+        let mut writes = self.lock();
         let cluster = reference(written);
-        let before = find(&all, written).map(|written| written.interval);
+        let before = find(&writes, written).map(|written| written.interval);
         let interval = match before {
             Some(before) if !is_transition(current, &next) => LONGEST.min(before * 2),
             _ => SHORTEST,
@@ -107,7 +107,7 @@ impl Pace {
                     status: next,
                 }),
         };
-        all.insert(cluster, written);
+        writes.insert(cluster, written);
     }
 
     /// Returns the resourceVersion and the status of the last write, if `cached` is older.
@@ -115,8 +115,8 @@ impl Pace {
         &self,
         cached: &impl Resource<DynamicType = ()>,
     ) -> Option<(String, EchoClusterStatus)> {
-        let all = self.lock();
-        let written = find(&all, cached)?;
+        let writes = self.lock();
+        let written = find(&writes, cached)?;
         let write = written.undelivered.as_ref()?;
         let is_older = written.last.elapsed() < OWN_WRITE_PRECEDENCE
             && version(cached) < parse(Some(&write.resource_version));
@@ -125,8 +125,8 @@ impl Pace {
 
     /// Forgets the last write if the watch has delivered it or a newer one. Returns whether this is the write.
     pub(super) fn note_delivered(&self, delivered: &impl Resource<DynamicType = ()>) -> bool {
-        let mut all = self.lock();
-        let Some(written) = all.get_mut(&reference(delivered)) else {
+        let mut writes = self.lock();
+        let Some(written) = writes.get_mut(&reference(delivered)) else {
             return false;
         };
         let Some(write) = &written.undelivered else {
@@ -200,35 +200,35 @@ mod tests {
 
     #[test]
     fn a_first_write_does_not_wait_and_the_next_waits_for_two_seconds() {
-        let pace = Pace::default();
+        let throttle = WriteThrottle::default();
         let (first, second) = (status("RollingOut", 0), status("Ready", 1));
-        assert_eq!(pace.wait(&written("5"), &first, &second), None);
-        pace.note(&written("5"), &first, second.clone());
-        let wait = pace.wait(&written("5"), &second, &first).unwrap();
+        assert_eq!(throttle.wait(&written("5"), &first, &second), None);
+        throttle.note(&written("5"), &first, second.clone());
+        let wait = throttle.wait(&written("5"), &second, &first).unwrap();
         assert!(wait <= SHORTEST && wait > SHORTEST / 2, "{wait:?}");
         let mut other = written("5");
         other.metadata.name = Some("other".to_owned());
-        assert_eq!(pace.wait(&other, &second, &first), None);
+        assert_eq!(throttle.wait(&other, &second, &first), None);
     }
 
     #[test]
     fn writes_of_numbers_alone_become_rarer_and_a_transition_does_not_wait_for_them() {
-        let pace = Pace::default();
+        let throttle = WriteThrottle::default();
         for replicas in 0..10 {
             let (current, next) = (status("Evicted", replicas), status("Evicted", replicas + 1));
-            pace.note(&written("5"), &current, next);
+            throttle.note(&written("5"), &current, next);
         }
-        let numbers = pace.wait(&written("5"), &status("Evicted", 1), &status("Evicted", 2));
+        let numbers = throttle.wait(&written("5"), &status("Evicted", 1), &status("Evicted", 2));
         assert!(numbers.unwrap() > LONGEST / 2, "{numbers:?}");
-        let transition = pace.wait(&written("5"), &status("Evicted", 1), &status("Ready", 1));
+        let transition = throttle.wait(&written("5"), &status("Evicted", 1), &status("Ready", 1));
         assert!(transition.unwrap() <= SHORTEST, "{transition:?}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_grace_of_a_generation_begins_when_it_is_first_seen() {
-        let pace = Pace::default();
+        let throttle = WriteThrottle::default();
         let grace = Duration::from_secs(2);
-        let defer = |generation| pace.defer(&written("5"), generation, grace);
+        let defer = |generation| throttle.defer(&written("5"), generation, grace);
         assert_eq!(defer(2), Some(grace));
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(defer(2), Some(Duration::from_secs(1)));
@@ -239,33 +239,33 @@ mod tests {
 
     #[test]
     fn a_cached_copy_that_is_older_than_the_last_write_is_not_the_current_status() {
-        let pace = Pace::default();
-        pace.note(&written("10"), &status("Ready", 1), status("Ready", 2));
-        let (version, newer) = pace.newer_write(&written("9")).unwrap();
+        let throttle = WriteThrottle::default();
+        throttle.note(&written("10"), &status("Ready", 1), status("Ready", 2));
+        let (version, newer) = throttle.newer_write(&written("9")).unwrap();
         assert_eq!((version.as_str(), newer.replicas), ("10", 2));
-        assert!(pace.newer_write(&written("11")).is_none());
-        assert!(!pace.note_delivered(&written("9")));
-        assert!(pace.note_delivered(&written("10")));
-        assert!(pace.newer_write(&written("9")).is_none());
+        assert!(throttle.newer_write(&written("11")).is_none());
+        assert!(!throttle.note_delivered(&written("9")));
+        assert!(throttle.note_delivered(&written("10")));
+        assert!(throttle.newer_write(&written("9")).is_none());
     }
 
     #[test]
     fn another_echo_cluster_of_the_same_name_does_not_wait_for_the_writes_of_the_first() {
-        let pace = Pace::default();
-        pace.note(&written("5"), &status("Ready", 1), status("Ready", 2));
-        pace.defer(&written("5"), 1, SHORTEST);
+        let throttle = WriteThrottle::default();
+        throttle.note(&written("5"), &status("Ready", 1), status("Ready", 2));
+        throttle.defer(&written("5"), 1, SHORTEST);
         let mut other = written("4");
         other.metadata.uid = Some("another".to_owned());
-        let wait = pace.wait(&other, &status("Ready", 1), &status("Ready", 2));
+        let wait = throttle.wait(&other, &status("Ready", 1), &status("Ready", 2));
         assert_eq!(wait, None);
-        assert!(pace.newer_write(&other).is_none());
+        assert!(throttle.newer_write(&other).is_none());
     }
 
     #[test]
     fn an_echo_cluster_that_is_gone_leaves_nothing() {
-        let pace = Pace::default();
-        pace.note(&written("5"), &status("Ready", 1), status("Ready", 2));
-        pace.forget(&hello());
-        assert!(pace.lock().is_empty());
+        let throttle = WriteThrottle::default();
+        throttle.note(&written("5"), &status("Ready", 1), status("Ready", 2));
+        throttle.forget(&hello());
+        assert!(throttle.lock().is_empty());
     }
 }
