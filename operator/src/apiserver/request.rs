@@ -126,12 +126,22 @@ impl Error {
     }
 
     /// Whether the API server found the object invalid. It counts the node ports of a Service only when it takes them, and calls
-    /// it an internal error if one is there twice.
+    /// it an internal error if one is there twice. A denial by admission is something else, although its code may be 422, the default of a
+    /// ValidatingAdmissionPolicy.
     pub(super) fn is_invalid(&self) -> bool {
         self.status().is_some_and(|status| {
             let is_twice = status.message.starts_with("duplicate nodePort");
-            status.code == 422 || status.code == 500 && is_twice
+            let is_invalid = status.code == 422 || status.code == 500 && is_twice;
+            is_invalid && !is_denied_by_admission(status)
         })
+    }
+
+    /// Returns the fields that make the object invalid, as `spec.ports[0].nodePort`, where the API server names them.
+    pub(super) fn invalid_fields(&self) -> impl Iterator<Item = &str> {
+        let details = self.status().filter(|_| self.is_invalid());
+        let details = details.and_then(|status| status.details.as_ref());
+        let causes = details.into_iter().flat_map(|details| &details.causes);
+        causes.map(|cause| cause.field.as_str())
     }
 
     /// Returns the API server's message if it has rejected the object and will reject it again: bad, forbidden, invalid, or denied by an
@@ -260,5 +270,13 @@ mod tests {
         let webhook = "failed calling webhook";
         let broken = ask(Status::failure(webhook, "InternalError").with_code(500)).await;
         assert!(!broken.is_invalid());
+    }
+
+    #[tokio::test]
+    async fn a_422_of_a_policy_is_a_rejection_and_no_invalid_object() {
+        let message = "services \"hello\" is forbidden: ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no";
+        let denied = ask(Status::failure(message, "Invalid").with_code(422)).await;
+        assert!(!denied.is_invalid());
+        assert_eq!(denied.rejection().as_deref(), Some(message));
     }
 }

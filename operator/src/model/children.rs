@@ -154,9 +154,9 @@ pub trait Child:
     + Sync
     + 'static
 {
-    /// Returns a state without the immutable fields, so that the API server accepts the desired state after it.
-    /// None, if there is no such field.
-    fn without_immutable_fields(&self) -> Option<Self> {
+    /// Returns an intermediate object without a field that cannot be changed in place, so that the API server accepts the desired state
+    /// after it. None, if the kind has no such field of that path.
+    fn without_immutable_field(&self, _path: &str) -> Option<Self> {
         None
     }
 }
@@ -165,9 +165,9 @@ impl Child for Deployment {}
 impl Child for HorizontalPodAutoscaler {}
 impl Child for Service {
     /// The class of a load balancer can only be set together with the type.
-    fn without_immutable_fields(&self) -> Option<Self> {
-        let spec = self.spec.as_ref()?;
-        spec.load_balancer_class.as_ref()?;
+    fn without_immutable_field(&self, path: &str) -> Option<Self> {
+        let is_class = path == "spec.loadBalancerClass";
+        let spec = self.spec.as_ref().filter(|_| is_class)?;
         let ports = spec.ports.iter().flatten().map(|port| ServicePort {
             node_port: None,
             ..port.clone()
