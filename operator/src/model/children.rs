@@ -23,13 +23,13 @@ pub struct Applied {
     pub service: ChildState<Service>,
     /// An address for each of them.
     pub headless_service: ChildState<Service>,
-    /// How many of them evictions may take.
+    /// Limits voluntary disruptions.
     pub pod_disruption_budget: ChildState<PodDisruptionBudget>,
-    /// Who reaches them.
+    /// Restricts traffic to and from the pods.
     pub network_policy: ChildState<NetworkPolicy>,
     /// Scales the EchoCluster.
     pub horizontal_pod_autoscaler: ChildState<HorizontalPodAutoscaler>,
-    /// The Prometheus operator scrapes the pods by it.
+    /// Configures scraping by the Prometheus Operator.
     pub pod_monitor: ChildState<PodMonitor>,
 }
 
@@ -97,7 +97,7 @@ pub struct Change {
 pub enum ChangeAction {
     /// It did not exist.
     Created,
-    /// The EchoCluster or the operator had changed; the text names the first field that differed.
+    /// The EchoCluster had changed, or the operator builds it differently; the text names the first field that differed.
     Updated(String),
     /// Only the number of replicas differed.
     Scaled {
@@ -136,7 +136,7 @@ pub enum ProblemKind {
     NotServed,
     /// Another writer reverts it again and again.
     Contended,
-    /// An older object of its name is being deleted, or the namespace is.
+    /// An object of its name is being deleted, or the namespace is. If the child is desired, it cannot be created before that is over.
     AwaitingDeletion,
     /// The EchoCluster is paused, and the child differs from the spec.
     Paused,
@@ -190,5 +190,10 @@ impl Child for PodMonitor {}
 
 /// Returns how messages name an object: `Deployment hello`.
 pub fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
-    format!("{} {}", K::kind(&()), object.name_any())
+    describe_named::<K>(&object.name_any())
+}
+
+/// The same, by the name alone.
+pub fn describe_named<K: Resource<DynamicType = ()>>(name: &str) -> String {
+    format!("{} {name}", K::kind(&()))
 }

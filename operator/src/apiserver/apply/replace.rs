@@ -65,8 +65,8 @@ impl Applier {
         self.put(api, desired, plain).await
     }
 
-    /// Updates a child to `replacement`, which carries the version that was compared. It carries no `managedFields`, since those of a cached
-    /// copy are incomplete: the API server keeps its own if there are none, and takes over any others.
+    /// Updates a child to `replacement`, which carries the version that was compared. It is sent without `managedFields`, since those of a
+    /// cached copy are incomplete, and the API server keeps the stored ones if it gets none.
     async fn put<K: Child>(
         &self,
         api: &Api<K>,
@@ -97,7 +97,7 @@ impl Applier {
                 error => error,
             };
             match applied {
-                Err(error) if error.is_conflict() => (),
+                Err(error) if error.is_write_conflict() => (),
                 done => return compared(desired, done?),
             }
             live = request(Verb::Get, desired, api.get(&desired.name_any())).await?;

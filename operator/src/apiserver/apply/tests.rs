@@ -1,13 +1,16 @@
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::api::v1alpha1::service::ServiceType;
-use crate::apiserver::cache::Caches;
+use crate::apiserver::cache::list_watch::{self, Signal};
+use crate::apiserver::cache::{CacheSync, Caches, Requirement};
 use crate::fixtures::echo_cluster;
 use crate::model::build::build;
 use crate::model::children::{ChangeAction, ProblemKind};
-use crate::model::metadata::FIELD_MANAGER;
+use crate::model::metadata::{FIELD_MANAGER, GENERATION_ANNOTATION};
 use crate::model::validate::validate;
 use crate::scripted::{Answer, Requests, failure, scripted_by_body};
 
@@ -85,7 +88,11 @@ async fn apply_load_balancer(
 }
 
 fn is_rejected(state: &ChildState<Service>) -> bool {
-    matches!(state, ChildState::Problem { problem, .. } if problem.kind == ProblemKind::Rejected)
+    has_problem(state, ProblemKind::Rejected)
+}
+
+fn has_problem<K>(state: &ChildState<K>, kind: ProblemKind) -> bool {
+    matches!(state, ChildState::Problem { problem, .. } if problem.kind == kind)
 }
 
 async fn apply(applier: &Applier) -> Result<ChildState<Service>, Error> {
@@ -208,6 +215,61 @@ async fn a_request_without_an_answer_is_reported_and_delays_no_other_child() {
 }
 
 #[tokio::test]
+async fn a_read_that_the_operator_may_not_make_is_reported_as_rejected() {
+    let forbidden = "services \"hello\" is forbidden: User \"operator\" cannot get resource \"services\" in API group \"\"";
+    let (applier, _) = applier(move |_, request| match request {
+        get if get.starts_with("GET") => failure(403, forbidden),
+        _ => failure(409, "already exists"),
+    });
+    let state = apply(&applier).await.unwrap();
+    assert!(is_rejected(&state), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_ownership_at_an_outdated_copy_leads_to_a_new_read() {
+    let (applier, requests) = applier(|count, _| match count {
+        0 => failure(422, "replace operation does not apply: doc is missing path"),
+        _ => Answer::With(200, live("7", "Apply")),
+    });
+    let mut outdated: Service = serde_json::from_value(live("1", "Update")).unwrap();
+    outdated.spec.as_mut().unwrap().type_ = Some("NodePort".to_owned());
+    applier.caches.services.insert(outdated);
+    let state = apply(&applier).await.unwrap();
+    assert!(matches!(state, ChildState::Applied(_, None)), "{state:?}");
+    assert_eq!(methods(&requests), ["PATCH", "GET"]);
+}
+
+#[tokio::test]
+async fn a_child_of_a_newer_generation_than_the_cached_echo_cluster_is_not_read() {
+    let mut cluster = serde_json::to_value(echo_cluster()).unwrap();
+    cluster["metadata"]["generation"] = json!(2);
+    let (applier, requests) = applier(move |_, request| match request {
+        get if get.contains("/echoclusters/") => Answer::With(200, cluster.clone()),
+        _ => Answer::With(200, live("1", "Apply")),
+    });
+    let mut newer: Service = serde_json::from_value(live("1", "Apply")).unwrap();
+    let annotations = newer.metadata.annotations.as_mut().unwrap();
+    annotations.insert(GENERATION_ANNOTATION.to_owned(), "2".to_owned());
+    applier.caches.services.insert(newer);
+    let error = apply(&applier).await.unwrap_err();
+    assert!(matches!(error, Error::StaleCluster { .. }), "{error:?}");
+    assert_eq!(methods(&requests), ["GET"]);
+}
+
+#[tokio::test]
+async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_copy_is_cached() {
+    let (mut applier, _) = applier(|_, _| Answer::With(201, live("1", "Update")));
+    apply(&applier).await.unwrap();
+    let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+    let not_found = Status::failure("no", "NotFound").with_code(404);
+    let not_found = kube::Error::Api(Box::new(not_found));
+    writer.note(&Signal::Failed(list_watch::Error::List(not_found)));
+    applier.caches.services.sync = sync;
+    let state = apply(&applier).await.unwrap();
+    assert!(has_problem(&state, ProblemKind::NotServed), "{state:?}");
+}
+
+#[tokio::test]
 async fn a_load_balancer_is_kept_while_its_update_is_rejected_for_another_field() {
     let field = "spec.ports[0].nodePort";
     let (state, sent) =
@@ -274,4 +336,52 @@ async fn a_replacement_leaves_managed_fields_to_the_api_server() {
     applier.caches.services.insert(interrupted);
     drop(apply(&applier).await);
     assert_eq!(*sent.lock().unwrap(), [None]);
+}
+
+/// Removes a NetworkPolicy twice that a finalizer of another controller holds, if `is_held`. Returns both states, and the requests.
+async fn remove_twice(is_held: bool) -> ([ChildState<NetworkPolicy>; 2], Vec<String>) {
+    let mut policy = build(&spec()).unwrap().network_policy.unwrap();
+    policy.metadata.resource_version = Some("1".to_owned());
+    let mut held = serde_json::to_value(&policy).unwrap();
+    held["metadata"]["resourceVersion"] = json!("2");
+    held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let (applier, requests) = applier(move |count, _| match count {
+        0 if is_held => Answer::With(200, held.clone()),
+        0 => Answer::With(
+            200,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+        ),
+        _ => failure(409, "Precondition failed"),
+    });
+    let cache = &applier.caches.network_policies;
+    cache.insert(policy);
+    let remove = || async { applier.ensure_child(cache, &spec(), None).await.unwrap() };
+    let states = [remove().await, remove().await];
+    (states, methods(&requests))
+}
+
+#[tokio::test]
+async fn a_child_that_is_deleted_is_deleted_once_although_the_watch_lags() {
+    let ([first, second], requests) = remove_twice(false).await;
+    assert!(matches!(first, ChildState::Absent(Some(_))), "{first:?}");
+    assert!(matches!(second, ChildState::Absent(None)), "{second:?}");
+    assert_eq!(requests, ["DELETE"]);
+}
+
+#[tokio::test]
+async fn a_child_that_a_finalizer_holds_is_deleted_once_and_awaited() {
+    let (states, requests) = remove_twice(true).await;
+    for (state, is_change) in states.into_iter().zip([true, false]) {
+        let ChildState::Problem {
+            problem, change, ..
+        } = state
+        else {
+            panic!("{state:?}");
+        };
+        assert_eq!(problem.kind, ProblemKind::AwaitingDeletion);
+        assert!(problem.message.contains("example.com/hold"), "{problem:?}");
+        assert_eq!(change.is_some(), is_change);
+    }
+    assert_eq!(requests, ["DELETE"]);
 }

@@ -278,7 +278,7 @@ pub(super) fn name_conflict(name: &str, taken: &ChildProblem) -> String {
 }
 
 pub(super) fn awaiting_deletion(waiting: &ChildProblem) -> String {
-    format!("{} cannot be created: {}.", waiting.child, waiting.message)
+    format!("{} {}.", waiting.child, waiting.message)
 }
 
 pub(super) fn paused(waiting: &[&ChildProblem]) -> String {

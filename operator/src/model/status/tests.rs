@@ -86,6 +86,23 @@ fn ready_is_false_without_a_service_whatever_the_cause() {
 }
 
 #[test]
+fn a_child_that_is_no_longer_required_and_still_exists_is_reconciling_and_not_worse() {
+    let policy = "NetworkPolicy hello";
+    let waits = |state: &mut State| {
+        state.problem(ProblemKind::AwaitingDeletion, policy, "is being deleted");
+    };
+    assert_eq!(
+        summaries(&reported(waits)),
+        ["True/Ready", "True/WaitingForDeletion", "False/AsExpected"]
+    );
+    let missing = summaries(&reported(|state| {
+        waits(state);
+        state.observed.live.service = None;
+    }));
+    assert_eq!(missing[0], "False/ServiceMissing");
+}
+
+#[test]
 fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until_it_is_over() {
     let failing = |is_backed_off: bool, previous: Option<EchoClusterStatus>| {
         reported(|state| {
