@@ -33,6 +33,13 @@ pub(crate) enum Answer {
 pub(crate) fn scripted(
     script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
 ) -> (Client, Requests) {
+    scripted_by_body(move |count, line, _| script(count, line))
+}
+
+/// The same; the script also gets the body of the request.
+pub(crate) fn scripted_by_body(
+    script: impl Fn(usize, &str, &Value) -> Answer + Send + Sync + 'static,
+) -> (Client, Requests) {
     let requests = Requests::default();
     let (received, script) = (Arc::clone(&requests), Arc::new(script));
     let service = service_fn(move |request: Request<Body>| {
@@ -42,9 +49,11 @@ pub(crate) fn scripted(
             received.push(line.clone());
             received.len() - 1
         };
-        let answer = script(count, &line);
+        let script = Arc::clone(&script);
         async move {
-            Ok::<_, Infallible>(match answer {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let body = serde_json::from_slice(&body).unwrap_or_default();
+            Ok::<_, Infallible>(match script(count, &line, &body) {
                 Answer::With(code, object) => {
                     respond(code, Full::from(object.to_string()).boxed_unsync())
                 }

@@ -38,8 +38,8 @@ pub struct Applier {
     pub pod_events: PodEvents,
     /// The children that another writer reverts.
     pub contention: Contention,
-    /// The children whose name an object of another owner had when it was last looked at. They are read before they are created: each
-    /// attempt to create a Service counts against a ResourceQuota for some minutes, also one that fails.
+    /// The children whose last create ended in a name conflict. They are read before they are created: each attempt to create a Service
+    /// counts against a ResourceQuota for some minutes, also one that fails.
     pub(crate) names_taken: Arc<Mutex<HashSet<String>>>,
     /// Counts the writes.
     pub metrics: Metrics,

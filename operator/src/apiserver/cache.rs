@@ -104,6 +104,12 @@ impl<K: Resource> Cache<K> {
         object
     }
 
+    /// Removes an object that the API server has deleted, before the watch reports it.
+    pub(crate) fn remove(&self, deleted: &K) {
+        let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
+        objects.remove(deleted);
+    }
+
     fn find(&self, matches: impl Fn(&K) -> bool) -> Option<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
         objects.all().find(|object| matches(object)).cloned()

@@ -71,7 +71,5 @@ fn describe_cached<K: Child>(
     name: &str,
 ) -> Option<(String, Vec<String>)> {
     let child = cached(cache, owner, name)?;
-    let finalizers = child.finalizers().iter();
-    let foreign = finalizers.filter(|finalizer| *finalizer != "foregroundDeletion");
-    Some((describe(&*child), foreign.cloned().collect()))
+    Some((describe(&*child), child.finalizers().to_vec()))
 }

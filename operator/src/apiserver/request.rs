@@ -1,12 +1,14 @@
 //! One request to the API server, with its deadline and its errors.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use kube::Resource;
 use kube::core::Status;
+use kube::{Resource, ResourceExt};
 use prometheus_client::encoding::EncodeLabelValue;
 
-use crate::model::children::{FailedRequest, describe};
+use crate::api::v1alpha1::EchoCluster;
+use crate::model::children::FailedRequest;
 
 /// The deadline of one request. It is longer than the default timeout of an admission webhook, 10 s
 /// (`timeoutSeconds` of `admissionregistration.k8s.io/v1`), so that the API server's own message about a webhook that does not answer
@@ -50,28 +52,41 @@ impl std::fmt::Display for Verb {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server answered with an error, or not at all. A retry may help.
-    #[error("failed to {verb} {object}")]
+    #[error("failed to {verb} {kind} {name}")]
     Request {
         /// The request.
         verb: Verb,
-        /// The object, as `Deployment hello`.
-        object: String,
+        /// The kind of the object.
+        kind: Cow<'static, str>,
+        /// The name of the object.
+        name: String,
         /// What the client says.
         source: Box<kube::Error>,
     },
     /// The API server did not answer in time. A retry may help.
-    #[error("failed to {verb} {object} within {} s", REQUEST_TIMEOUT.as_secs())]
+    #[error("failed to {verb} {kind} {name} within {} s", REQUEST_TIMEOUT.as_secs())]
     TimedOut {
         /// The request.
         verb: Verb,
-        /// The object, as `Deployment hello`.
-        object: String,
+        /// The kind of the object.
+        kind: Cow<'static, str>,
+        /// The name of the object.
+        name: String,
     },
     /// All requests that one child needs took too long together. A retry may help.
     #[error("failed to write {child} within {} s", CHILD_TIMEOUT.as_secs())]
     ChildTimedOut {
         /// The child, as `Deployment hello`.
         child: String,
+    },
+    /// A part of a child is no longer where the cached copy has it, so that a patch cannot be carried out. A retry helps once the child has
+    /// been read.
+    #[error("failed to patch {child}: it has changed since it was read")]
+    Outdated {
+        /// The child, as `Deployment hello`.
+        child: String,
+        /// The API server's message.
+        message: String,
     },
     /// The cached EchoCluster is older than the child, or is being deleted. A retry helps once the watch has delivered the newer one.
     #[error("failed to decide about {child}: the EchoCluster has changed, or is being deleted")]
@@ -85,11 +100,16 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether another client has written or created the object since it was read, so that the decision has to be made again. An
-    /// admission webhook may also answer 409; that is a rejection.
+    /// Whether the decision was made on outdated objects, so that it has to be made again.
     pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::StaleCluster { .. }) || self.is_write_conflict()
+    }
+
+    /// Whether another client has written or created the object since it was read, so that it has to be read again. An admission webhook may
+    /// also answer 409; that is a rejection.
+    pub(super) fn is_write_conflict(&self) -> bool {
         let is_409 = |status: &Status| status.code == 409 && !is_denied_by_admission(status);
-        matches!(self, Self::StaleCluster { .. }) || self.status().is_some_and(is_409)
+        matches!(self, Self::Outdated { .. }) || self.status().is_some_and(is_409)
     }
 
     /// Whether the error has lasted for the whole deadline of a request, so that it is worth a report at the first time.
@@ -109,6 +129,7 @@ impl Error {
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Request { source, .. } => Some(message_of(source)),
+            Self::Outdated { message, .. } => Some(message.clone()),
             Self::Json(source) => Some(source.to_string()),
             Self::TimedOut { .. } | Self::ChildTimedOut { .. } | Self::StaleCluster { .. } => None,
         }
@@ -120,18 +141,28 @@ impl Error {
     }
 
     /// Whether it is the EchoCluster itself that no longer exists, so that there is nothing left to do.
-    pub fn is_end_of_cluster(&self) -> bool {
-        matches!(self, Self::Request { object, .. } if object.starts_with("EchoCluster "))
+    pub fn is_echo_cluster_not_found(&self) -> bool {
+        matches!(self, Self::Request { kind, .. } if *kind == EchoCluster::kind(&()))
             && self.is_not_found()
     }
 
     /// Whether the API server found the object invalid. It counts the node ports of a Service only when it takes them, and calls
-    /// it an internal error if one is there twice.
+    /// it an internal error if one is there twice. A denial by admission is something else, although its code may be 422, the default of a
+    /// ValidatingAdmissionPolicy.
     pub(super) fn is_invalid(&self) -> bool {
         self.status().is_some_and(|status| {
             let is_twice = status.message.starts_with("duplicate nodePort");
-            status.code == 422 || status.code == 500 && is_twice
+            let is_invalid = status.code == 422 || status.code == 500 && is_twice;
+            is_invalid && !is_denied_by_admission(status)
         })
+    }
+
+    /// Returns the fields that make the object invalid, as `spec.ports[0].nodePort`, where the API server names them.
+    pub(super) fn invalid_fields(&self) -> impl Iterator<Item = &str> {
+        let details = self.status().filter(|_| self.is_invalid());
+        let details = details.and_then(|status| status.details.as_ref());
+        let causes = details.into_iter().flat_map(|details| &details.causes);
+        causes.map(|cause| cause.field.as_str())
     }
 
     /// Returns the API server's message if it has rejected the object and will reject it again: bad, forbidden, invalid, or denied by an
@@ -157,6 +188,7 @@ impl Error {
             Self::Request { .. }
             | Self::TimedOut { .. }
             | Self::ChildTimedOut { .. }
+            | Self::Outdated { .. }
             | Self::StaleCluster { .. }
             | Self::Json(_) => None,
         }
@@ -198,17 +230,16 @@ pub(crate) async fn request<K, T>(
 where
     K: Resource<DynamicType = ()>,
 {
-    let object = || describe(object);
+    let (kind, name) = (K::kind(&()), object.name_any());
     match tokio::time::timeout(REQUEST_TIMEOUT, sent).await {
-        Ok(answer) => answer.map_err(|source| Error::Request {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(Error::Request {
             verb,
-            object: object(),
+            kind,
+            name,
             source: Box::new(source),
         }),
-        Err(_) => Err(Error::TimedOut {
-            verb,
-            object: object(),
-        }),
+        Err(_) => Err(Error::TimedOut { verb, kind, name }),
     }
 }
 
@@ -217,6 +248,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Service;
 
     use super::*;
+    use crate::fixtures::echo_cluster;
 
     async fn ask(answer: Status) -> Error {
         let sent = async { Err::<(), _>(kube::Error::Api(Box::new(answer))) };
@@ -235,13 +267,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rejection_is_not_retriable_and_a_conflict_is_no_rejection() {
+    async fn a_rejection_is_not_a_conflict_and_429_is_neither() {
         let forbidden = ask(Status::failure("no", "Forbidden").with_code(403)).await;
         assert_eq!(forbidden.rejection().as_deref(), Some("no"));
+        assert!(!forbidden.is_conflict());
         let busy = ask(Status::failure("later", "TooManyRequests").with_code(429)).await;
-        assert_eq!(busy.rejection(), None);
+        assert!(busy.rejection().is_none() && !busy.is_conflict());
         let conflict = ask(Status::failure("changed", "Conflict").with_code(409)).await;
         assert!(conflict.is_conflict() && !conflict.is_not_found());
+        assert!(conflict.is_write_conflict() && conflict.rejection().is_none());
+    }
+
+    #[test]
+    fn a_stale_echo_cluster_is_a_conflict_that_no_read_of_the_child_ends() {
+        let child = "Service hello".to_owned();
+        let stale = Error::StaleCluster { child };
+        assert!(stale.is_conflict() && !stale.is_write_conflict());
+    }
+
+    #[tokio::test]
+    async fn a_404_is_the_end_of_an_echo_cluster_only_if_it_is_one() {
+        let not_found = || Status::failure("no", "NotFound").with_code(404);
+        let service = ask(not_found()).await;
+        assert!(service.is_not_found() && !service.is_echo_cluster_not_found());
+        let sent = async { Err::<(), _>(kube::Error::Api(Box::new(not_found()))) };
+        let cluster = request(Verb::Get, &echo_cluster(), sent).await;
+        let cluster = cluster.unwrap_err();
+        assert!(cluster.is_echo_cluster_not_found());
+        assert_eq!(cluster.to_string(), "failed to get EchoCluster hello");
     }
 
     #[tokio::test]
@@ -260,5 +313,13 @@ mod tests {
         let webhook = "failed calling webhook";
         let broken = ask(Status::failure(webhook, "InternalError").with_code(500)).await;
         assert!(!broken.is_invalid());
+    }
+
+    #[tokio::test]
+    async fn a_422_of_a_policy_is_a_rejection_and_no_invalid_object() {
+        let message = "services \"hello\" is forbidden: ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no";
+        let denied = ask(Status::failure(message, "Invalid").with_code(422)).await;
+        assert!(!denied.is_invalid());
+        assert_eq!(denied.rejection().as_deref(), Some(message));
     }
 }

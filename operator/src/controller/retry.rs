@@ -80,7 +80,7 @@ pub async fn run_reconcile(
     let is_failing = retry.backoff.is_lasting(&key);
     let run = Box::pin(async { Ok(reconcile(&cluster, &retry.context, is_failing).await?) });
     let result = match unhurried(guarded(run), || retry.queue.done(&key)).await {
-        Err(Error::Request(error)) if error.is_end_of_cluster() => Ok(Outcome::GONE),
+        Err(Error::Request(error)) if error.is_echo_cluster_not_found() => Ok(Outcome::GONE),
         result => result,
     };
     retry

@@ -46,13 +46,13 @@ pub struct Desired {
     pub service: Service,
     /// An address for each of them.
     pub headless_service: Service,
-    /// How many of them evictions may take.
+    /// Limits voluntary disruptions.
     pub pod_disruption_budget: Option<PodDisruptionBudget>,
-    /// Who reaches them.
+    /// Restricts traffic to and from the pods.
     pub network_policy: Option<NetworkPolicy>,
     /// Scales the EchoCluster.
     pub horizontal_pod_autoscaler: Option<HorizontalPodAutoscaler>,
-    /// The Prometheus operator scrapes the pods by it.
+    /// Configures scraping by the Prometheus Operator.
     pub pod_monitor: Option<PodMonitor>,
 }
 

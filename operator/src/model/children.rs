@@ -23,13 +23,13 @@ pub struct Applied {
     pub service: ChildState<Service>,
     /// An address for each of them.
     pub headless_service: ChildState<Service>,
-    /// How many of them evictions may take.
+    /// Limits voluntary disruptions.
     pub pod_disruption_budget: ChildState<PodDisruptionBudget>,
-    /// Who reaches them.
+    /// Restricts traffic to and from the pods.
     pub network_policy: ChildState<NetworkPolicy>,
     /// Scales the EchoCluster.
     pub horizontal_pod_autoscaler: ChildState<HorizontalPodAutoscaler>,
-    /// The Prometheus operator scrapes the pods by it.
+    /// Configures scraping by the Prometheus Operator.
     pub pod_monitor: ChildState<PodMonitor>,
 }
 
@@ -97,7 +97,7 @@ pub struct Change {
 pub enum ChangeAction {
     /// It did not exist.
     Created,
-    /// The EchoCluster or the operator had changed; the text names the first field that differed.
+    /// The EchoCluster had changed, or the operator builds it differently; the text names the first field that differed.
     Updated(String),
     /// Only the number of replicas differed.
     Scaled {
@@ -136,7 +136,7 @@ pub enum ProblemKind {
     NotServed,
     /// Another writer reverts it again and again.
     Contended,
-    /// An older object of its name is being deleted, or the namespace is.
+    /// An object of its name is being deleted, or the namespace is. If the child is desired, it cannot be created before that is over.
     AwaitingDeletion,
     /// The EchoCluster is paused, and the child differs from the spec.
     Paused,
@@ -154,9 +154,9 @@ pub trait Child:
     + Sync
     + 'static
 {
-    /// Returns a state without the immutable fields, so that the API server accepts the desired state after it.
-    /// None, if there is no such field.
-    fn without_immutable_fields(&self) -> Option<Self> {
+    /// Returns an intermediate object without a field that cannot be changed in place, so that the API server accepts the desired state
+    /// after it. None, if the kind has no such field of that path.
+    fn without_immutable_field(&self, _path: &str) -> Option<Self> {
         None
     }
 }
@@ -165,9 +165,9 @@ impl Child for Deployment {}
 impl Child for HorizontalPodAutoscaler {}
 impl Child for Service {
     /// The class of a load balancer can only be set together with the type.
-    fn without_immutable_fields(&self) -> Option<Self> {
-        let spec = self.spec.as_ref()?;
-        spec.load_balancer_class.as_ref()?;
+    fn without_immutable_field(&self, path: &str) -> Option<Self> {
+        let is_class = path == "spec.loadBalancerClass";
+        let spec = self.spec.as_ref().filter(|_| is_class)?;
         let ports = spec.ports.iter().flatten().map(|port| ServicePort {
             node_port: None,
             ..port.clone()
@@ -190,5 +190,10 @@ impl Child for PodMonitor {}
 
 /// Returns how messages name an object: `Deployment hello`.
 pub fn describe<K: Resource<DynamicType = ()>>(object: &K) -> String {
-    format!("{} {}", K::kind(&()), object.name_any())
+    describe_named::<K>(&object.name_any())
+}
+
+/// The same, by the name alone.
+pub fn describe_named<K: Resource<DynamicType = ()>>(name: &str) -> String {
+    format!("{} {name}", K::kind(&()))
 }

@@ -8,70 +8,62 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::v1alpha1::EchoCluster;
+use crate::model::children::ChangeAction;
 use crate::model::drift;
 use crate::model::hash::hash;
 use crate::model::metadata::Owner;
 use crate::model::metadata::{
     DESIRED_HASH_ANNOTATION, FIELD_MANAGER, GENERATION_ANNOTATION, OWNER_UID_ANNOTATION,
-    TRACKING_ANNOTATIONS, selector_labels,
+    TRACKING_ANNOTATIONS, foreign_finalizers, selector_labels,
 };
 
-/// What to do about a child.
+/// What to do about a child that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It is as desired.
     Unchanged,
-    /// There is none.
-    Create,
-    /// The EchoCluster or the operator's idea of it has changed; the text names the first field that differs.
-    Update(String),
-    /// The same, and only the number of replicas differs.
-    Scale {
-        /// The current number.
-        from: i64,
-        /// The desired number.
-        to: i64,
-    },
-    /// Another client has changed it since it was applied; the text names the field.
-    Repair(String),
-    /// It was orphaned by an earlier EchoCluster of the same name.
-    Adopt,
-    /// It is being deleted. Its name is free only when it is gone.
-    AwaitDeletion,
-    /// It was written for a newer generation than that of the cached EchoCluster; the text names it. Either the cache is stale, or another
-    /// client has changed the generation annotation.
-    StaleCache(String),
+    /// It is not as desired, and has to be written.
+    Write(ChangeAction),
+    /// It is being deleted, and its name is free only when it is gone; the text says what it waits for.
+    AwaitDeletion(String),
+    /// It was written for a newer generation than that of the cached EchoCluster; the text names it. Either the cache is outdated, or
+    /// another client has changed the generation annotation.
+    NewerGeneration(String),
     /// It does not belong to the EchoCluster, for the reason in the text, and is never written.
     NotOwned(String),
+}
+
+/// What to do about an object that has the name of a child which is not desired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It does not belong to the EchoCluster.
+    Keep,
+    /// It has to be deleted.
+    Delete,
+    /// It is being deleted; the text says what it waits for.
+    AwaitDeletion(String),
 }
 
 /// Decides what to do about a child of `owner`, from its desired and its live state.
 ///
 /// # Errors
 /// An object that cannot be written as JSON; no retry helps.
-pub fn decide<K>(
-    owner: &Owner,
-    desired: &K,
-    live: Option<&K>,
-) -> Result<Decision, serde_json::Error>
+pub fn decide<K>(owner: &Owner, desired: &K, live: &K) -> Result<Decision, serde_json::Error>
 where
     K: Resource<DynamicType = ()> + Serialize,
 {
-    let Some(live) = live else {
-        return Ok(Decision::Create);
-    };
     if let Some(other) = other_owner(owner, live) {
         return Ok(other);
     }
     if live.meta().deletion_timestamp.is_some() {
-        return Ok(Decision::AwaitDeletion);
+        return Ok(await_deletion(live));
     }
     if is_orphan(owner, live) {
-        return Ok(Decision::Adopt); // its generation is that of the earlier EchoCluster
+        return Ok(Decision::Write(ChangeAction::Adopted)); // its generation is that of the earlier EchoCluster
     }
     if let Some(newer) = generation(live).filter(|generation| *generation > owner.generation) {
         let field = format!("metadata.annotations.{GENERATION_ANNOTATION} was {newer}");
-        return Ok(Decision::StaleCache(field));
+        return Ok(Decision::NewerGeneration(field));
     }
     let (desired_json, live_json) = (serde_json::to_value(desired)?, serde_json::to_value(live)?);
     let difference = drift::first_difference(&desired_json, &live_json)
@@ -80,13 +72,44 @@ where
     let hash = |object: &K| object.annotations().get(DESIRED_HASH_ANNOTATION).cloned();
     Ok(match difference {
         None => Decision::Unchanged,
-        Some(field) if hash(desired) == hash(live) => Decision::Repair(field),
-        Some(_) => change(&desired_json, &live_json),
+        Some(field) if hash(desired) == hash(live) => {
+            Decision::Write(ChangeAction::Repaired(field))
+        }
+        Some(_) => Decision::Write(change(&desired_json, &live_json)),
     })
 }
 
-/// Returns the decision about a child whose desired state has changed. The tracking annotations always differ then, so they are ignored.
-fn change(desired: &Value, live: &Value) -> Decision {
+/// Decides what to do about an object that has the name of a child which is not desired.
+pub fn decide_removal<K: Resource>(owner: &Owner, live: &K) -> Removal {
+    match other_owner(owner, live) {
+        None if live.meta().deletion_timestamp.is_none() => Removal::Delete,
+        None | Some(Decision::AwaitDeletion(_)) => Removal::AwaitDeletion(removal_message(live)),
+        Some(_) => Removal::Keep,
+    }
+}
+
+/// Returns what is reported about a child that is not desired, while it is being deleted.
+pub fn removal_message<K: Resource>(live: &K) -> String {
+    format!("is being deleted{}", blocking_finalizers(live))
+}
+
+fn await_deletion<K: Resource>(live: &K) -> Decision {
+    Decision::AwaitDeletion(format!(
+        "cannot be created: an object with the same name is being deleted{}",
+        blocking_finalizers(live)
+    ))
+}
+
+/// Lists the finalizers of other controllers that block a deletion.
+fn blocking_finalizers<K: Resource>(live: &K) -> String {
+    match foreign_finalizers(live.finalizers()).as_slice() {
+        [] => String::new(),
+        foreign => format!(" and waits for its finalizers: {}", foreign.join(", ")),
+    }
+}
+
+/// Returns how a child changes whose desired state has changed. The tracking annotations always differ then, so they are ignored.
+fn change(desired: &Value, live: &Value) -> ChangeAction {
     let mut desired = desired.clone();
     if let Some(annotations) = desired.pointer_mut("/metadata/annotations")
         && let Some(annotations) = annotations.as_object_mut()
@@ -94,7 +117,7 @@ fn change(desired: &Value, live: &Value) -> Decision {
         annotations.retain(|key, _| !TRACKING_ANNOTATIONS.contains(&key.as_str()));
     }
     let Some(field) = drift::first_difference(&desired, live) else {
-        return Decision::Update(
+        return ChangeAction::Updated(
             "a field was removed from the spec, or the hash annotation was changed".to_owned(),
         );
     };
@@ -107,10 +130,10 @@ fn change(desired: &Value, live: &Value) -> Decision {
             *replicas = to.into();
         }
         if drift::first_difference(&desired, &scaled).is_none() {
-            return Decision::Scale { from, to };
+            return ChangeAction::Scaled { from, to };
         }
     }
-    Decision::Update(field)
+    ChangeAction::Updated(field)
 }
 
 /// Returns a hash that identifies the desired state of a child. It is computed from the tracking annotations, which hold the hash of the
@@ -158,7 +181,7 @@ fn controller<K: Resource>(live: &K) -> Option<&OwnerReference> {
 fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Decision> {
     match controller(live) {
         Some(controller) if controller.uid == owner.uid => None,
-        Some(controller) if is_predecessor(owner, controller) => Some(Decision::AwaitDeletion),
+        Some(controller) if is_predecessor(owner, controller) => Some(await_deletion(live)),
         Some(controller) => Some(Decision::NotOwned(format!(
             "is controlled by {} {}",
             controller.kind, controller.name
@@ -256,7 +279,7 @@ mod tests {
         let desired = build(&spec).unwrap().service;
         let mut live = desired.clone();
         change(&mut live);
-        decide(&spec.owner, &desired, Some(&live)).unwrap()
+        decide(&spec.owner, &desired, &live).unwrap()
     }
 
     fn annotate(service: &mut Service, key: &str, value: &str) {
@@ -271,23 +294,13 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_child_is_created() {
-        let spec = validate(&echo_cluster()).unwrap();
-        let desired = build(&spec).unwrap().service;
-        assert_eq!(
-            decide(&spec.owner, &desired, None).unwrap(),
-            Decision::Create
-        );
-    }
-
-    #[test]
     fn an_edited_field_is_repaired() {
         let decision = decision_after(|service| {
             service.spec.as_mut().unwrap().type_ = Some("NodePort".into());
         });
         assert_eq!(
             decision,
-            Decision::Repair("spec.type was \"NodePort\"".into())
+            Decision::Write(ChangeAction::Repaired("spec.type was \"NodePort\"".into()))
         );
     }
 
@@ -299,28 +312,47 @@ mod tests {
         });
         assert_eq!(
             decision,
-            Decision::Update("spec.type was \"NodePort\"".into())
+            Decision::Write(ChangeAction::Updated("spec.type was \"NodePort\"".into()))
         );
     }
 
     #[test]
     fn a_corrupt_generation_is_repaired() {
         let decision = decision_after(|service| annotate(service, GENERATION_ANNOTATION, "many"));
-        assert!(matches!(decision, Decision::Repair(_)), "{decision:?}");
+        assert!(
+            matches!(decision, Decision::Write(ChangeAction::Repaired(_))),
+            "{decision:?}"
+        );
     }
 
     #[test]
-    fn a_child_of_a_newer_generation_is_left_alone() {
+    fn a_child_of_a_newer_generation_requires_a_check_of_the_echo_cluster() {
         let decision = decision_after(|service| annotate(service, GENERATION_ANNOTATION, "2"));
-        assert!(matches!(decision, Decision::StaleCache(_)), "{decision:?}");
+        assert!(
+            matches!(decision, Decision::NewerGeneration(_)),
+            "{decision:?}"
+        );
     }
 
     #[test]
     fn a_child_that_is_being_deleted_is_waited_for() {
-        let decision = decision_after(|service| {
-            service.meta_mut().deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        });
-        assert_eq!(decision, Decision::AwaitDeletion);
+        let spec = validate(&echo_cluster()).unwrap();
+        let desired = build(&spec).unwrap().service;
+        let mut live = desired.clone();
+        live.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        let finalizers = ["foregroundDeletion", "example.com/hold"];
+        live.metadata.finalizers = Some(finalizers.map(ToOwned::to_owned).into());
+        let message = "is being deleted and waits for its finalizers: example.com/hold";
+        assert_eq!(
+            decide(&spec.owner, &desired, &live).unwrap(),
+            Decision::AwaitDeletion(format!(
+                "cannot be created: an object with the same name {message}"
+            ))
+        );
+        assert_eq!(
+            decide_removal(&spec.owner, &live),
+            Removal::AwaitDeletion(message.to_owned())
+        );
     }
 
     #[test]
@@ -339,7 +371,10 @@ mod tests {
     fn a_child_of_a_deleted_echo_cluster_of_the_same_name_is_waited_for() {
         let decision =
             decision_after(|service| service.owner_references_mut()[0].uid = "older".into());
-        assert_eq!(decision, Decision::AwaitDeletion);
+        assert!(
+            matches!(decision, Decision::AwaitDeletion(_)),
+            "{decision:?}"
+        );
     }
 
     #[test]
@@ -360,7 +395,10 @@ mod tests {
 
     #[test]
     fn a_child_orphaned_by_an_earlier_echo_cluster_is_foreign_until_it_is_adopted() {
-        assert_eq!(decision_after(orphan), Decision::Adopt);
+        assert_eq!(
+            decision_after(orphan),
+            Decision::Write(ChangeAction::Adopted)
+        );
         let spec = validate(&echo_cluster()).unwrap();
         let mut live = build(&spec).unwrap().service;
         orphan(&mut live);
@@ -387,7 +425,9 @@ mod tests {
         let decision = decision_after(|service| service.meta_mut().owner_references = None);
         assert_eq!(
             decision,
-            Decision::Repair("metadata.ownerReferences was missing".into())
+            Decision::Write(ChangeAction::Repaired(
+                "metadata.ownerReferences was missing".into()
+            ))
         );
     }
 }

@@ -110,6 +110,18 @@ pub fn headless_service_name(cluster_name: &str) -> String {
     format!("{cluster_name}-pods")
 }
 
+/// The finalizers by which garbage collection itself waits for the dependents of an object, or releases them
+/// (<https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>).
+const GARBAGE_COLLECTION_FINALIZERS: [&str; 2] = ["foregroundDeletion", "orphan"];
+
+/// Returns the finalizers that other controllers have to remove before a deletion completes.
+pub fn foreign_finalizers(finalizers: &[String]) -> Vec<&str> {
+    let finalizers = finalizers.iter().map(String::as_str);
+    finalizers
+        .filter(|finalizer| !GARBAGE_COLLECTION_FINALIZERS.contains(finalizer))
+        .collect()
+}
+
 /// Returns the metadata of a child: its name, labels, and the owner reference that lets Kubernetes delete it
 /// together with its EchoCluster.
 pub fn child_metadata(owner: &Owner, name: String) -> ObjectMeta {
@@ -132,6 +144,13 @@ pub fn child_metadata(owner: &Owner, name: String) -> ObjectMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn finalizers_of_garbage_collection_are_not_foreign() {
+        let finalizers = ["foregroundDeletion", "example.com/hold", "orphan"];
+        let finalizers = finalizers.map(ToOwned::to_owned);
+        assert_eq!(foreign_finalizers(&finalizers), ["example.com/hold"]);
+    }
 
     #[test]
     fn the_selector_text_names_every_selector_label() {

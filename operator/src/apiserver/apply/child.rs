@@ -13,11 +13,12 @@ use tokio::time::timeout;
 
 use super::Applier;
 use super::pause::paused;
+use super::write::Written;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::Cache;
 use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
 use crate::model::children::{
-    Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe,
+    Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe, describe_named,
 };
 use crate::model::decision::{Decision, decide, fingerprint, is_owned, leftover_update_entry};
 use crate::model::metadata::Owner;
@@ -41,7 +42,8 @@ impl Applier {
         }
     }
 
-    /// Returns the state of a child of which this version was compared before, and of one that is not desired and does not exist.
+    /// Returns the state of a child of which this version was compared before, and of one that is not desired and does not exist. Of a kind
+    /// that is not available, the cached copies may no longer exist.
     fn verified<K: Child>(
         &self,
         cache: &Cache<K>,
@@ -49,6 +51,9 @@ impl Applier {
         desired: Option<&K>,
     ) -> Option<ChildState<K>> {
         let owner = &spec.owner;
+        if cache.sync.unavailable().is_some() {
+            return None;
+        }
         let Some(desired) = desired else {
             let cached = cache.get(&owner.namespace, &owner.name);
             return cached.is_none().then_some(ChildState::Absent(None));
@@ -72,7 +77,7 @@ impl Applier {
         let name = desired
             .as_ref()
             .map_or_else(|| owner.name.clone(), ResourceExt::name_any);
-        let child = format!("{} {name}", K::kind(&()));
+        let child = describe_named::<K>(&name);
         let problem = |kind, message| ChildState::problem(None, kind, child.clone(), message);
         let done = match desired {
             desired if spec.paused => paused(cache, owner, &name, desired.as_ref()),
@@ -89,7 +94,7 @@ impl Applier {
         };
         match done {
             Err(error) if error.is_namespace_terminating() => {
-                let message = "the namespace is terminating".to_owned();
+                let message = "cannot be created: the namespace is terminating".to_owned();
                 Ok(problem(ProblemKind::AwaitingDeletion, message))
             }
             Err(error) => match error.rejection() {
@@ -114,7 +119,7 @@ impl Applier {
         if cached.is_some() || !self.is_name_taken(&desired) {
             let is_create = cached.is_none();
             match self.step(cache, &api, owner, &desired, cached).await {
-                Err(error) if error.is_conflict() => (),
+                Err(error) if error.is_write_conflict() => (),
                 // A Service may exist outside of the cache, without its label. Its own node ports are allocated then, which the API server
                 // checks before the name.
                 Err(error) if is_create && error.rejection().is_some() => rejected = Some(error),
@@ -142,25 +147,95 @@ impl Applier {
         desired: &K,
         live: Option<Arc<K>>,
     ) -> Result<ChildState<K>, Error> {
+        let (written, action) = match live {
+            None => {
+                if let Some(state) = self.suspended(owner, desired, None) {
+                    return Ok(state);
+                }
+                let child = describe(desired);
+                if self.contention.was_repeated(owner, &child) {
+                    // Of an EchoCluster that no longer exists, garbage collection deletes each child that is created.
+                    self.check_that_it_is_current(owner, &child).await?;
+                }
+                (self.create(api, desired).await?, ChangeAction::Created)
+            }
+            Some(live) => match self.decide(cache, owner, desired, &live).await? {
+                ControlFlow::Break(state) => return Ok(state),
+                ControlFlow::Continue(action) => (self.update(api, desired, &live).await?, action),
+            },
+        };
+        Ok(self.finish(cache, owner, desired, written, action))
+    }
+
+    /// Decides what has to be done to a child that exists; if nothing, returns its state.
+    async fn decide<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        owner: &Owner,
+        desired: &K,
+        live: &Arc<K>,
+    ) -> Result<ControlFlow<ChildState<K>, ChangeAction>, Error> {
         let child = describe(desired);
-        let action = match self.decide(cache, owner, desired, live.as_ref()).await? {
-            ControlFlow::Continue(action) => action,
-            ControlFlow::Break(state) => return Ok(state),
+        let blocked = |kind, message| {
+            let state = ChildState::problem(None, kind, child.clone(), message);
+            Ok(ControlFlow::Break(state))
         };
-        let (written, difference) = match &live {
-            None => self.create(api, desired).await?,
-            Some(live) => self.update(api, desired, live).await?,
+        let (action, is_newer) = match decide(owner, desired, &**live)? {
+            Decision::Unchanged => {
+                cache.set_verified(live, fingerprint(desired));
+                return Ok(ControlFlow::Break(self.unchanged(owner, live)));
+            }
+            Decision::NotOwned(message) => return blocked(ProblemKind::NameConflict, message),
+            Decision::AwaitDeletion(message) => {
+                return blocked(ProblemKind::AwaitingDeletion, message);
+            }
+            Decision::NewerGeneration(newer) => (ChangeAction::Repaired(newer), true),
+            Decision::Write(action) => (action, false),
         };
+        if let Some(state) = self.suspended(owner, desired, Some(live)) {
+            return Ok(ControlFlow::Break(state));
+        }
+        // The write would restore a missing owner reference. An EchoCluster that is deleted with `--cascade=orphan` loses its children
+        // before the watch reports its end; with the owner reference, garbage collection would delete them.
+        if is_newer || !is_owned(owner, &**live) {
+            self.check_that_it_is_current(owner, &child).await?;
+        }
+        Ok(ControlFlow::Continue(action))
+    }
+
+    /// Returns the state of a child that must not be written now, since another writer reverts it.
+    fn suspended<K: Child>(
+        &self,
+        owner: &Owner,
+        desired: &K,
+        live: Option<&Arc<K>>,
+    ) -> Option<ChildState<K>> {
+        let message = self.contention.is_suspended(owner, desired)?;
+        let (live, child) = (live.cloned(), describe(desired));
+        let kind = ProblemKind::Contended;
+        Some(ChildState::problem(live, kind, child, message))
+    }
+
+    /// Takes in the response of a write, and returns the state of the child.
+    fn finish<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        owner: &Owner,
+        desired: &K,
+        (written, difference): Written<K>,
+        action: ChangeAction,
+    ) -> ChildState<K> {
         let written = cache.insert(written);
         if difference.is_none() && leftover_update_entry(&*written).is_none() {
             cache.set_verified(&written, fingerprint(desired));
         }
+        let child = describe(desired);
         let contested = (self.contention).record(owner, desired, &action, difference);
         let change = Some(Change {
             child: child.clone(),
             action,
         });
-        Ok(match contested {
+        match contested {
             None => ChildState::Applied(written, change),
             Some(message) => ChildState::Problem {
                 live: Some(written),
@@ -171,66 +246,7 @@ impl Applier {
                 },
                 change,
             },
-        })
-    }
-
-    /// Decides what has to be done to a child; if nothing, returns its state.
-    async fn decide<K: Child>(
-        &self,
-        cache: &Cache<K>,
-        owner: &Owner,
-        desired: &K,
-        live: Option<&Arc<K>>,
-    ) -> Result<ControlFlow<ChildState<K>, ChangeAction>, Error> {
-        let child = describe(desired);
-        let decision = decide(owner, desired, live.map(|live| &**live))?;
-        if is_write(&decision)
-            && let Some(message) = self.contention.is_suspended(owner, &child)
-        {
-            let (live, kind) = (live.cloned(), ProblemKind::Contended);
-            let state = ChildState::problem(live, kind, child, message);
-            return Ok(ControlFlow::Break(state));
         }
-        if needs_owner(owner, live.map(|live| &**live), &decision) {
-            // An EchoCluster that is deleted with `--cascade=orphan` loses its children before the watch reports its end. Put back, the
-            // owner reference would let garbage collection delete them.
-            self.check_that_it_is_current(owner, &child).await?;
-        }
-        let action = match decision {
-            Decision::Unchanged => {
-                let Some(live) = live else {
-                    return Ok(ControlFlow::Break(ChildState::Absent(None)));
-                };
-                cache.set_verified(live, fingerprint(desired));
-                return Ok(ControlFlow::Break(self.unchanged(owner, live)));
-            }
-            Decision::NotOwned(message) => {
-                let state = ChildState::problem(None, ProblemKind::NameConflict, child, message);
-                return Ok(ControlFlow::Break(state));
-            }
-            Decision::AwaitDeletion => {
-                let message = being_deleted(live.map(|live| live.finalizers()));
-                let kind = ProblemKind::AwaitingDeletion;
-                let state = ChildState::problem(None, kind, child, message);
-                return Ok(ControlFlow::Break(state));
-            }
-            Decision::StaleCache(newer) => {
-                self.check_that_it_is_current(owner, &child).await?;
-                ChangeAction::Repaired(newer)
-            }
-            Decision::Create => {
-                if self.contention.was_repeated(owner, &child) {
-                    // Of an EchoCluster that no longer exists, garbage collection deletes each child that is created.
-                    self.check_that_it_is_current(owner, &child).await?;
-                }
-                ChangeAction::Created
-            }
-            Decision::Update(field) => ChangeAction::Updated(field),
-            Decision::Scale { from, to } => ChangeAction::Scaled { from, to },
-            Decision::Repair(field) => ChangeAction::Repaired(field),
-            Decision::Adopt => ChangeAction::Adopted,
-        };
-        Ok(ControlFlow::Continue(action))
     }
 
     /// Returns the state of a child that is as desired; another writer may have reverted it recently.
@@ -285,43 +301,7 @@ impl Applier {
     }
 }
 
-/// Lists the finalizers of other controllers that block a deletion.
-fn being_deleted(finalizers: Option<&[String]>) -> String {
-    let own = ["foregroundDeletion", "orphan"]; // those of Kubernetes' garbage collector
-    let finalizers = finalizers.unwrap_or_default().iter();
-    let foreign: Vec<&str> = finalizers
-        .map(String::as_str)
-        .filter(|finalizer| !own.contains(finalizer))
-        .collect();
-    let message = "an object with the same name is being deleted";
-    if foreign.is_empty() {
-        return message.to_owned();
-    }
-    let foreign = foreign.join(", ");
-    format!("{message} and waits for its finalizers: {foreign}")
-}
-
 fn name_key<K: Child>(desired: &K) -> String {
     let namespace = desired.namespace().unwrap_or_default();
-    format!("{} {namespace}/{}", K::kind(&()), desired.name_any())
-}
-
-/// Whether a child exists that would get its owner reference, which it lacks.
-fn needs_owner<K: Child>(owner: &Owner, live: Option<&K>, decision: &Decision) -> bool {
-    // Of a stale cache, the EchoCluster is read in any case.
-    let is_stale = matches!(decision, Decision::StaleCache(_));
-    is_write(decision) && !is_stale && live.is_some_and(|live| !is_owned(owner, live))
-}
-
-/// Whether a decision leads to a write.
-fn is_write(decision: &Decision) -> bool {
-    match decision {
-        Decision::Create
-        | Decision::Update(_)
-        | Decision::Scale { .. }
-        | Decision::Repair(_)
-        | Decision::StaleCache(_)
-        | Decision::Adopt => true,
-        Decision::Unchanged | Decision::AwaitDeletion | Decision::NotOwned(_) => false,
-    }
+    describe_named::<K>(&format!("{namespace}/{}", desired.name_any()))
 }

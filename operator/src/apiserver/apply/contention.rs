@@ -25,7 +25,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 const MAX_REPEATED_WRITES: u32 = 10;
 
 /// After so long without a write, contention has ended: twice the longest wait.
-const CALM_AFTER: Duration = Duration::from_mins(2);
+const CONTENTION_WINDOW: Duration = Duration::from_mins(2);
 
 /// The children that another writer reverts. Clones share them.
 #[derive(Clone, Default)]
@@ -40,8 +40,6 @@ type Key = (String, String);
 struct Child {
     /// The desired state that was written.
     fingerprint: u64,
-    /// The EchoCluster's generation then.
-    generation: i64,
     /// How often that state has been written.
     writes: u32,
     /// What another writer changes, and until when the child is not written.
@@ -51,12 +49,12 @@ struct Child {
 }
 
 impl Contention {
-    /// Returns what another writer changes, while the child must not be written. A change by the user is written at once.
-    pub(super) fn is_suspended(&self, owner: &Owner, child: &str) -> Option<String> {
+    /// Returns what another writer changes, while the child must not be written. Another desired state is written at once.
+    pub(super) fn is_suspended<K: ChildKind>(&self, owner: &Owner, desired: &K) -> Option<String> {
         let children = self.lock();
-        let child = children.get(&key(owner, child))?;
+        let child = children.get(&key(owner, &describe(desired)))?;
         let (field, until) = child.contested.as_ref()?;
-        let is_same = child.generation == owner.generation;
+        let is_same = child.fingerprint == fingerprint(desired);
         (is_same && Instant::now() < *until).then(|| field.clone())
     }
 
@@ -65,14 +63,14 @@ impl Contention {
         let children = self.lock();
         let child = children.get(&key(owner, child))?;
         let (field, _) = child.contested.as_ref()?;
-        (child.written.elapsed() < CALM_AFTER).then(|| field.clone())
+        (child.written.elapsed() < CONTENTION_WINDOW).then(|| field.clone())
     }
 
     /// Returns whether the desired state of the child was written more than once recently.
     pub(super) fn was_repeated(&self, owner: &Owner, child: &str) -> bool {
         let children = self.lock();
         let child = children.get(&key(owner, child));
-        child.is_some_and(|child| child.writes > 1 && child.written.elapsed() < CALM_AFTER)
+        child.is_some_and(|child| child.writes > 1 && child.written.elapsed() < CONTENTION_WINDOW)
     }
 
     /// Records a write, and how the child differed from the desired state right after it. Returns what another writer changes, if the child
@@ -86,12 +84,12 @@ impl Contention {
     ) -> Option<String> {
         let mut children = self.lock();
         let now = Instant::now();
-        children.retain(|_, child| child.written.elapsed() < CALM_AFTER);
+        children.retain(|_, child| child.written.elapsed() < CONTENTION_WINDOW);
         let key = key(owner, &describe(desired));
         let fingerprint = fingerprint(desired);
         let is_same = |child: &Child| child.fingerprint == fingerprint;
         if !children.get(&key).is_some_and(is_same) {
-            children.insert(key.clone(), Child::new(fingerprint, owner.generation, now));
+            children.insert(key.clone(), Child::new(fingerprint, now));
         }
         let child = children.get_mut(&key)?;
         child.written = now;
@@ -118,10 +116,9 @@ impl Contention {
 }
 
 impl Child {
-    fn new(fingerprint: u64, generation: i64, now: Instant) -> Self {
+    fn new(fingerprint: u64, now: Instant) -> Self {
         Self {
             fingerprint,
-            generation,
             writes: 0,
             contested: None,
             waits: waits(),
@@ -161,6 +158,7 @@ mod tests {
     use super::*;
     use crate::fixtures::echo_cluster;
     use crate::model::build::build;
+    use crate::model::metadata::RESTARTED_AT_ANNOTATION;
     use crate::model::validate::validate;
 
     const CHILD: &str = "Service hello";
@@ -183,6 +181,11 @@ mod tests {
         contention.record(&owner, &service, action, difference.map(ToOwned::to_owned))
     }
 
+    fn is_suspended(contention: &Contention, generation: i64) -> Option<String> {
+        let (owner, service) = owner(generation);
+        contention.is_suspended(&owner, &service)
+    }
+
     fn repaired() -> ChangeAction {
         ChangeAction::Repaired(FIELD.to_owned())
     }
@@ -191,16 +194,37 @@ mod tests {
     async fn a_child_that_differs_right_after_a_write_is_not_written_again_at_once() {
         let contention = Contention::default();
         write(&contention, &repaired(), Some(FIELD));
-        let suspended = |generation| contention.is_suspended(&owner(generation).0, CHILD);
+        let suspended = |generation| is_suspended(&contention, generation);
         assert_eq!(suspended(1).as_deref(), Some(FIELD));
         assert_eq!(suspended(2), None, "a change by the user has to wait");
+    }
+
+    #[tokio::test]
+    async fn a_restart_by_the_annotation_does_not_wait_for_contention() {
+        let contention = Contention::default();
+        let mut cluster = echo_cluster();
+        let spec = validate(&cluster).unwrap();
+        let deployment = build(&spec).unwrap().deployment;
+        contention.record(
+            &spec.owner,
+            &deployment,
+            &repaired(),
+            Some(FIELD.to_owned()),
+        );
+        let suspended = contention.is_suspended(&spec.owner, &deployment);
+        assert_eq!(suspended.as_deref(), Some(FIELD));
+        let restarted_at = (RESTARTED_AT_ANNOTATION.to_owned(), "now".to_owned());
+        cluster.metadata.annotations = Some([restarted_at].into());
+        let spec = validate(&cluster).unwrap();
+        let deployment = build(&spec).unwrap().deployment;
+        assert_eq!(contention.is_suspended(&spec.owner, &deployment), None);
     }
 
     #[tokio::test]
     async fn a_repair_that_lasts_is_not_contention() {
         let contention = Contention::default();
         assert_eq!(write(&contention, &repaired(), None), None);
-        assert_eq!(contention.is_suspended(&owner(1).0, CHILD), None);
+        assert_eq!(is_suspended(&contention, 1), None);
         assert_eq!(contention.recently_contested(&owner(1).0, CHILD), None);
     }
 
@@ -217,7 +241,7 @@ mod tests {
             let mut writes = 0;
             let minute = Instant::now() + Duration::from_mins(1);
             while Instant::now() < minute {
-                if contention.is_suspended(&owner(1).0, CHILD).is_none() {
+                if is_suspended(&contention, 1).is_none() {
                     write(&contention, &action, None);
                     writes += 1;
                 }
@@ -238,6 +262,6 @@ mod tests {
         let (owner, service) = owner(2);
         let action = ChangeAction::Updated(String::new());
         assert_eq!(contention.record(&owner, &service, &action, None), None);
-        assert_eq!(contention.is_suspended(&owner, CHILD), None);
+        assert_eq!(contention.is_suspended(&owner, &service), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::apiserver::cache::Cache;
 use crate::apiserver::request::Error;
-use crate::model::children::{Child, ChildState, ProblemKind};
+use crate::model::children::{ChangeAction, Child, ChildState, ProblemKind, describe_named};
 use crate::model::decision::{Decision, decide, is_removable};
 use crate::model::metadata::Owner;
 
@@ -14,23 +14,16 @@ pub(super) fn paused<K: Child>(
     desired: Option<&K>,
 ) -> Result<ChildState<K>, Error> {
     let live = cache.get(&owner.namespace, name);
-    let child = format!("{} {name}", K::kind(&()));
+    let child = describe_named::<K>(name);
     let message = match (desired, live.as_deref()) {
         (None, None) => None,
-        (None, Some(live)) => {
-            is_removable(owner, live).then(|| "it is no longer required by the spec".to_owned())
-        }
-        (Some(desired), live) => match decide(owner, desired, live)? {
+        (None, Some(live)) => is_removable(owner, live).then(|| difference(ChangeAction::Deleted)),
+        (Some(_), None) => Some(difference(ChangeAction::Created)),
+        (Some(desired), Some(live)) => match decide(owner, desired, live)? {
             Decision::Unchanged => None,
-            Decision::Create => Some("it does not exist".to_owned()),
-            Decision::Update(field) | Decision::Repair(field) | Decision::StaleCache(field) => {
-                Some(field)
-            }
-            Decision::Adopt => {
-                Some("it was orphaned by an earlier EchoCluster of the same name".to_owned())
-            }
-            Decision::Scale { from, .. } => Some(format!("spec.replicas was {from}")),
-            Decision::AwaitDeletion => Some("it is being deleted".to_owned()),
+            Decision::Write(action) => Some(difference(action)),
+            Decision::NewerGeneration(field) => Some(field),
+            Decision::AwaitDeletion(_) => Some("it is being deleted".to_owned()),
             Decision::NotOwned(message) => {
                 let kind = ProblemKind::NameConflict;
                 return Ok(ChildState::problem(None, kind, child, message));
@@ -42,4 +35,17 @@ pub(super) fn paused<K: Child>(
         (Some(live), None) => ChildState::Applied(live, None),
         (None, None) => ChildState::Absent(None),
     })
+}
+
+/// Returns how a child differs, which an action would end.
+fn difference(action: ChangeAction) -> String {
+    match action {
+        ChangeAction::Updated(field) | ChangeAction::Repaired(field) => field,
+        ChangeAction::Scaled { from, .. } => format!("spec.replicas was {from}"),
+        ChangeAction::Adopted => {
+            "it was orphaned by an earlier EchoCluster of the same name".to_owned()
+        }
+        ChangeAction::Created => "it does not exist".to_owned(),
+        ChangeAction::Deleted => "it is no longer required by the spec".to_owned(),
+    }
 }

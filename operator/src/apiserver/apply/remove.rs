@@ -4,19 +4,23 @@
     reason = "apply is where the operator writes children"
 )]
 
+use std::sync::Arc;
+
 use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use kube::{Api, ResourceExt};
 
 use super::Applier;
 use crate::apiserver::cache::Cache;
 use crate::apiserver::request::{Error, Verb, request};
-use crate::model::children::{Change, ChangeAction, Child, ChildState, describe};
-use crate::model::decision::{generation, is_owned, is_removable};
+use crate::model::children::{
+    Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe,
+};
+use crate::model::decision::{Removal, decide_removal, generation, is_owned, removal_message};
 use crate::model::metadata::Owner;
 
 impl Applier {
     /// Deletes a child that is no longer desired, if it belongs to the EchoCluster or was orphaned by an earlier one of its name, and only
-    /// at the version that was compared.
+    /// at the version that was compared. One that is being deleted is awaited, since it still has an effect.
     pub(super) async fn remove<K: Child>(
         &self,
         cache: &Cache<K>,
@@ -26,13 +30,46 @@ impl Applier {
         let Some(live) = cache.get(&owner.namespace, name) else {
             return Ok(ChildState::Absent(None));
         };
-        if !is_removable(owner, &*live) || live.meta().deletion_timestamp.is_some() {
-            return Ok(ChildState::Absent(None));
+        let child = describe(&*live);
+        match decide_removal(owner, &*live) {
+            Removal::Delete => (),
+            Removal::Keep => return Ok(ChildState::Absent(None)),
+            Removal::AwaitDeletion(message) => {
+                let kind = ProblemKind::AwaitingDeletion;
+                return Ok(ChildState::problem(None, kind, child, message));
+            }
         }
         if generation(&*live) > Some(owner.generation) || !is_owned(owner, &*live) {
-            let child = describe(&*live);
             self.check_that_it_is_current(owner, &child).await?;
         }
+        let remaining = self.delete(cache, &live).await?;
+        let change = Some(Change {
+            child: child.clone(),
+            action: ChangeAction::Deleted,
+        });
+        Ok(match remaining {
+            None => ChildState::Absent(change),
+            Some(remaining) => ChildState::Problem {
+                live: None,
+                problem: ChildProblem {
+                    kind: ProblemKind::AwaitingDeletion,
+                    child,
+                    message: removal_message(&*remaining),
+                },
+                change,
+            },
+        })
+    }
+
+    /// Deletes an object at the version that was compared, and takes the response into the cache. Returns the object if it stays until its
+    /// finalizers are removed. Without finalizers it no longer exists, although some kinds, such as Service, are returned.
+    async fn delete<K: Child>(
+        &self,
+        cache: &Cache<K>,
+        live: &Arc<K>,
+    ) -> Result<Option<Arc<K>>, Error> {
+        let namespace = live.namespace().unwrap_or_default();
+        let api = Api::<K>::namespaced(self.client.clone(), &namespace);
         let parameters = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Background),
             preconditions: Some(Preconditions {
@@ -41,15 +78,20 @@ impl Applier {
             }),
             ..DeleteParams::default()
         };
-        let api = Api::<K>::namespaced(self.client.clone(), &owner.namespace);
-        match request(Verb::Delete, &*live, api.delete(name, &parameters)).await {
-            Err(error) if error.is_not_found() => return Ok(ChildState::Absent(None)),
-            deleted => drop(deleted?),
+        let name = live.name_any();
+        let sent = api.delete(&name, &parameters);
+        let returned = match request(Verb::Delete, &**live, sent).await {
+            Err(error) if error.is_not_found() => None,
+            deleted => {
+                let deleted = deleted?;
+                self.metrics.count_write::<K>(Verb::Delete);
+                deleted.left()
+            }
+        };
+        let remaining = returned.filter(|object| !object.finalizers().is_empty());
+        if remaining.is_none() {
+            cache.remove(live);
         }
-        self.metrics.count_write::<K>(Verb::Delete);
-        Ok(ChildState::Absent(Some(Change {
-            child: describe(&*live),
-            action: ChangeAction::Deleted,
-        })))
+        Ok(remaining.map(|remaining| cache.insert(remaining)))
     }
 }

@@ -42,8 +42,8 @@ impl Applier {
         self.restore_apply_ownership(api, desired, replaced).await
     }
 
-    /// Replaces the spec as a whole. If the API server rejects that too, removes the fields that it lets nobody change, so that the desired
-    /// ones can be applied: such a field may have got another value in steps that the operator has not seen.
+    /// Replaces the spec as a whole. If the API server rejects that too, because of a field that it lets nobody change, removes that field,
+    /// so that the desired one can be applied: it may have got another value in steps that the operator has not seen.
     async fn replace_spec<K: Child>(
         &self,
         api: &Api<K>,
@@ -56,21 +56,25 @@ impl Applier {
             Err(error) if error.is_invalid() => error,
             replaced => return replaced,
         };
-        let Some(plain) = desired.without_immutable_fields() else {
+        let plain =
+            (error.invalid_fields()).find_map(|field| desired.without_immutable_field(field));
+        let Some(plain) = plain else {
             return Err(error);
         };
         let plain = with_spec_of(live, serde_json::to_value(plain)?);
         self.put(api, desired, plain).await
     }
 
-    /// Updates a child to `replacement`, which carries the version that was compared.
+    /// Updates a child to `replacement`, which carries the version that was compared. It is sent without `managedFields`, since those of a
+    /// cached copy are incomplete, and the API server keeps the stored ones if it gets none.
     async fn put<K: Child>(
         &self,
         api: &Api<K>,
         desired: &K,
         replacement: Value,
     ) -> Result<K, Error> {
-        let replacement: K = serde_json::from_value(replacement)?;
+        let mut replacement: K = serde_json::from_value(replacement)?;
+        replacement.meta_mut().managed_fields = None;
         let (name, parameters) = (desired.name_any(), post_params());
         let sent = api.replace(&name, &parameters, &replacement);
         let replaced = request(Verb::Update, desired, sent).await?;
@@ -93,7 +97,7 @@ impl Applier {
                 error => error,
             };
             match applied {
-                Err(error) if error.is_conflict() => (),
+                Err(error) if error.is_write_conflict() => (),
                 done => return compared(desired, done?),
             }
             live = request(Verb::Get, desired, api.get(&desired.name_any())).await?;

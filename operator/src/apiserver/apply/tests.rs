@@ -1,17 +1,27 @@
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::apiserver::cache::Caches;
+use crate::api::v1alpha1::service::ServiceType;
+use crate::apiserver::cache::list_watch::{self, Signal};
+use crate::apiserver::cache::{CacheSync, Caches, Requirement};
 use crate::fixtures::echo_cluster;
 use crate::model::build::build;
 use crate::model::children::{ChangeAction, ProblemKind};
-use crate::model::metadata::FIELD_MANAGER;
+use crate::model::metadata::{FIELD_MANAGER, GENERATION_ANNOTATION};
 use crate::model::validate::validate;
-use crate::scripted::{Answer, Requests, failure, scripted};
+use crate::scripted::{Answer, Requests, failure, scripted_by_body};
 
 fn applier(script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static) -> (Applier, Requests) {
-    let (client, requests) = scripted(script);
+    applier_by_body(move |count, line, _| script(count, line))
+}
+
+fn applier_by_body(
+    script: impl Fn(usize, &str, &Value) -> Answer + Send + Sync + 'static,
+) -> (Applier, Requests) {
+    let (client, requests) = scripted_by_body(script);
     let applier = Applier {
         pod_events: PodEvents::new(client.clone()),
         client,
@@ -39,6 +49,50 @@ fn live(version: &str, operation: &str) -> Value {
         {"manager": FIELD_MANAGER, "operation": operation, "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {}},
     ]);
     live
+}
+
+/// Returns a rejection of the object as invalid because of one field.
+fn invalid(field: &str, message: &str) -> Answer {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Invalid", "code": 422,
+        "message": format!("Service \"hello\" is invalid: {field}: {message}"), "details": {"causes": [{"field": field, "message": message}]}});
+    Answer::With(422, status)
+}
+
+/// Lets the cache have a load balancer whose port another client has changed, and applies it. Returns the state, and the requests with the
+/// type of the Service that they carry.
+async fn apply_load_balancer(
+    script: impl Fn(&str) -> Answer + Send + Sync + 'static,
+) -> (ChildState<Service>, Vec<String>) {
+    let sent_types = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::clone(&sent_types);
+    let (applier, requests) = applier_by_body(move |_, request, body| {
+        let type_ = body["spec"]["type"].as_str().unwrap_or_default();
+        received.lock().unwrap().push(type_.to_owned());
+        script(&format!("{request} {type_}"))
+    });
+    let mut cluster = echo_cluster();
+    cluster.spec.service.type_ = ServiceType::LoadBalancer;
+    cluster.spec.service.load_balancer_class = Some("example.com/a".to_owned());
+    let spec = validate(&cluster).unwrap();
+    let desired = build(&spec).unwrap().service;
+    let mut live = desired.clone();
+    live.metadata.resource_version = Some("1".to_owned());
+    live.spec.as_mut().unwrap().session_affinity = Some("ClientIP".to_owned());
+    let cache = &applier.caches.services;
+    cache.insert(live);
+    let state = applier.ensure_child(cache, &spec, Some(desired)).await;
+    let sent_types = sent_types.lock().unwrap().clone();
+    let sent = methods(&requests).into_iter().zip(sent_types);
+    let sent = sent.map(|(method, type_)| format!("{method} {type_}"));
+    (state.unwrap(), sent.collect())
+}
+
+fn is_rejected(state: &ChildState<Service>) -> bool {
+    has_problem(state, ProblemKind::Rejected)
+}
+
+fn has_problem<K>(state: &ChildState<K>, kind: ProblemKind) -> bool {
+    matches!(state, ChildState::Problem { problem, .. } if problem.kind == kind)
 }
 
 async fn apply(applier: &Applier) -> Result<ChildState<Service>, Error> {
@@ -140,8 +194,7 @@ async fn a_rejected_create_of_a_child_that_does_not_exist_is_reported() {
         _ => failure(404, "not found"),
     });
     let state = apply(&applier).await.unwrap();
-    let is_rejected = matches!(&state, ChildState::Problem { problem, .. } if problem.kind == ProblemKind::Rejected);
-    assert!(is_rejected, "{state:?}");
+    assert!(is_rejected(&state), "{state:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,6 +211,177 @@ async fn a_request_without_an_answer_is_reported_and_delays_no_other_child() {
         result.applied.network_policy,
         ChildState::Failed(_)
     ));
-    let is_rejected = |state: &ChildState<Service>| matches!(state, ChildState::Problem { problem, .. } if problem.kind == ProblemKind::Rejected);
     assert!(is_rejected(&result.applied.service));
+}
+
+#[tokio::test]
+async fn a_read_that_the_operator_may_not_make_is_reported_as_rejected() {
+    let forbidden = "services \"hello\" is forbidden: User \"operator\" cannot get resource \"services\" in API group \"\"";
+    let (applier, _) = applier(move |_, request| match request {
+        get if get.starts_with("GET") => failure(403, forbidden),
+        _ => failure(409, "already exists"),
+    });
+    let state = apply(&applier).await.unwrap();
+    assert!(is_rejected(&state), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_ownership_at_an_outdated_copy_leads_to_a_new_read() {
+    let (applier, requests) = applier(|count, _| match count {
+        0 => failure(422, "replace operation does not apply: doc is missing path"),
+        _ => Answer::With(200, live("7", "Apply")),
+    });
+    let mut outdated: Service = serde_json::from_value(live("1", "Update")).unwrap();
+    outdated.spec.as_mut().unwrap().type_ = Some("NodePort".to_owned());
+    applier.caches.services.insert(outdated);
+    let state = apply(&applier).await.unwrap();
+    assert!(matches!(state, ChildState::Applied(_, None)), "{state:?}");
+    assert_eq!(methods(&requests), ["PATCH", "GET"]);
+}
+
+#[tokio::test]
+async fn a_child_of_a_newer_generation_than_the_cached_echo_cluster_is_not_read() {
+    let mut cluster = serde_json::to_value(echo_cluster()).unwrap();
+    cluster["metadata"]["generation"] = json!(2);
+    let (applier, requests) = applier(move |_, request| match request {
+        get if get.contains("/echoclusters/") => Answer::With(200, cluster.clone()),
+        _ => Answer::With(200, live("1", "Apply")),
+    });
+    let mut newer: Service = serde_json::from_value(live("1", "Apply")).unwrap();
+    let annotations = newer.metadata.annotations.as_mut().unwrap();
+    annotations.insert(GENERATION_ANNOTATION.to_owned(), "2".to_owned());
+    applier.caches.services.insert(newer);
+    let error = apply(&applier).await.unwrap_err();
+    assert!(matches!(error, Error::StaleCluster { .. }), "{error:?}");
+    assert_eq!(methods(&requests), ["GET"]);
+}
+
+#[tokio::test]
+async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_copy_is_cached() {
+    let (mut applier, _) = applier(|_, _| Answer::With(201, live("1", "Update")));
+    apply(&applier).await.unwrap();
+    let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+    let not_found = Status::failure("no", "NotFound").with_code(404);
+    let not_found = kube::Error::Api(Box::new(not_found));
+    writer.note(&Signal::Failed(list_watch::Error::List(not_found)));
+    applier.caches.services.sync = sync;
+    let state = apply(&applier).await.unwrap();
+    assert!(has_problem(&state, ProblemKind::NotServed), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_load_balancer_is_kept_while_its_update_is_rejected_for_another_field() {
+    let field = "spec.ports[0].nodePort";
+    let (state, sent) =
+        apply_load_balancer(|_| invalid(field, "provided port is already allocated")).await;
+    assert!(is_rejected(&state), "{state:?}");
+    assert_eq!(
+        sent,
+        ["PATCH LoadBalancer", "PUT LoadBalancer", "PUT LoadBalancer"]
+    );
+}
+
+#[tokio::test]
+async fn a_child_whose_update_a_policy_denies_is_not_replaced() {
+    let denied = "ValidatingAdmissionPolicy 'a' with binding 'b' denied request: no";
+    let (state, sent) = apply_load_balancer(|_| failure(422, denied)).await;
+    assert!(is_rejected(&state), "{state:?}");
+    assert_eq!(sent, ["PATCH LoadBalancer"]);
+}
+
+#[tokio::test]
+async fn a_field_that_cannot_be_changed_in_place_is_removed_and_then_set() {
+    let class = "spec.loadBalancerClass";
+    let (_, sent) = apply_load_balancer(|request| match request {
+        plain if plain.ends_with(" ClusterIP") => Answer::With(200, live("2", "Update")),
+        put if put.starts_with("PUT") => invalid(class, "may not change once set"),
+        _ => invalid("spec.sessionAffinity", "no"),
+    })
+    .await;
+    assert_eq!(
+        sent[..4],
+        [
+            "PATCH LoadBalancer",
+            "PUT LoadBalancer",
+            "PUT LoadBalancer",
+            "PUT ClusterIP"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_replacement_leaves_managed_fields_to_the_api_server() {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::clone(&sent);
+    let (applier, _) = applier_by_body(move |_, request, body| {
+        if request.starts_with("PUT") {
+            let entries = body["metadata"].get("managedFields").cloned();
+            received.lock().unwrap().push(entries);
+            return Answer::With(200, live("2", "Apply"));
+        }
+        invalid("spec.ports[0].name", "Duplicate value")
+    });
+    let entry = |manager: &str, operation: &str| {
+        json!({"manager": manager, "operation": operation, "apiVersion": "v1",
+            "fieldsType": "FieldsV1", "fieldsV1": {"f:metadata": {}}})
+    };
+    let mut interrupted = live("1", "Apply");
+    interrupted["metadata"]["managedFields"] = json!([
+        entry(FIELD_MANAGER, "Apply"),
+        entry("other", "Apply"),
+        entry(FIELD_MANAGER, "Update"),
+    ]);
+    interrupted["spec"]["type"] = json!("NodePort");
+    let interrupted = serde_json::from_value(interrupted).unwrap();
+    applier.caches.services.insert(interrupted);
+    drop(apply(&applier).await);
+    assert_eq!(*sent.lock().unwrap(), [None]);
+}
+
+/// Removes a NetworkPolicy twice that a finalizer of another controller holds, if `is_held`. Returns both states, and the requests.
+async fn remove_twice(is_held: bool) -> ([ChildState<NetworkPolicy>; 2], Vec<String>) {
+    let mut policy = build(&spec()).unwrap().network_policy.unwrap();
+    policy.metadata.resource_version = Some("1".to_owned());
+    let mut held = serde_json::to_value(&policy).unwrap();
+    held["metadata"]["resourceVersion"] = json!("2");
+    held["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    held["metadata"]["finalizers"] = json!(["example.com/hold"]);
+    let (applier, requests) = applier(move |count, _| match count {
+        0 if is_held => Answer::With(200, held.clone()),
+        0 => Answer::With(
+            200,
+            json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+        ),
+        _ => failure(409, "Precondition failed"),
+    });
+    let cache = &applier.caches.network_policies;
+    cache.insert(policy);
+    let remove = || async { applier.ensure_child(cache, &spec(), None).await.unwrap() };
+    let states = [remove().await, remove().await];
+    (states, methods(&requests))
+}
+
+#[tokio::test]
+async fn a_child_that_is_deleted_is_deleted_once_although_the_watch_lags() {
+    let ([first, second], requests) = remove_twice(false).await;
+    assert!(matches!(first, ChildState::Absent(Some(_))), "{first:?}");
+    assert!(matches!(second, ChildState::Absent(None)), "{second:?}");
+    assert_eq!(requests, ["DELETE"]);
+}
+
+#[tokio::test]
+async fn a_child_that_a_finalizer_holds_is_deleted_once_and_awaited() {
+    let (states, requests) = remove_twice(true).await;
+    for (state, is_change) in states.into_iter().zip([true, false]) {
+        let ChildState::Problem {
+            problem, change, ..
+        } = state
+        else {
+            panic!("{state:?}");
+        };
+        assert_eq!(problem.kind, ProblemKind::AwaitingDeletion);
+        assert!(problem.message.contains("example.com/hold"), "{problem:?}");
+        assert_eq!(change.is_some(), is_change);
+    }
+    assert_eq!(requests, ["DELETE"]);
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::Applier;
 use crate::apiserver::request::{Error, Verb, request};
-use crate::model::children::Child;
+use crate::model::children::{Child, describe};
 use crate::model::decision::{is_update_entry, leftover_update_entry, update_entry_index};
 use crate::model::drift::first_difference;
 use crate::model::metadata::FIELD_MANAGER;
@@ -81,7 +81,8 @@ impl Applier {
         Ok(written)
     }
 
-    /// Makes the entry of a create, at `index` of `managedFields`, one of an apply.
+    /// Changes the operation of the entry at `index` of `managedFields` from `Update` to `Apply`. If the copy is outdated, there may be no
+    /// such entry; the API server then answers 422, since it carries the patch out before it compares the version.
     async fn convert_ownership<K: Child>(
         &self,
         api: &Api<K>,
@@ -94,7 +95,13 @@ impl Applier {
             { "op": "replace", "path": operation, "value": "Apply" },
         ]);
         let patch = serde_json::from_value(body)?;
-        self.patch(api, live, &Patch::<K>::Json(patch)).await
+        match self.patch(api, live, &Patch::<K>::Json(patch)).await {
+            Err(error) if error.is_invalid() => Err(Error::Outdated {
+                child: describe(live),
+                message: error.cause().unwrap_or_default(),
+            }),
+            patched => patched,
+        }
     }
 
     /// Removes the entry that an interrupted replacement has left in `managedFields`, if there is one.

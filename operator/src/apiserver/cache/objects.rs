@@ -149,6 +149,16 @@ impl<K: Resource> Objects<K> {
         self.by_key.insert(key, entry);
     }
 
+    /// Removes an object, unless another one has its name.
+    pub(super) fn remove(&mut self, deleted: &K) {
+        let key = key(deleted);
+        let current = self.by_key.get(&key);
+        if current.is_some_and(|current| current.object.uid() == deleted.uid()) {
+            self.own_writes.remove(&key);
+            self.by_key.remove(&key);
+        }
+    }
+
     /// Replaces everything by what was listed, but for what the operator has written after the list was made.
     fn replace(&mut self, listed: Vec<K>, resource_version: &str, now: Instant) {
         let listed_version = parse(Some(resource_version));

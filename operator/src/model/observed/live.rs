@@ -50,13 +50,25 @@ pub struct ObservedDeployment {
     pub available_replicas: i32,
 }
 
-/// The API server refuses to create pods of the Deployment.
+/// The API server refuses to create pods of the Deployment, or the ReplicaSet that would create them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodsRefused {
+    /// What it refuses.
+    pub object: RefusedObject,
     /// The API server's message, without the generated name of the pod, which differs at each attempt.
     pub message: String,
     /// Since when, by the Deployment's condition.
     pub since: Option<Timestamp>,
+}
+
+/// What the API server refuses to create.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefusedObject {
+    /// Pods of a ReplicaSet.
+    #[default]
+    Pods,
+    /// The ReplicaSet of a new pod template.
+    ReplicaSet,
 }
 
 impl ObservedDeployment {
@@ -102,12 +114,16 @@ fn observe_deployment(deployment: &Deployment) -> ObservedDeployment {
         is_up_to_date: status.observed_generation >= deployment.metadata.generation,
         is_complete: has_reason("NewReplicaSetAvailable"),
         deadline_exceeded: progressing
-            .filter(|condition| condition.status == "False")
+            .filter(|_| has_reason("ProgressDeadlineExceeded"))
             .map(|condition| condition.message.clone().unwrap_or_default()),
         is_paused: has_reason("DeploymentPaused"),
         pods_refused: find("ReplicaFailure")
             .filter(|condition| condition.status == "True")
-            .map(pods_refused),
+            .map(pods_refused)
+            .or_else(|| {
+                let progressing = progressing.filter(|_| has_reason("ReplicaSetCreateError"));
+                progressing.map(replica_set_refused)
+            }),
         image: image(deployment),
         desired_replicas: (deployment.spec.as_ref())
             .and_then(|spec| spec.replicas)
@@ -131,7 +147,21 @@ fn image(deployment: &Deployment) -> Option<String> {
 fn pods_refused(condition: &DeploymentCondition) -> PodsRefused {
     let message = condition.message.as_deref().unwrap_or_default();
     PodsRefused {
+        object: RefusedObject::Pods,
         message: without_pod_name(message),
+        since: condition.last_transition_time.as_ref().map(|time| time.0),
+    }
+}
+
+/// Reads a condition whose message begins with `Failed to create new replica set "hello-5d4f": `.
+fn replica_set_refused(condition: &DeploymentCondition) -> PodsRefused {
+    let message = condition.message.as_deref().unwrap_or_default();
+    let cause = message
+        .strip_prefix("Failed to create new replica set ")
+        .and_then(|rest| rest.split_once("\": "));
+    PodsRefused {
+        object: RefusedObject::ReplicaSet,
+        message: cause.map_or(message, |(_, cause)| cause).to_owned(),
         since: condition.last_transition_time.as_ref().map(|time| time.0),
     }
 }
@@ -185,6 +215,19 @@ mod tests {
         let refused = observed.pods_refused.unwrap();
         assert_eq!(refused.message, "the pod is forbidden: exceeded quota");
         assert_eq!(observed.deadline_exceeded.as_deref(), Some("too late"));
+    }
+
+    #[test]
+    fn a_refused_replica_set_is_no_exceeded_deadline() {
+        let cause = "replicasets.apps \"hello-5d4f\" is forbidden: exceeded quota: small, requested: count/replicasets.apps=1";
+        let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
+            {"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
+                "message": format!("Failed to create new replica set \"hello-5d4f\": {cause}")},
+        ]}));
+        let refused = observed.pods_refused.unwrap();
+        assert_eq!(refused.object, RefusedObject::ReplicaSet);
+        assert_eq!(refused.message, cause);
+        assert_eq!(observed.deadline_exceeded, None);
     }
 
     #[test]

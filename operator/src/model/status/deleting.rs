@@ -7,7 +7,7 @@ use crate::api::v1alpha1::EchoClusterStatus;
 use crate::api::v1alpha1::conditions::ConditionStatus::{False, True};
 use crate::api::v1alpha1::conditions::ConditionType::{Ready, Reconciling};
 use crate::api::v1alpha1::conditions::Reason;
-use crate::model::metadata::Owner;
+use crate::model::metadata::{Owner, foreign_finalizers};
 use crate::model::observed::LiveObjects;
 
 /// What still exists of an EchoCluster that is being deleted.
@@ -18,10 +18,6 @@ pub struct Remaining {
     /// The finalizers of the EchoCluster itself.
     pub finalizers: Vec<String>,
 }
-
-/// The finalizers by which garbage collection itself waits for the children
-/// (<https://kubernetes.io/docs/concepts/architecture/garbage-collection/#cascading-deletion>).
-const CASCADING: [&str; 2] = ["foregroundDeletion", "orphan"];
 
 /// Returns the status of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
 pub fn deleting(
@@ -46,23 +42,17 @@ pub fn deleting(
 }
 
 fn message(owner: &Owner, remaining: &Remaining) -> String {
-    let children: Vec<String> = remaining
-        .children
-        .iter()
-        .map(|(child, finalizers)| match finalizers.as_slice() {
+    let mut is_blocked = false;
+    let mut children = Vec::new();
+    for (child, finalizers) in &remaining.children {
+        let foreign = foreign_finalizers(finalizers);
+        is_blocked |= !foreign.is_empty();
+        children.push(match foreign.as_slice() {
             [] => child.clone(),
-            finalizers => format!("{child} (finalizers: {})", finalizers.join(", ")),
-        })
-        .collect();
-    let foreign = remaining.finalizers.iter();
-    let foreign: Vec<&str> = foreign
-        .map(String::as_str)
-        .filter(|finalizer| !CASCADING.contains(finalizer))
-        .collect();
-    let is_blocked = remaining
-        .children
-        .iter()
-        .any(|(_, finalizers)| !finalizers.is_empty());
+            foreign => format!("{child} (finalizers: {})", foreign.join(", ")),
+        });
+    }
+    let foreign = foreign_finalizers(&remaining.finalizers);
     let sentences = [
         Some(format!("EchoCluster {} is being deleted.", owner.name)),
         (!children.is_empty()).then(|| format!("Remaining children: {}.", children.join(", "))),

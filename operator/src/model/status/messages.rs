@@ -4,6 +4,7 @@ use crate::api::v1alpha1::conditions::Reason;
 use crate::model::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind};
 use crate::model::children::{ChildProblem, FailedRequest};
 use crate::model::observed::ObservedDeployment;
+use crate::model::observed::live::{PodsRefused, RefusedObject};
 use crate::model::pod_failure::{ContainerRole, PodFailure, PodFailureKind};
 use crate::model::validate::{ValidatedListener, ValidatedSpec};
 
@@ -17,8 +18,12 @@ pub(super) enum Rejected {
 }
 
 /// Returns the reason for which the API server rejects something, and the remedy. It gives all of them the code 403; the texts are
-/// those of its admission plugins ResourceQuota and LimitRanger.
+/// those of its authorization, and of its admission plugins ResourceQuota and LimitRanger.
 pub(super) fn rejection(message: &str, what: Rejected) -> (Reason, String) {
+    if let Some(permission) = missing_permission(message) {
+        let remedy = format!("Grant the operator {permission} (config/rbac)");
+        return (Reason::Rejected, remedy);
+    }
     let must_specify = message
         .split_once("must specify ")
         .and_then(|(_, fields)| fields.split_once(" for").map(|(fields, _)| fields));
@@ -56,6 +61,21 @@ pub(super) fn rejection(message: &str, what: Rejected) -> (Reason, String) {
     }
 }
 
+/// Returns the permission that the user of a request lacks, as `patch on deployments.apps`, by the text of the API server's authorization:
+/// `deployments.apps "hello" is forbidden: User "x" cannot patch resource "deployments" in API group "apps" in the namespace "default"`.
+fn missing_permission(message: &str) -> Option<String> {
+    let (object, denial) = message.split_once(" is forbidden: User \"")?;
+    let (verb, rest) = denial
+        .split_once("\" cannot ")?
+        .1
+        .split_once(" resource \"")?;
+    let (resource, rest) = rest.split_once("\" in API group \"")?;
+    let (group, _) = rest.split_once('"')?;
+    let dot = if group.is_empty() { "" } else { "." };
+    let is_quoted_by_a_webhook = object.contains("denied the request");
+    (!is_quoted_by_a_webhook).then(|| format!("`{verb}` on {resource}{dot}{group}"))
+}
+
 /// Returns the field of the spec for a resource as quotas name it: `limits.cpu`, and `cpu` for the request.
 fn resource_field(resource: &str) -> String {
     let resource = resource.trim();
@@ -87,12 +107,17 @@ pub(super) fn request_failed(failure: &FailedRequest) -> String {
     )
 }
 
-pub(super) fn pods_rejected(name: &str, message: &str) -> String {
-    let (_, remedy) = rejection(message, Rejected::Pods);
-    format!(
-        "The API server rejected pods of Deployment {name}: {}. {remedy}.",
-        sentence(message)
-    )
+/// Returns the reason for which pods are not created, and the message.
+pub(super) fn pods_rejected(name: &str, refused: &PodsRefused) -> (Reason, String) {
+    let (objects, what) = match refused.object {
+        RefusedObject::Pods => ("pods", Rejected::Pods),
+        RefusedObject::ReplicaSet => ("a ReplicaSet", Rejected::Child),
+    };
+    let (reason, remedy) = rejection(&refused.message, what);
+    let cause = sentence(&refused.message);
+    let message =
+        format!("The API server rejected {objects} of Deployment {name}: {cause}. {remedy}.");
+    (reason, message)
 }
 
 pub(super) fn pod_failure(spec: &ValidatedSpec, failure: &PodFailure) -> String {
@@ -278,7 +303,7 @@ pub(super) fn name_conflict(name: &str, taken: &ChildProblem) -> String {
 }
 
 pub(super) fn awaiting_deletion(waiting: &ChildProblem) -> String {
-    format!("{} cannot be created: {}.", waiting.child, waiting.message)
+    format!("{} {}.", waiting.child, waiting.message)
 }
 
 pub(super) fn paused(waiting: &[&ChildProblem]) -> String {

@@ -96,17 +96,16 @@ fn missing_service(
     observed: &Observed,
     problem: Option<&Problem>,
 ) -> ConditionUpdate {
-    match (
-        problem,
-        observed.problems_of(ProblemKind::AwaitingDeletion).next(),
-    ) {
+    let service = format!("Service {}", spec.owner.name);
+    let mut awaited = observed.problems_of(ProblemKind::AwaitingDeletion);
+    match (problem, awaited.find(|waiting| waiting.child == service)) {
         (Some(problem), _) => update(Ready, False, problem.reason, &problem.message),
         (None, Some(waiting)) => {
             let message = messages::awaiting_deletion(waiting);
             update(Ready, False, Reason::WaitingForDeletion, &message)
         }
         (None, None) => {
-            let message = format!("Service {} does not exist.", spec.owner.name);
+            let message = format!("{service} does not exist.");
             update(Ready, False, Reason::ServiceMissing, &message)
         }
     }

@@ -1,9 +1,10 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::golden::{live, reported, unobserved};
+use super::golden::{State, live, reported, unobserved};
 use super::*;
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::children::ProblemKind;
+use crate::model::observed::live::{PodsRefused, RefusedObject};
 use crate::model::pod_failure::PodFailureKind;
 
 fn summaries(cluster: &EchoCluster) -> [String; 3] {
@@ -83,6 +84,77 @@ fn ready_is_false_without_a_service_whatever_the_cause() {
         }));
         assert_eq!(summary[0], reason);
     }
+}
+
+#[test]
+fn a_child_that_is_no_longer_required_and_still_exists_is_reconciling_and_not_worse() {
+    let policy = "NetworkPolicy hello";
+    let waits = |state: &mut State| {
+        state.problem(ProblemKind::AwaitingDeletion, policy, "is being deleted");
+    };
+    assert_eq!(
+        summaries(&reported(waits)),
+        ["True/Ready", "True/WaitingForDeletion", "False/AsExpected"]
+    );
+    let missing = summaries(&reported(|state| {
+        waits(state);
+        state.observed.live.service = None;
+    }));
+    assert_eq!(missing[0], "False/ServiceMissing");
+}
+
+#[test]
+fn a_permission_that_the_operator_lacks_is_named_in_the_remedy() {
+    let message = |cause: &str| {
+        let child = "Service hello";
+        let status = reported(|state| state.problem(ProblemKind::Rejected, child, cause)).status;
+        let conditions = status.unwrap().conditions;
+        ConditionType::Stalled
+            .find(&conditions)
+            .unwrap()
+            .message
+            .clone()
+    };
+    for (verb, resource, group, expected) in [
+        (
+            "patch",
+            "deployments",
+            "apps",
+            "`patch` on deployments.apps",
+        ),
+        ("get", "services", "", "`get` on services"),
+    ] {
+        let user = "system:serviceaccount:echo-operator:echo-operator";
+        let cause = format!(
+            "{resource} \"hello\" is forbidden: User \"{user}\" cannot {verb} resource \"{resource}\" in API group \"{group}\" in the \
+             namespace \"default\""
+        );
+        let remedy = format!("Grant the operator {expected} (config/rbac).");
+        assert!(message(&cause).ends_with(&remedy), "{}", message(&cause));
+        let webhook = format!("admission webhook \"a\" denied the request: {cause}");
+        assert!(message(&webhook).contains("Change the EchoCluster"));
+    }
+}
+
+#[test]
+fn a_replica_set_that_exceeds_a_quota_is_reported_with_the_remedy_of_a_child() {
+    let cause = "replicasets.apps \"hello-1\" is forbidden: exceeded quota: small";
+    let cluster = reported(|state| {
+        state.none_available();
+        state.deployment().pods_refused = Some(PodsRefused {
+            object: RefusedObject::ReplicaSet,
+            message: cause.to_owned(),
+            since: Timestamp::from_second(-60).ok(),
+        });
+    });
+    assert_eq!(summaries(&cluster)[2], "True/QuotaExceeded");
+    let conditions = cluster.status.unwrap().conditions;
+    assert_eq!(
+        ConditionType::Stalled.find(&conditions).unwrap().message,
+        format!(
+            "The API server rejected a ReplicaSet of Deployment hello: {cause}. Raise the quota, or delete other objects that count against it."
+        )
+    );
 }
 
 #[test]

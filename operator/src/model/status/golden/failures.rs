@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{State, check, reported};
 use crate::api::v1alpha1::EchoCluster;
-use crate::model::observed::live::PodsRefused;
+use crate::model::observed::live::{PodsRefused, RefusedObject};
 use crate::model::pod_failure::{ContainerRole, FailedContainer, PodFailureKind};
 
 /// No pod is available, since a pod fails.
@@ -40,6 +40,7 @@ fn golden_states_of_rejected_pods() {
             let deployment = state.deployment();
             (deployment.replicas, deployment.updated_replicas) = (1, 1);
             deployment.pods_refused = Some(PodsRefused {
+                object: RefusedObject::Pods,
                 message: message.to_owned(),
                 since: Timestamp::from_second(-seconds_ago).ok(),
             });

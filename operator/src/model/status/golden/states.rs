@@ -21,7 +21,7 @@ fn golden_states_in_progress() {
     };
     check("created", &reported(created));
     let waits = |state: &mut State| {
-        let older = "an object with the same name is being deleted";
+        let older = "cannot be created: an object with the same name is being deleted";
         state.observed.live.service = None;
         state.problem(ProblemKind::AwaitingDeletion, "Service hello", older);
     };

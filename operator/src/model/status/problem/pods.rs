@@ -8,7 +8,7 @@ use super::{Affects, Problem, Stalls, after};
 use crate::api::v1alpha1::conditions::Reason;
 use crate::model::observed::Observed;
 use crate::model::pod_failure::{PodFailure, PodFailureKind};
-use crate::model::status::messages::{self, Rejected};
+use crate::model::status::messages;
 use crate::model::validate::ValidatedSpec;
 
 /// How long pods may be rejected: pods that are being terminated still count against a quota, so that a rolling update under a tight one
@@ -18,12 +18,13 @@ const REFUSAL_GRACE_PERIOD: Duration = Duration::from_secs(10);
 /// How long a container may fail to start: a ConfigMap or Secret that it refers to may be applied a moment later.
 const START_GRACE_PERIOD: Duration = Duration::from_mins(1);
 
-/// The API server rejects pods.
+/// The API server rejects pods, or the ReplicaSet that would create them.
 pub(super) fn refused(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let refused = observed.live.deployment.as_ref()?.pods_refused.as_ref()?;
+    let (reason, message) = messages::pods_rejected(&spec.owner.name, refused);
     Some(Problem {
-        reason: messages::rejection(&refused.message, Rejected::Pods).0,
-        message: messages::pods_rejected(&spec.owner.name, &refused.message),
+        reason,
+        message,
         affects: Affects::Pods,
         stalls: after(refused.since, REFUSAL_GRACE_PERIOD),
     })
