@@ -10,13 +10,13 @@ BENCH_SETTLED_SECONDS=${BENCH_SETTLED_SECONDS:-60}
 built=$PWD/target/bench-operator
 mkdir -p "$built"
 
-say "Building the operator, the peer, the floor and what drives them"
+say "Building the operator, the peer, the floor and the driver"
 cargo build --locked --release --package operator
 for program in . ./peer ./floor; do
   GOWORK=off go -C hack/bench-operator build -trimpath -o "$built/$(basename "$(realpath "hack/bench-operator/$program")")" "$program"
 done
 
-# Takes the cluster down, unless it is that of another checkout by now.
+# Removes the cluster, unless it is that of another checkout by now.
 clean_up() {
   if hack/cluster/cluster status > /dev/null 2>&1; then hack/cluster/cluster down; fi
 }

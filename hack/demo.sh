@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Shows what the operator does, on a local cluster: each step prints the command that a person would type, and its output.
+# Shows what the operator does, on a local cluster: each step prints a command and its output.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 # Prints a command and runs it.
@@ -21,13 +21,13 @@ restart_operator
 run "kubectl apply -k config/default"
 run "kubectl -n echo-system rollout status deployment/echo-operator --timeout=120s"
 
-say "Ask for three echo servers"
+say "Create three echo servers"
 run "kubectl apply -f config/samples/echocluster.yaml"
 run "kubectl wait echocluster/hello --for=condition=Ready --timeout=60s"
 run "kubectl get echocluster hello"
 run "kubectl get deployments,services,pods -l app.kubernetes.io/instance=hello"
 
-say "Talk to them, through the Service"
+say "Send them lines, through the Service"
 run "printf 'Hello, Kubernetes\nexit\n' | kubectl exec -i deployment/hello -- /echo-client hello.default.svc:12345"
 
 say "Delete a pod: Kubernetes puts a new one in its place"

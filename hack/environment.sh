@@ -1,4 +1,4 @@
-# What the scripts share: they source it, and are in the project's folder from then on. It starts nothing by itself.
+# Functions and variables of the scripts, which source it. Changes to the project's folder.
 # shellcheck shell=bash
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -6,12 +6,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 export version IMAGE_REGISTRY=${IMAGE_REGISTRY:-echo-operator.dev}
 
-# Prints what is being done, apart from the output of what does it.
+# Prints the current step, set apart from the output of commands.
 say() {
   if [ -t 1 ]; then printf '\033[1m==> %s\033[0m\n' "$*"; else printf '==> %s\n' "$*"; fi
 }
 
-# Ends the script with a sentence for the user.
+# Ends the script with an error message.
 fail() {
   echo "$(basename "$0"): $*" >&2
   exit 1
@@ -30,7 +30,7 @@ load_images() {
   hack/cluster/cluster load target/images/operator.tar target/images/echo-server.tar
 }
 
-# Puts the operator's newest image to work. Its name stays the same between releases, so a pod that runs does not notice.
+# Restarts the operator with its newest image. The name of the image is the same between releases, so the Deployment does not change.
 restart_operator() {
   if kubectl --namespace echo-system get deployment echo-operator > /dev/null 2>&1; then
     kubectl --namespace echo-system rollout restart deployment echo-operator

@@ -9,7 +9,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 registry_image=docker.io/library/registry:3
 metrics_server=https://github.com/kubernetes-sigs/metrics-server/releases/download/v0.9.0/components.yaml
 
-# Fails with a sentence unless kind and Docker answer. It runs before anything is started, as the next one does.
+# Fails with an error message unless kind and Docker are usable. It runs before anything is started, as the next one does.
 require_tools() {
   command -v kind > /dev/null || fail "kind is missing: go install sigs.k8s.io/kind@v0.33.0"
   command -v docker > /dev/null || fail "Docker is missing: install it, or use make cluster, which needs none"
@@ -18,7 +18,7 @@ require_tools() {
 }
 
 # Fails unless `docker build` has BuildKit. The legacy builder also builds the stages of the Dockerfile that are
-# not asked for, and fails at the one that copies binaries from this machine. Clients before 23 bring BuildKit, and $DOCKER_BUILDKIT
+# not needed, and fails at the one that copies binaries from this machine. Clients before 23 bring BuildKit, and $DOCKER_BUILDKIT
 # selects it; newer ones have it in a plugin.
 require_buildkit() {
   export DOCKER_BUILDKIT=1
@@ -27,7 +27,7 @@ require_buildkit() {
     fail "Docker's plugin buildx is missing, without which it builds by its legacy builder: install the package docker-buildx (of Debian and Ubuntu) or docker-buildx-plugin (of Docker)"
 }
 
-# Prints the name by which a node knows an image: a name without a registry is one of Docker Hub.
+# Prints the name that an image has on a node: a name without a registry is one of Docker Hub.
 name_on_nodes() {
   case ${1%%/*} in
     *.* | *:* | localhost) echo "$1" ;;
@@ -68,7 +68,7 @@ down() {
   rm -f target/kind/audit*.log
 }
 
-# Starts two registries beside the nodes, as kind's documents describe it: echo-registry:5000 for everybody, and
+# Starts two registries beside the nodes, as kind's documentation describes it: echo-registry:5000 without a login, and
 # echo-registry-private:5000 for user echo with password echo-password. They serve the same volume, which only the first is pushed to.
 registry() {
   local name node options image
@@ -85,7 +85,7 @@ registry() {
       docker exec --interactive "$node" sh -c "mkdir -p /etc/containerd/certs.d/$name:5000 && cat > /etc/containerd/certs.d/$name:5000/hosts.toml" <<< "[host.\"http://$name:5000\"]"
     done
   done
-  # Another image than the nodes have, by a label: the kubelet asks for a login to each name of an image that it has pulled with one.
+  # Another image than the nodes have, by a label: the kubelet requires a login for each name of an image that it has pulled with one.
   for name in echo-server private/echo-server; do
     image=127.0.0.1:5001/$name:$version
     docker build --target echo-server --tag "$image" --build-arg VERSION="$version" --label pulled=yes .
@@ -93,7 +93,7 @@ registry() {
   done
 }
 
-# Installs metrics-server from its release, which takes a way to the internet. The kubelets' certificates are their own, and 10 s is its
+# Installs metrics-server from its release, which needs access to the internet. The kubelets' certificates are their own, and 10 s is its
 # least resolution.
 metrics() {
   local arguments
@@ -104,7 +104,7 @@ metrics() {
   kubectl --context kind-echo --namespace kube-system rollout status deployment metrics-server --timeout 120s
 }
 
-# Runs the cluster tests on the cluster that runs. Those that want what cannot be had are skipped.
+# Runs the cluster tests on the cluster that runs. Those whose requirements are not met are skipped.
 run_tests() {
   is_up || fail "there is no kind cluster: make kind-up deploy"
   if "$0" registry; then

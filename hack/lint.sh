@@ -17,7 +17,7 @@ if grep --recursive --line-number 'crate::model' operator/src/api; then
   fail "operator/src/api imports operator/src/model, a tier that is built on it (docs/architecture.md, Tiers)"
 fi
 if grep --recursive --line-number --extended-regexp 'use (mio|tokio|tracing|std::(net|io|time|thread|env))' echo-server/src/protocol*; then
-  fail "a protocol of the echo server knows more than bytes (docs/architecture.md, Tiers)"
+  fail "a protocol of the echo server uses more than bytes (docs/architecture.md, Tiers)"
 fi
 
 say "Generated files"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests named, `unit`, `cluster` and `long`, and ends with one line that counts them: `12 passed, 0 failed`. Tests that could
-# not do their work on the cluster at hand are counted as skipped, and listed with the reason before that line.
+# not run on the current cluster are counted as skipped, and listed with the reason before that line.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 results=target/test-results.log
@@ -27,7 +27,7 @@ count() {
 }
 trap count EXIT
 
-# Runs tests, and keeps what they print. A process that a test leaves behind would hold the pipe open for ever.
+# Runs tests, and keeps what they print. A process that a test leaves behind would keep the pipe open.
 tests() {
   local code=0 pipe tee
   exec {pipe}> >(tee -a "$results")
@@ -51,7 +51,7 @@ unit() {
   tests hack/scripts_test.sh
 }
 
-# Runs the operator on a simulated API server, $1 times, with other faults each time. A failing seed is printed; ECHO_OPERATOR_SEED repeats it.
+# Runs the operator on a simulated API server, $1 times, with different faults each time. A failing seed is printed; ECHO_OPERATOR_SEED repeats it.
 simulate() {
   say "$1 simulated runs"
   ECHO_OPERATOR_SIMULATIONS=$1 tests cargo test --locked --profile simulation --package operator --test simulation seeds -- --nocapture
@@ -73,8 +73,8 @@ prepare_cluster() {
   export ECHO_OPERATOR_TEST_AUDIT_LOG ECHO_OPERATOR_TEST_CLUSTER
 }
 
-# Puts an echo server image into the cluster's registry: for everybody, and for those who log in. It is another one than the nodes have:
-# the kubelet asks for a login to every name of an image that it has once pulled with one.
+# Puts an echo server image into the cluster's registry: once without and once with a login. It is another one than the nodes have:
+# the kubelet requires a login for every name of an image that it has once pulled with one.
 push_images() {
   local repository
   hack/images.sh pulled

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fails if a file that repeats a fact from elsewhere has fallen behind it.
+# Fails if a file that repeats a fact from elsewhere is out of date.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 cargo build --quiet --package operator --bin operator --example reference

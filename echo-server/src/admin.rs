@@ -1,8 +1,8 @@
 //! The admin endpoint: `/livez`, `/readyz` and `/metrics` over HTTP, on the thread that also
 //! watches the workers.
 //!
-//! Never touches a client's connection: it asks workers through their handles and reads their
-//! counters.
+//! Never touches a client's connection: it sends commands to workers through their handles and
+//! reads their counters.
 
 pub(crate) mod health;
 mod metrics;
@@ -55,7 +55,7 @@ pub(crate) async fn serve(listener: TcpListener, health: Arc<Health>) -> ! {
     }
 }
 
-/// Serves one client's requests. How they end is the client's business: nothing is logged.
+/// Serves one client's requests. Connection errors are not logged.
 async fn serve_connection(stream: TcpStream, health: Arc<Health>) {
     let service = service_fn(|request| {
         let health = Arc::clone(&health);
@@ -88,7 +88,7 @@ async fn answer(request: &Request<Incoming>, health: &Health) -> Answer {
     }
     let verdict = match path {
         "/metrics" => {
-            // Workers add up what they measure when they are awake; one that is not well is no news here.
+            // A worker adds up its measurements when it is woken; an unhealthy one is reported elsewhere.
             drop(health.check_alive().await);
             return metrics(health);
         }

@@ -1,7 +1,7 @@
-//! Who is let in: counts the connections of all workers, and those of each client where that is
+//! Admission: counts the connections of all workers, and those of each client where that is
 //! limited.
 //!
-//! Asked once when a connection comes and once when it goes, never between. Only a limit per client
+//! Called once when a connection comes and once when it goes, never between. Only a limit per client
 //! takes a lock.
 
 pub(crate) mod clients;
@@ -24,11 +24,11 @@ pub(crate) struct Admission {
     clients: Option<Mutex<Clients>>,
 }
 
-/// Remembers what to give back when the connection ends.
+/// What is released when the connection ends.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Admitted(Option<ClientKey>);
 
-/// Which limit keeps a connection out.
+/// Which limit rejects a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// There are as many as are allowed in all.
@@ -38,7 +38,7 @@ pub(crate) enum Rejection {
 }
 
 impl Admission {
-    /// Begins with nobody.
+    /// Begins without connections.
     pub(crate) fn new(limits: &Limits) -> Self {
         let clients = |most| Mutex::new(Clients::new(most));
         Self {
@@ -64,7 +64,7 @@ impl Admission {
         Ok(Admitted(None))
     }
 
-    /// Notes the client of a connection that was let in.
+    /// Records the client of a connection that was let in.
     pub(crate) fn enter_client(&self, client: IpAddr) -> Result<Admitted, Rejection> {
         let Some(clients) = &self.clients else {
             return Ok(Admitted(None));
@@ -78,7 +78,7 @@ impl Admission {
             .ok_or(Rejection::MaxConnectionsPerClient)
     }
 
-    /// Forgets a connection that was let in.
+    /// Removes a connection that was admitted.
     pub(crate) fn leave(&self, admitted: Admitted) {
         self.open.fetch_sub(1, Ordering::Relaxed);
         if let (Admitted(Some(key)), Some(clients)) = (admitted, &self.clients) {

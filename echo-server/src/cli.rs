@@ -147,8 +147,8 @@ impl From<clap::Error> for Refusal {
         let first = text.strip_prefix("error: ").unwrap_or(&text);
         let first = first.split("\n\n").next().unwrap_or_default();
         let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-        let says_what_is_allowed = error.kind() == ErrorKind::ValueValidation;
-        let hint = if says_what_is_allowed {
+        let lists_allowed_values = error.kind() == ErrorKind::ValueValidation;
+        let hint = if lists_allowed_values {
             ""
         } else {
             "; --help lists what is allowed"

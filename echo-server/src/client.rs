@@ -92,7 +92,7 @@ struct Timeout {
 
 impl Timeout {
     /// Gives it as a duration.
-    fn patience(&self) -> Duration {
+    fn duration(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds.into())
     }
 }
@@ -143,7 +143,7 @@ fn run(arguments: &Arguments) -> Result<(), ClientError> {
         (Some(Action::Load(args)), _) => load::main(args, output),
         (Some(Action::Check(args)), _) => check::run(args, output),
         (None, Some(server)) => {
-            let stream = connect::connect(server, arguments.timeout.patience())?;
+            let stream = connect::connect(server, arguments.timeout.duration())?;
             conversation::converse(&stream, BufReader::new(io::stdin().lock()), output)
         }
         (None, None) => Ok(()), // clap has refused that

@@ -1,4 +1,4 @@
-//! What the server is told to do, as types that hold only what is allowed.
+//! The configuration of the server, as types that hold only what is allowed.
 //!
 //! Nothing here reads flags, the environment or a clock; `cli` fills it in.
 
@@ -41,7 +41,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Tells whether a listener's connections are tasks rather than a worker's: those of HTTP, and
+    /// Returns whether a listener's connections are tasks rather than a worker's: those of HTTP, and
     /// those to which faults happen.
     pub(crate) fn makes_tasks(&self, listen: Listen) -> bool {
         let is_faulty = self.faults.are_wanted() && !listen.protocol.is_datagrams();

@@ -1,7 +1,7 @@
-//! One connection: reads what is there, answers it, and remembers what the client has not taken.
+//! One connection: reads what is there, answers it, and keeps what the client has not read.
 //!
 //! Works on any `Read + Write` that says `WouldBlock`; it never waits, opens or closes anything.
-//! Buffers belong to the worker: a connection has memory of its own only while it owes output, and
+//! Buffers belong to the worker: a connection has memory of its own only while it has pending output, and
 //! is not read meanwhile.
 
 mod buffers;
@@ -14,7 +14,7 @@ use crate::protocol::conversation::Conversation;
 use crate::protocol::line::Rules;
 use buffers::ANSWER_BYTES;
 pub(crate) use buffers::Buffers;
-use output::{Owed, send};
+use output::{PendingOutput, send};
 
 /// Bytes of answers in one turn, after which other connections come first. Counted in answers
 /// rather than questions, since empty lines make many times the work; one read is answered
@@ -37,7 +37,7 @@ pub(crate) struct Connection<S> {
     /// The end of input was read.
     has_ended: bool,
     /// What the client has not taken yet.
-    owed: Option<Box<Owed>>,
+    pending: Option<Box<PendingOutput>>,
 }
 
 /// What a connection needs after its turn.
@@ -61,41 +61,42 @@ impl<S: Read + Write> Connection<S> {
             conversation,
             peer_is_closed: false,
             has_ended: false,
-            owed: None,
+            pending: None,
         }
     }
 
-    /// Lends the stream, for what only a socket can do.
+    /// Returns the stream, for what only a socket can do.
     pub(crate) fn stream(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// Tells whether the client has not taken all of its answers.
-    pub(crate) fn owes(&self) -> bool {
-        self.owed.is_some()
+    /// Returns whether the client has not taken all of its answers.
+    pub(crate) fn has_pending_output(&self) -> bool {
+        self.pending.is_some()
     }
 
-    /// Tells whether a line longer than allowed has ended the conversation.
+    /// Returns whether a line longer than allowed has ended the conversation.
     pub(crate) fn is_too_long(&self) -> bool {
         self.conversation.is_too_long()
     }
 
-    /// Tells whether the client is known to have closed its side.
+    /// Returns whether the client is known to have closed its side.
     pub(crate) fn is_peer_closed(&self) -> bool {
         self.peer_is_closed
     }
 
-    /// Notes that the client has closed its side.
+    /// Records that the client has closed its side.
     pub(crate) fn note_peer_closed(&mut self) {
         self.peer_is_closed = true;
     }
 
-    /// Gives the connection its turn: sends what is owed, then reads and answers until there is
+    /// Gives the connection its turn: sends pending output, then reads and answers until there is
     /// nothing more or enough was done. While `draining`, it is asked to half-close as soon as all
     /// that came is answered and no line is open.
     pub(crate) fn turn(&mut self, buffers: &mut Buffers, to: &Counters, draining: bool) -> Next {
         let next = self.try_turn(buffers, to).unwrap_or(Next::Close);
-        let is_quiet = next == Next::Wait && self.owed.is_none() && self.conversation.is_between();
+        let is_quiet =
+            next == Next::Wait && self.pending.is_none() && self.conversation.is_between();
         if draining && is_quiet {
             Next::HalfClose
         } else {
@@ -126,7 +127,7 @@ impl<S: Read + Write> Connection<S> {
             answer,
         } = buffers;
         let before = counters.sent_bytes.get();
-        self.pay(answer, rules, counters)?;
+        self.send_pending(answer, rules, counters)?;
         loop {
             if let Some(next) = self.next_without_reading() {
                 return Ok(next);
@@ -154,9 +155,9 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// Tells what is next if it is not reading.
+    /// Returns what is next if it is not reading.
     fn next_without_reading(&self) -> Option<Next> {
-        if self.owed.is_some() {
+        if self.pending.is_some() {
             Some(Next::Wait)
         } else if self.has_ended {
             Some(Next::Close)
@@ -167,12 +168,25 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// Sends what is owed.
-    fn pay(&mut self, answer: &mut Vec<u8>, rules: &Rules, counters: &Counters) -> io::Result<()> {
-        match self.owed.take() {
+    /// Sends pending output.
+    fn send_pending(
+        &mut self,
+        answer: &mut Vec<u8>,
+        rules: &Rules,
+        counters: &Counters,
+    ) -> io::Result<()> {
+        match self.pending.take() {
             None => Ok(()),
-            Some(owed) if self.has_ended => self.finish(Some(owed.sent), answer, rules, counters),
-            Some(owed) => self.answer(&owed.question, Some(owed.sent), answer, rules, counters),
+            Some(pending) if self.has_ended => {
+                self.finish(Some(pending.sent), answer, rules, counters)
+            }
+            Some(pending) => self.answer(
+                &pending.question,
+                Some(pending.sent),
+                answer,
+                rules,
+                counters,
+            ),
         }
     }
 
@@ -187,7 +201,7 @@ impl<S: Read + Write> Connection<S> {
         to: &Counters,
     ) -> io::Result<()> {
         let mut rest = input;
-        while !rest.is_empty() && self.owed.is_none() {
+        while !rest.is_empty() && self.pending.is_none() {
             let before = self.conversation.clone();
             answer.clear();
             let answered = self.conversation.answer(rest, answer, ANSWER_BYTES, rules);
@@ -196,7 +210,7 @@ impl<S: Read + Write> Connection<S> {
                 to.lines.add(answered.lines);
             }
             let sent = sent.take().unwrap_or_default();
-            self.send_or_owe(parts, sent, rest, before, to)?;
+            self.send_or_keep(parts, sent, rest, before, to)?;
             rest = rest.get(answered.taken..).unwrap_or_default();
         }
         Ok(())
@@ -218,12 +232,12 @@ impl<S: Read + Write> Connection<S> {
             counters.lines.add(lines);
         }
         let sent = sent.unwrap_or_default();
-        self.send_or_owe([answer, &[]], sent, &[], before, counters)
+        self.send_or_keep([answer, &[]], sent, &[], before, counters)
     }
 
     /// Sends an answer, of which `sent` bytes are sent already. If the socket does not take it all,
     /// goes back to where the conversation was `before` its question, and keeps that.
-    fn send_or_owe(
+    fn send_or_keep(
         &mut self,
         answer: [&[u8]; 2],
         sent: usize,
@@ -235,7 +249,7 @@ impl<S: Read + Write> Connection<S> {
         if sent < answer.map(<[u8]>::len).iter().sum() {
             self.conversation = before;
             let question = question.into();
-            self.owed = Some(Box::new(Owed { question, sent }));
+            self.pending = Some(Box::new(PendingOutput { question, sent }));
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ pub(crate) struct Counters {
     pub(crate) silent: Counter,
     /// Connections closed, since nothing came for too long.
     pub(crate) idle: Counter,
-    /// Connections reset, since the client took nothing of what it was owed for too long.
+    /// Connections reset, since the client read nothing of the pending output for too long.
     pub(crate) stuck: Counter,
     /// Connections ended by a line longer than allowed.
     pub(crate) too_long: Counter,
@@ -75,9 +75,9 @@ pub(crate) struct Counters {
     pub(crate) dropped_unsent: Counter,
     /// Times that `accept` failed for another reason, such as a client that was gone already.
     pub(crate) accept_failed: Counter,
-    /// Connections that began to owe output, and so are not read.
+    /// Connections that began to have pending output, and so are not read.
     pub(crate) stalls_begun: Counter,
-    /// Connections that owe nothing any more, or are gone.
+    /// Connections that have no more pending output, or are gone.
     pub(crate) stalls_ended: Counter,
     /// Nanoseconds that connections were not read, added up over the connections.
     pub(crate) stalled_nanos: Counter,
@@ -126,9 +126,9 @@ impl Counters {
         counter.add(1);
     }
 
-    /// Counts that a connection begins to owe output, or that this is over.
-    pub(crate) fn note_stalled(&self, owes: bool) {
-        let edge = if owes {
+    /// Counts that a connection begins to have pending output, or that this is over.
+    pub(crate) fn note_stalled(&self, has_pending_output: bool) {
+        let edge = if has_pending_output {
             &self.stalls_begun
         } else {
             &self.stalls_ended
@@ -136,7 +136,7 @@ impl Counters {
         edge.add(1);
     }
 
-    /// Counts the connections that are not read, since they owe output.
+    /// Counts the connections that are not read, since they have pending output.
     pub(crate) fn stalled(&self) -> u64 {
         let ended = self.stalls_ended.get(); // read first, so that the difference is never negative
         self.stalls_begun.get().saturating_sub(ended)
@@ -168,7 +168,7 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    /// Notes that so many lines took so long.
+    /// Records that so many lines took so long.
     pub(crate) fn observe(&self, lines: u64, took: Duration) {
         let bucket = LATENCY_BOUNDS.partition_point(|bound| *bound < took);
         if let Some(counter) = self.lines.get(bucket) {

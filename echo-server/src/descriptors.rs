@@ -12,7 +12,7 @@ const KEPT: usize = 64;
 /// Descriptors of each thread beside its listeners: what its events come from, and what wakes it.
 const EACH_THREAD: usize = 4;
 
-/// Raises the process's own limit as far as the system lets it, and tells how far that is.
+/// Raises the process's own limit as far as the system lets it, and returns how far that is.
 ///
 /// The limit with which programs start is low (1024) for the sake of those that use `select(2)`,
 /// and may be raised to the hard limit by those that do not.
@@ -27,7 +27,7 @@ pub fn raise_limit() -> io::Result<u64> {
     Ok(hard)
 }
 
-/// Tells how many connections so many descriptors suffice for, at least one.
+/// Returns how many connections so many descriptors suffice for, at least one.
 pub fn left_for_connections(limit: u64, config: &Config) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let threads = config.threads.get() + 2; // one for tasks and one for all else

@@ -24,7 +24,7 @@ const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(3);
 /// the world.
 pub(crate) const SILENCE: Duration = Duration::from_millis(250);
 
-/// Tells how long to go on as before, given the whole drain.
+/// Returns how long to go on as before, given the whole drain.
 pub(crate) fn announcement(whole: Duration) -> Duration {
     (whole / 2).min(LONGEST_ANNOUNCEMENT)
 }

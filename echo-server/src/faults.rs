@@ -103,15 +103,15 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Tells whether there are any.
+    /// Returns whether there are any.
     pub fn are_wanted(&self) -> bool {
         !self.faults.is_empty()
     }
 
-    /// Decides what happens to a connection, by its number.
-    pub(crate) fn fate(&self, connection: u64) -> Fate {
+    /// Chooses the faults of a connection, by its number.
+    pub(crate) fn of_connection(&self, connection: u64) -> ConnectionFaults {
         let mut random = fastrand::Rng::with_seed(self.seed.wrapping_add(connection));
-        let mut fate = Fate {
+        let mut injected = ConnectionFaults {
             refused: false,
             closed: false,
             delay: None,
@@ -122,22 +122,22 @@ impl Faults {
         };
         for fault in &self.faults {
             match *fault {
-                Fault::Delay { millis, jitter } => fate.delay = Some((millis, jitter)),
-                Fault::Rate(bytes) => fate.rate = Some(bytes),
-                Fault::Reset(bytes) => fate.reset_after = Some(bytes.into()),
-                Fault::Refuse(percent) => fate.refused = random.u32(0..100) < percent,
-                Fault::Close(percent) => fate.closed = random.u32(0..100) < percent,
-                Fault::Corrupt(percent) => fate.corrupt_percent = percent,
+                Fault::Delay { millis, jitter } => injected.delay = Some((millis, jitter)),
+                Fault::Rate(bytes) => injected.rate = Some(bytes),
+                Fault::Reset(bytes) => injected.reset_after = Some(bytes.into()),
+                Fault::Refuse(percent) => injected.refused = random.u32(0..100) < percent,
+                Fault::Close(percent) => injected.closed = random.u32(0..100) < percent,
+                Fault::Corrupt(percent) => injected.corrupt_percent = percent,
             }
         }
-        fate.random = random;
-        fate
+        injected.random = random;
+        injected
     }
 }
 
-/// What happens to one connection.
+/// The faults of one connection.
 #[derive(Debug)]
-pub(crate) struct Fate {
+pub(crate) struct ConnectionFaults {
     /// It is reset at once.
     pub(crate) refused: bool,
     /// It is closed without an answer.
@@ -154,7 +154,7 @@ pub(crate) struct Fate {
     random: fastrand::Rng,
 }
 
-impl Fate {
+impl ConnectionFaults {
     /// Decides how much later an answer comes.
     pub(crate) fn next_delay(&mut self) -> Duration {
         let Some((millis, jitter)) = self.delay else {
@@ -169,7 +169,7 @@ impl Fate {
         self.random.u32(0..100) < self.corrupt_percent
     }
 
-    /// Makes one byte wrong, and tells which.
+    /// Makes one byte wrong, and returns which.
     pub(crate) fn corrupt(&mut self, bytes: &mut [u8]) -> usize {
         let place = self.random.usize(..bytes.len().max(1));
         if let Some(byte) = bytes.get_mut(place) {
@@ -234,7 +234,7 @@ mod tests {
         let refused = |seed| -> Vec<_> {
             let faults = faults(seed);
             (0..10_000)
-                .map(|number| faults.fate(number).refused)
+                .map(|number| faults.of_connection(number).refused)
                 .collect()
         };
         assert_eq!(refused(1), refused(1));
@@ -255,16 +255,18 @@ mod tests {
             ],
             seed: 7,
         };
-        let mut fate = faults.fate(0);
-        let delays: Vec<_> = (0..1_000).map(|_| fate.next_delay().as_millis()).collect();
+        let mut injected = faults.of_connection(0);
+        let delays: Vec<_> = (0..1_000)
+            .map(|_| injected.next_delay().as_millis())
+            .collect();
         assert_eq!(delays.iter().min(), Some(&80));
         assert_eq!(delays.iter().max(), Some(&120));
         for _ in 0..1_000 {
-            assert!(fate.corrupts_next());
+            assert!(injected.corrupts_next());
             let mut bytes = [7; 16];
-            fate.corrupt(&mut bytes);
+            injected.corrupt(&mut bytes);
             assert_eq!(bytes.iter().filter(|byte| **byte != 7).count(), 1);
         }
-        fate.corrupt(&mut []);
+        injected.corrupt(&mut []);
     }
 }

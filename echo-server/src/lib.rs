@@ -1,14 +1,14 @@
 //! A threaded echo server for the protocols `Line`, `Raw`, `Acknowledge`, `Udp` and `Http`, and a
 //! client for it.
 //!
-//! `bind → accept → turn (read, answer, send or owe) → half-close → linger → close`, in worker
+//! `bind → accept → turn (read, answer, send or keep) → half-close → linger → close`, in worker
 //! threads that share nothing; beside them one thread that serves health and metrics and watches
 //! the workers.
 //!
 //! Read in this order: [`protocol`] (what is answered), `connection` (one client), `worker`
 //! (one thread's clients), `tasks` (those of `Http`, and under [`faults`]), [`limits`] (how many, and
-//! for how long), [`server`] (all threads), [`drain`] (how it ends), `admin` (what it
-//! tells about itself).
+//! for how long), [`server`] (all threads), [`drain`] (how it ends), `admin` (health
+//! and metrics).
 
 pub mod cli;
 pub mod config;

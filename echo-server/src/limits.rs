@@ -30,9 +30,9 @@ pub struct Limits {
     /// How long a connection may send nothing at first, or over HTTP no whole head of a request;
     /// none: as long as it may be idle.
     pub first_byte_timeout: Option<Duration>,
-    /// How long a connection may receive nothing while nothing is owed to it; none: forever.
+    /// How long a connection without pending output may receive nothing; none: forever.
     pub idle_timeout: Option<Duration>,
-    /// How long a client may take nothing of what it is owed; none: forever.
+    /// How long a client may read nothing of the pending output; none: forever.
     pub write_timeout: Option<Duration>,
     /// Datagrams of one client that one worker answers in a second; none: any number.
     pub datagrams_per_second: Option<u32>,

@@ -28,7 +28,7 @@ impl LineLog {
         }
     }
 
-    /// Counts lines that were answered at once, and tells whether one of them is to be logged.
+    /// Counts lines that were answered at once, and returns whether one of them is to be logged.
     pub(crate) fn is_due(&mut self, lines: u64) -> bool {
         if self.every == 0 {
             return false;

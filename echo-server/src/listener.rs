@@ -54,7 +54,7 @@ pub(crate) enum ListeningSocket {
     Datagrams(UdpSocket),
 }
 
-/// Opens `count` sockets for a protocol on one endpoint, and tells the address that they share.
+/// Opens `count` sockets for a protocol on one endpoint, and returns the address that they share.
 ///
 /// # Errors
 /// The system's, most often that the address is in use or, below port 1024, not permitted.
@@ -116,7 +116,7 @@ fn open_datagrams(endpoint: Endpoint, count: usize) -> io::Result<Vec<UdpSocket>
     (0..count).map(open_one).collect()
 }
 
-/// Binds an exclusive socket that does not listen, and tells which address and port it got.
+/// Binds an exclusive socket that does not listen, and returns which address and port it got.
 fn hold(endpoint: Endpoint, kind: Type) -> io::Result<(Socket, SocketAddr)> {
     let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in endpoint.candidates() {

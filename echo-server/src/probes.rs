@@ -16,7 +16,7 @@ pub(crate) struct Probes {
     addresses: Mutex<Vec<SocketAddr>>,
 }
 
-/// A probe under way; dropping it forgets its address.
+/// A probe under way; dropping it removes its address.
 #[derive(Debug)]
 pub(crate) struct Probe {
     /// Where the address is kept.
@@ -37,7 +37,7 @@ impl Probes {
         }
     }
 
-    /// Tells whether a client's address is a probe's. A dual-stack listener reports IPv4 clients in
+    /// Returns whether a client's address is a probe's. A dual-stack listener reports IPv4 clients in
     /// IPv6 form.
     pub(crate) fn contains(&self, client: SocketAddr) -> bool {
         self.count.load(Ordering::Acquire) > 0 && self.lock().contains(&canonical(client))

@@ -12,7 +12,7 @@ pub mod udp;
 use std::fmt;
 use std::str::FromStr;
 
-/// Names what a listener speaks.
+/// The protocol of a listener.
 ///
 /// A closed enum, so that a metric's label can take no other value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ impl Protocol {
 }
 
 impl Protocol {
-    /// Tells whether it is spoken in datagrams rather than over connections.
+    /// Returns whether it is spoken in datagrams rather than over connections.
     pub const fn is_datagrams(self) -> bool {
         matches!(self, Self::Udp)
     }

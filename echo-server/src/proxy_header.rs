@@ -71,7 +71,7 @@ pub(crate) enum Start {
 }
 
 impl Start {
-    /// Tells what the first bytes are by a listener's rule; `are_all` if no more will come.
+    /// Returns what the first bytes are by a listener's rule; `are_all` if no more will come.
     pub(crate) fn of(bytes: &[u8], are_all: bool, proxy: Proxy) -> Self {
         match read(bytes) {
             Self::Unknown if !are_all => Self::Unknown,
@@ -82,7 +82,7 @@ impl Start {
     }
 }
 
-/// Tells what the first bytes are.
+/// Returns what the first bytes are.
 fn read(bytes: &[u8]) -> Start {
     let begins_like = |start: &[u8]| bytes.iter().zip(start).all(|(one, other)| one == other);
     if begins_like(V2) {

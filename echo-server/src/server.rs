@@ -106,7 +106,7 @@ impl Server {
         &self.listeners
     }
 
-    /// Tells where the admin endpoint is.
+    /// Returns where the admin endpoint is.
     pub fn admin(&self) -> SocketAddr {
         self.admin.1
     }

@@ -5,10 +5,10 @@
 
 mod acceptor;
 mod activity;
+mod admitted_connection;
 mod connection;
 mod conversation;
 mod faulty;
-mod guest;
 mod http;
 mod metered;
 mod start;
@@ -27,7 +27,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::counters::{Counters, nanos};
 use crate::drain::SILENCE;
-use crate::faults::Fate;
+use crate::faults::ConnectionFaults;
 use crate::line_log::LineLog;
 use crate::worker::{Command, Mailbox, Shared, WorkerError, WorkerHandle};
 use acceptor::accept;
@@ -53,12 +53,12 @@ struct Context {
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
     counters: Arc<[Counters]>,
-    /// Tells which lines are logged.
+    /// Returns which lines are logged.
     log: Mutex<LineLog>,
     /// Connections open now.
     open: AtomicUsize,
     /// Connections to which faults could happen so far.
-    fates: AtomicU64,
+    connections_with_faults: AtomicU64,
     /// Until when the time of connections was counted whose clients take nothing.
     stalled_until: Mutex<Instant>,
     /// Since when listeners are to be closed.
@@ -95,13 +95,14 @@ impl Context {
     }
 
     /// Decides what happens to the next connection; nothing if no faults are wanted.
-    fn next_fate(&self) -> Option<Fate> {
+    fn next_connection_faults(&self) -> Option<ConnectionFaults> {
         let faults = &self.shared.faults;
-        let next = || faults.fate(self.fates.fetch_add(1, Ordering::Relaxed));
+        let next =
+            || faults.of_connection(self.connections_with_faults.fetch_add(1, Ordering::Relaxed));
         faults.are_wanted().then(next)
     }
 
-    /// Waits for the drain, and tells when it began.
+    /// Waits for the drain, and returns when it began.
     async fn drain_begun(&self) -> Instant {
         let mut drain = self.drain.clone();
         let begun = drain.wait_for(Option::is_some).await.ok();
@@ -131,7 +132,7 @@ impl Tasks {
             shared,
             counters,
             open: AtomicUsize::new(0),
-            fates: AtomicU64::new(0),
+            connections_with_faults: AtomicU64::new(0),
             stalled_until: Mutex::new(Instant::now()),
             drain,
             begin_drain,
@@ -144,7 +145,7 @@ impl Tasks {
         (tasks, handle)
     }
 
-    /// Serves until it is stopped or drained, and tells how many connections the deadline cut.
+    /// Serves until it is stopped or drained, and returns how many connections the deadline cut.
     ///
     /// # Errors
     /// [`WorkerError::SetUp`], when the system gives no runtime or takes a socket back.

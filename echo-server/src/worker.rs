@@ -127,7 +127,7 @@ impl Worker {
         Ok((worker, handle))
     }
 
-    /// Serves until it is stopped or drained, and tells how many conversations the deadline cut.
+    /// Serves until it is stopped or drained, and returns how many conversations the deadline cut.
     ///
     /// # Errors
     /// [`WorkerError::Poll`]; its connections are lost then.
@@ -156,13 +156,13 @@ impl Worker {
         Ok(self.connections.count_unfinished())
     }
 
-    /// Tells whether there is nothing left to do.
+    /// Returns whether there is nothing left to do.
     fn is_over(&self, now: Instant) -> bool {
         let is_drained = |deadline| self.connections.is_empty() || now >= deadline;
         self.is_stopped || self.deadline.is_some_and(is_drained)
     }
 
-    /// Tells how long to wait for events: not at all with work at hand, forever with no deadline
+    /// Returns how long to wait for events: not at all with work at hand, forever with no deadline
     /// ahead.
     fn timeout(&self, now: Instant) -> Option<Duration> {
         if self.connections.has_turns() || self.acceptor.has_work() || self.datagrams.has_work() {

@@ -1,7 +1,7 @@
-// Command bench-operator compares three clients that keep the children of EchoClusters, in turns and on one cluster: the operator of this
-// project, a peer that an expert would write with controller-runtime, and a floor, which is the least that anybody can do.
+// Command bench-operator compares three clients that manage the children of EchoClusters, in turns and on one cluster: the operator of this
+// project, a peer written with controller-runtime by its best practices, and a floor, which sends the fewest possible requests.
 //
-// Read on in internal/driver/scenarios.go, which is what each of them goes through.
+// The scenarios are in internal/driver/scenarios.go.
 package main
 
 import (

@@ -1,6 +1,6 @@
 // Command cluster builds and runs a real Kubernetes on one Linux machine, without Docker and with an image registry of its own.
 //
-// Read on in internal/cluster/up.go, which is the order in which everything starts.
+// internal/cluster/up.go has the order in which everything starts.
 package main
 
 import (

@@ -38,12 +38,12 @@ func argoHealth(t *testing.T, script string, object map[string]any) (health, mes
 	switch health {
 	case "Healthy", "Progressing", "Degraded", "Suspended":
 	default:
-		t.Fatalf("Argo CD knows no health %q", health)
+		t.Fatalf("Argo CD has no health %q", health)
 	}
 	return health, returned.RawGetString("message").String()
 }
 
-// luaValue turns decoded YAML into what a script sees.
+// luaValue converts decoded YAML into a Lua value.
 func luaValue(state *lua.LState, value any) lua.LValue {
 	switch value := value.(type) {
 	case map[string]any:

@@ -46,19 +46,19 @@ func TestReconcilingAndStalledAreNeverBothTrue(t *testing.T) {
 
 func TestKstatusFluxAndHelmAgree(t *testing.T) {
 	inEveryState(t, func(t *testing.T, object *unstructured.Unstructured) {
-		verdict := judge(t, object)
-		if verdict.flux != verdict.kstatus || verdict.helm.String() != verdict.kstatus.String() {
-			t.Errorf("kstatus: %s, Flux: %s, Helm: %s", verdict.kstatus, verdict.flux, verdict.helm)
+		found := assess(t, object)
+		if found.flux != found.kstatus || found.helm.String() != found.kstatus.String() {
+			t.Errorf("kstatus: %s, Flux: %s, Helm: %s", found.kstatus, found.flux, found.helm)
 		}
 	})
 }
 
-// TestNoToolEndsAWaitTooEarly holds the meaning of the statuses: Current is reported only where nothing is in progress, and Failed only
-// where the operator asks for an intervention.
+// TestNoToolEndsAWaitTooEarly checks the meaning of the statuses: Current is reported only where nothing is in progress, and Failed only
+// where the operator requires an intervention.
 func TestNoToolEndsAWaitTooEarly(t *testing.T) {
 	inEveryState(t, func(t *testing.T, object *unstructured.Unstructured) {
 		ready, reconciling, stalled := conditionOf(object, "Ready"), conditionOf(object, "Reconciling"), conditionOf(object, "Stalled")
-		switch status := judge(t, object).kstatus; status {
+		switch status := assess(t, object).kstatus; status {
 		case kstatus.CurrentStatus:
 			if !ready.isTrue() || reconciling.isTrue() || stalled.isTrue() {
 				t.Errorf("Current, with Ready=%s, Reconciling=%s and Stalled=%s", ready.summary(), reconciling.summary(), stalled.summary())
@@ -78,20 +78,21 @@ func TestNoToolEndsAWaitTooEarly(t *testing.T) {
 	})
 }
 
-// TestArgoCDMeansTheSame holds Argo CD's health to kstatus' status. Argo CD alone has a health for a pause, which wins over Stalled.
+// TestArgoCDMeansTheSame compares Argo CD's health with kstatus' status. Argo CD alone has a health for a pause, which has precedence over
+// Stalled.
 func TestArgoCDMeansTheSame(t *testing.T) {
 	healths := map[kstatus.Status]string{
 		kstatus.CurrentStatus: "Healthy", kstatus.FailedStatus: "Degraded",
 		kstatus.InProgressStatus: "Progressing", kstatus.TerminatingStatus: "Progressing",
 	}
 	inEveryState(t, func(t *testing.T, object *unstructured.Unstructured) {
-		verdict := judge(t, object)
-		expected := healths[verdict.kstatus]
+		found := assess(t, object)
+		expected := healths[found.kstatus]
 		if paused, _, _ := unstructured.NestedBool(object.Object, "spec", "paused"); paused && expected != "Progressing" {
 			expected = "Suspended"
 		}
-		if verdict.argo != expected {
-			t.Errorf("kstatus: %s, Argo CD: %s", verdict.kstatus, verdict.argo)
+		if found.argo != expected {
+			t.Errorf("kstatus: %s, Argo CD: %s", found.kstatus, found.argo)
 		}
 	})
 }
@@ -99,16 +100,16 @@ func TestArgoCDMeansTheSame(t *testing.T) {
 func TestArgoCDShowsTheMessageOfTheConditionThatDecides(t *testing.T) {
 	deciding := map[string]string{"Healthy": "Ready", "Suspended": "Ready", "Degraded": "Stalled", "Progressing": "Reconciling"}
 	inEveryState(t, func(t *testing.T, object *unstructured.Unstructured) {
-		verdict := judge(t, object)
-		expected := conditionOf(object, deciding[verdict.argo]).field("message")
+		found := assess(t, object)
+		expected := conditionOf(object, deciding[found.argo]).field("message")
 		observed, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 		if observed == 0 {
 			expected = conditionOf(object, "Ready").field("message")
 		} else if observed != object.GetGeneration() {
 			expected = "The operator has not observed the latest generation yet."
 		}
-		if verdict.message == "" || verdict.message != expected {
-			t.Errorf("Argo CD shows %q instead of %q", verdict.message, expected)
+		if found.message == "" || found.message != expected {
+			t.Errorf("Argo CD shows %q instead of %q", found.message, expected)
 		}
 	})
 }
@@ -130,15 +131,15 @@ func TestKubectlWaitIsMetWhenReadyIsTrueForTheGeneration(t *testing.T) {
 	inEveryState(t, func(t *testing.T, object *unstructured.Unstructured) {
 		observed, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 		expected := conditionOf(object, "Ready").isTrue() && observed == object.GetGeneration()
-		if waited := judge(t, object).waited; waited != expected {
+		if waited := assess(t, object).waited; waited != expected {
 			t.Errorf("kubectl wait is met: %t; Ready is %s, observed of generation %d of %d", waited,
 				conditionOf(object, "Ready").summary(), observed, object.GetGeneration())
 		}
 	})
 }
 
-// TestHelmIsJudgedByItsOwnVersionOfKstatus compares the versions of cli-utils in this module and in hack/helm, which builds Helm.
-func TestHelmIsJudgedByItsOwnVersionOfKstatus(t *testing.T) {
+// TestHelmIsAssessedByItsOwnVersionOfKstatus compares the versions of cli-utils in this module and in hack/helm, which builds Helm.
+func TestHelmIsAssessedByItsOwnVersionOfKstatus(t *testing.T) {
 	const library = "github.com/fluxcd/cli-utils"
 	var used, required string
 	for _, replaced := range goMod(t, "hack/gitops/go.mod").Replace {

@@ -16,18 +16,18 @@ const (
 	page    = "docs/gitops.md"
 )
 
-// TestEveryStateIsJudgedAsTheTableSays compares the table of docs/gitops.md with the tools' judgements of the states that the
+// TestEveryStateIsAssessedAsTheTableSays compares the table of docs/gitops.md with the tools' assessments of the states that the
 // operator reports. UPDATE_GOLDEN=1 writes the table instead.
-func TestEveryStateIsJudgedAsTheTableSays(t *testing.T) {
+func TestEveryStateIsAssessedAsTheTableSays(t *testing.T) {
 	var rows []string
-	judged := states(t)
-	for _, name := range sortedNames(judged) {
-		object := judged[name]
-		verdict := judge(t, object)
+	objects := states(t)
+	for _, name := range sortedNames(objects) {
+		object := objects[name]
+		found := assess(t, object)
 		rows = append(rows, row(
 			name, conditionOf(object, "Ready").summary(), conditionOf(object, "Reconciling").summary(),
-			conditionOf(object, "Stalled").summary(), verdict.kstatus.String(), verdict.flux.String(), verdict.helm.String(),
-			verdict.argo, verdict.kubectlWait(),
+			conditionOf(object, "Stalled").summary(), found.kstatus.String(), found.flux.String(), found.helm.String(),
+			found.argo, found.kubectlWait(),
 		))
 	}
 	before, table, after := splitAtTable(t, read(t, page))

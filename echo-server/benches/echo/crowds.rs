@@ -138,7 +138,7 @@ fn stick(address: SocketAddr) -> Result<Vec<TcpStream>> {
     Ok(readers)
 }
 
-/// Tells how long a server takes from its start until it listens, in milliseconds: the middle one
+/// Returns how long a server takes from its start until it listens, in milliseconds: the middle one
 /// of several starts.
 pub(crate) fn start_time(programs: &Programs, peer: Peer) -> Result<f64> {
     let count = if peer == Peer::Java { 3 } else { 15 };

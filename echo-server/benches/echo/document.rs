@@ -41,7 +41,7 @@ pub(crate) fn tables(figures: &Figures) -> String {
     parts.join("\n")
 }
 
-/// Words under which conditions the figures came about.
+/// Describes under which conditions the figures came about.
 fn conditions(figures: &Figures) -> String {
     let Figures {
         seconds,

@@ -32,7 +32,7 @@ enum Bound {
 use Bound::{AtLeast, AtMost};
 
 impl Goal {
-    /// Words the goal, what was measured, and what that means.
+    /// Describes the goal, what was measured, and what that means.
     pub(crate) fn cells(&self) -> [String; 3] {
         let (digits, unit) = self.form;
         let (sign, bound, is_met) = match self.bound {

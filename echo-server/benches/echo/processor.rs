@@ -49,18 +49,18 @@ fn move_to(processor: usize) -> Result<()> {
     Ok(sched_setaffinity(SELF, &one)?)
 }
 
-/// Tells how long a process has run, its ended threads included.
+/// Returns how long a process has run, its ended threads included.
 pub(crate) fn time_of(process: u32) -> Result<Duration> {
     let process = Pid::from_raw(i32::try_from(process)?);
     Ok(clock_getcpuclockid(process)?.now()?.into())
 }
 
-/// Tells how long this process has run.
+/// Returns how long this process has run.
 pub(crate) fn own_time() -> Result<Duration> {
     Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID.now()?.into())
 }
 
-/// Tells how long a processor was busy since the machine began: with processes, and with nothing
+/// Returns how long a processor was busy since the machine began: with processes, and with nothing
 /// because the machine is a virtual one that had to wait.
 pub(crate) fn busy(processor: usize) -> Result<(Duration, Duration)> {
     let stat = fs::read_to_string("/proc/stat")?;

@@ -22,7 +22,7 @@ const WARM_UP: Duration = WINDOW;
 const JAVA_WARM_UP: Duration = Duration::from_secs(5);
 
 /// How long the last answers of a window may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What load the servers are put under.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ impl Case {
             pacing: self.pacing,
             lines_per_connection: self.lines_per_connection,
             knocks: false,
-            patience: PATIENCE,
+            timeout: TIMEOUT,
         };
         Ok(Load::connect(plan)?)
     }
@@ -171,7 +171,7 @@ pub(crate) fn race(
     Ok(())
 }
 
-/// Tells in which order servers have their turns in a round. What one leaves of caches, and how long
+/// Returns in which order servers have their turns in a round. What one leaves of caches, and how long
 /// it lets the processor rest, is the next one's luck; so within twice as many rounds as there are
 /// servers each comes equally often after each other (a Williams design).
 fn order(servers: usize, round: usize) -> Vec<usize> {

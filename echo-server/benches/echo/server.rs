@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::processor::{self, Processors};
 
 /// How long a server may take to listen: a virtual machine for Java has to start.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Which server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ impl Programs {
                 Err(error) if error.kind() != ErrorKind::ConnectionRefused => {
                     return Err(error.into());
                 }
-                Err(_) if begin.elapsed() > PATIENCE => bail!("{} does not listen", peer.name()),
+                Err(_) if begin.elapsed() > TIMEOUT => bail!("{} does not listen", peer.name()),
                 Err(_) => {}
             }
         }
@@ -148,7 +148,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Tells how long it has run on a processor.
+    /// Returns how long it has run on a processor.
     pub(crate) fn time(&self) -> Result<Duration> {
         processor::time_of(self.child.id())
     }
@@ -161,7 +161,7 @@ impl Server {
             .collect()
     }
 
-    /// Tells the memory that it has resident, and the part of it that is its own, in bytes.
+    /// Returns the memory that it has resident, and the part of it that is its own, in bytes.
     pub(crate) fn memory(&self) -> Result<Memory> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         Ok(Memory {

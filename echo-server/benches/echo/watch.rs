@@ -63,7 +63,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Tells how long both processors were busy, were stolen, and ran the benchmark.
+    /// Returns how long both processors were busy, were stolen, and ran the benchmark.
     fn spent(processors: Processors, servers: &[Server]) -> Result<[[Duration; 3]; 2]> {
         let (server, client) = (
             processor::busy(processors.server)?,

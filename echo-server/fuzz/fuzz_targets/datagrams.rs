@@ -29,7 +29,7 @@ fuzz_target!(|datagrams: Vec<Alike>| {
         };
         let mut alike = 0;
         for _ in 0..count {
-            if gate.judge(source, &payload, now).is_err() {
+            if gate.admit(source, &payload, now).is_err() {
                 alike = 0;
                 continue;
             }

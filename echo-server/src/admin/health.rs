@@ -1,6 +1,6 @@
-//! Whether the server is alive and ready, by asking its workers and by sending itself a line.
+//! Whether the server is alive and ready, by commands to its workers and a line to itself.
 //!
-//! Asks only when asked: nothing here runs between two requests.
+//! Checks only on request: nothing here runs between two requests.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
 /// gives up by default, so that it sees the reason.
-const PATIENCE: Duration = Duration::from_millis(800);
+const TIMEOUT: Duration = Duration::from_millis(800);
 
 /// The datagram that the server sends to itself.
 const QUESTION: &[u8] = b"?";
@@ -34,7 +34,7 @@ pub(crate) enum Unhealthy {
         worker: usize,
     },
     /// A worker is not coming back to its loop.
-    #[error("worker thread {worker} did not answer within {} ms", PATIENCE.as_millis())]
+    #[error("worker thread {worker} did not answer within {} ms", TIMEOUT.as_millis())]
     Stuck {
         /// Its place among the workers.
         worker: usize,
@@ -52,7 +52,7 @@ pub(crate) enum Unhealthy {
     },
 }
 
-/// What there is to ask.
+/// What is checked.
 #[derive(Debug)]
 pub(crate) struct Health {
     /// The workers.
@@ -76,7 +76,7 @@ impl Health {
             }
             pongs.push(pong);
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         for (worker, pong) in pongs.into_iter().enumerate() {
             let pong = timeout_at(deadline, pong)
                 .await
@@ -97,7 +97,7 @@ impl Health {
         self.check_alive().await?;
         for listener in &self.listeners {
             let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-            let echo = timeout(PATIENCE, self.probe(*listener)).await;
+            let echo = timeout(TIMEOUT, self.probe(*listener)).await;
             echo.unwrap_or_else(|_| Err(late()))
                 .map_err(|source| Unhealthy::NoEcho {
                     listener: *listener,
@@ -183,7 +183,7 @@ mod tests {
         }
     }
 
-    /// A worker that nobody runs.
+    /// A worker without a thread.
     fn worker() -> (Worker, WorkerHandle) {
         Worker::new(Vec::new(), Arc::default()).unwrap()
     }

@@ -1,4 +1,4 @@
-//! The metrics as OpenMetrics text, each summed over the workers when it is asked for.
+//! The metrics as OpenMetrics text, each summed over the workers at a scrape.
 //!
 //! Labels are the listener's protocol and port, reasons, and the worker's number: closed sets all.
 
@@ -148,7 +148,7 @@ fn active(health: &Health) -> Family<Labels, Gauge> {
     family
 }
 
-/// Counts connections that are not read, since they owe output.
+/// Counts connections that are not read, since they have pending output.
 fn stalled(health: &Health) -> Family<Labels, Gauge> {
     let family = Family::<Labels, Gauge>::default();
     for (index, labels) in labels(health) {

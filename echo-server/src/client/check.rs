@@ -35,7 +35,7 @@ struct Subject<'a>(&'a Server);
 impl Subject<'_> {
     /// Connects.
     fn connect(&self) -> Result<TcpStream, ClientError> {
-        connect(&self.0.target, self.0.timeout.patience())
+        connect(&self.0.target, self.0.timeout.duration())
     }
 
     /// Gives the answers that lines call for.

@@ -20,15 +20,15 @@ pub(super) fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ClientError> {
     Ok(addresses.map_err(no_address)?.collect())
 }
 
-/// Connects to the first address of the server that takes a connection, waiting up to `patience`
+/// Connects to the first address of the server that takes a connection, waiting up to `timeout`
 /// for each.
 ///
 /// # Errors
 /// [`ClientError::Name`] and [`ClientError::Connect`], the latter for the last address.
-pub(super) fn connect(target: &Target, patience: Duration) -> Result<TcpStream, ClientError> {
+pub(super) fn connect(target: &Target, timeout: Duration) -> Result<TcpStream, ClientError> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in resolve(target)? {
-        match connect_to(address, patience) {
+        match connect_to(address, timeout) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -39,18 +39,18 @@ pub(super) fn connect(target: &Target, patience: Duration) -> Result<TcpStream, 
     })
 }
 
-/// Connects to one address. Nothing on the connection waits longer than `patience`, and short lines
+/// Connects to one address. Nothing on the connection waits longer than `timeout`, and short lines
 /// are sent at once.
 ///
 /// # Errors
 /// The system's, in plain words.
-pub(super) fn connect_to(address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
+pub(super) fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let set_up = |stream: TcpStream| {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         Ok(stream)
     };
-    let stream = TcpStream::connect_timeout(&address, patience).and_then(set_up);
+    let stream = TcpStream::connect_timeout(&address, timeout).and_then(set_up);
     stream.map_err(in_plain_words)
 }

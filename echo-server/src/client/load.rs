@@ -93,9 +93,9 @@ pub(super) struct LoadArgs {
 /// Those of connecting, and [`ClientError::Load`] if not every line was answered rightly.
 pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), ClientError> {
     drop(descriptors::raise_limit()); // if it fails, connecting tells
-    let patience = args.server.timeout.patience();
+    let timeout = args.server.timeout.duration();
     let mut load = Load::connect(Plan {
-        addresses: usable_addresses(&args.server, patience)?,
+        addresses: usable_addresses(&args.server, timeout)?,
         connections: count(args.connections),
         line_bytes: count(args.line_bytes),
         prefix: args.server.prefix.clone().into_bytes(),
@@ -108,7 +108,7 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
         ),
         lines_per_connection: Some(args.lines_per_connection.into()).filter(|most| *most > 0),
         knocks: args.knock,
-        patience,
+        timeout,
     })?;
     let mut earlier = Report::default();
     let mut tell = |report: &Report| {
@@ -147,11 +147,11 @@ pub(super) fn check_knock(args: &LoadArgs) -> Result<(), String> {
 
 /// Lists the server's addresses that take a connection. A name may have one of a family that the
 /// server, or the way to it, does not have.
-fn usable_addresses(server: &Server, patience: Duration) -> Result<Vec<SocketAddr>, ClientError> {
+fn usable_addresses(server: &Server, timeout: Duration) -> Result<Vec<SocketAddr>, ClientError> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     let mut usable = resolve(&server.target)?;
     usable.retain(|address| {
-        let refusal = connect_to(*address, patience).err();
+        let refusal = connect_to(*address, timeout).err();
         let takes_one = refusal.is_none();
         last = refusal.unwrap_or_else(|| io::ErrorKind::NotFound.into());
         takes_one

@@ -16,7 +16,7 @@ use super::error::{ClientError, in_plain_words};
 use super::{Server, milliseconds};
 use crate::cli::whole_number;
 use crate::protocol::Protocol;
-use answer::{expected, judge, may_be_http, question};
+use answer::{expected, may_be_http, question, verify};
 use tally::Tally;
 
 /// The bytes that an answer may be longer than it should be, such as by the head of HTTP, a description's headers, or a prefix.
@@ -147,17 +147,17 @@ fn probe_first(args: &ProbeArgs, addresses: &[SocketAddr]) -> Option<(SocketAddr
 /// Sends the line to one address and compares the answer.
 fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
     let expected = expected(args);
-    let patience = args.server.timeout.patience();
+    let timeout = args.server.timeout.duration();
     let not_connected = |source| ClientError::Connect {
         target: address.to_string(),
         source,
     };
     let begin = Instant::now();
     let (connected, answer) = if args.protocol == Protocol::Udp {
-        let socket = datagrams_to(address, patience).map_err(not_connected)?;
+        let socket = datagrams_to(address, timeout).map_err(not_connected)?;
         (Instant::now(), exchange_datagrams(&socket, &question(args)))
     } else {
-        let stream = connect_to(address, patience).map_err(not_connected)?;
+        let stream = connect_to(address, timeout).map_err(not_connected)?;
         let most = u64::try_from(expected.len() + MOST_HEAD_BYTES).unwrap_or(u64::MAX);
         let is_last = args.protocol == Protocol::Http; // whose end is the end of the connection
         let connected = Instant::now();
@@ -168,7 +168,7 @@ fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
         connect: connected - begin,
         echo: connected.elapsed(),
     };
-    let name = judge(args, &expected, &found)?;
+    let name = verify(args, &expected, &found)?;
     Ok((times, name))
 }
 
@@ -193,14 +193,14 @@ fn exchange(stream: &TcpStream, question: &[u8], most: u64, is_last: bool) -> io
     Ok(found)
 }
 
-/// Opens a socket whose datagrams go to one address, and that waits no longer than `patience`.
-fn datagrams_to(address: SocketAddr, patience: Duration) -> io::Result<UdpSocket> {
+/// Opens a socket whose datagrams go to one address, and that waits no longer than `timeout`.
+fn datagrams_to(address: SocketAddr, timeout: Duration) -> io::Result<UdpSocket> {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(patience))?;
+    socket.set_read_timeout(Some(timeout))?;
     socket.connect(address)?;
     Ok(socket)
 }

@@ -3,7 +3,7 @@
 use crate::protocol::line::Rules;
 
 /// Bytes read at once. What a client does not take of its answers is kept as the input that calls
-/// for them, so this is also the most that one can be owed: 64 KiB with what is noted beside it.
+/// for them, so this is also the most pending output of one: 64 KiB with what is noted beside it.
 pub(super) const QUESTION_BYTES: usize = 64 * 1024 - 64;
 
 /// Bytes of answers put together before they are sent.
@@ -30,7 +30,7 @@ impl Buffers {
         }
     }
 
-    /// Lends the memory for a question, to look at bytes that are read later.
+    /// Returns the memory for a question, to look at bytes that are read later.
     pub(crate) fn peeked(&mut self) -> &mut [u8] {
         &mut self.question
     }

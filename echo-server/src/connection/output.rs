@@ -7,7 +7,7 @@ use crate::counters::{Counters, count};
 /// Output that a socket did not take. Kept as input, since an answer may be eighteen times as long:
 /// the same answer is made again when the socket has room.
 #[derive(Debug)]
-pub(super) struct Owed {
+pub(super) struct PendingOutput {
     /// The input; nothing if it has ended.
     pub(super) question: Box<[u8]>,
     /// Bytes of its answer that the socket has taken already.
@@ -15,7 +15,7 @@ pub(super) struct Owed {
 }
 
 /// Writes two parts, of which `sent` bytes are sent already, until all is taken or the socket would
-/// block, and tells how much is sent by then.
+/// block, and returns how much is sent by then.
 pub(super) fn send(
     stream: &mut impl Write,
     [first, second]: [&[u8]; 2],

@@ -90,11 +90,10 @@ impl Scene {
         self.connection.stream()
     }
 
-    fn owed_bytes(&self) -> usize {
-        self.connection
-            .owed
-            .as_ref()
-            .map_or(0, |owed| owed.question.len() + size_of_val(&**owed))
+    fn pending_bytes(&self) -> usize {
+        self.connection.pending.as_ref().map_or(0, |pending| {
+            pending.question.len() + size_of_val(&**pending)
+        })
     }
 }
 
@@ -142,9 +141,9 @@ fn a_client_that_takes_nothing_is_not_read_and_costs_at_most_64_kib() {
         assert_eq!(scene.turn(false), Next::Wait);
         assert_eq!(scene.counters.received_bytes.get(), count(QUESTION_BYTES));
         assert!(
-            scene.owed_bytes() <= 64 * 1024,
-            "{} bytes owed",
-            scene.owed_bytes()
+            scene.pending_bytes() <= 64 * 1024,
+            "{} bytes pending",
+            scene.pending_bytes()
         );
     }
 }
@@ -188,7 +187,7 @@ fn a_line_too_long_is_half_closed_only_after_the_answer_so_far_was_taken() {
     let rules = Rules::new("> ", 4).unwrap();
     let mut scene = Scene::by(rules, 5, &[b"ab\nabcdef\nmore\n"]);
     assert_eq!(scene.turn(false), Next::Wait);
-    assert!(scene.connection.owes());
+    assert!(scene.connection.has_pending_output());
     scene.script().room = usize::MAX;
     assert_eq!(scene.turn(false), Next::HalfClose);
     assert!(scene.connection.is_too_long());
@@ -231,7 +230,7 @@ fn a_drain_half_closes_between_lines_and_waits_for_an_open_one() {
 }
 
 #[test]
-fn a_drain_waits_for_a_client_that_is_owed() {
+fn a_drain_waits_for_pending_output() {
     let mut scene = Scene::new(3, &[b"a\n"]);
     assert_eq!(scene.turn(true), Next::Wait);
     scene.script().room = usize::MAX;
@@ -247,7 +246,7 @@ fn raw_bytes_come_back_whole_whatever_the_socket_takes_at_a_time() {
         scene.connection.note_peer_closed();
         while scene.turn(false) != Next::Close {
             scene.script().room = room;
-            assert!(scene.owed_bytes() <= 64 * 1024);
+            assert!(scene.pending_bytes() <= 64 * 1024);
         }
         assert!(scene.script().taken == question, "with room for {room}");
     }

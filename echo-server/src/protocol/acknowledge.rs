@@ -30,7 +30,7 @@ impl Acknowledge {
         self.is_over = true;
     }
 
-    /// Tells whether the conversation has ended.
+    /// Returns whether the conversation has ended.
     pub fn is_over(self) -> bool {
         self.is_over
     }

@@ -1,4 +1,4 @@
-//! One client's conversation, in whichever protocol its listener speaks.
+//! One client's conversation, in the protocol of its listener.
 //!
 //! Chosen once a read, so that bytes and lines cost what their own protocol costs.
 
@@ -56,7 +56,7 @@ impl Conversation {
         }
     }
 
-    /// Ends the conversation at the end of input, and tells how many lines that completed.
+    /// Ends the conversation at the end of input, and returns how many lines that completed.
     pub fn finish(&mut self, answer: &mut Vec<u8>, rules: &Rules) -> u64 {
         match self {
             Self::Line(line) => return line.finish(answer, rules),
@@ -66,7 +66,7 @@ impl Conversation {
         0
     }
 
-    /// Tells whether the conversation has ended: nothing more will be answered.
+    /// Returns whether the conversation has ended: nothing more will be answered.
     pub fn is_over(&self) -> bool {
         match self {
             Self::Line(line) => line.is_over(),
@@ -75,12 +75,12 @@ impl Conversation {
         }
     }
 
-    /// Tells whether a line that was longer than the rules allow has ended the conversation.
+    /// Returns whether a line that was longer than the rules allow has ended the conversation.
     pub fn is_too_long(&self) -> bool {
         matches!(self, Self::Line(line) if line.is_too_long())
     }
 
-    /// Tells whether all that came is answered as far as it ever will be: a place where a
+    /// Returns whether all that came is answered as far as it ever will be: a place where a
     /// conversation can be ended with nothing lost.
     pub fn is_between(&self) -> bool {
         match self {

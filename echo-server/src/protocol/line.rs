@@ -52,7 +52,7 @@ enum Phase {
     TooLong,
 }
 
-/// Tells how far an answer came.
+/// Returns how far an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered<'q> {
     /// Bytes of the question that the answer covers; the rest must be asked again.
@@ -135,23 +135,23 @@ impl Line {
         u64::from(completed)
     }
 
-    /// Tells whether the conversation has ended: nothing more will be answered.
+    /// Returns whether the conversation has ended: nothing more will be answered.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over | Phase::TooLong)
     }
 
-    /// Tells whether a line that was longer than the rules allow has ended the conversation.
+    /// Returns whether a line that was longer than the rules allow has ended the conversation.
     pub fn is_too_long(&self) -> bool {
         self.phase == Phase::TooLong
     }
 
-    /// Tells whether no line has begun: a place where a conversation can be ended with nothing
+    /// Returns whether no line has begun: a place where a conversation can be ended with nothing
     /// lost.
     pub fn is_between_lines(&self) -> bool {
         self.phase != Phase::Open
     }
 
-    /// Tells whether a line is answered by itself as it is, which is so for nearly all: it is whole
+    /// Returns whether a line is answered by itself as it is, which is so for nearly all: it is whole
     /// and short, and too long to be [`EXIT`].
     fn is_plain(&self, line: &[u8], room: usize, rules: &Rules) -> bool {
         let most = usize::try_from(rules.max_line_bytes).unwrap_or(usize::MAX);
@@ -214,7 +214,7 @@ impl Line {
         text.get(..room).unwrap_or(text)
     }
 
-    /// Forgets the line. Tells whether it is complete, so that a line feed is called for: not if it
+    /// Clears the line. Returns whether it is complete, so that a line feed is called for: not if it
     /// was too long.
     fn end_line(&mut self) -> bool {
         if self.phase == Phase::TooLong {

@@ -36,7 +36,7 @@ const TELLING_BYTES: usize = 256;
 /// Thousandths of a datagram, in which allowances are counted.
 const WHOLE: u64 = 1000;
 
-/// Decides for one worker, and remembers what that takes.
+/// Decides for one worker, and keeps the state for that.
 #[derive(Debug)]
 pub struct Gate {
     /// The ports on which this very server listens.
@@ -111,7 +111,7 @@ impl Gate {
     ///
     /// # Errors
     /// Why it is not.
-    pub fn judge(&mut self, source: Source, payload: &[u8], now: u64) -> Result<(), Dropped> {
+    pub fn admit(&mut self, source: Source, payload: &[u8], now: u64) -> Result<(), Dropped> {
         let port = source.port;
         if port == 0 || port == ECHO_PORT || self.own_ports.contains(&port) {
             return Err(Dropped::Port);
@@ -142,7 +142,7 @@ impl Gate {
         left.is_some()
     }
 
-    /// Counts a datagram, and tells whether it is one repetition too many.
+    /// Counts a datagram, and returns whether it is one repetition too many.
     fn has_come_back(&mut self, source: Source, payload: &[u8], now: u64) -> bool {
         let telling = payload.get(..TELLING_BYTES).unwrap_or(payload);
         let hash = self.secret.hash_one((source, telling, payload.len()));

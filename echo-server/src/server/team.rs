@@ -15,7 +15,7 @@ use crate::worker::{Command, WorkerError};
 
 /// How long workers may take to end when the server ends without them; they need one pass of their
 /// loop.
-const STOP_PATIENCE: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a thread does until its end.
 pub(super) type Job = Box<dyn FnOnce() -> Result<usize, WorkerError> + Send>;
@@ -77,7 +77,7 @@ impl Team {
         Ok(())
     }
 
-    /// Waits until a worker ends that was not told to, and tells why.
+    /// Waits until a worker ends that was not told to, and returns why.
     pub(super) async fn failure(&mut self) -> ServeError {
         match self.join_next().await {
             Some((_, Err(failure))) => failure,
@@ -104,7 +104,7 @@ impl Team {
     pub(super) async fn stop(mut self) {
         self.command(|| Command::Stop);
         let rest = async { while self.join_next().await.is_some() {} };
-        drop(timeout(STOP_PATIENCE, rest).await);
+        drop(timeout(STOP_TIMEOUT, rest).await);
     }
 
     /// Commands every worker. One that cannot be reached is seen by its end.

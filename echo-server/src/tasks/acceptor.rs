@@ -1,4 +1,4 @@
-//! The door of one listener: accepts its connections until a drain, and those that were queued then.
+//! The acceptor of one listener: accepts its connections until a drain, and those that were queued then.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
 use super::Context;
+use super::admitted_connection::AdmittedConnection;
 use super::connection::serve;
-use super::guest::Guest;
 use crate::listener::ACCEPT_PAUSE;
 
 /// Serves a listener's connections until a drain, then what is queued, then waits for their ends.
@@ -26,8 +26,8 @@ pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Co
         };
         match accepted {
             Ok((stream, client)) => {
-                if let Some(guest) = Guest::enter(&context, client, listener) {
-                    connections.spawn(serve(stream, listen, guest));
+                if let Some(connection) = AdmittedConnection::enter(&context, client, listener) {
+                    connections.spawn(serve(stream, listen, connection));
                 }
                 yield_now().await; // so that those who are done give back descriptors
             }
@@ -39,15 +39,15 @@ pub(super) async fn accept(socket: TcpListener, listener: usize, context: Arc<Co
             }
         }
     }
-    // What is queued is asked of the system, as the runtime may not have heard of it yet.
+    // Calls accept directly, as the runtime may not have polled the queued connections yet.
     if let Ok(socket) = socket.into_std() {
         while let Ok((stream, client)) = socket.accept() {
             let stream = stream
                 .set_nonblocking(true)
                 .and_then(|()| TcpStream::from_std(stream));
             let Ok(stream) = stream else { continue };
-            if let Some(guest) = Guest::enter(&context, client, listener) {
-                connections.spawn(serve(stream, listen, guest));
+            if let Some(connection) = AdmittedConnection::enter(&context, client, listener) {
+                connections.spawn(serve(stream, listen, connection));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How long a connection has been silent or stuck, and when that is too long.
+//! The activity of a connection, and its timeouts.
 
 pub(super) mod exchange;
 mod timeouts;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::limits::Limits;
 use exchange::Exchanges;
 
-/// What a connection's stream, its requests and its watch share.
+/// The state that a connection's stream, its requests and its timeouts share.
 #[derive(Debug)]
 pub(super) struct Activity {
     /// The limits.
@@ -28,7 +28,7 @@ pub(super) struct Activity {
     moved_at: AtomicU64,
     /// When a request, or a piece of one or of an answer, last came or went; as above.
     stepped_at: AtomicU64,
-    /// Only such steps end a silence, as bytes may be but PINGs of HTTP/2.
+    /// Only such steps restart the idle timeout, as bytes may be mere PINGs of HTTP/2.
     counts_steps: AtomicBool,
     /// A byte has come, or the head of a request.
     has_begun: AtomicBool,
@@ -36,22 +36,22 @@ pub(super) struct Activity {
     wants_more: AtomicBool,
     /// The next request is to be the last.
     is_last_call: AtomicBool,
-    /// The client takes nothing of what there is for it.
+    /// The client does not read the pending output.
     is_stuck: AtomicBool,
-    /// A fault keeps an answer back.
+    /// A fault delays an answer.
     is_gated: AtomicBool,
     /// Requests whose answers were not sent yet, and some that are over.
     exchanges: Exchanges,
-    /// Requests that are held back as they asked for, and so are nobody's silence.
+    /// The number of requests with a requested delay, in which no timeout runs.
     held: AtomicU64,
-    /// Tells the watch that something else is to be waited for.
+    /// Notified when another timeout applies.
     changed: Notify,
     /// The stream is to be reset when it is dropped.
     is_reset: AtomicBool,
 }
 
 impl Activity {
-    /// Begins now, with a client that has said nothing.
+    /// Begins now, before the first byte.
     pub(super) fn new(limits: &Limits, is_http: bool) -> Self {
         Self {
             limits: limits.clone(),
@@ -72,7 +72,7 @@ impl Activity {
         }
     }
 
-    /// Notes that bytes have moved.
+    /// Records that bytes have moved.
     pub(super) fn note_moved(&self) {
         self.moved_at.store(self.age(), Ordering::Relaxed);
         if !self.is_http {
@@ -80,39 +80,39 @@ impl Activity {
         }
     }
 
-    /// Notes whether more is waited for than has come.
+    /// Records whether more is waited for than has come.
     pub(super) fn note_wanting(&self, wants_more: bool) {
         self.wants_more.store(wants_more, Ordering::Relaxed);
     }
 
-    /// Notes that a client has said something.
+    /// Records that the first byte, or the head of a request, has come.
     fn note_begun(&self) {
         if !self.has_begun.swap(true, Ordering::Relaxed) {
             self.changed.notify_one();
         }
     }
 
-    /// Notes that a request has come, or a piece of one, or that a piece of an answer went.
+    /// Records that a request has come, or a piece of one, or that a piece of an answer went.
     pub(super) fn note_step(&self) {
         self.stepped_at.store(self.age(), Ordering::Relaxed);
     }
 
-    /// Lets nothing but such steps end a silence from now on.
+    /// Lets only such steps restart the idle timeout from now on.
     pub(super) fn count_steps(&self) {
         self.note_step();
         self.counts_steps.store(true, Ordering::Relaxed);
     }
 
-    /// Notes whether the client takes what there is for it; tells whether that is news.
+    /// Records whether the client reads the pending output; returns whether that has changed.
     pub(super) fn note_stuck(&self, is_stuck: bool) -> bool {
-        let is_news = self.is_stuck.swap(is_stuck, Ordering::Relaxed) != is_stuck;
-        if is_news {
+        let has_changed = self.is_stuck.swap(is_stuck, Ordering::Relaxed) != is_stuck;
+        if has_changed {
             self.changed.notify_one();
         }
-        is_news
+        has_changed
     }
 
-    /// Notes whether a fault keeps an answer back, which is not the client's silence.
+    /// Records whether a fault delays an answer. No timeout runs meanwhile.
     pub(super) fn note_gated(&self, is_gated: bool) {
         if self.is_gated.swap(is_gated, Ordering::Relaxed) != is_gated {
             self.note_moved();
@@ -122,13 +122,13 @@ impl Activity {
         }
     }
 
-    /// Waits for as long as a request asked for.
+    /// Waits for the delay that a request specifies.
     pub(super) async fn hold(self: &Arc<Self>, delay: Duration) {
         let _held = self.held();
         tokio::time::sleep(delay).await;
     }
 
-    /// Makes silence nobody's fault until the guard is dropped, also with a request that is given up.
+    /// Stops the idle timeout until the guard is dropped, also when the request is cancelled.
     pub(super) fn held(self: &Arc<Self>) -> Held {
         self.held.fetch_add(1, Ordering::Relaxed);
         self.changed.notify_one();
@@ -140,7 +140,7 @@ impl Activity {
         self.is_reset.store(true, Ordering::Relaxed);
     }
 
-    /// Tells whether the stream is to be reset.
+    /// Returns whether the stream is to be reset.
     pub(super) fn is_reset(&self) -> bool {
         self.is_reset.load(Ordering::Relaxed)
     }
@@ -164,23 +164,23 @@ impl Activity {
         }
     }
 
-    /// Tells whether a request is to be the last.
+    /// Returns whether a request is to be the last.
     pub(super) fn is_last_call(&self) -> bool {
         self.is_last_call.load(Ordering::Relaxed)
     }
 
-    /// Tells how long ago it began, in milliseconds.
+    /// Returns how long ago it began, in milliseconds.
     fn age(&self) -> u64 {
         u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Tells when it was so many milliseconds old.
+    /// Returns when it was so many milliseconds old.
     fn at(&self, age: u64) -> Instant {
         self.begin + Duration::from_millis(age)
     }
 }
 
-/// Something that is held back.
+/// A request with a requested delay, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Held(Arc<Activity>);
 

@@ -1,4 +1,4 @@
-//! One connection, from its admission to its end, whatever it speaks.
+//! One connection, from its admission to its end, in any protocol.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,28 +9,28 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::activity::Activity;
+use super::admitted_connection::AdmittedConnection;
 use super::faulty::Faulty;
-use super::guest::Guest;
 use super::metered::Metered;
 use super::start::Started;
 use super::{conversation, http, metered, start};
 use crate::config::Listen;
 use crate::end::End;
-use crate::faults::Fate;
+use crate::faults::ConnectionFaults;
 use crate::protocol::Protocol;
 
 /// How long to wait, after the end of output, for the client to close, as workers do.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection that was let in, until it ends or the limits end it.
-pub(super) async fn serve(stream: TcpStream, listen: Listen, mut guest: Guest) {
+pub(super) async fn serve(stream: TcpStream, listen: Listen, mut connection: AdmittedConnection) {
     let is_http = listen.protocol == Protocol::Http;
-    let activity = Arc::new(Activity::new(&guest.context().shared.limits, is_http));
+    let activity = Arc::new(Activity::new(&connection.context().shared.limits, is_http));
     let end = tokio::select! {
-        end = converse(stream, listen, &mut guest, &activity) => end,
+        end = converse(stream, listen, &mut connection, &activity) => end,
         end = activity.overdue() => end,
     };
-    guest.leave(end);
+    connection.leave(end);
 }
 
 /// Ends output, then takes what comes until the client closes: to close while something is unread would
@@ -48,13 +48,15 @@ pub(super) async fn linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
 async fn converse(
     mut stream: TcpStream,
     listen: Listen,
-    guest: &mut Guest,
+    connection: &mut AdmittedConnection,
     activity: &Arc<Activity>,
 ) -> End {
-    let context = Arc::clone(guest.context());
-    let fate = (!guest.is_probe()).then(|| context.next_fate()).flatten();
+    let context = Arc::clone(connection.context());
+    let injected = (!connection.is_probe())
+        .then(|| context.next_connection_faults())
+        .flatten();
     let now = Instant::now();
-    let start = match begin(&mut stream, listen, guest, fate.as_ref(), now).await {
+    let start = match begin(&mut stream, listen, connection, injected.as_ref(), now).await {
         Ok(start) => start,
         Err(end) => return end,
     };
@@ -63,15 +65,15 @@ async fn converse(
     let metered = Metered::new(
         Arc::clone(&shared),
         start.bytes,
-        guest.counted(),
+        connection.counted(),
         Arc::clone(activity),
     );
-    let stream = Faulty::new(metered, fate, Arc::clone(activity));
+    let stream = Faulty::new(metered, injected, Arc::clone(activity));
     let talk = async {
         if listen.protocol == Protocol::Http {
-            http::serve(stream, is_http2, guest, activity, now).await
+            http::serve(stream, is_http2, connection, activity, now).await
         } else {
-            conversation::serve(stream, listen.protocol, guest, now).await
+            conversation::serve(stream, listen.protocol, connection, now).await
         }
     };
     tokio::select! {
@@ -81,31 +83,31 @@ async fn converse(
     }
 }
 
-/// Reads how a connection begins, unless it is fated to end before that.
+/// Reads how a connection begins, unless a fault ends it before that.
 ///
 /// # Errors
 /// How it ends instead.
 async fn begin(
     stream: &mut TcpStream,
     listen: Listen,
-    guest: &mut Guest,
-    fate: Option<&Fate>,
+    connection: &mut AdmittedConnection,
+    injected: Option<&ConnectionFaults>,
     now: Instant,
 ) -> Result<Started, End> {
-    if fate.is_some_and(|fate| fate.refused) {
+    if injected.is_some_and(|injected| injected.refused) {
         drop(SockRef::from(&*stream).set_linger(Some(Duration::ZERO)));
         return Err(End::Fault);
     }
-    let context = Arc::clone(guest.context());
+    let context = Arc::clone(connection.context());
     let start = tokio::select! {
         biased;
-        start = start::read(stream, listen, guest) => start?,
+        start = start::read(stream, listen, connection) => start?,
         () = context.drain_due(now) => {
             linger(stream).await;
             return Err(End::Over);
         }
     };
-    if fate.is_some_and(|fate| fate.closed) {
+    if injected.is_some_and(|injected| injected.closed) {
         if start.bytes.is_empty() {
             tokio::select! {
                 () = start::swallow(stream) => {}

@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::admitted_connection::{AdmittedConnection, Counted};
 use super::connection::linger;
 use super::faulty::Faulty;
-use super::guest::{Counted, Guest};
 use crate::counters::count;
 use crate::end::End;
 use crate::protocol::Protocol;
@@ -22,14 +22,14 @@ const BUFFER_BYTES: usize = 16 * 1024;
 pub(super) async fn serve(
     mut stream: Faulty,
     protocol: Protocol,
-    guest: &Guest,
+    connection: &AdmittedConnection,
     begin: Instant,
 ) -> End {
     let mut talk = Talk {
         conversation: Conversation::new(protocol),
-        rules: &guest.context().shared.rules,
-        counted: guest.counted(),
-        client: guest.client(),
+        rules: &connection.context().shared.rules,
+        counted: connection.counted(),
+        client: connection.client(),
         answer: Vec::new(),
     };
     let mut question = vec![0; BUFFER_BYTES];
@@ -37,7 +37,7 @@ pub(super) async fn serve(
         let read = tokio::select! {
             biased;
             read = stream.read(&mut question) => read,
-            () = guest.context().drain_due(begin), if talk.conversation.is_between() => break,
+            () = connection.context().drain_due(begin), if talk.conversation.is_between() => break,
         };
         let Ok(length) = read else { return End::Over };
         let input = question.get(..length).unwrap_or_default();

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::activity::Activity;
 use super::metered::Metered;
-use crate::faults::Fate;
+use crate::faults::ConnectionFaults;
 
 /// How often in a second bytes are let through at a limited rate.
 const PORTIONS: u32 = 20;
@@ -22,13 +22,13 @@ pub(super) struct Faulty {
     /// Where bytes go.
     stream: Metered,
     /// What happens to them; none: nothing.
-    fate: Option<Box<Fate>>,
-    /// Learns of a reset, and that a wait is not the client's.
+    injected: Option<Box<ConnectionFaults>>,
+    /// Records a reset, and delays by faults.
     activity: Arc<Activity>,
     /// Until when nothing is written.
     gate: Option<Pin<Box<Sleep>>>,
     /// Something was read since the last write, so that the next is another answer.
-    is_asked: bool,
+    has_read: bool,
     /// That answer has a wrong byte, which was not written yet.
     corrupts: bool,
     /// Bytes written.
@@ -37,19 +37,23 @@ pub(super) struct Faulty {
 
 impl Faulty {
     /// Takes over a stream.
-    pub(super) fn new(stream: Metered, fate: Option<Fate>, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        stream: Metered,
+        injected: Option<ConnectionFaults>,
+        activity: Arc<Activity>,
+    ) -> Self {
         Self {
             stream,
-            fate: fate.map(Box::new),
+            injected: injected.map(Box::new),
             activity,
             gate: None,
-            is_asked: false,
+            has_read: false,
             corrupts: false,
             written: 0,
         }
     }
 
-    /// Tells whether a fault, or a timeout, resets it.
+    /// Returns whether a fault, or a timeout, resets it.
     pub(super) fn is_reset(&self) -> bool {
         self.activity.is_reset()
     }
@@ -82,7 +86,7 @@ impl AsyncRead for Faulty {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.is_asked |= buffer.filled().len() > before;
+        self.has_read |= buffer.filled().len() > before;
         Poll::Ready(Ok(()))
     }
 }
@@ -93,11 +97,11 @@ impl AsyncWrite for Faulty {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let Some(mut fate) = self.fate.take() else {
+        let Some(mut injected) = self.injected.take() else {
             return Pin::new(&mut self.stream).poll_write(context, bytes);
         };
-        let polled = self.poll_write_by(&mut fate, context, bytes);
-        self.fate = Some(fate);
+        let polled = self.poll_write_by(&mut injected, context, bytes);
+        self.injected = Some(injected);
         polled
     }
 
@@ -111,31 +115,33 @@ impl AsyncWrite for Faulty {
 }
 
 impl Faulty {
-    /// Writes as much as a fate allows, as it has it.
+    /// Writes as much as the faults allow, with the changes that they make.
     fn poll_write_by(
         &mut self,
-        fate: &mut Fate,
+        injected: &mut ConnectionFaults,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if std::mem::take(&mut self.is_asked) {
-            self.close_gate(fate.next_delay());
-            self.corrupts = fate.corrupts_next();
+        if std::mem::take(&mut self.has_read) {
+            self.close_gate(injected.next_delay());
+            self.corrupts = injected.corrupts_next();
         }
         ready!(self.poll_gate(context));
-        let left = fate
+        let left = injected
             .reset_after
             .map_or(u64::MAX, |after| after.saturating_sub(self.written));
         if left == 0 {
             self.activity.reset();
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
-        let portion = fate.rate.map_or(u32::MAX, |rate| (rate / PORTIONS).max(1));
+        let portion = injected
+            .rate
+            .map_or(u32::MAX, |rate| (rate / PORTIONS).max(1));
         let most = usize::try_from(left.min(portion.into())).unwrap_or(usize::MAX);
         let bytes = bytes.get(..most).unwrap_or(bytes);
         let written = if self.corrupts {
             let mut wrong = bytes.to_vec();
-            let place = fate.corrupt(&mut wrong);
+            let place = injected.corrupt(&mut wrong);
             let written = ready!(Pin::new(&mut self.stream).poll_write(context, &wrong))?;
             self.corrupts = place >= written;
             written
@@ -144,7 +150,7 @@ impl Faulty {
         };
         let count = u32::try_from(written).unwrap_or(u32::MAX);
         self.written += u64::from(count);
-        if let Some(rate) = fate.rate {
+        if let Some(rate) = injected.rate {
             self.close_gate(Duration::from_secs(1) * count / rate);
         }
         Poll::Ready(Ok(written))

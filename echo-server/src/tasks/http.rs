@@ -17,9 +17,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::activity::Activity;
+use super::admitted_connection::AdmittedConnection;
 use super::connection::linger;
 use super::faulty::Faulty;
-use super::guest::Guest;
 use crate::drain::SILENCE;
 use crate::end::End;
 use answer::Answerer;
@@ -46,16 +46,16 @@ const SEND_BYTES: usize = 16 * 1024;
 pub(super) async fn serve(
     mut stream: Faulty,
     is_http2: bool,
-    guest: &Guest,
+    connection: &AdmittedConnection,
     activity: &Arc<Activity>,
     begin: Instant,
 ) -> End {
-    let answerer = Arc::new(Answerer::new(guest, Arc::clone(activity)));
+    let answerer = Arc::new(Answerer::new(connection, Arc::clone(activity)));
     let service = service_fn(move |request: Request<Incoming>| {
         let answerer = Arc::clone(&answerer);
         async move { Ok::<Response<Answer>, Infallible>(answerer.answer(request).await) }
     });
-    let context = guest.context();
+    let context = connection.context();
     let due = context.drain_due(begin);
     let io = TokioIo::new(&mut stream);
     let served = if is_http2 {

@@ -1,4 +1,4 @@
-//! A client's stream that counts its bytes and knows when it is stuck.
+//! A client's stream that counts its bytes and detects when it is stuck.
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::activity::Activity;
-use super::guest::Counted;
+use super::admitted_connection::Counted;
 use crate::counters::count;
 
 /// The stream.
@@ -24,7 +24,7 @@ pub(super) struct Metered {
     stream: Arc<TcpStream>,
     /// Where bytes are counted.
     counted: Counted,
-    /// Learns when bytes move.
+    /// Records when bytes move.
     activity: Arc<Activity>,
 }
 
@@ -44,7 +44,7 @@ impl Metered {
         }
     }
 
-    /// Notes whether the client takes what there is for it.
+    /// Records whether the client takes what there is for it.
     fn note_stuck(&self, is_stuck: bool) {
         if self.activity.note_stuck(is_stuck) {
             self.counted.note_stuck(is_stuck);
@@ -147,7 +147,7 @@ fn poll_write(
     }
 }
 
-/// Waits until a client has reset its connection, which nobody learns who neither reads nor writes.
+/// Waits until a client has reset its connection, which is otherwise detected only by a read or a write.
 pub(super) async fn is_reset(stream: &TcpStream) {
     while let Ok(ready) = stream.ready(Interest::ERROR).await {
         if ready.is_error() {

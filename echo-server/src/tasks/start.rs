@@ -4,7 +4,7 @@
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use super::guest::Guest;
+use super::admitted_connection::AdmittedConnection;
 use crate::config::Listen;
 use crate::end::End;
 use crate::protocol::Protocol;
@@ -29,12 +29,12 @@ pub(super) struct Started {
 pub(super) async fn read(
     stream: &mut TcpStream,
     listen: Listen,
-    guest: &mut Guest,
+    connection: &mut AdmittedConnection,
 ) -> Result<Started, End> {
     let mut bytes = Vec::new();
-    if listen.proxy != Proxy::Off && !guest.is_probe() {
+    if listen.proxy != Proxy::Off && !connection.is_probe() {
         let named = read_header(stream, listen.proxy, &mut bytes).await?;
-        guest.note_client(named)?;
+        connection.note_client(named)?;
     }
     let mut are_all = false;
     while listen.protocol == Protocol::Http && !are_all && is_undecided(&bytes) {
@@ -44,7 +44,7 @@ pub(super) async fn read(
     Ok(Started { bytes, is_http2 })
 }
 
-/// Tells whether bytes may still begin a conversation in HTTP/2.
+/// Returns whether bytes may still begin a conversation in HTTP/2.
 fn is_undecided(bytes: &[u8]) -> bool {
     bytes.len() < HTTP2.len() && HTTP2.starts_with(bytes)
 }

@@ -59,17 +59,17 @@ impl Acceptor {
         })
     }
 
-    /// Notes that connections are queued at a listener.
+    /// Records that connections are queued at a listener.
     pub(super) fn note_ready(&mut self, listener: usize) {
         listening::note_ready(&mut self.sockets, listener);
     }
 
-    /// Tells whether there is something to accept now.
+    /// Returns whether there is something to accept now.
     pub(super) fn has_work(&self) -> bool {
         self.paused_until.is_none() && self.sockets.iter().any(|listening| listening.is_ready)
     }
 
-    /// Tells when a pause ends.
+    /// Returns when a pause ends.
     pub(super) fn resumes_at(&self) -> Option<Instant> {
         self.paused_until
     }

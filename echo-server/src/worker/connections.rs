@@ -19,7 +19,7 @@ use super::timer_wheel::TimerWheel;
 use crate::connection::Buffers;
 use crate::counters::Counters;
 use crate::line_log::LineLog;
-use slot::{Patience, Slot, Stage};
+use slot::{Slot, Stage, Timeouts};
 
 /// The most connections for which a worker reserves addresses when it begins, which costs no memory
 /// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
@@ -37,7 +37,7 @@ pub(super) struct Connections {
     /// When to look whether a connection has been idle or stuck for too long, or has lingered.
     timers: TimerWheel,
     /// How long that is.
-    patience: Patience,
+    timeouts: Timeouts,
     /// When ticks began to be counted.
     begin: Instant,
     /// The tick of this pass of the worker's loop.
@@ -46,7 +46,7 @@ pub(super) struct Connections {
     registry: Registry,
     /// Lent to each turn.
     buffers: Buffers,
-    /// Tells which lines are logged.
+    /// Returns which lines are logged.
     log: LineLog,
     /// Clients that a proxy has named, by their connections' keys; kept for that log alone.
     named: HashMap<usize, SocketAddr>,
@@ -73,7 +73,7 @@ enum Drain {
 }
 
 impl Drain {
-    /// Tells whether it concerns connections that have come so far.
+    /// Returns whether it concerns connections that have come so far.
     fn concerns(self, stage: Stage) -> bool {
         match self {
             Self::None => false,
@@ -97,7 +97,7 @@ impl Connections {
             turns: Vec::new(),
             active_at: Vec::with_capacity(room),
             timers: TimerWheel::with_room(room),
-            patience: Patience::from(&shared.limits),
+            timeouts: Timeouts::from(&shared.limits),
             begin,
             now: 0,
             registry,
@@ -110,12 +110,12 @@ impl Connections {
         }
     }
 
-    /// Lends the counters of a listener.
+    /// Returns the counters of a listener.
     pub(super) fn counters(&self, listener: usize) -> Option<&Counters> {
         self.counters.get(listener)
     }
 
-    /// Tells which counters are those of probes.
+    /// Returns which counters are those of probes.
     fn probes(&self) -> usize {
         self.counters.len().saturating_sub(1)
     }
@@ -162,7 +162,7 @@ impl Connections {
         }
     }
 
-    /// Tells when [`Self::end_silence`] is due; none without a drain, and after it.
+    /// Returns when [`Self::end_silence`] is due; none without a drain, and after it.
     pub(super) fn silence_ends_at(&self) -> Option<Instant> {
         match self.drain {
             Drain::OfOthers { silence_ends_at } => Some(silence_ends_at),
@@ -178,12 +178,12 @@ impl Connections {
         }
     }
 
-    /// Tells whether turns are due.
+    /// Returns whether turns are due.
     pub(super) fn has_turns(&self) -> bool {
         !self.turns.is_empty()
     }
 
-    /// Tells whether there are none.
+    /// Returns whether there are none.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

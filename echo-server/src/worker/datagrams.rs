@@ -1,4 +1,4 @@
-//! A worker's sockets for datagrams: receives, judges and answers them in batches, so that a batch
+//! A worker's sockets for datagrams: receives, admits and answers them in batches, so that a batch
 //! costs two system calls.
 
 mod batch;
@@ -42,7 +42,7 @@ struct Desk {
     gate: Gate,
     /// Holds a batch.
     buffers: Buffers,
-    /// Knows probes.
+    /// The addresses of probes.
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
     counters: Arc<[Counters]>,
@@ -69,12 +69,12 @@ impl Datagrams {
         })
     }
 
-    /// Notes that datagrams are waiting at a listener.
+    /// Records that datagrams are waiting at a listener.
     pub(super) fn note_ready(&mut self, listener: usize) {
         listening::note_ready(&mut self.sockets, listener);
     }
 
-    /// Tells whether there is something to answer now.
+    /// Returns whether there is something to answer now.
     pub(super) fn has_work(&self) -> bool {
         self.sockets.iter().any(|listening| listening.is_ready)
     }
@@ -115,7 +115,7 @@ impl Desk {
         }
     }
 
-    /// Answers at most so many batches, and tells whether there may be more.
+    /// Answers at most so many batches, and returns whether there may be more.
     fn answer(&mut self, listening: &Listening<UdpSocket>, batches: usize, now: u64) -> bool {
         let Self {
             gate,
@@ -126,12 +126,12 @@ impl Desk {
         let (Some(own), Some(probes)) = (counters.get(listening.listener), counters.last()) else {
             return false;
         };
-        let mut judge = |from, payload: &[u8]| {
+        let mut admit = |from, payload: &[u8]| {
             if shared.probes.contains(from) {
                 return Some(probes);
             }
             own.received_bytes.add(count(payload.len()));
-            match gate.judge(source(from), payload, now) {
+            match gate.admit(source(from), payload, now) {
                 Ok(()) => Some(own),
                 Err(dropped) => {
                     dropped_counter(own, dropped).add(1);
@@ -140,7 +140,7 @@ impl Desk {
             }
         };
         for _ in 0..batches {
-            if answer_batch(&listening.socket, buffers, &mut judge) == Received::Last {
+            if answer_batch(&listening.socket, buffers, &mut admit) == Received::Last {
                 return false;
             }
         }
@@ -148,7 +148,7 @@ impl Desk {
     }
 }
 
-/// Tells the gate where a datagram comes from.
+/// Returns the gate where a datagram comes from.
 fn source(from: net::SocketAddr) -> Source {
     Source {
         client: network(from.ip()),

@@ -59,7 +59,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Sends a command and wakes the worker. Tells whether it can have got it: not when it is dead,
+    /// Sends a command and wakes the worker. Tells whether it can have got it: not when it has ended,
     /// or stuck for so long that it has left many commands unread.
     pub(crate) fn send(&self, command: Command) -> bool {
         match &self.mailbox {
@@ -70,12 +70,12 @@ impl WorkerHandle {
         }
     }
 
-    /// Lends the counters of a listener, by its place among the listeners.
+    /// Returns the counters of a listener, by its place among the listeners.
     pub(crate) fn counters(&self, listener: usize) -> Option<&Counters> {
         self.counters.get(listener)
     }
 
-    /// Lends what the worker spends; none of the thread of tasks.
+    /// Returns what the worker spends; none of the thread of tasks.
     pub(crate) fn load(&self) -> Option<&Load> {
         self.load.as_deref()
     }

@@ -36,7 +36,7 @@ pub(super) fn register<S: Source>(
         .collect()
 }
 
-/// Notes that something is waiting at a listener.
+/// Records that something is waiting at a listener.
 pub(super) fn note_ready<S>(sockets: &mut [Listening<S>], listener: usize) {
     let mut sockets = sockets.iter_mut();
     if let Some(listening) = sockets.find(|listening| listening.listener == listener) {

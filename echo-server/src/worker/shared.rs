@@ -14,7 +14,7 @@ use crate::proxy_header::Proxy;
 /// The rules and counts that hold for all workers together.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    /// What each listener speaks.
+    /// The protocol of each listener.
     pub(crate) listeners: Vec<Listen>,
     /// How lines are answered.
     pub(crate) rules: Rules,

@@ -72,7 +72,7 @@ impl TimerWheel {
         }
     }
 
-    /// Tells the tick at which the next timers come due.
+    /// Returns the tick at which the next timers come due.
     pub(super) fn next_due(&self) -> Option<u32> {
         let due_on = |(level, occupied): (u32, &u64)| {
             let first = (self.now >> (level * WIDENING)) + 1;
@@ -154,7 +154,7 @@ impl TimerWheel {
         node.copied().unwrap_or_else(|| alone(place))
     }
 
-    /// Notes whether a bucket holds timers.
+    /// Records whether a bucket holds timers.
     fn mark(&mut self, head: u32, is_occupied: bool) {
         let bit = 1_u64 << (head % BUCKETS);
         if let Some(occupied) = self.occupied.get_mut(index(head / BUCKETS)) {

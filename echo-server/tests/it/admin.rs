@@ -100,7 +100,7 @@ fn a_client_that_takes_nothing_costs_backpressure_seconds() {
         let number = line.and_then(|line| line.rsplit(' ').next());
         number.expect(&body).parse().unwrap()
     };
-    wait_until("it owes", || {
+    wait_until("it has pending output", || {
         drop(stream.write(&[b'\n'; 16_384]));
         value("echo_connections_stalled{") > 0.0
     });

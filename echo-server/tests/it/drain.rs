@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use echo_server::server::Ended;
 
-use crate::running::{PATIENCE, Program, Running, exchange, expect, ping, read_to_end, wait_until};
+use crate::running::{Program, Running, TIMEOUT, exchange, expect, ping, read_to_end, wait_until};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
@@ -221,7 +221,7 @@ fn storm(address: SocketAddr, question: &str, answer: &str) {
     };
     let (mut silent, mut asked) = (VecDeque::new(), VecDeque::new());
     while let Ok(stream) = TcpStream::connect(address) {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         silent.push_back(stream);
         if silent.len() > SILENT {
             asked.push_back(ask(silent.pop_front().unwrap()));

@@ -189,7 +189,7 @@ fn letter(number: usize) -> u8 {
 }
 
 #[test]
-fn readers_that_are_stuck_cost_64_kib_each_and_delay_nobody() {
+fn readers_that_are_stuck_cost_64_kib_each_and_delay_no_other() {
     const STUCK: usize = 12;
     let server = Program::start(1);
     let good = connect(server.address);
@@ -225,7 +225,7 @@ fn stuck_reader(server: &Program) -> (TcpStream, usize) {
     socket.connect(&server.address.into()).unwrap();
     let stream = TcpStream::from(socket);
     stream
-        .set_read_timeout(Some(crate::running::PATIENCE))
+        .set_read_timeout(Some(crate::running::TIMEOUT))
         .unwrap();
     stream
         .set_write_timeout(Some(Duration::from_millis(50)))

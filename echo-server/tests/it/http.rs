@@ -242,7 +242,7 @@ fn every_answer_is_counted_with_its_latency() {
 }
 
 #[test]
-fn a_client_of_ipv4_is_told_as_such_whatever_way_it_comes() {
+fn an_ipv4_client_is_reported_as_such_however_it_connects() {
     let flags = ["--listen=http:0", "--listen=http:0/proxy=optional"];
     let server = Program::start_flags(&flags);
     let mut listeners = server.listeners("http");
@@ -304,7 +304,7 @@ fn limits_of_connections_hold_for_http_too() {
 }
 
 #[test]
-fn the_client_behind_a_proxy_is_told() {
+fn the_client_behind_a_proxy_is_reported() {
     let server = Program::start_flags(&["--listen=http:127.0.0.1:0/proxy=required"]);
     let address = server.listener("http");
     let header = "PROXY TCP4 192.0.2.1 198.51.100.1 4000 7\r\n";

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::running::{PATIENCE, Program, closed, connect, wait_until};
+use crate::running::{Program, TIMEOUT, closed, connect, wait_until};
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
 
@@ -62,7 +62,7 @@ fn is_ended_while(mut stream: TcpStream, mut next: impl FnMut() -> Vec<u8>) -> b
     stream.set_read_timeout(Some(pause)).unwrap();
     let begin = Instant::now();
     let mut answer = [0; 4096];
-    while begin.elapsed() < PATIENCE {
+    while begin.elapsed() < TIMEOUT {
         if stream.write_all(&next()).is_err() {
             return true;
         }
@@ -167,7 +167,8 @@ fn who_only_pings_is_idle() {
 }
 
 #[test]
-fn who_sends_no_whole_head_at_first_is_closed_and_counted_and_who_has_asked_is_not() {
+fn a_client_that_sends_no_whole_head_at_first_is_closed_and_counted_and_one_with_a_request_is_not()
+{
     let server = Program::start_flags(&[LISTEN, "--first-byte-timeout-seconds=1"]);
     let address = server.listener("http");
     let mut asked = begin(address, 1 << 16);

@@ -14,9 +14,7 @@ use http_body_util::Full;
 use hyper::Request;
 
 use crate::http::{block_on, http2, start};
-use crate::running::{
-    PATIENCE, Running, closed, connect, expect, read_to_end, request, wait_until,
-};
+use crate::running::{Running, TIMEOUT, closed, connect, expect, read_to_end, request, wait_until};
 
 #[test]
 fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
@@ -36,7 +34,7 @@ fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
 }
 
 #[test]
-fn who_has_asked_is_only_idle_after_that() {
+fn after_its_first_request_a_client_is_only_idle() {
     let (server, address) = start(&["--first-byte-timeout-seconds=1"]);
     let mut asked = connect(address);
     let get = b"GET /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -78,7 +76,7 @@ fn an_idle_connection_is_closed_after_a_request_that_was_given_up() {
         let sent = sender.send_request(question.unwrap());
         let given_up = tokio::time::timeout(Duration::from_millis(300), sent).await;
         assert!(given_up.is_err());
-        let ended = tokio::time::timeout(PATIENCE, connection).await;
+        let ended = tokio::time::timeout(TIMEOUT, connection).await;
         assert!(ended.is_ok(), "the connection goes on");
     });
     wait_until("it is counted", || {
@@ -157,7 +155,7 @@ fn a_drain_answers_all_requests_that_came_at_once() {
 }
 
 #[test]
-fn a_drain_tells_a_client_that_goes_on_which_answer_is_its_last() {
+fn a_drain_announces_the_last_answer_to_a_client_that_goes_on() {
     let server = Running::start_with(&["http:127.0.0.1:0"], Duration::from_secs(2));
     let mut stream = server.connect();
     server.signal();

@@ -25,7 +25,7 @@ fn closed(server: &Program, reason: &str) -> u64 {
 }
 
 #[test]
-fn the_prefix_can_be_chosen_and_readiness_knows_it() {
+fn the_prefix_can_be_chosen_and_readiness_expects_it() {
     let server = Program::start_flags(&["--line-prefix=-> ", "--max-line-bytes=1"]);
     let mut stream = connect(server.address);
     stream.write_all(b"a\n").unwrap();
@@ -156,7 +156,7 @@ fn descriptors_are_raised_to_what_the_system_allows() {
 }
 
 #[test]
-fn idle_connections_wake_nobody() {
+fn idle_connections_cause_no_wake_ups() {
     let server = Program::start_flags(&[]);
     let clients: Vec<_> = (0..200).map(|_| connect(server.address)).collect();
     for client in &clients {

@@ -29,7 +29,7 @@ fn plan(server: SocketAddr) -> Plan {
         },
         lines_per_connection: None,
         knocks: false,
-        patience: Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
     }
 }
 
@@ -110,7 +110,7 @@ fn a_batch_is_sent_only_when_all_of_the_last_one_was_answered() {
         let one = Plan {
             connections: 1,
             pacing,
-            patience: Duration::from_millis(200),
+            timeout: Duration::from_millis(200),
             ..plan(server)
         };
         run(one, 100);
@@ -118,7 +118,7 @@ fn a_batch_is_sent_only_when_all_of_the_last_one_was_answered() {
     }
 }
 
-/// Answers two lines of three, and tells whether another one comes then.
+/// Answers two lines of three, and returns whether another one comes then.
 fn sends_a_fourth_line(stream: &TcpStream) -> bool {
     let mut lines = BufReader::new(stream);
     let mut line = Vec::new();
@@ -129,8 +129,8 @@ fn sends_a_fourth_line(stream: &TcpStream) -> bool {
             (&*stream).write_all(&right(&line).unwrap()).unwrap();
         }
     }
-    let patience = Duration::from_millis(150);
-    stream.set_read_timeout(Some(patience)).unwrap();
+    let timeout = Duration::from_millis(150);
+    stream.set_read_timeout(Some(timeout)).unwrap();
     lines.fill_buf().is_ok_and(|more| !more.is_empty())
 }
 
@@ -379,7 +379,7 @@ fn knocking(server: SocketAddr) -> Plan {
 }
 
 #[test]
-fn lines_that_a_server_reads_and_drops_are_told_from_those_that_it_never_read() {
+fn lines_that_a_server_reads_and_drops_are_distinguished_from_those_that_it_never_read() {
     // A batch is 55 bytes: at its first byte, in it, and at its end.
     for after in (551..=605).step_by(6) {
         let good = run(knocking(ending(after, AtTheEnd::Answers)), 200);

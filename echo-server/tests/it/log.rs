@@ -11,7 +11,7 @@ fn log(mut server: Program) -> String {
 }
 
 #[test]
-fn no_line_is_logged_unless_it_is_asked_for() {
+fn no_line_is_logged_by_default() {
     let server = Program::start_flags(&["--drain-seconds=0"]);
     let stream = connect(server.address);
     for _ in 0..100 {

@@ -23,7 +23,7 @@ fn failure(server: SocketAddr, arguments: &[&str]) -> String {
 }
 
 #[test]
-fn an_answer_is_told_with_its_times_over_ipv4_and_ipv6() {
+fn an_answer_is_printed_with_its_times_over_ipv4_and_ipv6() {
     let listeners = ["line:127.0.0.1:0", "line:[::1]:0"];
     let server = Running::start_with(&listeners, Duration::from_secs(1));
     for address in [server.address, server.others[0]] {
@@ -39,7 +39,7 @@ fn an_answer_is_told_with_its_times_over_ipv4_and_ipv6() {
 }
 
 #[test]
-fn every_protocol_can_be_probed_and_those_of_tcp_are_told_apart() {
+fn every_protocol_can_be_probed_and_those_of_tcp_are_distinguished() {
     let protocols = ["line", "raw", "acknowledge", "http", "udp"];
     let listeners = protocols.map(|protocol| format!("{protocol}:127.0.0.1:0"));
     let listeners: Vec<&str> = listeners.iter().map(String::as_str).collect();
@@ -135,7 +135,7 @@ fn tally(text: &str) -> (usize, Vec<&str>) {
 }
 
 #[test]
-fn with_any_prefix_a_probe_says_who_answered() {
+fn with_any_prefix_a_probe_prints_who_answered() {
     let server = Program::start_flags(&["--line-prefix=hello-0 on n1: "]);
     let address = server.address.to_string();
     assert_eq!(
@@ -157,7 +157,7 @@ fn with_any_prefix_a_probe_says_who_answered() {
 }
 
 #[test]
-fn over_http_a_probe_says_which_pod_answered_and_where() {
+fn over_http_a_probe_prints_which_pod_answered_and_where() {
     let place = ["--pod-name=a", "--pod-namespace=b", "--node-name=c"];
     let listeners = ["--listen=http:127.0.0.1:0", place[0], place[1], place[2]];
     let server = Program::start_flags(&listeners);

@@ -16,7 +16,7 @@ use echo_server::server::{Ended, ServeError, Server};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Far beyond what anything here takes; a test that waits as long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server in this process.
 pub(crate) struct Running {
@@ -261,8 +261,8 @@ impl Drop for Program {
 /// Connects, with a time limit on whatever is done with the stream.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream.set_nodelay(true).unwrap();
     stream
 }
@@ -301,7 +301,7 @@ pub(crate) fn ping(mut stream: &TcpStream, line: &str) {
 pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(begin.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(begin.elapsed() < TIMEOUT, "waited in vain until {what}");
         thread::yield_now();
     }
 }
@@ -332,7 +332,7 @@ pub(crate) fn closed(admin: SocketAddr, protocol: &str, reason: &str) -> u64 {
     number(admin, "echo_connections_closed", protocol, reason)
 }
 
-/// Tells how many connections of a protocol are not read, since they owe output.
+/// Returns how many connections of a protocol are not read, since they have pending output.
 pub(crate) fn stalled(admin: SocketAddr, protocol: &str) -> usize {
     let (_, _, body) = request(admin, "GET", "/metrics");
     let start = format!("echo_connections_stalled{{protocol=\"{protocol}\"");
@@ -340,7 +340,7 @@ pub(crate) fn stalled(admin: SocketAddr, protocol: &str) -> usize {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
-/// Tells whether the server has closed a connection without an answer.
+/// Returns whether the server has closed a connection without an answer.
 pub(crate) fn is_turned_away(mut stream: TcpStream) -> bool {
     match stream.read(&mut [0; 8]) {
         Ok(length) => length == 0,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use echo_server::server::Ended;
 
-use crate::running::{PATIENCE, Program, Running, ping, request, wait_until};
+use crate::running::{Program, Running, TIMEOUT, ping, request, wait_until};
 
 const LISTEN: &str = "--listen=udp:127.0.0.1:0";
 
@@ -17,7 +17,7 @@ const LISTEN: &str = "--listen=udp:127.0.0.1:0";
 fn client(server: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(server).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
     socket
 }
 
@@ -89,7 +89,7 @@ fn udp_and_tcp_may_have_the_same_port_number() {
 }
 
 #[test]
-fn two_servers_set_on_each_other_fall_silent_within_a_second() {
+fn two_servers_that_answer_each_other_stop_within_a_second() {
     const DATAGRAMS: u8 = 20;
     let first = Program::start_flags(&[LISTEN]);
     let second = Running::start_with(&["udp:127.0.0.1:0"], Duration::ZERO);
@@ -113,7 +113,7 @@ fn two_servers_set_on_each_other_fall_silent_within_a_second() {
 }
 
 #[test]
-fn a_client_gets_no_more_answers_than_allowed_and_readiness_does_not_mind() {
+fn a_client_gets_no_more_answers_than_allowed_and_readiness_is_unaffected() {
     let server = Program::start_flags(&[LISTEN, "--max-datagrams-per-second=10"]);
     let client = client(server.udp());
     for number in 0..30_u8 {

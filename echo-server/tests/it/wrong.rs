@@ -7,7 +7,7 @@ use std::thread;
 /// What a server answers to a line, which comes with its end; or nothing to close.
 pub(crate) type Answer = fn(&[u8]) -> Option<Vec<u8>>;
 
-/// Tells whether a line ends the conversation.
+/// Returns whether a line ends the conversation.
 pub(crate) fn is_exit(line: &[u8]) -> bool {
     matches!(line, b"exit\n" | b"exit\r\n")
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// clients ask the API server: for built-in kinds in protobuf, for EchoClusters in the JSON that there is.
+// clients are the clients of the API server: built-in kinds use protobuf, EchoClusters JSON.
 type clients struct {
 	kubernetes.Interface
 	echoClusters rest.Interface

@@ -15,20 +15,20 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// floor is what there is to do, and which EchoClusters there are: a Service of one that is gone is not made again.
+// floor is the pending work and the existing EchoClusters: a Service whose EchoCluster is deleted is not created again.
 type floor struct {
-	client clients
-	work   chan func(context.Context) error
-	live   sync.Map
-	seen   atomic.Int64
+	client    clients
+	work      chan func(context.Context) error
+	live      sync.Map
+	processed atomic.Int64
 }
 
-// look decides by the status what an EchoCluster needs.
-func (f *floor) look(c *echo.EchoCluster) {
+// reconcile creates or changes the children of an EchoCluster, depending on its status.
+func (f *floor) reconcile(c *echo.EchoCluster) {
 	f.live.Store(c.UID, true)
 	switch c.Status.ObservedGeneration {
 	case c.Generation:
-		f.seen.Add(1)
+		f.processed.Add(1)
 	case 0:
 		f.work <- func(ctx context.Context) error { return f.create(ctx, c) }
 	default:
@@ -36,7 +36,7 @@ func (f *floor) look(c *echo.EchoCluster) {
 	}
 }
 
-// create makes all children, and says that nothing more is to come: without pods, all is well at once.
+// create creates all children, and reports the EchoCluster as settled, since it has no pods.
 func (f *floor) create(ctx context.Context, c *echo.EchoCluster) error {
 	options := metav1.CreateOptions{}
 	_, err := f.client.AppsV1().Deployments(c.Namespace).Create(ctx, echo.Deployment(c), options)
@@ -78,7 +78,7 @@ func (f *floor) report(ctx context.Context, c *echo.EchoCluster) error {
 		SubResource("status").Body(patch).Do(ctx).Error()
 }
 
-// restore makes a Service again as it was.
+// restore creates a deleted Service again.
 func (f *floor) restore(service *core.Service) {
 	owner := metav1.GetControllerOf(service)
 	if owner == nil {
@@ -102,7 +102,7 @@ func (f *floor) restore(service *core.Service) {
 	}
 }
 
-// ignoreExisting takes an object that is there already for one that was made.
+// ignoreExisting treats an object that exists already as created.
 func ignoreExisting(err error) error {
 	if apierrors.IsAlreadyExists(err) {
 		return nil

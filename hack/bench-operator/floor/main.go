@@ -1,5 +1,5 @@
-// Command floor creates the same objects with the least possible effort. It keeps and compares nothing, and repairs only what a watch
-// reports. It is not an operator, but a measure of what the API server alone costs.
+// Command floor creates the same objects with the fewest requests. It caches and compares nothing, and restores only what a watch reports
+// as deleted. It is not an operator, but measures what the API server alone costs.
 //
 // For a new EchoCluster it sends four POSTs and one status; for a changed one, one PATCH and one status; for a Service that was
 // deleted, a POST of what the watch has reported of it.
@@ -17,7 +17,7 @@ import (
 	"syscall"
 )
 
-// workers is how many requests are under way at a time, as in the operators.
+// workers is the number of concurrent requests, as in the operators.
 const workers = 16
 
 func main() {
@@ -30,7 +30,7 @@ func main() {
 	}
 }
 
-// run works until a watch or a request fails, which the benchmark takes for its own end.
+// run processes events until a watch or a request fails. The benchmark then fails, too.
 func run(ctx context.Context, address string) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -42,14 +42,14 @@ func run(ctx context.Context, address string) error {
 	for range workers {
 		go f.serve(ctx, cancel)
 	}
-	go func() { cancel(serveMetrics(address, &f.seen)) }()
+	go func() { cancel(serveMetrics(address, &f.processed)) }()
 	go func() { cancel(f.watchServices(ctx)) }()
 	go func() { cancel(f.watchClusters(ctx)) }()
 	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
-// serve does what comes, until something fails.
+// serve processes the work queue, until a request fails.
 func (f *floor) serve(ctx context.Context, cancel context.CancelCauseFunc) {
 	for {
 		select {
@@ -64,8 +64,8 @@ func (f *floor) serve(ctx context.Context, cancel context.CancelCauseFunc) {
 }
 
 // serveMetrics serves the number of EchoClusters that were processed, as a metric whose name has the suffix of the operators' metric.
-func serveMetrics(address string, seen *atomic.Int64) error {
+func serveMetrics(address string, processed *atomic.Int64) error {
 	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "floor_reconcile_total %d\n", seen.Load())
+		fmt.Fprintf(w, "floor_reconcile_total %d\n", processed.Load())
 	}))
 }

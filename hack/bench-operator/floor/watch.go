@@ -15,7 +15,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// watchClusters looks at each EchoCluster that there is, and at each that comes, changes or goes.
+// watchClusters lists the EchoClusters, and follows their events.
 func (f *floor) watchClusters(ctx context.Context) error {
 	request := func(options metav1.ListOptions) *rest.Request { return newEchoRequest(f.client.echoClusters, options) }
 	var list echo.EchoClusterList
@@ -23,10 +23,10 @@ func (f *floor) watchClusters(ctx context.Context) error {
 		return err
 	}
 	for i := range list.Items {
-		f.look(&list.Items[i])
+		f.reconcile(&list.Items[i])
 	}
 	watcher := func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-		options.Watch = true // or the answer is a list
+		options.Watch = true // or the response is a list
 		return request(options).Watch(ctx)
 	}
 	return follow(ctx, list.ResourceVersion, watcher, func(event watch.Event) {
@@ -36,17 +36,17 @@ func (f *floor) watchClusters(ctx context.Context) error {
 		case event.Type == watch.Deleted:
 			f.live.Delete(c.UID)
 		default:
-			f.look(c)
+			f.reconcile(c)
 		}
 	})
 }
 
-// watchServices looks at each Service of ours that goes. Those that there are need nothing.
+// watchServices follows the deletions of Services. Existing Services need no request.
 func (f *floor) watchServices(ctx context.Context) error {
 	services := f.client.CoreV1().Services(metav1.NamespaceAll)
 	scope := metav1.ListOptions{LabelSelector: echo.ManagedBy + "=" + echo.Manager}
 	first := scope
-	first.Limit = 1 // only where the watch begins
+	first.Limit = 1 // only for the resourceVersion
 	list, err := services.List(ctx, first)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (f *floor) watchServices(ctx context.Context) error {
 	})
 }
 
-// follow passes on the events of a watch, and renews the watch when the API server ends it.
+// follow forwards the events of a watch, and restarts the watch when the API server ends it.
 func follow(ctx context.Context, version string, watcher cache.WatchFuncWithContext, handle func(watch.Event)) error {
 	events, err := watchtools.NewRetryWatcherWithContext(ctx, version, &cache.ListWatch{WatchFuncWithContext: watcher})
 	if err != nil {

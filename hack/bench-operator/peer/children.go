@@ -33,14 +33,14 @@ func (r *reconciler) headlessService(ctx context.Context, c *echo.EchoCluster) e
 	return r.anyService(ctx, c, echo.HeadlessService(c))
 }
 
-// anyService leaves alone what the API server decides, such as addresses.
+// anyService keeps the fields that the API server sets, such as addresses.
 func (r *reconciler) anyService(ctx context.Context, c *echo.EchoCluster, desired *core.Service) error {
 	found := &core.Service{ObjectMeta: named(desired)}
 	_, err := controllerutil.CreateOrUpdate(ctx, r.Client, found, func() error {
 		found.Spec.Type, found.Spec.Selector, found.Spec.Ports = desired.Spec.Type, desired.Spec.Selector, desired.Spec.Ports
 		found.Spec.IPFamilyPolicy, found.Spec.InternalTrafficPolicy = desired.Spec.IPFamilyPolicy, desired.Spec.InternalTrafficPolicy
 		found.Spec.SessionAffinity = desired.Spec.SessionAffinity
-		if found.ResourceVersion == "" { // it never changes
+		if found.ResourceVersion == "" { // it is immutable
 			found.Spec.ClusterIP = desired.Spec.ClusterIP
 		}
 		return r.adopt(c, found, desired)
@@ -58,7 +58,7 @@ func (r *reconciler) networkPolicy(ctx context.Context, c *echo.EchoCluster) err
 	return err
 }
 
-// budget is there for two pods or more, and goes with the second.
+// budget exists only for two pods or more.
 func (r *reconciler) budget(ctx context.Context, c *echo.EchoCluster) error {
 	desired := echo.PodDisruptionBudget(c)
 	if desired == nil {

@@ -1,8 +1,8 @@
-// Command peer is the operator that an expert would write with controller-runtime, for the operator of this project to be measured
-// against: CreateOrUpdate for each child, watches of the children by their owner, one status.
+// Command peer is an operator written with controller-runtime by its best practices, for comparison with the operator of this project:
+// CreateOrUpdate for each child, watches of the children by their owner, one status.
 //
-// What makes it fast is on: caches hold only what bears the label and no managedFields, requests are not throttled, 16 EchoClusters are
-// reconciled at a time, reads wait for the client's own writes, and no event is written.
+// It is tuned: caches hold only labelled objects and no managedFields, requests are not throttled, 16 EchoClusters are reconciled at a time,
+// reads wait for the client's own writes, and no event is written.
 package main
 
 import (

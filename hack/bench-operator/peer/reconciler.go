@@ -17,10 +17,10 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// reconciler brings the children of one EchoCluster to their desired form.
+// reconciler brings the children of an EchoCluster to their desired state.
 type reconciler struct{ client.Client }
 
-// setUp wires the watches. An EchoCluster's own status is no news, and neither is that of a budget; a Deployment's is.
+// setUp starts the watches. Changes of the status of a Deployment trigger a reconcile; those of other statuses do not.
 func (r *reconciler) setUp(manager ctrl.Manager) error {
 	spec := builder.WithPredicates(predicate.GenerationChangedPredicate{})
 	specOrLabels := builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.LabelChangedPredicate{}))
@@ -34,7 +34,7 @@ func (r *reconciler) setUp(manager ctrl.Manager) error {
 		Complete(r)
 }
 
-// Reconcile makes or changes what differs. Deleting is Kubernetes' work, by the owner references.
+// Reconcile creates or changes what differs. The garbage collector deletes children, by their owner references.
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	c := &echo.EchoCluster{}
 	if err := r.Get(ctx, request.NamespacedName, c); err != nil {
@@ -61,7 +61,7 @@ func (r *reconciler) report(ctx context.Context, c *echo.EchoCluster, deployment
 	if equality.Semantic.DeepEqual(status, c.Status) {
 		return nil
 	}
-	reported := c.DeepCopyObject().(*echo.EchoCluster) // the answer is decoded into it, and c is the cache's
+	reported := c.DeepCopyObject().(*echo.EchoCluster) // the response is decoded into it, and c belongs to the cache
 	reported.Status = status
 	return client.IgnoreNotFound(r.Status().Patch(ctx, reported, client.MergeFrom(c)))
 }

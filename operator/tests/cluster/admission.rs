@@ -1,4 +1,4 @@
-//! What admission does to objects: a policy that refuses them, a policy that changes them, and a webhook that is broken.
+//! Admission: a policy that rejects objects, a policy that changes them, and a webhook without a backend.
 
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use crate::namespace::Namespace;
 use crate::{kubectl, wait};
 
-/// A policy of the cluster that refuses every pod of one namespace. It goes when this is dropped.
+/// A ValidatingAdmissionPolicy that rejects every pod of one namespace. It is deleted when this is dropped.
 pub(crate) struct Policy {
     name: String,
 }
 
 impl Policy {
-    pub(crate) async fn refuse_pods(namespace: &Namespace) -> Self {
+    pub(crate) async fn reject_pods(namespace: &Namespace) -> Self {
         let name = namespace.name.clone();
         let policies = Api::<ValidatingAdmissionPolicy>::all(namespace.client.clone());
         let bindings = Api::<ValidatingAdmissionPolicyBinding>::all(namespace.client.clone());
@@ -74,7 +74,7 @@ impl Drop for Policy {
 /// The label that a [`PodMutation`] adds to the pods that it changes.
 const MUTATED_LABEL: &str = "example.com/mutated";
 
-/// A MutatingAdmissionPolicy that changes each new pod of one namespace, as service meshes and schedulers of batch jobs do. It is deleted
+/// A MutatingAdmissionPolicy that changes each new pod of one namespace, as service meshes and batch schedulers do. It is deleted
 /// when this is dropped.
 pub(crate) struct PodMutation {
     name: String,
@@ -82,7 +82,7 @@ pub(crate) struct PodMutation {
 
 impl PodMutation {
     /// Changes pods by the operations of a JSON patch. The containers that it adds must comply with the namespace's Pod Security Standard:
-    /// see [`PodMutation::container`]. Returns nothing, and prints why, where Kubernetes has no such policies (before 1.34).
+    /// see [`PodMutation::container`]. Returns `None`, and prints why, where Kubernetes has no such policies (before 1.34).
     pub(crate) async fn of(namespace: &Namespace, operations: &[Value]) -> Option<Self> {
         let name = namespace.name.clone();
         let Some(version) = Self::version(namespace).await else {
@@ -205,7 +205,7 @@ impl Webhook {
         let services = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["services"]});
         let webhook = json!({"name": "broken.example.com", "rules": [services], "sideEffects": "None", "admissionReviewVersions": ["v1"],
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}},
-            "clientConfig": {"service": {"name": "nobody", "namespace": name}}});
+            "clientConfig": {"service": {"name": "none-such", "namespace": name}}});
         let configuration = json!({"metadata": {"name": name}, "webhooks": [webhook]});
         let configurations = Api::<ValidatingWebhookConfiguration>::all(namespace.client.clone());
         let configuration = serde_json::from_value(configuration).unwrap();

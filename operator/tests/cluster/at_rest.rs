@@ -1,4 +1,4 @@
-//! A settled EchoCluster costs nothing.
+//! A settled EchoCluster causes no writes.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_settled_echo_cluster_is_not_written_to_for_a_minute() {
     tokio::join!(
         namespace.apply_ready("hello", json!({})),
         namespace.apply_ready("full", every_field()),
-        namespace.apply_ready("asleep", json!({"replicas": 0})),
+        namespace.apply_ready("zero", json!({"replicas": 0})),
     );
     until_settled(&namespace).await;
     assert!(
@@ -33,7 +33,7 @@ async fn a_settled_echo_cluster_is_not_written_to_for_a_minute() {
     );
     let settled = AuditLog::from_now(&namespace).await.unwrap();
     let before = versions(&namespace.api()).await;
-    tokio::time::sleep(QUIET).await; // time itself is what is looked at here: nothing may happen while it passes
+    tokio::time::sleep(QUIET).await; // no condition to wait for: nothing may happen in this time
     let writes = settled.writes();
     assert!(
         writes.is_empty(),
@@ -61,13 +61,13 @@ async fn until_settled(namespace: &Namespace) {
     wait::until_ok("five seconds without a write", attempt).await;
 }
 
-/// Sets every field, with amounts in odd notations, as far as any cluster can carry it out.
+/// Sets every field, with unusual notations of quantities, as far as any cluster supports it.
 fn every_field() -> Value {
     let term = json!({"matchExpressions": [{"key": "kubernetes.io/os", "operator": "Exists"}]});
     json!({
         "replicas": 2,
         "imagePullPolicy": "IfNotPresent",
-        "imagePullSecrets": [{"name": "nobody-has-it"}, {"name": "another"}],
+        "imagePullSecrets": [{"name": "none-such"}, {"name": "another"}],
         "listeners": [
             {"name": "echo", "port": 12345, "protocol": "Line", "servicePort": 7, "proxy": "Optional"},
             {"name": "lab", "port": 2000, "protocol": "Raw", "proxy": "Required"},
@@ -99,7 +99,7 @@ fn every_field() -> Value {
             "sessionAffinity": "ClientIP",
             "ipFamilyPolicy": "PreferDualStack",
             "trafficDistribution": "PreferClose",
-            "loadBalancerClass": "example.com/nobodys",
+            "loadBalancerClass": "example.com/none",
             "loadBalancerSourceRanges": ["192.0.2.0/24", "198.51.100.0/24"],
         },
         "pod": {

@@ -1,4 +1,4 @@
-//! What the operator wrote, by the API server's own record.
+//! The writes of the operator, by the audit log of the API server.
 
 use std::env;
 use std::fmt;
@@ -21,7 +21,7 @@ const AUDIT_LOG: &str = "ECHO_OPERATOR_TEST_AUDIT_LOG";
 pub(crate) const UNSET: &str =
     "ECHO_OPERATOR_TEST_AUDIT_LOG is not set, so the operator's writes cannot be counted";
 
-/// The part of the audit log that is about one namespace, since a moment.
+/// The entries of the audit log of one namespace, from a point in time on.
 pub(crate) struct AuditLog {
     path: PathBuf,
     start: u64,
@@ -29,19 +29,19 @@ pub(crate) struct AuditLog {
     operator: String,
 }
 
-/// A write that the API server has answered.
+/// A write that the API server has responded to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Write {
     pub(crate) verb: String,
     pub(crate) resource: String,
     pub(crate) name: String,
     pub(crate) code: u64,
-    /// When the request came in.
+    /// When the request was received.
     pub(crate) at: Timestamp,
 }
 
 impl AuditLog {
-    /// Opens the audit log at its present end; where there is none, says so and returns nothing.
+    /// Opens the audit log at its current end. Where there is none, prints that and returns `None`.
     pub(crate) async fn from_now(namespace: &Namespace) -> Option<Self> {
         let Some(path) = env::var_os(AUDIT_LOG).map(PathBuf::from) else {
             println!("{UNSET}");
@@ -72,7 +72,7 @@ impl AuditLog {
         })
     }
 
-    /// Reads the operator's writes in the namespace, in order, failed ones too.
+    /// Reads the operator's writes in the namespace, in order, including failed ones.
     pub(crate) fn writes(&self) -> Vec<Write> {
         let mut file = File::open(&self.path).expect("failed to open the audit log");
         file.seek(SeekFrom::Start(self.start)).unwrap();

@@ -1,4 +1,4 @@
-//! EchoClusters that are scaled by themselves.
+//! EchoClusters with a HorizontalPodAutoscaler.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +18,7 @@ use crate::namespace::Namespace;
 use crate::skip::skip;
 use crate::wait;
 
-/// How long an autoscaler may take: it looks at averages of the last quarter of a minute, and scales down only after some quiet.
+/// How long an autoscaler may take: it averages metrics over 15 s, and scales down only after a stabilization window.
 const AUTOSCALED: Duration = Duration::from_mins(4);
 
 fn replicas(cluster: &EchoCluster) -> i32 {
@@ -67,7 +67,7 @@ async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted
     let clusters = namespace.api::<EchoCluster>();
     let is_reported =
         |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/ConflictingWriter";
-    let cluster = wait::until(&clusters, "hello", "told", is_reported).await;
+    let cluster = wait::until(&clusters, "hello", "reported", is_reported).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
         message.starts_with("HorizontalPodAutoscaler other scales Deployment hello"),
@@ -88,7 +88,7 @@ async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted
         .await
         .unwrap();
     let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
-    wait::until(&clusters, "hello", "well again", well).await;
+    wait::until(&clusters, "hello", "without a problem", well).await;
     let one = |deployment: &Deployment| deployment.spec.as_ref().unwrap().replicas == Some(1);
     wait::until(&namespace.api(), "hello", "scaled back", one).await;
 }
@@ -121,7 +121,7 @@ async fn load_on_the_pods_scales_the_echo_cluster_up_and_its_end_down_again() {
 /// Lines that are sent together.
 const BLOCK: usize = 500;
 
-/// Lines without end, from a pod of EchoCluster `client`. They end when this is dropped.
+/// A load of lines from a pod of EchoCluster `client`. It ends when this is dropped.
 struct Load {
     client: Child,
     is_over: Arc<AtomicBool>,
@@ -148,7 +148,7 @@ impl Load {
         let (mut lines, stop) = (client.stdin.take().unwrap(), Arc::clone(&is_over));
         let mut answers = BufReader::new(client.stdout.take().unwrap()).lines();
         let block = "good day\n".repeat(BLOCK);
-        // Only so many are on their way: what is would be answered long after the end.
+        // The number of lines in flight is bounded, so that the load ends soon after it is dropped.
         let writer = std::thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) && lines.write_all(block.as_bytes()).is_ok() {
                 drop(answers.by_ref().take(BLOCK).collect::<Vec<_>>());

@@ -1,4 +1,4 @@
-//! Why echo servers do not run: the status says it within seconds, with the cause and the remedy, and takes it back by itself.
+//! Causes why echo servers do not run: the status reports each within seconds, with the remedy, and clears it after the correction.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// How long after Kubernetes itself has said it the status may be silent.
+/// How long after Kubernetes itself the status may report a cause.
 const WITHIN: Duration = Duration::from_secs(5);
 
 /// Applies a spec with a mistake, waits until the condition reports it, and then until a correct one has cleared it.
@@ -27,7 +27,7 @@ pub(crate) async fn reported_and_cleared(
     let started = Instant::now();
     namespace.apply("hello", bad).await;
     let expected = format!("True/{reason}");
-    // The kubelet may give a lesser cause first, as while it has not seen a new Secret.
+    // The kubelet may report another cause first, for instance while its cache lacks a new Secret.
     let is_reported = |cluster: &EchoCluster| {
         let found = condition(cluster, type_);
         let message = found.map(|found| found.message.clone()).unwrap_or_default();
@@ -45,15 +45,16 @@ pub(crate) async fn reported_and_cleared(
         namespace.event(reason, beginning).await;
     }
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
-    wait::until(&clusters, "hello", "well again", well).await;
+    let is_cleared =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
+    wait::until(&clusters, "hello", "without a problem", is_cleared).await;
 }
 
-/// Waits until refused pods are reported, first as `Reconciling` and then as `Stalled`, and returns the EchoCluster. The Deployment's
-/// condition is when Kubernetes itself reports the refusal.
+/// Waits until rejected pods are reported, first by `Reconciling` and then by `Stalled`, and returns the EchoCluster. Asserts that the first
+/// report comes soon after the Deployment's own condition.
 async fn reported_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
     let (clusters, deployments) = (namespace.api(), namespace.api::<Deployment>());
-    let is_refused = |deployment: &Deployment| {
+    let is_rejected = |deployment: &Deployment| {
         let status = deployment.status.clone().unwrap_or_default();
         let mut conditions = status.conditions.into_iter().flatten();
         conditions.any(|condition| condition.type_ == "ReplicaFailure")
@@ -65,18 +66,18 @@ async fn reported_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
         ]
         .contains(&expected.to_owned())
     };
-    let known = async {
-        wait::until(&deployments, "hello", "refused pods", is_refused).await;
+    let rejected = async {
+        wait::until(&deployments, "hello", "rejected pods", is_rejected).await;
         Instant::now()
     };
     let reported = async {
         let cluster = wait::until(&clusters, "hello", expected, is_reported).await;
         (cluster, Instant::now())
     };
-    let (known, (cluster, reported)) = tokio::join!(known, reported);
-    let late = reported.saturating_duration_since(known);
-    println!("{expected} was told {late:?} after the Deployment's condition");
-    assert!(late < WITHIN, "{expected} was told {late:?} late");
+    let (rejected, (cluster, reported)) = tokio::join!(rejected, reported);
+    let late = reported.saturating_duration_since(rejected);
+    println!("{expected} was reported {late:?} after the Deployment's condition");
+    assert!(late < WITHIN, "{expected} was reported {late:?} late");
     drop(cluster);
     let is_stalled = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == expected;
     wait::until(&clusters, "hello", expected, is_stalled).await
@@ -94,7 +95,7 @@ async fn an_exhausted_quota_is_reported_within_seconds_and_cleared_when_it_is_ra
         )
         .await
         .unwrap();
-    // Until its controller has counted once, a quota refuses everything, with another message.
+    // Until its controller has set its status, a quota rejects everything, with another message.
     let is_counted = |quota: &ResourceQuota| {
         quota
             .status
@@ -111,16 +112,17 @@ async fn an_exhausted_quota_is_reported_within_seconds_and_cleared_when_it_is_ra
         .delete("small", &DeleteParams::default())
         .await
         .unwrap();
-    // The ReplicaSet controller tries again by itself, after about as long as it has failed.
+    // The ReplicaSet controller retries with exponential backoff.
     namespace.ready("hello").await;
-    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
-    wait::until(&namespace.api(), "hello", "well again", well).await;
+    let is_cleared =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
+    wait::until(&namespace.api(), "hello", "without a problem", is_cleared).await;
 }
 
 #[tokio::test]
 async fn pods_that_a_policy_refuses_are_reported_within_seconds() {
     let namespace = Namespace::shared("refused-pods").await;
-    let policy = Policy::refuse_pods(&namespace).await;
+    let policy = Policy::reject_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
     let cluster = reported_soon(&namespace, "True/Rejected").await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
@@ -173,8 +175,9 @@ async fn a_rollout_past_its_deadline_is_reported_and_the_old_pods_stay_ready() {
         "False/Unschedulable"
     );
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
-    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
-    wait::until(&namespace.api(), "hello", "well again", well).await;
+    let is_cleared =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
+    wait::until(&namespace.api(), "hello", "without a problem", is_cleared).await;
 }
 
 #[tokio::test]
@@ -194,7 +197,7 @@ async fn a_child_that_a_broken_webhook_blocks_is_reported_and_created_later() {
     let clusters = namespace.api::<EchoCluster>();
     let is_reported =
         |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/RequestFailed";
-    let cluster = wait::until(&clusters, "hello", "told", is_reported).await;
+    let cluster = wait::until(&clusters, "hello", "reported", is_reported).await;
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(
         message.contains("failed to create Service hello"),
@@ -206,7 +209,7 @@ async fn a_child_that_a_broken_webhook_blocks_is_reported_and_created_later() {
 }
 
 impl Namespace {
-    /// Returns the operator's own image, which every node that runs it has, and which is no echo server.
+    /// Returns the image of the operator, which is no echo server, and which a node of the cluster has.
     async fn operator_image(&self) -> String {
         let pod = crate::deployed_operator::pod(&self.client).await;
         pod.spec.unwrap().containers[0].image.clone().unwrap()

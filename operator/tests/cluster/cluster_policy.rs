@@ -12,7 +12,7 @@ pub(crate) struct ClusterPolicy {
 }
 
 impl ClusterPolicy {
-    /// Refuses objects of a resource that do not fulfil `expression`, with `message`.
+    /// Rejects objects of a resource that do not fulfil `expression`, with `message`.
     pub(crate) fn validating(
         namespace: &Namespace,
         rule: &Value,

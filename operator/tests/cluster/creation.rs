@@ -1,4 +1,4 @@
-//! An EchoCluster comes to life.
+//! The creation of an EchoCluster.
 
 use std::time::Instant;
 
@@ -84,7 +84,7 @@ async fn a_pod_elsewhere_gets_its_line_echoed_by_the_service_name() {
         "hello:12345".to_owned(),
         "hello-pods:12345".to_owned(),
     ] {
-        // Rules of the Service may reach the caller's node a moment after the EchoCluster is ready.
+        // kube-proxy of the caller's node may set the rules of the Service a moment after the EchoCluster is ready.
         let call = async || namespace.echo(caller, &address, "good day").await;
         let answer = wait::until_ok(&format!("an echo from {address}"), call).await;
         assert_eq!(answer, "Server response: Server received: good day\n");
@@ -153,7 +153,7 @@ async fn an_echo_cluster_of_default_shape_takes_five_writes() {
     };
     let begun = Instant::now();
     namespace.apply_ready("hello", json!({})).await;
-    // A rollout that takes longer is reported as what it is.
+    // A rollout that takes longer is reported, by another write of the status.
     let bound = if begun.elapsed() < INITIAL_ROLLOUT_GRACE {
         5
     } else {

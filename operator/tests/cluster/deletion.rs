@@ -1,4 +1,4 @@
-//! What is deleted comes back, and goes with its EchoCluster.
+//! Deleted children and pods are created again. The children of a deleted EchoCluster are deleted.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -53,7 +53,7 @@ async fn deleted_pods_come_back() {
         .iter()
         .filter(|uid| uids(&before).contains(uid))
         .count();
-    assert_eq!(kept, 2, "pods that nobody deleted have gone");
+    assert_eq!(kept, 2, "other pods than the deleted one are gone");
 
     let of_hello = ListParams::default().labels(&selector_text("hello"));
     pods.delete_collection(&DeleteParams::default(), &of_hello)
@@ -116,5 +116,5 @@ where
 async fn delete_and_await<K: Watched>(api: &Api<K>, name: &str) {
     let before = api.get(name).await.unwrap().uid();
     api.delete(name, &DeleteParams::default()).await.unwrap();
-    wait::until(api, name, "made anew", |child| child.uid() != before).await;
+    wait::until(api, name, "created again", |child| child.uid() != before).await;
 }

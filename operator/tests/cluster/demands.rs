@@ -1,4 +1,4 @@
-//! Clusters that demand something of the objects in them: labels, users of their own, and pods that can be created again.
+//! Requirements of clusters: labels of objects, assigned users, and pods that can be created again from their manifests.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::cluster_policy::ClusterPolicy;
 use crate::echo_clusters::uids;
-use crate::foreign_writer::{json as json_of, objects};
 use crate::namespace::Namespace;
+use crate::other_client::{json as json_of, objects};
 use crate::wait;
 
 /// The user that the namespace of a test assigns, from the range that it allows.
@@ -58,7 +58,7 @@ async fn pods_run_as_the_user_that_the_namespace_assigns() {
             (context.run_as_user, context.run_as_group),
             (Some(ASSIGNED), None)
         );
-        // What the container runtime reports, where it does.
+        // Only some container runtimes report the user.
         let containers = pod.status.unwrap().container_statuses.unwrap();
         let mut users = containers
             .iter()
@@ -147,7 +147,7 @@ async fn a_pod_can_be_created_again_from_its_own_manifest() {
         let spec =
             json!({"replicas": 1, "topologySpread": spread, "listeners": listeners, "pod": pod});
         namespace.apply(name, spec).await;
-        // Without zones, `Hard` has pods that wait for them. The API server has admitted those as well.
+        // Without zones, the pods of `Hard` stay pending. The API server has admitted them all the same.
         let there = |pods: &[&Pod]| pods.len() == 1;
         let pods = namespace.api::<Pod>();
         let pods = wait::until_all(&pods, &selector_text(name), "one", there).await;
@@ -163,10 +163,10 @@ async fn a_pod_can_be_created_again_from_its_own_manifest() {
     }
 }
 
-/// Asks the API server whether it would take an object, and returns it as it would be.
+/// Creates an object by a dry run, and returns it.
 ///
 /// # Errors
-/// Its refusal.
+/// The error of the API server, if it rejects the object.
 async fn create_dry<K>(namespace: &Namespace, object: Value) -> Result<Value, String>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,

@@ -1,4 +1,4 @@
-//! The deployed operator, which tests kill or stop for a while.
+//! The deployed operator, which tests kill or stop.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,7 +8,7 @@ use kube::{Api, Client};
 use crate::echo_clusters::is_ready;
 use crate::{kubectl, wait};
 
-/// Where the operator is installed, and what its Deployment is called there.
+/// The namespace and the name of the operator's Deployment.
 pub(crate) const OPERATOR: (&str, &str) = ("echo-system", "echo-operator");
 
 /// Returns the operator's pod.
@@ -24,7 +24,7 @@ pub(crate) async fn pod(client: &Client) -> Pod {
         .expect("no pod of the operator is ready")
 }
 
-/// Returns where the operator's pods are, and the labels that select them.
+/// Returns the API of the operator's pods, and the labels that select them.
 async fn pods(client: &Client) -> (Api<Pod>, String) {
     let (namespace, name) = OPERATOR;
     let deployment = Api::<Deployment>::namespaced(client.clone(), namespace)
@@ -80,7 +80,7 @@ impl Drop for StoppedOperator {
     }
 }
 
-/// Leaves the operator to the other tests as they expect it.
+/// Waits until the operator runs again, as other tests expect it.
 pub(crate) async fn until_back(client: &Client) {
     let (pods, labels) = pods(client).await;
     let one_ready = |pods: &[&Pod]| pods.len() == 1 && pods.iter().all(|pod| is_ready(pod));

@@ -15,8 +15,8 @@ use crate::namespace::Namespace;
 use crate::node::{LostNode, killer};
 use crate::wait;
 
-/// How long an operator that starts may take to catch up. It is much less than the 45 s after which the operator gives up a reconcile that
-/// hangs, so that the tests detect such reconciles.
+/// How long the operator may take to catch up after its start. It is much less than the 45 s after which a hanging reconcile is cancelled,
+/// so that the tests detect hanging reconciles.
 const CATCH_UP: Duration = Duration::from_secs(30);
 
 #[tokio::test]
@@ -85,15 +85,15 @@ async fn while_a_node_is_lost_the_service_answers_and_the_status_is_correct() {
         .iter()
         .filter(|pod| node_of(pod) != of_operator)
         .collect();
-    let victim = node_of(
+    let killed_node = node_of(
         on_others
             .first()
             .expect("no echo server away from the operator's node"),
     );
-    let survivor = pods.iter().find(|pod| node_of(pod) != victim);
+    let survivor = pods.iter().find(|pod| node_of(pod) != killed_node);
     let survivor = survivor.expect("all echo servers are on one node");
 
-    let lost = LostNode::kill(&program, &victim);
+    let lost = LostNode::kill(&program, &killed_node);
     let noticed = |cluster: &EchoCluster| {
         let status = cluster.status.clone().unwrap_or_default();
         status.ready_replicas < 3
@@ -101,7 +101,7 @@ async fn while_a_node_is_lost_the_service_answers_and_the_status_is_correct() {
     };
     let cluster = wait::until(&namespace.api(), "hello", "fewer than 3 ready", noticed).await;
     println!(
-        "{victim} lost: Ready={}",
+        "{killed_node} lost: Ready={}",
         status_and_reason(&cluster, "Ready")
     );
     let five_calls = async || {
@@ -122,7 +122,7 @@ async fn while_a_node_is_lost_the_service_answers_and_the_status_is_correct() {
     namespace.ready_pods("hello", 3).await;
 }
 
-/// Waits for an outcome that an operator that has just started should reach within [`CATCH_UP`].
+/// Waits for an outcome that the operator must reach within [`CATCH_UP`] of its start.
 async fn soon<T>(what: &str, outcome: impl Future<Output = T>) -> T {
     let in_time = tokio::time::timeout(CATCH_UP, outcome).await;
     in_time.unwrap_or_else(|_| {

@@ -1,4 +1,4 @@
-//! EchoClusters and their pods, as tests make and see them.
+//! EchoClusters and their pods.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -11,21 +11,21 @@ use serde_json::{Value, json};
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// Who the tests are to server-side apply.
-pub(crate) const TESTER: &str = "somebody-else";
+/// The field manager of the tests.
+pub(crate) const TESTER: &str = "other-client";
 
-/// A child may be repaired so often before [`Namespace::new_generation`] is needed: more repairs of one generation are contention, which slows
-/// the operator down.
+/// How many repairs of a child a test may cause before it calls [`Namespace::new_generation`]: the operator takes more repairs of one
+/// generation for contention, and backs off.
 pub(crate) const REPAIRS_OF_A_GENERATION: usize = 8;
 
 impl Namespace {
-    /// Applies an EchoCluster, with nothing in it but what the test says; the API server fills in the rest.
+    /// Applies an EchoCluster with the given fields alone; the API server sets the defaults.
     pub(crate) async fn apply(&self, name: &str, spec: Value) -> EchoCluster {
         let applied = self.try_apply(name, spec).await;
         applied.expect("failed to apply the EchoCluster")
     }
 
-    /// Applies an EchoCluster that may be refused.
+    /// Applies an EchoCluster that may be rejected.
     ///
     /// # Errors
     /// The error of the API server or of the connection to it.
@@ -42,7 +42,7 @@ impl Namespace {
             .await
     }
 
-    /// Waits until an EchoCluster is ready and nothing is on its way.
+    /// Waits until an EchoCluster is settled.
     pub(crate) async fn ready(&self, name: &str) -> EchoCluster {
         wait::until(&self.api(), name, "ready and settled", is_settled).await
     }
@@ -66,7 +66,7 @@ impl Namespace {
         self.ready(name).await
     }
 
-    /// Waits until exactly `count` pods of an EchoCluster exist and answer, and returns them.
+    /// Waits until exactly `count` pods of an EchoCluster exist and all are ready, and returns them.
     pub(crate) async fn ready_pods(&self, name: &str, count: usize) -> Vec<Pod> {
         let what = format!("{count} pods, all ready");
         let all_ready = |pods: &[&Pod]| pods.len() == count && pods.iter().all(|pod| is_ready(pod));
@@ -74,7 +74,7 @@ impl Namespace {
     }
 }
 
-/// Whether the operator says of an EchoCluster's newest form that it is ready and that nothing is on its way.
+/// Whether the status is that of the newest generation, and reports `Ready=True` and `Reconciling=False`.
 pub(crate) fn is_settled(cluster: &EchoCluster) -> bool {
     cluster.status.as_ref().is_some_and(|status| {
         status.observed_generation == cluster.metadata.generation
@@ -116,7 +116,7 @@ pub(crate) fn node_of(pod: &Pod) -> String {
     pod.spec.clone().unwrap().node_name.unwrap_or_default()
 }
 
-/// Returns the UIDs of objects, in order.
+/// Returns the sorted UIDs of objects.
 pub(crate) fn uids<K: Resource>(objects: &[K]) -> Vec<String> {
     let mut uids: Vec<String> = objects.iter().filter_map(ResourceExt::uid).collect();
     uids.sort();

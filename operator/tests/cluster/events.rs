@@ -5,8 +5,8 @@ use k8s_openapi::api::events::v1::Event;
 use kube::api::DeleteParams;
 use serde_json::json;
 
-use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
+use crate::other_client::objects;
 use crate::wait;
 
 impl Namespace {

@@ -1,4 +1,4 @@
-//! Images from a real registry: those that are there, and those that are not to be had.
+//! Images from a real registry: those that exist, and those that cannot be pulled.
 
 use std::env;
 
@@ -13,7 +13,7 @@ use crate::skip::skip;
 /// The environment variable with the registry's address.
 const REGISTRY: &str = "ECHO_OPERATOR_TEST_REGISTRY";
 
-/// The environment variable with the address of the registry that asks for a login, where that is another one.
+/// The environment variable with the address of the registry that requires a login, where that is another one.
 const PRIVATE_REGISTRY: &str = "ECHO_OPERATOR_TEST_PRIVATE_REGISTRY";
 
 /// Returns the registry; where there is none, the test is skipped.
@@ -25,7 +25,7 @@ fn registry() -> Option<String> {
     registry
 }
 
-/// Returns the registry whose repositories below `private/` ask for a login: `registry`, unless another one is named.
+/// Returns the registry whose repositories below `private/` require a login: `registry`, unless another one is set.
 fn private_registry(registry: String) -> String {
     env::var(PRIVATE_REGISTRY).unwrap_or(registry)
 }
@@ -40,7 +40,7 @@ fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// Makes a Secret that logs in to the registry.
+/// Creates a pull secret for the registry.
 async fn login(namespace: &Namespace, name: &str, registry: &str, password: &str) {
     let login = json!({"auths": {registry: {"username": "echo", "password": password}}});
     let secret = json!({"metadata": {"name": name}, "type": "kubernetes.io/dockerconfigjson",

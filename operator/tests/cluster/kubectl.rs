@@ -1,4 +1,4 @@
-//! What a person types: kubectl, and the lab's client inside a pod.
+//! Runs kubectl, and the echo client inside of a pod.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use crate::namespace::Namespace;
 /// Runs kubectl and returns what it prints.
 ///
 /// # Errors
-/// What it says when it fails.
+/// The output of a command that fails.
 pub(crate) fn run(arguments: &[&str], input: &str) -> Result<String, String> {
     let mut kubectl = Command::new("kubectl")
         .args(arguments)
@@ -35,7 +35,7 @@ impl Namespace {
     /// Runs kubectl in the namespace and returns what it prints.
     ///
     /// # Errors
-    /// What it says when it fails.
+    /// The output of a command that fails.
     pub(crate) async fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String, String> {
         let arguments: Vec<String> = ["--namespace", &self.name]
             .iter()
@@ -52,10 +52,10 @@ impl Namespace {
         tokio::task::spawn_blocking(run).await.unwrap()
     }
 
-    /// Runs the lab's client in `pod`, and returns what it prints.
+    /// Runs the echo client in `pod`, and returns what it prints.
     ///
     /// # Errors
-    /// What it says when it fails.
+    /// The output of a command that fails.
     pub(crate) async fn echo_client(
         &self,
         pod: &Pod,
@@ -66,10 +66,10 @@ impl Namespace {
         self.kubectl(&client, "").await
     }
 
-    /// Sends a line to `address` by the lab's client in `pod`, and returns what the client prints.
+    /// Sends a line to `address` by the echo client in `pod`, and returns what the client prints.
     ///
     /// # Errors
-    /// What the client says when it gets no answer.
+    /// The output of a client that gets no answer.
     pub(crate) async fn echo(
         &self,
         pod: &Pod,

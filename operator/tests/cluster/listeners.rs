@@ -1,4 +1,4 @@
-//! The list of listeners: what is left out of it, and its order.
+//! The list of listeners: omitted fields, and the order.
 
 use k8s_openapi::api::core::v1::Service;
 use kube::Resource;
@@ -32,7 +32,7 @@ async fn a_list_that_is_applied_twice_is_unchanged_whatever_it_leaves_out() {
             again.trim_end().ends_with(" unchanged"),
             "{listeners}: {again}"
         );
-        // The three-way comparison of what was applied, what is to be applied and what there is.
+        // The three-way merge of the last applied, the new and the live configuration.
         let difference = namespace.kubectl(&["diff", "--filename=-"], &manifest);
         assert_eq!(difference.await, Ok(String::new()), "{listeners}");
     }

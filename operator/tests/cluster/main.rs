@@ -1,7 +1,7 @@
-//! The operator as its Deployment runs it, on a real Kubernetes: what a person does with kubectl, what goes wrong on a
-//! node, and what the operator is seen to do about it. Never looks at the operator's own log.
+//! End-to-end tests of the deployed operator on a real cluster: changes by users, failures of nodes and pods, and the reaction of the
+//! operator. No test reads the operator's log.
 //!
-//! `make test` starts a cluster and runs these. By hand they need:
+//! `make test` starts a cluster and runs them. Without it, they need:
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -10,13 +10,13 @@
 //! | `ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES` | set where the cluster's network enforces NetworkPolicies; without it, tests that try connections against them are skipped |
 //! | `ECHO_OPERATOR_TEST_REGISTRY` | a registry with `echo-server` and, for user `echo` with password `echo-password`, `private/echo-server`; without it, tests that pull images are skipped |
 //! | `ECHO_OPERATOR_TEST_PRIVATE_REGISTRY` | the registry of `private/echo-server`, if it is another one |
-//! | `ECHO_OPERATOR_TEST_SEED` | the seed of `spec_transitions`, to see the same specs again; without it, a new one, which is printed |
+//! | `ECHO_OPERATOR_TEST_SEED` | the seed of `spec_transitions`, to repeat its specs; without it, a random one, which is printed |
 //! | `ECHO_OPERATOR_TEST_TRANSITIONS` | how many specs `spec_transitions` applies; without it, 500 |
 //! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, the test that loses a node is skipped |
 //! | `ECHO_OPERATOR_TEST_SKIPPED` | a file that gets a line `skipped: TEST: REASON` for each skipped test, which `cargo test` counts as passed |
 //!
-//! Each test has a namespace of its own, and they run side by side; `-- --test-threads=8` is fastest on two cores.
-//! They wait for what they want to see by watching it, up to [`wait::DEADLINE`].
+//! Each test has its own namespace, and they run in parallel; `-- --test-threads=8` is fastest on two cores. They wait for an expected state
+//! by a watch, for [`wait::DEADLINE`] at most.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -44,24 +44,23 @@
     reason = "a test's name is its documentation"
 )]
 
-// What the tests stand on.
+// Helpers.
 mod admission;
 mod audit;
 mod client;
 mod cluster_policy;
 mod deployed_operator;
 mod echo_clusters;
-mod foreign_writer;
 mod kubectl;
 mod namespace;
 mod node;
+mod other_client;
 mod owned_fields;
 mod schema;
 mod skip;
 mod wait;
 
-// The tests. They run in the order of their names: first the one that takes longest, last those that need the cluster
-// for themselves.
+// The tests. They run in the order of their names: first the longest one, last those that run alone.
 mod api_server;
 mod at_rest;
 mod autoscaling;

@@ -1,4 +1,4 @@
-//! A foreign object that has a child's name.
+//! An object of another client that has the name of a child.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,29 +13,29 @@ use crate::namespace::Namespace;
 use crate::wait::{self, Watched};
 
 #[tokio::test]
-async fn a_foreign_service_is_not_changed_and_is_replaced_after_its_deletion() {
+async fn a_service_of_another_client_is_not_changed_and_is_replaced_after_its_deletion() {
     let service = json!({"metadata": {"name": "hello"}, "spec": {"ports": [{"port": 1}]}});
-    is_left_alone::<Service>("foreign-service", service).await;
+    is_not_changed::<Service>("other-service", service).await;
 }
 
 #[tokio::test]
-async fn a_foreign_headless_service_is_not_changed_and_is_replaced_after_its_deletion() {
-    let labels = json!({"app.kubernetes.io/managed-by": "echo-operator"}); // labels make nothing ours
+async fn a_headless_service_of_another_client_is_not_changed_and_is_replaced_after_its_deletion() {
+    let labels = json!({"app.kubernetes.io/managed-by": "echo-operator"}); // the operator does not identify its children by labels
     let metadata = json!({"name": "hello-pods", "labels": labels});
-    is_left_alone::<Service>(
-        "foreign-headless",
+    is_not_changed::<Service>(
+        "other-headless",
         json!({"metadata": metadata, "spec": {"ports": [{"port": 1}]}}),
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_foreign_deployment_is_not_changed_and_is_replaced_after_its_deletion() {
-    let labels = json!({"app": "foreign"});
+async fn a_deployment_of_another_client_is_not_changed_and_is_replaced_after_its_deletion() {
+    let labels = json!({"app": "other"});
     let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "a", "image": "a"}]}});
     let spec = json!({"replicas": 0, "selector": {"matchLabels": labels}, "template": template});
-    is_left_alone::<Deployment>(
-        "foreign-deployment",
+    is_not_changed::<Deployment>(
+        "other-deployment",
         json!({"metadata": {"name": "hello"}, "spec": spec}),
     )
     .await;
@@ -63,14 +63,14 @@ async fn one_blocked_echo_cluster_does_not_slow_another() {
             .await
             .unwrap();
         let is_hello = |service: &Service| service.metadata.name.as_deref() == Some("hello");
-        let back = wait::first(&services, &start, "the Service is back", is_hello);
+        let back = wait::first(&services, &start, "the Service exists again", is_hello);
         let in_time = tokio::time::timeout(wait::DEADLINE, back).await;
-        in_time.expect("the Service of an EchoCluster beside blocked ones stays away");
+        in_time.expect("the Service was not created again while other EchoClusters were blocked");
     }
 }
 
-/// Sees an EchoCluster in conflict with `object`, and well once it is deleted.
-async fn is_left_alone<K>(test: &str, object: Value)
+/// Waits until a conflict with `object` is reported, and until it is cleared after `object` was deleted.
+async fn is_not_changed<K>(test: &str, object: Value)
 where
     K: Watched + Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
@@ -79,11 +79,11 @@ where
     let kind = K::kind(&()).into_owned();
     create::<K>(&namespace, object).await;
     let objects = namespace.api::<K>();
-    // What other controllers of Kubernetes add to it comes first; what the operator would, later.
+    // The controllers of Kubernetes have changed the object by now; the operator would change it later.
     let before = objects.get(&name).await.unwrap();
     namespace.apply("hello", json!({})).await;
     let cluster = wait::until(&namespace.api(), "hello", "in conflict", is_in_conflict).await;
-    // Without the headless Service echo servers still answer.
+    // An EchoCluster is ready without its headless Service.
     if name == "hello" {
         assert_eq!(status_and_reason(&cluster, "Ready"), "False/NameConflict");
         assert_eq!(
@@ -105,24 +105,24 @@ where
     let event = namespace.event("NameConflict", &message).await;
     assert_eq!(event.type_.as_deref(), Some("Warning"));
     let (after, before) = (
-        undisturbed(&objects.get(&name).await.unwrap()),
-        undisturbed(&before),
+        unchanging_fields(&objects.get(&name).await.unwrap()),
+        unchanging_fields(&before),
     );
-    assert_eq!(after, before, "{kind} {name} was touched");
+    assert_eq!(after, before, "{kind} {name} was changed");
 
     objects
         .delete(&name, &DeleteParams::default())
         .await
         .unwrap();
-    let is_healed =
+    let is_cleared =
         |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
-    wait::until(&namespace.api(), "hello", "well again", is_healed).await;
+    wait::until(&namespace.api(), "hello", "without a problem", is_cleared).await;
     namespace.ready("hello").await;
-    wait::until_none(&namespace.api::<Pod>(), "app=foreign").await;
+    wait::until_none(&namespace.api::<Pod>(), "app=other").await;
 }
 
-/// The parts of a foreign object that must not change: all, except for the status that Kubernetes writes.
-fn undisturbed(object: &impl serde::Serialize) -> Value {
+/// Returns the fields of an object that must not change: all but the status, which Kubernetes writes.
+fn unchanging_fields(object: &impl serde::Serialize) -> Value {
     let mut object = serde_json::to_value(object).unwrap();
     let metadata = object["metadata"].clone();
     let entries = metadata["managedFields"].as_array().unwrap();
@@ -135,7 +135,7 @@ fn undisturbed(object: &impl serde::Serialize) -> Value {
     object["status"] = Value::Null;
     let mut kept = vec!["uid", "labels", "generation", "ownerReferences"];
     if object["kind"] == "Service" {
-        kept.push("resourceVersion"); // nobody at all has written it
+        kept.push("resourceVersion"); // no client has written it
     }
     let metadata: Vec<Value> = kept.iter().map(|field| metadata[field].clone()).collect();
     object["metadata"] = json!(metadata);

@@ -1,4 +1,4 @@
-//! A test's place in the cluster: a namespace of its own, which goes when the test ends, however it ends.
+//! The namespace of a test. It is deleted when the test ends, even by a panic.
 
 use std::env;
 use std::path::Path;
@@ -14,19 +14,19 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::deployed_operator::OPERATOR;
 use crate::kubectl;
 
-/// Tests that disturb the whole cluster run while no other does.
+/// Tests that affect the whole cluster run alone.
 static CLUSTER: RwLock<()> = RwLock::const_new(());
 
-/// How much of the cluster a test has for itself.
+/// Whether other tests may run at the same time.
 #[expect(dead_code, reason = "the guards work by being held")]
 enum Turn {
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
-    /// That of another namespace of the same test. A second turn would wait for those who wait for the first to end.
+    /// A second namespace of the same test, which holds no lock: to take it twice could be a deadlock.
     OfAnother,
 }
 
-/// A namespace that holds its pods to the Pod Security Standard "restricted".
+/// A namespace that enforces the Pod Security Standard "restricted".
 pub(crate) struct Namespace {
     pub(crate) name: String,
     pub(crate) client: Client,
@@ -34,17 +34,17 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    /// Creates the namespace of a test that does not disturb other tests.
+    /// Creates the namespace of a test that other tests may run beside.
     pub(crate) async fn shared(test: &str) -> Self {
         Self::create(test, Turn::Shared(CLUSTER.read().await)).await
     }
 
-    /// Creates the namespace of a test that disturbs all other tests, and so runs alone.
+    /// Creates the namespace of a test that runs alone, since it affects the whole cluster.
     pub(crate) async fn alone(test: &str) -> Self {
         Self::create(test, Turn::Alone(CLUSTER.write().await)).await
     }
 
-    /// Makes a second namespace of a test, which must go before the first does.
+    /// Creates a second namespace of a test, which must be dropped before the first.
     pub(crate) async fn another(&self, test: &str) -> Self {
         Self::create(test, Turn::OfAnother).await
     }
@@ -82,7 +82,7 @@ impl Namespace {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Returns the version that the API server's store is at now, to watch everything that happens from here on.
+    /// Returns the current resourceVersion, from which a watch can start.
     pub(crate) async fn resource_version(&self) -> String {
         let deployments = self.api::<Deployment>().list(&ListParams::default()).await;
         deployments.unwrap().metadata.resource_version.unwrap()
@@ -98,7 +98,7 @@ impl Drop for Namespace {
     }
 }
 
-/// Connects to the cluster, and makes sure that the operator is in it.
+/// Connects to the cluster, and checks that the operator is installed.
 async fn connect() -> Client {
     let path = env::var("KUBECONFIG").unwrap_or_default();
     assert!(

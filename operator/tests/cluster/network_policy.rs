@@ -1,7 +1,7 @@
-//! What the NetworkPolicy lets through, by the API's own semantics, which are evaluated here over the live object.
+//! The connections that the NetworkPolicy allows, by an evaluation of the live object.
 //!
-//! The local cluster's network enforces no policies. Where one does (`ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES`), real connections
-//! are tried too.
+//! The network of the local cluster enforces no policies. On one that does (`ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES`), real
+//! connections are tested too.
 
 mod evaluator;
 
@@ -17,10 +17,10 @@ use crate::namespace::Namespace;
 use crate::skip::skip;
 use crate::wait;
 
-/// Says whether the cluster's network enforces policies.
+/// The environment variable that is set where the cluster's network enforces policies.
 const ENFORCED: &str = "ECHO_OPERATOR_TEST_ENFORCES_NETWORK_POLICIES";
 
-/// Whether connections can be tried; where they cannot, the test is skipped.
+/// Whether connections can be tested; where they cannot, the test is skipped.
 fn is_enforced() -> bool {
     let is_enforced = env::var(ENFORCED).is_ok();
     if !is_enforced {
@@ -95,7 +95,7 @@ async fn an_open_echo_cluster_is_reached_at_its_ports_by_all() {
 }
 
 #[tokio::test]
-async fn an_echo_cluster_of_its_namespace_is_reached_by_neighbours_alone() {
+async fn an_echo_cluster_of_its_namespace_is_reached_from_its_namespace_alone() {
     let namespace = Namespace::shared("policy-same").await;
     let own = json!({"policy": "SameNamespace"});
     let closed = policy(&namespace, json!({"replicas": 0, "network": own})).await;
@@ -199,11 +199,11 @@ async fn a_network_that_enforces_policies_lets_echo_servers_reach_dns_and_their_
     );
     let client = &namespace.client("client").await;
     let hello = &namespace.ready_pods("hello", 2).await[0];
-    // Names are resolved by DNS. The first is that of the Service, whose port is another than the pods'.
+    // DNS resolves the names. The first is that of the Service, whose port differs from that of the pods.
     for address in ["hello:7", "hello-pods:12345"] {
         answered(&namespace, hello, address).await;
     }
-    // What a pod without a policy reaches, an echo server does not. The API server is at an address of a node, which is no pod's.
+    // An echo server cannot reach what a pod without a policy can. The API server has the address of a node.
     let api_server = "kubernetes.default.svc:443";
     answered(&namespace, client, "another:12345").await;
     let is_connected = async || match namespace.echo(client, api_server, "good day").await {
@@ -216,7 +216,7 @@ async fn a_network_that_enforces_policies_lets_echo_servers_reach_dns_and_their_
     }
 }
 
-/// What `echo-client` prints when it has found an address, to which no connection could be made.
+/// What `echo-client` prints when it has resolved an address and cannot connect to it.
 const NOT_CONNECTED: &str = "failed to connect to";
 
 /// Waits until `client` gets an answer.
@@ -225,7 +225,7 @@ async fn answered(namespace: &Namespace, client: &Pod, address: &str) {
     wait::until_ok(&format!("an answer from {address}"), call).await;
 }
 
-/// Waits until `client` finds the address and cannot connect: a network enforces a policy a moment after it was written.
+/// Waits until `client` resolves the address and cannot connect: the network enforces a policy a moment after its creation.
 async fn refused(namespace: &Namespace, client: &Pod, address: &str) {
     let call = async || match namespace.echo(client, address, "good day").await {
         Err(said) if said.contains(NOT_CONNECTED) => Ok(()),

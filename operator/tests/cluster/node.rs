@@ -1,4 +1,4 @@
-//! Taking a node away, and giving it back.
+//! Kills and restarts a node.
 
 use std::env;
 use std::fs::{self, File};
@@ -14,7 +14,7 @@ use crate::wait;
 /// The environment variable with the program that kills and restarts nodes.
 const CLUSTER: &str = "ECHO_OPERATOR_TEST_CLUSTER";
 
-/// A node that is gone: every process on it has died and its cable is cut. It comes back when this is dropped.
+/// A killed node: its processes have ended, and its network is down. It is restarted when this is dropped.
 pub(crate) struct LostNode {
     program: String,
     name: String,
@@ -41,14 +41,14 @@ impl LostNode {
         lost
     }
 
-    /// Brings the node back and waits until Kubernetes counts on it again.
+    /// Restarts the node and waits until it is Ready.
     pub(crate) async fn restart(self, client: &Client) {
         let name = self.name.clone();
         drop(self);
         wait::until(&Api::all(client.clone()), &name, "Ready again", is_ready).await;
     }
 
-    /// Calls the program. What it starts lives on, so it gets a file to print to, and not a pipe of ours to hold open.
+    /// Calls the program. Processes that it starts outlive it and would keep a pipe open, so its output goes to a file.
     fn call(&self, verb: &str) -> Result<(), String> {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{verb}-node.log"));
         let print = File::create(&path).map_err(|error| error.to_string())?;
@@ -78,7 +78,7 @@ impl Drop for LostNode {
     }
 }
 
-/// Whether Kubernetes counts on a node.
+/// Whether a node is Ready.
 pub(crate) fn is_ready(node: &Node) -> bool {
     let status = node.status.as_ref();
     let mut conditions = status

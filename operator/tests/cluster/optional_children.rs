@@ -1,4 +1,4 @@
-//! Children that an EchoCluster may or may not want.
+//! Optional children.
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -11,8 +11,8 @@ use operator::model::build::pod_monitor::PodMonitor;
 use serde_json::json;
 
 use crate::echo_clusters::{condition, status_and_reason};
-use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
+use crate::other_client::objects;
 use crate::wait;
 
 #[tokio::test]
@@ -70,19 +70,18 @@ async fn an_undesired_child_that_belongs_to_another_client_is_not_deleted() {
 }
 
 #[tokio::test]
-async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
+async fn a_pod_monitor_waits_for_a_cluster_that_serves_pod_monitors() {
     let namespace = Namespace::alone("pod-monitor").await;
     let crds = Api::<CustomResourceDefinition>::all(namespace.client.clone());
     if crds.get_opt(POD_MONITORS).await.unwrap().is_some() {
-        println!("the cluster knows PodMonitors already, so it was not seen to miss them");
+        println!("the cluster serves PodMonitors already, so their absence was not tested");
     } else {
         let spec = json!({"replicas": 1, "monitoring": {"podMonitor": true}});
         namespace.apply("hello", spec).await;
         let not_served =
             |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/KindNotServed";
         let clusters = namespace.api::<EchoCluster>();
-        let cluster =
-            wait::until(&clusters, "hello", "told that it is not served", not_served).await;
+        let cluster = wait::until(&clusters, "hello", "reported as not served", not_served).await;
         let message = &condition(&cluster, "Stalled").unwrap().message;
         assert!(
             message.starts_with("PodMonitor hello cannot be created"),
@@ -110,7 +109,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
         .await
         .unwrap();
     let is_restored = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
-    wait::until(&monitors, "hello", "mended", is_restored).await;
+    wait::until(&monitors, "hello", "restored", is_restored).await;
 
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     wait::until_gone(&monitors, "hello").await;
@@ -119,7 +118,7 @@ async fn a_pod_monitor_waits_for_a_cluster_that_knows_pod_monitors() {
 
 const POD_MONITORS: &str = "podmonitors.monitoring.coreos.com";
 
-/// The PodMonitor kind, as far as a test needs it, unless the cluster has it already. It goes when this is dropped.
+/// A CustomResourceDefinition of PodMonitors with the fields that the test needs, unless the cluster has one. It is deleted when this is dropped.
 struct PodMonitors {
     is_ours: bool,
 }

@@ -1,4 +1,4 @@
-//! Children that an earlier EchoCluster of the same name has left are taken over, without a restart of their pods.
+//! Children that an earlier EchoCluster of the same name has orphaned are adopted, without a restart of their pods.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
@@ -12,7 +12,7 @@ use crate::echo_clusters::{status_and_reason, uids};
 use crate::namespace::Namespace;
 use crate::wait::{self, Watched};
 
-/// EchoClusters that are orphaned at once; the operator's watch lags behind some of the deletions.
+/// EchoClusters that are deleted at once; the operator's watch lags behind some of the deletions.
 const MANY: usize = 10;
 
 #[tokio::test]
@@ -39,7 +39,7 @@ async fn a_child_that_was_orphaned_and_is_no_longer_desired_is_deleted() {
     let namespace = Namespace::shared("unwanted-orphans").await;
     namespace.apply_ready("hello", json!({"replicas": 2})).await;
     let budgets = namespace.api::<PodDisruptionBudget>();
-    wait::until(&budgets, "hello", "there", |_| true).await;
+    wait::until(&budgets, "hello", "created", |_| true).await;
     orphan(&namespace, "hello").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     wait::until_gone(&budgets, "hello").await;
@@ -69,7 +69,7 @@ async fn orphaning_leaves_every_child_although_the_watch_lags() {
 }
 
 #[tokio::test]
-async fn owner_references_that_were_removed_are_put_back_and_no_pod_restarts() {
+async fn removed_owner_references_are_restored_and_no_pod_restarts() {
     let namespace = Namespace::shared("stripped").await;
     let cluster = namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let before = uids(&namespace.ready_pods("hello", 1).await);

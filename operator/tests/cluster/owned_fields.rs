@@ -1,13 +1,12 @@
-//! The fields of an object that the operator owns, by the API server's own record of it (`metadata.managedFields`), and
-//! how another client might change them.
+//! The fields of an object that the operator owns by `metadata.managedFields`, and other values for them.
 
 use std::fmt;
 
 use operator::model::metadata::FIELD_MANAGER;
 use serde_json::{Map, Value, json};
 
-/// Values that have a good neighbour: enums and quantities.
-const NEIGHBOURS: [(&str, &str); 26] = [
+/// Other valid values for enums and quantities.
+const ALTERNATIVES: [(&str, &str); 26] = [
     ("1", "2"),
     ("10m", "11m"),
     ("16Mi", "17Mi"),
@@ -36,7 +35,7 @@ const NEIGHBOURS: [(&str, &str); 26] = [
     ("spec.nodeName", "status.hostIP"),
 ];
 
-/// Where a field is in an object.
+/// The path of a field in an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Path(Vec<Step>);
 
@@ -48,12 +47,12 @@ enum Step {
     Element(Map<String, Value>),
 }
 
-/// Lists the fields that the operator owns, leaves and list elements.
+/// Lists the fields that the operator owns: leaves and list elements.
 pub(crate) fn owned_fields(object: &Value) -> Vec<Path> {
     let entries = object
         .pointer("/metadata/managedFields")
         .and_then(Value::as_array);
-    // A child that has not changed since it was created has an entry of an update.
+    // A child that has not changed since its creation has an entry with operation Update.
     let ours = entries
         .into_iter()
         .flatten()
@@ -76,7 +75,7 @@ fn walk(owned: &Value, path: &Path, fields: &mut Vec<Path>) {
             Some(("k", keys)) => Step::Element(serde_json::from_str(keys).unwrap()),
             _ if key == "." => continue,
             _ => panic!(
-                "{path}: the operator owns a single value of a set, {key}, which no test knows of"
+                "{path}: the operator owns a single value of a set, {key}, which is not supported here"
             ),
         };
         let steps = path.0.iter().cloned().chain([step]).collect();
@@ -85,7 +84,7 @@ fn walk(owned: &Value, path: &Path, fields: &mut Vec<Path>) {
 }
 
 impl Path {
-    /// Returns what is at the path, if anything.
+    /// Returns the value at the path, if it exists.
     pub(crate) fn get<'a>(&self, object: &'a Value) -> Option<&'a Value> {
         self.0.iter().try_fold(object, |value, step| match step {
             Step::Field(name) => value.get(name),
@@ -93,12 +92,12 @@ impl Path {
         })
     }
 
-    /// Puts `value` at the path.
+    /// Sets the value at the path.
     pub(crate) fn set(&self, object: &mut Value, value: Value) {
         *self.get_mut(object) = value;
     }
 
-    /// Removes what is at the path.
+    /// Removes the value at the path.
     pub(crate) fn remove(&self, object: &mut Value) {
         let (last, parents) = self.0.split_last().unwrap();
         let parent = Self(parents.to_vec()).get_mut_owned(object);
@@ -163,14 +162,14 @@ fn has(element: &Value, keys: &Map<String, Value>) -> bool {
         .all(|(key, value)| element.get(key) == Some(value))
 }
 
-/// Returns values of the same kind that are other ones, of which the API server may refuse some.
+/// Returns other values of the same type. The API server may reject some.
 pub(crate) fn altered(value: &Value) -> Vec<Value> {
     match value {
         Value::Null => vec![json!("edited")],
         Value::Bool(flag) => vec![json!(!flag)],
         Value::Number(number) => vec![json!(number.as_i64().unwrap() + 1)],
-        Value::String(text) => match NEIGHBOURS.iter().find(|(known, _)| known == text) {
-            Some((_, neighbour)) => vec![json!(neighbour)],
+        Value::String(text) => match ALTERNATIVES.iter().find(|(known, _)| known == text) {
+            Some((_, alternative)) => vec![json!(alternative)],
             None => vec![json!(format!("{text}-edited"))],
         },
         Value::Array(elements) => {

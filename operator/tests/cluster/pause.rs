@@ -1,4 +1,4 @@
-//! An EchoCluster whose children are left alone, and one whose pods are restarted.
+//! An EchoCluster that is paused, and one whose pods are restarted.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -9,8 +9,8 @@ use operator::model::metadata::selector_text;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::{condition, is_ready, status_and_reason, uids};
-use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
+use crate::other_client::objects;
 use crate::wait;
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn while_paused_children_are_not_changed_and_the_status_is_correct() {
     );
     let message = &condition(&cluster, "Stalled").unwrap().message;
     assert!(message.contains("Set spec.paused to false"), "{message}");
-    namespace.ready_pods("hello", 2).await; // what was tried takes place
+    namespace.ready_pods("hello", 2).await; // the changes made while it was paused take effect
     let two = |cluster: &EchoCluster| cluster.status.as_ref().unwrap().ready_replicas == 2;
     wait::until(&clusters, "hello", "two counted", two).await;
     assert!(

@@ -1,4 +1,4 @@
-//! Why pods are not ready: the conditions report the cause, the container and the remedy, and no longer do once the cause is gone.
+//! Failures of pods: the conditions report the cause, the container and the remedy until the cause is removed.
 
 mod added;
 mod evicted;

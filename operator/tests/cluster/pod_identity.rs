@@ -11,7 +11,7 @@ use crate::wait;
 async fn a_prefix_names_the_pod_and_the_node_and_other_dollars_stay() {
     let namespace = Namespace::shared("pod-identity").await;
     let named = json!({"replicas": 2, "line": {"prefix": "$(POD_NAME) on $(NODE_NAME): "}});
-    // The kubelet has a value for the second; it must not be expanded all the same.
+    // The kubelet has a value for the second variable, but must not expand it.
     let text = "$(HOME) $(KUBERNETES_SERVICE_HOST) $5 $$ $$(POD_NAME): ";
     let literal = json!({"replicas": 1, "line": {"prefix": text}});
     tokio::join!(

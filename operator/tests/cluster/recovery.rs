@@ -1,4 +1,4 @@
-//! A spec that does harm hurts for as long as it stands: the last good one brings the echo servers back without more.
+//! After a bad spec, applying the previous one again is enough to recover.
 
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
@@ -17,32 +17,32 @@ async fn after_a_harmful_spec_the_last_good_one_recovers_by_itself() {
     let requests = json!({"cpu": "1000", "memory": "1Ei"});
     let namespace = &Namespace::shared("recovery").await;
     tokio::join!(
-        harm(
+        recovers(
             namespace,
             "affinity",
             json!({"pod": {"affinity": affinity}})
         ),
-        harm(
+        recovers(
             namespace,
             "image",
             json!({"image": "127.0.0.1:1/none-such:1"})
-        ), // refuses connections at once
-        harm(
+        ), // refuses the connection at once
+        recovers(
             namespace,
             "resources",
             json!({"resources": {"requests": requests, "limits": {}}})
         ),
-        harm(
+        recovers(
             namespace,
             "priority",
             json!({"pod": {"priorityClassName": "none-such"}})
         ),
-        harm(
+        recovers(
             namespace,
             "runtime",
             json!({"pod": {"runtimeClassName": "none-such"}})
         ),
-        harm(
+        recovers(
             namespace,
             "unseen",
             json!({"resources": {"limits": {"cpu": "1e99999"}}})
@@ -68,28 +68,28 @@ fn has_problem(cluster: &EchoCluster) -> bool {
             || cause.is_some_and(|cause| !progress.contains(&cause)))
 }
 
-/// Applies a good spec, the same with harm in it, and the good one again.
-async fn harm(namespace: &Namespace, name: &str, harm: Value) {
+/// Applies a good spec, the same with bad fields, and the good one again.
+async fn recovers(namespace: &Namespace, name: &str, bad_fields: Value) {
     let clusters = namespace.api::<EchoCluster>();
-    // Old pods must go before new ones come, so that harm is felt.
+    // The old pods are deleted first, so that a bad spec causes an outage.
     let good = json!({"replicas": 1, "rollout": {"maxSurge": 0, "maxUnavailable": 1}});
     let mut bad = good.clone();
     bad.as_object_mut()
         .unwrap()
-        .extend(harm.as_object().unwrap().clone());
+        .extend(bad_fields.as_object().unwrap().clone());
     namespace.apply_ready(name, good.clone()).await;
     namespace.apply(name, bad).await;
-    let harmed = wait::until(&clusters, name, "reported", has_problem).await;
+    let failed = wait::until(&clusters, name, "reported", has_problem).await;
     println!(
         "{name}: Ready={}, Reconciling={}, Stalled={}",
-        status_and_reason(&harmed, "Ready"),
-        status_and_reason(&harmed, "Reconciling"),
-        status_and_reason(&harmed, "Stalled")
+        status_and_reason(&failed, "Ready"),
+        status_and_reason(&failed, "Reconciling"),
+        status_and_reason(&failed, "Stalled")
     );
     namespace.apply(name, good).await;
-    let is_well = |cluster: &EchoCluster| {
+    let is_recovered = |cluster: &EchoCluster| {
         is_settled(cluster) && status_and_reason(cluster, "Stalled") == "False/AsExpected"
     };
-    wait::until(&clusters, name, "well again", is_well).await;
+    wait::until(&clusters, name, "without a problem", is_recovered).await;
     namespace.ready_pods(name, 1).await;
 }

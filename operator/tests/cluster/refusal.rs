@@ -16,12 +16,12 @@ use serde_json::{Value, json};
 use self::bad_specs::{BadSpec, bad_specs};
 use self::bounds::beyond_bounds;
 use crate::echo_clusters::{condition, status_and_reason};
-use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
+use crate::other_client::objects;
 use crate::schema::{SchemaPath, fields, spec_schema};
 use crate::wait;
 
-/// Requests that are under way at a time.
+/// The number of concurrent requests.
 const CONCURRENCY: usize = 8;
 
 #[tokio::test]
@@ -47,7 +47,7 @@ async fn each_bad_spec_is_refused_with_its_remedy() {
         let mut refusals = refusals.iter().flatten();
         assert!(
             refusals.any(|(refused, message)| refused == field && message.contains(message_part)),
-            "no bad spec breaks the rule of {field} that says: {message_part}"
+            "no bad spec breaks the rule of {field} with the message: {message_part}"
         );
     }
     println!(
@@ -84,7 +84,7 @@ async fn a_load_balancer_class_that_changes_is_refused() {
     assert!(changed.metadata.generation > stored.metadata.generation);
 }
 
-/// What the one rule says that looks at what was there before.
+/// The message of the only transition rule.
 const CLASS_STAYS: &str =
     "loadBalancerClass cannot change while type is LoadBalancer; set type to ClusterIP first";
 
@@ -214,7 +214,7 @@ async fn what_the_schema_cannot_validate_is_reported_in_the_status_until_it_is_c
     namespace.apply("hello", huge).await;
     let is_invalid =
         |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/InvalidSpec";
-    let cluster = wait::until(&namespace.api(), "hello", "told as invalid", is_invalid).await;
+    let cluster = wait::until(&namespace.api(), "hello", "reported as invalid", is_invalid).await;
     let ready = condition(&cluster, "Ready").unwrap();
     assert_eq!(
         (ready.status.as_str(), ready.reason.as_str()),
@@ -255,12 +255,12 @@ async fn refusal<'a>(
         .iter()
         .flat_map(|details| &details.causes)
         .collect();
-    // Those without a field, or with the path of a subresource, only repeat another, or say that rules were not looked at.
+    // Causes without a field, or with the path of a subresource, repeat another one or report that rules were not evaluated.
     let mut causes: Vec<_> = all
         .iter()
         .filter(|cause| cause.field.starts_with("spec"))
         .collect();
-    // What is beyond a bound may break a rule of ours with it, but none of another field, or of one that is inside.
+    // A value beyond a bound may also break a validation rule, but none of another field or of a field inside of it.
     if *is_beyond_bound {
         causes.retain(|cause| {
             cause.message.contains(message_part)
@@ -296,7 +296,7 @@ fn is_around(field: &str, found: &str) -> bool {
     field.starts_with(&format!("{}.", found.replace("[0]", "[]")))
 }
 
-/// Lists the rules of a schema: the field, and what the refusal says, or the longest part of it that is always the same.
+/// Lists the rules of a schema: the field, and the message or its longest constant part.
 fn rules(schema: &Value) -> Vec<(String, String)> {
     let mut rules = Vec::new();
     for (path, field) in fields(schema, &SchemaPath::default()) {
@@ -325,7 +325,7 @@ fn longest_literal(expression: &str) -> String {
         .to_owned()
 }
 
-/// Asks the API server whether it would take an EchoCluster.
+/// Applies an EchoCluster by a dry run.
 async fn dry_run(clusters: &Api<DynamicObject>, name: &str, spec: &Value) -> Result<(), Status> {
     let cluster = json!({
         "apiVersion": EchoCluster::api_version(&()),
@@ -343,6 +343,6 @@ async fn dry_run(clusters: &Api<DynamicObject>, name: &str, spec: &Value) -> Res
     {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 422 => Err(*status),
-        Err(error) => panic!("failed to ask about {spec}: {error}"),
+        Err(error) => panic!("failed to send {spec}: {error}"),
     }
 }

@@ -1,15 +1,15 @@
-//! Changes that server-side apply alone cannot restore: elements and alternatives that were swapped.
+//! Changes that server-side apply alone cannot revert: swapped list elements and swapped alternatives.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::uids;
-use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
+use crate::other_client::{Objects, json as to_json, objects};
 use crate::wait;
 
-/// How another client changes an object.
+/// A change by another client.
 type Swap = (&'static str, fn(&mut Value));
 
 const DEPLOYMENT_SWAPS: [Swap; 5] = [
@@ -71,7 +71,7 @@ async fn what_apply_cannot_restore_is_replaced() {
     );
 }
 
-/// Makes each swap and waits until the object's spec is what it was, and owned by one apply as it was.
+/// Makes each change and waits until the object's spec and its owner are restored.
 async fn disturb(objects: &Objects, name: &str, swaps: &[Swap]) {
     let original = objects.get(name).await;
     for (what, swap) in swaps {
@@ -98,11 +98,11 @@ async fn disturb(objects: &Objects, name: &str, swaps: &[Swap]) {
     );
 }
 
-/// What must be as it was: the spec and the owner.
+/// Returns what must be restored: the spec and the owner.
 fn settled(object: &Value) -> Value {
     let mut spec = object["spec"].clone();
     spec.as_object_mut().unwrap().remove("externalName"); // not the operator's, so it may stay
-    // The API server may give a Service another address when it has been without one.
+    // The API server may allocate another address to a Service that had none for a moment.
     for address in ["clusterIP", "clusterIPs"] {
         if spec[address] != "None" && spec[address] != json!(["None"]) {
             spec[address] = Value::Null;
@@ -157,7 +157,7 @@ async fn a_replacement_keeps_fields_of_other_managers_and_restarts_no_pod() {
     let template = &to_json(&deployment)["spec"]["template"];
     let restarted_at = &template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"];
     assert!(restarted_at.is_string(), "{template}");
-    // The template is that of the running pods again, so the pods that the edit has started go.
+    // The template is that of the old pods again, so the pods that the edit has started are deleted.
     namespace.ready("hello").await;
     assert_eq!(uids(&namespace.ready_pods("hello", 1).await), before);
 }

@@ -1,4 +1,4 @@
-//! Pods are replaced without a moment below the declared count.
+//! Rollouts that never have fewer ready pods than declared.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
@@ -49,7 +49,7 @@ async fn a_change_of_the_service_restarts_no_pod() {
     assert_eq!(uids(&namespace.ready_pods("hello", 1).await), before);
 }
 
-/// Returns another name of the image that a pod runs, which every node knows and no registry need be asked about: the one with its digest.
+/// Returns another name of the image that a pod runs, by its digest. Every node has the image by that name, so that it is not pulled.
 ///
 /// `kind load` imports an image as `import-DATE@sha256:…`, which the kubelet reports as one of docker.io/library, by which no node finds
 /// it. `make kind-up` therefore gives the image a second tag on every node. Not tried on kind yet.
@@ -64,7 +64,7 @@ fn another_name(pod: &Pod) -> String {
     }
 }
 
-/// Applies a spec that replaces the pods, and counts those that answer, at every moment until all are new.
+/// Applies a spec that replaces the pods, and counts the ready ones after each event until all are new.
 async fn rolled(namespace: &Namespace, spec: Value) -> operator::api::v1alpha1::EchoCluster {
     let old = uids(&namespace.ready_pods("hello", REPLICAS).await);
     let (deployments, pods, selector) = (

@@ -1,4 +1,4 @@
-//! More and fewer echo servers.
+//! Changes of the number of replicas.
 
 use std::collections::BTreeSet;
 
@@ -45,12 +45,12 @@ async fn an_edit_and_kubectl_scale_change_the_count_and_restart_no_pod() {
     let cluster = namespace.ready("hello").await;
     assert_eq!(
         cluster.spec.replicas, 2,
-        "somebody else has written spec.replicas"
+        "another manager owns spec.replicas"
     );
 }
 
 #[tokio::test]
-async fn an_echo_cluster_sleeps_at_zero_and_wakes_up() {
+async fn an_echo_cluster_scales_to_zero_and_back() {
     let namespace = Namespace::shared("zero").await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let asleep = namespace.apply_ready("hello", json!({"replicas": 0})).await;
@@ -80,7 +80,7 @@ async fn echo_servers_spread_over_the_nodes() {
         .await;
     let pods = namespace.ready_pods("hello", nodes).await;
     let used: BTreeSet<String> = pods.iter().map(node_of).collect();
-    // The scheduler prefers to spread and also weighs what else runs, so two nodes are what can be counted on.
+    // The scheduler also weighs other criteria than the spread, so that at least two nodes are certain.
     assert!(
         used.len() >= nodes.min(2),
         "{nodes} echo servers for as many nodes are all on {used:?}"

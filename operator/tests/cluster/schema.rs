@@ -1,4 +1,4 @@
-//! The schema of `spec` as the cluster has it, walked field by field.
+//! The schema of `spec` in the cluster, field by field.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use kube::{Api, Client, CustomResourceExt};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Map, Value, json};
 
-/// Where a field is in the schema, such as `spec.listeners[].port` or `spec.pod.labels{}`.
+/// The path of a field in the schema, such as `spec.listeners[].port` or `spec.pod.labels{}`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SchemaPath(pub(crate) Vec<Step>);
 
@@ -73,7 +73,7 @@ pub(crate) fn below(schema: &Value) -> Vec<(Step, &Value)> {
     properties.chain(element).chain(entry).collect()
 }
 
-/// Returns the smallest value that a field takes.
+/// Returns the smallest valid value of a field.
 pub(crate) fn smallest(schema: &Value) -> Value {
     if let Some(value) = schema["enum"].get(0) {
         return value.clone();
@@ -97,15 +97,15 @@ pub(crate) fn smallest(schema: &Value) -> Value {
         "string" => json!("a"),
         "integer" => json!(schema["minimum"].as_f64().unwrap_or_default() as i64),
         "boolean" => json!(false),
-        other => panic!("{other} is a type that no test knows of"),
+        other => panic!("type {other} is not supported here"),
     }
 }
 
-/// Returns a spec with `value` at `path`, and of the rest only what has to be there.
+/// Returns a spec with `value` at `path`, and otherwise only required fields.
 pub(crate) fn spec_with(schema: &Value, path: &SchemaPath, value: Value) -> Value {
     let mut spec = place(schema, &path.0, value);
     let field = path.to_string();
-    // What the rules across fields ask for beside it.
+    // Fields that validation rules across fields require beside it.
     if field.starts_with("spec.service.nodePorts")
         || field.starts_with("spec.service.externalTrafficPolicy")
     {

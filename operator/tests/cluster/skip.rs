@@ -1,4 +1,4 @@
-//! Tests that cannot do their work on the cluster at hand. `cargo test` counts them as passed, so they are recorded for who counts.
+//! Tests that cannot run on the current cluster. `cargo test` counts them as passed, so they are recorded in a file.
 
 use std::env;
 use std::fs::OpenOptions;
@@ -21,7 +21,7 @@ pub(crate) fn skip(reason: &str) {
     let Some(path) = env::var_os(SKIPPED) else {
         return;
     };
-    // Tests run side by side: a line must be one write at the end of the file.
+    // Tests run in parallel, so each line is a single write in append mode.
     let file = OpenOptions::new().create(true).append(true).open(&path);
     let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
     written.unwrap_or_else(|error| {

@@ -1,4 +1,4 @@
-//! The status is true in every state: while a deletion takes long, while a spec is invalid or paused, and at a bounded rate.
+//! The status is correct during a long deletion and with an invalid or paused spec, and is written at a bounded rate.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::wait;
 
 #[tokio::test]
 async fn conditions_of_other_controllers_stay_and_other_status_fields_are_restored() {
-    let namespace = Namespace::shared("foreign-status").await;
+    let namespace = Namespace::shared("other-condition").await;
     let clusters = namespace.api::<EchoCluster>();
     let before = namespace.apply_ready("hello", json!({"replicas": 1})).await;
     let before = before.status.unwrap();
     let mut status = json!(before);
-    let foreign = json!({"type": "example.com/Audited", "status": "True", "reason": "Audited", "message": "",
+    let other = json!({"type": "example.com/Audited", "status": "True", "reason": "Audited", "message": "",
         "lastTransitionTime": "2026-01-01T00:00:00Z"});
     let conditions = status["conditions"].as_array_mut().unwrap();
-    conditions.insert(0, foreign);
+    conditions.insert(0, other);
     status["address"] = json!("example.com:1");
     let patch = Patch::Merge(json!({ "status": status }));
     let parameters = PatchParams::default();
@@ -147,7 +147,7 @@ where
     api
 }
 
-/// Applies the smallest EchoCluster, whose pods are refused.
+/// Applies the smallest EchoCluster, whose pods are rejected.
 async fn is_refused(namespace: &Namespace, reason: &str, remedy: &str) {
     namespace.apply("hello", json!({"replicas": 1})).await;
     let expected = format!("True/{reason}");
@@ -173,7 +173,7 @@ async fn the_status_is_written_once_in_two_seconds_at_most_whatever_the_pods_do(
     let at_once = DeleteParams::default().grace_period(0);
     for _ in 0..10 {
         pods.delete_collection(&at_once, &of_hello).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(700)).await; // the pods come and go at this rate
+        tokio::time::sleep(Duration::from_millis(700)).await; // the rate of the changes
     }
     namespace.ready("hello").await;
     let mut writes = log.writes();
@@ -183,7 +183,7 @@ async fn the_status_is_written_once_in_two_seconds_at_most_whatever_the_pods_do(
         .map(|pair| pair[1].at.duration_since(pair[0].at));
     let shortest = gaps.min().expect("two writes or more");
     println!("{} writes, {shortest} apart at least", writes.len());
-    // The clock begins at the answer to a write, and the audit log has the request.
+    // The operator measures from the response to a write; the audit log has the time of the request.
     assert!(
         shortest.as_secs_f64() > 1.9,
         "{shortest} between two writes"

@@ -1,4 +1,4 @@
-//! EchoClusters that were stored under another schema than the cluster has now.
+//! EchoClusters that were stored under an earlier schema and violate the current one.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -106,7 +106,7 @@ async fn an_object_stored_against_the_schema_is_reported_with_backoff_and_its_ch
             before,
             "{name}"
         );
-        // Server-side apply cannot read what is stored either; an edit can replace it.
+        // Server-side apply cannot decode the stored object either; an update replaces it.
         let corrected = Patch::Merge(json!({"spec": {"replicas": 1, "drainSeconds": 10}}));
         let parameters = PatchParams::default();
         let patched = clusters.patch(name, &parameters, &corrected).await;

@@ -1,5 +1,5 @@
-//! Every field that the API of a child has and the operator does not declare, set by another client: each is removed, unless it is one that
-//! belongs to another field manager. The fields are those of the API server's own OpenAPI document.
+//! Another client sets every field of a child that the operator does not declare. Each is removed, unless another field manager may own it.
+//! The fields are those of the API server's OpenAPI document.
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::echo_clusters::REPAIRS_OF_A_GENERATION;
-use crate::foreign_writer::{Objects, json as to_json, objects};
 use crate::namespace::Namespace;
+use crate::other_client::{Objects, json as to_json, objects};
 use crate::wait;
 
 /// The fields that the operator does not own, and why.
@@ -77,7 +77,7 @@ fn as_known<K: Serialize + DeserializeOwned>(object: &Value) -> Value {
     serde_json::to_value(known).unwrap()
 }
 
-/// Sets each field to the first of its values that the API server takes, and waits until it is gone.
+/// Sets each field to the first of its values that the API server accepts, and waits until it is removed.
 async fn set_and_await(
     namespace: &Namespace,
     objects: &Objects,
@@ -132,7 +132,7 @@ async fn set_and_await(
     );
 }
 
-/// A field that an object does not have, and values that the API server may take for it.
+/// A field that an object does not have, and values that the API server may accept.
 struct Field {
     parent: String,
     name: String,
@@ -158,7 +158,7 @@ async fn schemas(namespace: &Namespace, path: &str) -> Map<String, Value> {
 struct Schemas<'a>(&'a Map<String, Value>);
 
 impl Schemas<'_> {
-    /// Follows references.
+    /// Resolves references.
     fn resolve(&self, schema: &Value) -> Value {
         let reference = schema["$ref"]
             .as_str()
@@ -170,7 +170,7 @@ impl Schemas<'_> {
         self.resolve(&self.0[name])
     }
 
-    /// Finds the fields that an object does not have, in it and in all that it has.
+    /// Finds the fields that an object and its nested objects do not have.
     fn undeclared(&self, schema: &Value, object: &Value, path: &str, found: &mut Vec<Field>) {
         let properties = schema["properties"].as_object().into_iter().flatten();
         for (name, property) in properties {
@@ -210,7 +210,7 @@ impl Schemas<'_> {
         }
     }
 
-    /// Returns objects: the required fields alone, and each other field with them.
+    /// Returns objects with the required fields and at most one other field.
     fn objects(&self, schema: &Value, depth: usize) -> Vec<Value> {
         let Some(properties) = schema["properties"].as_object() else {
             return vec![json!({"example.com": "a"}), json!({"cpu": "1"}), json!({})];
@@ -243,7 +243,7 @@ impl Schemas<'_> {
     }
 }
 
-/// Returns texts that many fields of a type take.
+/// Returns texts that are valid for many fields.
 fn strings(schema: &Value) -> Vec<Value> {
     let known = schema["enum"].as_array().into_iter().flatten().cloned();
     let common = [

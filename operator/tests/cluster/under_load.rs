@@ -1,4 +1,4 @@
-//! Pods come and go, and no line is lost.
+//! Rollouts, evictions and scaling under load lose no line.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::echo_clusters::{node_of, uids};
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// The lines that have to be answered at least.
+/// The minimum number of answered lines.
 const LINES: u64 = 1_000_000;
 
 /// The lines that are on their way at a time are numbered, and every byte of their answers is compared; the client connects again when
@@ -29,11 +29,11 @@ const LOAD: [&str; 9] = [
     "--quiet",
 ];
 
-/// What came of a load that was answered rightly to the last line.
+/// The result of a load whose lines were all answered correctly.
 #[derive(Default)]
 struct Answered {
     lines: u64,
-    /// Connections that servers ended.
+    /// The number of connections that servers ended.
     ended: u64,
 }
 
@@ -78,7 +78,7 @@ fn rollout(replicas: usize, drain_seconds: usize) -> Value {
     json!({"replicas": replicas, "drainSeconds": drain_seconds})
 }
 
-/// Replaces all pods, and waits until the old ones are gone.
+/// Replaces all pods, and waits until the old ones are deleted.
 async fn roll(namespace: &Namespace, drain_seconds: usize) {
     let old = uids(&namespace.ready_pods("hello", 3).await);
     namespace
@@ -91,7 +91,7 @@ async fn roll(namespace: &Namespace, drain_seconds: usize) {
     );
 }
 
-/// Evicts all pods of a node, as `kubectl drain` does, as soon as the PodDisruptionBudget lets each go.
+/// Evicts all pods of a node like `kubectl drain`, each as soon as the PodDisruptionBudget allows it.
 async fn evict_from_a_node(namespace: &Namespace) {
     let pods = namespace.ready_pods("hello", 3).await;
     let node = node_of(&pods[0]);
@@ -108,10 +108,10 @@ async fn evict_from_a_node(namespace: &Namespace) {
     namespace.ready_pods("hello", 3).await;
 }
 
-/// Puts load on the Service for a while.
+/// Runs a load on the Service.
 ///
 /// # Panics
-/// When a line is lost or stays without its answer, a byte of one is wrong, or a connection breaks other than by the end of output.
+/// When a line is not answered, an answer is wrong, or a connection ends other than by an orderly close.
 async fn load(namespace: &Namespace, caller: &Pod) -> Answered {
     let arguments = [&LOAD[..], &["hello:12345"]].concat();
     let output = namespace.echo_client(caller, &arguments).await;

@@ -1,4 +1,4 @@
-//! Every field that the operator owns is changed and removed by another client, and every child is deleted. Each is restored soon.
+//! Every field that the operator owns is changed and removed by another client, and every child is deleted. Each is restored within a second.
 
 mod repairs;
 
@@ -12,8 +12,8 @@ use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
 use self::repairs::{Repairs, disturb};
-use crate::foreign_writer::objects;
 use crate::namespace::Namespace;
+use crate::other_client::objects;
 use crate::wait;
 
 #[tokio::test]
@@ -42,8 +42,8 @@ async fn every_owned_field_that_another_client_changes_is_restored_within_a_seco
     Repairs::sum(<[Repairs; 7]>::from(repairs)).assert_goal();
 }
 
-/// A spec that makes every child and sets every field that a node without special set-up takes. No pod comes of it, since their
-/// PriorityClass does not exist.
+/// A spec that creates every child and sets every field that needs no special node. No pod is created, since the PriorityClass does not
+/// exist.
 fn full() -> Value {
     let terms = json!([{"matchExpressions": [{"key": "example.com/zone", "operator": "In", "values": ["a"]}]}]);
     let node_affinity =
@@ -96,7 +96,7 @@ fn full() -> Value {
     })
 }
 
-/// A spec with the fields that only a load balancer has.
+/// A spec with the fields that only a Service of type LoadBalancer has.
 fn balanced() -> Value {
     let service = json!({
         "type": "LoadBalancer",
@@ -119,7 +119,7 @@ async fn a_selector_with_an_extra_key_is_restored() {
         let selector = service.spec.clone().and_then(|spec| spec.selector);
         selector.is_some_and(|selector| selector.contains_key("x"))
     };
-    wait::until(&namespace.api(), "hello", "mended", |service| {
+    wait::until(&namespace.api(), "hello", "restored", |service| {
         !has_more(service)
     })
     .await;
@@ -128,7 +128,7 @@ async fn a_selector_with_an_extra_key_is_restored() {
     policies.edit("hello", more).await.unwrap();
     let has_more =
         |policy: &NetworkPolicy| json!(policy)["spec"]["podSelector"]["matchLabels"]["x"] == "y";
-    wait::until(&namespace.api(), "hello", "mended", |policy| {
+    wait::until(&namespace.api(), "hello", "restored", |policy| {
         !has_more(policy)
     })
     .await;
@@ -146,7 +146,7 @@ async fn a_network_policy_rule_with_an_extra_field_is_restored() {
     let edited = policies.edit("hello", more).await.unwrap();
     assert_eq!(edited.pointer(end_port), Some(&json!(65535)));
     let has_more = |policy: &NetworkPolicy| json!(policy).pointer(end_port).is_some();
-    wait::until(&namespace.api(), "hello", "mended", |policy| {
+    wait::until(&namespace.api(), "hello", "restored", |policy| {
         !has_more(policy)
     })
     .await;

@@ -1,4 +1,4 @@
-//! Waiting for an expected state by watching. If it is not reached in time, the test fails with the last state that was seen.
+//! Waits for an expected state by a watch. If it is not reached in time, the test fails with the last observed state.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -14,13 +14,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-/// How long anything may take. All of it takes a few seconds on an idle machine; the rest is for a busy one.
+/// The timeout of every wait. Most take a few seconds on an idle machine; the rest is for a busy one.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The interval of polling for what cannot be watched, such as a file.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What can be watched.
+/// A kind that can be watched.
 pub(crate) trait Watched:
     Resource + Clone + Debug + Serialize + DeserializeOwned + Send + 'static
 {
@@ -31,7 +31,7 @@ impl<K> Watched for K where
 {
 }
 
-/// Waits until an object is as it should be, and returns it.
+/// Waits until an object fulfils the condition, and returns it.
 pub(crate) async fn until<K: Watched>(
     api: &Api<K>,
     name: &str,
@@ -41,7 +41,7 @@ pub(crate) async fn until<K: Watched>(
     until_within(DEADLINE, api, name, what, condition).await
 }
 
-/// Waits up to `deadline`, for what takes its time.
+/// Waits up to `deadline`, for what takes longer.
 pub(crate) async fn until_within<K: Watched>(
     deadline: Duration,
     api: &Api<K>,
@@ -50,12 +50,12 @@ pub(crate) async fn until_within<K: Watched>(
     condition: impl FnMut(&K) -> bool,
 ) -> K {
     let mut condition = condition;
-    let is_it = |object: Option<&K>| object.is_some_and(&mut condition);
-    let found = until_some_or_none(deadline, api, name, what, is_it);
+    let is_fulfilled = |object: Option<&K>| object.is_some_and(&mut condition);
+    let found = until_some_or_none(deadline, api, name, what, is_fulfilled);
     found.await.unwrap()
 }
 
-/// Waits until there is no such object.
+/// Waits until the object does not exist.
 pub(crate) async fn until_gone<K: Watched>(api: &Api<K>, name: &str) {
     until_some_or_none(DEADLINE, api, name, "gone", |object| object.is_none()).await;
 }
@@ -71,7 +71,7 @@ async fn until_some_or_none<K: Watched>(
     let seen = async {
         let mut objects = pin!(watch_object(api.clone(), name).default_backoff());
         loop {
-            // A watch that fails is taken up again, and what it missed is seen then.
+            // A failed watch is resumed, so that no state is missed.
             if let Some(Ok(object)) = objects.next().await {
                 last = object;
                 if condition(last.as_ref()) {
@@ -84,8 +84,8 @@ async fn until_some_or_none<K: Watched>(
     in_time.unwrap_or_else(|_| late(&format!("{name} should be: {what}"), &last))
 }
 
-/// Waits until the objects that carry `labels` are as they should be, all together, and returns them. The condition is
-/// asked about every moment that the watch shows, in order.
+/// Waits until all objects with `labels` together fulfil the condition, and returns them. The condition is evaluated after each event of
+/// the watch, in order.
 pub(crate) async fn until_all<K: Watched>(
     api: &Api<K>,
     labels: &str,
@@ -128,13 +128,12 @@ pub(crate) async fn until_all<K: Watched>(
     }
 }
 
-/// Waits until no object carries `labels`.
+/// Waits until no object has `labels`.
 pub(crate) async fn until_none<K: Watched>(api: &Api<K>, labels: &str) {
     until_all(api, labels, "none", |objects: &[&K]| objects.is_empty()).await;
 }
 
-/// Returns the first form of any object of a kind, since `resource_version`, that fulfils `condition`. Nothing that
-/// happened since is missed.
+/// Returns the first state of any object of a kind after `resource_version` that fulfils the condition. No event since then is missed.
 pub(crate) async fn first<K: Watched>(
     api: &Api<K>,
     resource_version: &str,
@@ -157,16 +156,16 @@ pub(crate) async fn first<K: Watched>(
     in_time.unwrap_or_else(|_| panic!("not within {} s: {what}", DEADLINE.as_secs()))
 }
 
-/// Tries again and again until something that cannot be watched comes out well.
+/// Retries an operation until it succeeds, for what cannot be watched.
 pub(crate) async fn until_ok<T>(
     what: &str,
     mut attempt: impl AsyncFnMut() -> Result<T, String>,
 ) -> T {
     let mut last = None;
     let tried = async {
-        let mut moments = tokio::time::interval(LOOK_AGAIN);
+        let mut ticks = tokio::time::interval(POLL_INTERVAL);
         loop {
-            moments.tick().await;
+            ticks.tick().await;
             match attempt().await {
                 Ok(outcome) => return outcome,
                 Err(error) => last = Some(error),
@@ -183,7 +182,7 @@ fn late<T>(what: &str, last: &impl Serialize) -> T {
         metadata["managedFields"] = json!("left out");
     }
     panic!(
-        "not within {} s: {what}; seen last: {last}",
+        "not within {} s: {what}; last state: {last}",
         DEADLINE.as_secs()
     )
 }

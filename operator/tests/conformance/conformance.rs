@@ -1,35 +1,39 @@
-//! What the operator relies on of an API server, as calls with the answers that they must get, from a real one as from the simulated one.
+//! The behaviour of an API server on which the operator depends, as requests with expected responses, for a real server and the simulated one.
 //!
-//! `calls.yaml` has the calls and `answers.yaml` the answers. The calls need the CRD, an empty namespace of their own, and a client that
-//! may do everything in it. The controllers of a real cluster may work in it meanwhile; what they write is left out of the answers.
+//! `requests.yaml` has the requests and `responses.yaml` the responses. The requests need the CRD, an empty namespace, and a client that may
+//! do everything in it. What the controllers of a real cluster write meanwhile is left out of the responses.
 
 mod session;
 
 use kube::Client;
 use serde_json::Value;
 
-use self::session::{Call, Session};
+use self::session::{Request, Session};
 
-/// Makes all calls, and returns their answers.
-pub(crate) async fn answers(client: &Client, namespace: &str) -> Vec<Value> {
-    let calls: Vec<Call> = serde_yaml::from_str(include_str!("calls.yaml")).unwrap();
+/// Sends all requests, and returns their responses.
+pub(crate) async fn responses(client: &Client, namespace: &str) -> Vec<Value> {
+    let requests: Vec<Request> = serde_yaml::from_str(include_str!("requests.yaml")).unwrap();
     let mut session = Session::new(client, namespace);
-    for call in &calls {
-        session.call(call).await;
+    for request in &requests {
+        session.send(request).await;
     }
-    session.end()
+    session.into_responses()
 }
 
-/// Returns how answers differ from those that they must be.
-pub(crate) fn differences(answers: &[Value]) -> Vec<String> {
-    let expected: Vec<Value> = serde_yaml::from_str(include_str!("answers.yaml")).unwrap();
-    let pairs = answers.iter().zip(&expected);
-    let different = pairs.filter(|(answer, expected)| answer != expected);
+/// Returns the differences between the responses and the expected ones.
+pub(crate) fn differences(responses: &[Value]) -> Vec<String> {
+    let expected: Vec<Value> = serde_yaml::from_str(include_str!("responses.yaml")).unwrap();
+    let pairs = responses.iter().zip(&expected);
+    let different = pairs.filter(|(response, expected)| response != expected);
     let mut differences: Vec<String> = different
-        .map(|(answer, expected)| format!("is        {answer}\nshould be {expected}\n"))
+        .map(|(response, expected)| format!("is        {response}\nshould be {expected}\n"))
         .collect();
-    if answers.len() != expected.len() {
-        differences.push(format!("{} answers, not {}", answers.len(), expected.len()));
+    if responses.len() != expected.len() {
+        differences.push(format!(
+            "{} responses, not {}",
+            responses.len(),
+            expected.len()
+        ));
     }
     differences
 }

@@ -1,4 +1,4 @@
-//! Calls to an API server, and their answers without what differs from server to server: times, UIDs, numbers of versions, addresses.
+//! Requests to an API server, and their responses without what differs between servers: times, UIDs, resourceVersions, addresses.
 
 use std::collections::BTreeMap;
 
@@ -6,31 +6,31 @@ use kube::Client;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// Calls, one after the other.
+/// Sends requests, one after the other.
 pub(crate) struct Session<'a> {
     client: &'a Client,
     namespace: &'a str,
-    seen: BTreeMap<String, Seen>,
-    /// The token of the page that is next.
+    observed: BTreeMap<String, Observed>,
+    /// The token of the next page.
     token: String,
-    answers: Vec<Value>,
+    responses: Vec<Value>,
 }
 
-/// What was seen of one object.
+/// The state of one object in the responses so far.
 #[derive(Default)]
-struct Seen {
-    /// Its versions in the order in which they were seen.
+struct Observed {
+    /// Its resourceVersions, in the order of the responses.
     versions: Vec<String>,
     uid: String,
-    /// What is compared of it.
+    /// Its compared fields.
     content: Value,
 }
 
-/// One call.
+/// One request.
 #[derive(Deserialize)]
-pub(crate) struct Call {
+pub(crate) struct Request {
     /// A description of what it does.
-    #[serde(rename = "call")]
+    #[serde(rename = "request")]
     title: String,
     /// The field manager.
     #[serde(default)]
@@ -42,7 +42,7 @@ pub(crate) struct Call {
     body: Value,
 }
 
-/// What a request does.
+/// The verb of a request.
 #[derive(Clone, Copy, Debug, Deserialize)]
 enum Verb {
     Get,
@@ -62,21 +62,21 @@ impl<'a> Session<'a> {
         Self {
             client,
             namespace,
-            seen: BTreeMap::new(),
+            observed: BTreeMap::new(),
             token: String::new(),
-            answers: Vec::new(),
+            responses: Vec::new(),
         }
     }
 
-    /// Returns all answers.
-    pub(crate) fn end(self) -> Vec<Value> {
-        self.answers
+    /// Returns all responses.
+    pub(crate) fn into_responses(self) -> Vec<Value> {
+        self.responses
     }
 
-    /// Makes a call.
-    pub(crate) async fn call(&mut self, call: &Call) {
-        let (verb, body) = (call.verb, &call.body);
-        let (uri, query) = self.uri(&call.by, verb, &call.path);
+    /// Sends a request.
+    pub(crate) async fn send(&mut self, request: &Request) {
+        let (verb, body) = (request.verb, &request.body);
+        let (uri, query) = self.uri(&request.by, verb, &request.path);
         let key = query.split('/').take(2).collect::<Vec<_>>().join("/");
         let key = match verb {
             Verb::Create => format!(
@@ -86,8 +86,8 @@ impl<'a> Session<'a> {
             _ => key,
         };
         let body = self.filled_in(&key, body);
-        let request = http_request(verb, &uri, &body);
-        let answer = match self.client.request::<Value>(request).await {
+        let http_request = http_request(verb, &uri, &body);
+        let response = match self.client.request::<Value>(http_request).await {
             Ok(object) if object["kind"] == "Status" => json!({"status": object["status"]}),
             Ok(object) if matches!(verb, Verb::List) => self.page(&object),
             Ok(object) => self.object(&key, object),
@@ -104,8 +104,8 @@ impl<'a> Session<'a> {
             }
             Err(error) => json!({ "error": error.to_string() }),
         };
-        self.answers
-            .push(json!({"call": call.title, "answer": answer}));
+        self.responses
+            .push(json!({"request": request.title, "response": response}));
     }
 
     /// Returns the URI of a request, and the part of it that names the object.
@@ -130,7 +130,7 @@ impl<'a> Session<'a> {
     }
 
     fn filled_in(&self, key: &str, body: &Value) -> Value {
-        let Some(Seen { versions, uid, .. }) = self.seen.get(key) else {
+        let Some(Observed { versions, uid, .. }) = self.observed.get(key) else {
             return body.clone();
         };
         let (first, last) = (versions.first().unwrap(), versions.last().unwrap());
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Takes in a page of a list, and reduces it to names.
+    /// Records a page of a list, and reduces it to names.
     fn page(&mut self, list: &Value) -> Value {
         let metadata = &list["metadata"];
         let token = metadata["continue"].as_str().unwrap_or_default();
@@ -157,28 +157,28 @@ impl<'a> Session<'a> {
         })
     }
 
-    /// Takes in an object, and leaves out what differs from server to server.
+    /// Records an object, and leaves out what differs between servers.
     fn object(&mut self, key: &str, object: Value) -> Value {
         let metadata = &object["metadata"];
         let text = |field: &str| metadata[field].as_str().unwrap_or_default().to_owned();
         let (version, uid) = (text("resourceVersion"), text("uid"));
         let mut content = normalized(object);
-        let mut seen = self.seen.remove(key).unwrap_or_default();
-        let is_same = seen.uid == uid;
+        let mut observed = self.observed.remove(key).unwrap_or_default();
+        let is_same = observed.uid == uid;
         if !is_same {
-            seen.versions.clear();
+            observed.versions.clear();
         }
-        // Controllers write the status of some kinds at any time, and with it a new version.
+        // Controllers write the status of some kinds at any time, which changes the resourceVersion.
         let is_changed = match content["kind"].as_str() {
-            Some("Deployment" | "EchoCluster") => seen.content != content,
-            _ => seen.versions.last() != Some(&version),
+            Some("Deployment" | "EchoCluster") => observed.content != content,
+            _ => observed.versions.last() != Some(&version),
         };
-        if seen.versions.last() != Some(&version) {
-            seen.versions.push(version);
+        if observed.versions.last() != Some(&version) {
+            observed.versions.push(version);
         }
-        seen.uid = uid;
-        seen.content = content.clone();
-        self.seen.insert(key.to_owned(), seen);
+        observed.uid = uid;
+        observed.content = content.clone();
+        self.observed.insert(key.to_owned(), observed);
         content["isSame"] = is_same.into();
         content["isChanged"] = is_changed.into();
         content
@@ -216,7 +216,7 @@ fn http_request(verb: Verb, uri: &str, body: &Value) -> hyper::Request<Vec<u8>> 
     request.body(body).unwrap()
 }
 
-/// Returns what is compared of an object.
+/// Returns the compared fields of an object.
 fn normalized(mut object: Value) -> Value {
     object["metadata"] = normalized_metadata(&object["metadata"]);
     hide_allocated(&mut object["spec"]);
@@ -227,7 +227,7 @@ fn normalized(mut object: Value) -> Value {
     object
 }
 
-/// Keeps of a status what the calls write, and what the API server does.
+/// Keeps the fields of a status that the requests and the API server write.
 fn reduce_status(status: &mut Value) {
     let Some(fields) = status.as_object_mut() else {
         return;
@@ -244,7 +244,7 @@ fn reduce_status(status: &mut Value) {
     }
 }
 
-/// Field managers that work in the cluster, too.
+/// Field managers of the cluster's own controllers.
 const CONTROLLERS: [&str; 2] = ["echo-operator", "kube-controller-manager"];
 
 fn normalized_metadata(metadata: &Value) -> Value {
@@ -267,7 +267,7 @@ fn normalized_metadata(metadata: &Value) -> Value {
         .filter(|entry| CONTROLLERS.iter().all(|name| entry["manager"] != *name))
         .map(manager)
         .collect();
-    // Entries of one second have the order of their names, and seconds differ from run to run.
+    // Entries of the same second are ordered by name, and the seconds differ between runs.
     managers.sort_by_key(ToString::to_string);
     kept.insert("managers".to_owned(), managers.into());
     Value::Object(kept)
@@ -281,7 +281,7 @@ fn manager(entry: &Value) -> Value {
     json!({"manager": texts.join(" ").trim(), "fields": paths})
 }
 
-/// Collects the leaves of a set of fields. Whether the maps above them are members too, differs by how a type is declared.
+/// Collects the leaves of a set of fields. Whether the maps above them are members depends on the declaration of the type.
 fn collect_paths(path: &str, fields: &Value, paths: &mut Vec<String>) {
     let below = fields.as_object().into_iter().flatten();
     let mut is_leaf = true;

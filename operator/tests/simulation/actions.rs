@@ -11,16 +11,16 @@ use crate::server::{Actor, ApiServer};
 use crate::store::{Key, Object};
 use crate::write::Call;
 
-/// The prefix of labels and annotations that other clients add.
-pub(crate) const FOREIGN_PREFIX: &str = "other.example.com/";
+/// The prefix of the labels and annotations that the other client adds.
+pub(crate) const OTHER_CLIENT_PREFIX: &str = "other.example.com/";
 
-/// The annotation of objects that other clients have created under the names of children.
-const FOREIGN_ANNOTATION: &str = "other.example.com/note";
+/// The annotation of the objects that the other client creates with the names of children.
+const OTHER_CLIENT_ANNOTATION: &str = "other.example.com/note";
 
 const NAMES: [&str; 2] = ["a", "b"];
 
-/// Whether nothing identifies an object as created by the operator.
-fn is_foreign(object: &Object) -> bool {
+/// Whether an object has the kind of a child, but no metadata that identifies it as created by the operator.
+fn is_conflicting(object: &Object) -> bool {
     let labels = ["app.kubernetes.io/instance", "app.kubernetes.io/managed-by"];
     let has_tracking_metadata = object.annotation(OWNER_UID_ANNOTATION).is_some()
         && object.label(labels[0]) == object.key().2.split('-').next()
@@ -33,7 +33,7 @@ pub(crate) struct Actions {
     server: ApiServer,
     rng: Rng,
     names: &'static [&'static str],
-    /// How many of ten actions are those of other clients.
+    /// How many of ten actions are those of the other client.
     interference: u8,
 }
 
@@ -53,8 +53,8 @@ impl Actions {
         }
     }
 
-    /// Carries out one action.
-    pub(crate) fn one(&mut self) {
+    /// Performs one random action.
+    pub(crate) fn perform_one(&mut self) {
         let name = self.names[self.rng.usize(0..self.names.len())];
         let exists = self
             .server
@@ -71,13 +71,13 @@ impl Actions {
         }
     }
 
-    /// Removes what would block the operator forever: foreign objects and pauses.
-    pub(crate) fn tidy_up(&mut self) {
+    /// Removes what would block the operator forever: conflicting objects and pauses.
+    pub(crate) fn remove_blockers(&mut self) {
         let keys: Vec<Key> = {
             let state = self.server.lock();
             let objects = state.store.objects.values();
-            let foreign = objects.filter(|object| is_foreign(object));
-            foreign.map(|object| object.key()).collect()
+            let conflicting = objects.filter(|object| is_conflicting(object));
+            conflicting.map(|object| object.key()).collect()
         };
         for (kind, _, name) in keys {
             self.delete_as(Actor::OtherClient, kind, &name, "Background");
@@ -114,7 +114,7 @@ impl Actions {
             .act(Actor::User, |store| store.merge_patch(&call, &patch));
     }
 
-    /// Returns some fields of a spec. `null` sets one back.
+    /// Returns random fields of a spec. `null` resets a field to its default.
     fn spec(&mut self) -> Value {
         let rng = &mut self.rng;
         let mut spec = json!({"replicas": rng.u8(0..4)});
@@ -172,7 +172,7 @@ impl Actions {
             .act(actor, |store| store.delete(&call, &options));
     }
 
-    /// Crashes the operator, or lets the API server forget its history.
+    /// Crashes the operator, or compacts the history of the API server.
     fn interrupt(&mut self) {
         if self.rng.bool() {
             self.server.crash.notify_one();
@@ -183,7 +183,7 @@ impl Actions {
         state.trace(|| "history was compacted".to_owned());
     }
 
-    /// Changes or deletes a child, or creates a foreign object under the name of one.
+    /// Changes or deletes a child, or creates a conflicting object.
     fn interfere(&mut self, name: &str) {
         let children: Vec<std::sync::Arc<Object>> = {
             let state = self.server.lock();
@@ -194,7 +194,7 @@ impl Actions {
                 .collect()
         };
         if children.is_empty() || self.rng.u8(0..8) == 0 {
-            return self.squat(name);
+            return self.create_conflicting_object(name);
         }
         let child = &children[self.rng.usize(0..children.len())];
         let (kind, _, child_name) = child.key();
@@ -206,8 +206,8 @@ impl Actions {
         }
     }
 
-    /// Creates a foreign object under the name of a child.
-    fn squat(&mut self, name: &str) {
+    /// Creates an object with the name of a child.
+    fn create_conflicting_object(&mut self, name: &str) {
         let kinds = [
             Kind::Service,
             Kind::NetworkPolicy,
@@ -219,7 +219,7 @@ impl Actions {
             Kind::NetworkPolicy => json!({"podSelector": {}}),
             _ => json!({"maxUnavailable": 2}),
         };
-        let body = json!({"metadata": {"name": name, "annotations": {FOREIGN_ANNOTATION: ""}}, "spec": spec});
+        let body = json!({"metadata": {"name": name, "annotations": {OTHER_CLIENT_ANNOTATION: ""}}, "spec": spec});
         let call = Call::new(kind, name, "other-client");
         let _ = self
             .server
@@ -281,7 +281,7 @@ impl Actions {
                 json!({"annotations": {GENERATION_ANNOTATION: null, DESIRED_HASH_ANNOTATION: null}})
             }
             _ => {
-                let key = format!("{FOREIGN_PREFIX}mark");
+                let key = format!("{OTHER_CLIENT_PREFIX}mark");
                 json!({"labels": {&key: "yes"}, "annotations": {&key: "yes"}})
             }
         };

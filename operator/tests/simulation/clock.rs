@@ -1,15 +1,15 @@
-//! The time in the simulation, as objects have it. It passes with the runtime's clock, and each run begins at the same time.
+//! The simulated time, as it stands in objects. It advances with the runtime's clock, and every run begins at the same time.
 
 use std::cell::Cell;
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-/// When each run begins: 2026-01-01T00:00:00Z.
+/// When every run begins: 2026-01-01T00:00:00Z.
 const EPOCH_SECONDS: i64 = 1_767_225_600;
 
 thread_local! {
-    /// When the run of this thread has begun.
+    /// When the run of this thread began.
     static STARTED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
@@ -20,12 +20,12 @@ pub(crate) fn start() -> Instant {
     now
 }
 
-/// Returns when the run of this thread has begun.
+/// Returns when the run of this thread began.
 pub(crate) fn started() -> Option<Instant> {
     STARTED.get()
 }
 
-/// Goes on with a run that has begun.
+/// Resumes a run that has begun.
 pub(crate) fn set(started: Option<Instant>) {
     STARTED.set(started);
 }
@@ -39,7 +39,7 @@ pub(crate) fn now() -> Timestamp {
     epoch + SignedDuration::try_from(passed).unwrap()
 }
 
-/// Returns the time as objects have it.
+/// Returns the time as it stands in objects.
 pub(crate) fn text() -> String {
     format!("{:.0}", now())
 }

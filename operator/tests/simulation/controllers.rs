@@ -1,4 +1,4 @@
-//! Kubernetes' own controllers, as small as they can be: the Deployment controller and the garbage collector.
+//! The Deployment controller and the garbage collector of Kubernetes, with the least that the runs need.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,15 +15,15 @@ use crate::write::{Call, Written};
 
 const MANAGER: &str = "kube-controller-manager";
 
-/// Rolls out Deployments, a step at a time.
+/// Rolls out Deployments, one step at a time.
 #[derive(Default)]
 pub(crate) struct Controllers {
-    /// The pod template that the newest pods of each Deployment have.
+    /// The pod template of the newest pods of each Deployment, by UID.
     rolled_out: BTreeMap<String, Value>,
 }
 
 impl Controllers {
-    /// Runs the controllers without end. While `slowness` lasts, they take their time for each step.
+    /// Runs the controllers forever. During the first `slowness`, they wait up to three seconds before each step.
     pub(crate) async fn run(mut self, server: ApiServer, seed: u64, slowness: Duration) {
         let mut rng = Rng::with_seed(seed ^ 0xC0_27_80);
         let mut changes = server.changes();
@@ -64,7 +64,7 @@ impl Controllers {
         true
     }
 
-    /// Returns the next status of a Deployment, unless it is as it should be.
+    /// Returns the next status of a Deployment, unless it is up to date.
     fn next(&mut self, deployment: &Object, rng: &mut Rng, now: &str) -> Option<Value> {
         let (spec, status) = (&deployment.value["spec"], &deployment.value["status"]);
         let generation = deployment.value["metadata"]["generation"]

@@ -1,4 +1,4 @@
-//! The values that the API server fills in, as far as children have the fields.
+//! The defaults that the API server sets, for the fields that children have.
 
 use std::sync::OnceLock;
 
@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::kind::Kind;
 
-/// Fills in what an object leaves out.
-pub(crate) fn fill_in(kind: Kind, object: &mut Value) {
+/// Sets the defaults of an object.
+pub(crate) fn set_defaults(kind: Kind, object: &mut Value) {
     match kind {
         Kind::EchoCluster => from_schema(echo_cluster_schema(), object),
         Kind::Deployment => deployment(&mut object["spec"]),
@@ -117,7 +117,7 @@ fn elements(list: &mut Value) -> impl Iterator<Item = &mut Value> {
     list.as_array_mut().into_iter().flatten()
 }
 
-/// Removes what indexing has made, and lists that are empty.
+/// Removes the nulls that indexing has inserted, and empty lists.
 fn drop_empty_lists(object: &mut Value) {
     if let Some(map) = object.as_object_mut() {
         map.retain(|_, value| {
@@ -126,7 +126,7 @@ fn drop_empty_lists(object: &mut Value) {
     }
 }
 
-/// Removes fields that are null, which Kubernetes' types drop when they are read.
+/// Removes null fields, as decoding into the Go types of Kubernetes does.
 pub(crate) fn drop_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
@@ -143,7 +143,7 @@ fn from_schema(schema: &Value, object: &mut Value) {
         (schema["properties"].as_object(), object.as_object_mut())
     {
         for (name, below) in properties {
-            fill_property(name, below, map);
+            set_property_default(name, below, map);
         }
     }
     if let Some(list) = object.as_array_mut() {
@@ -153,7 +153,7 @@ fn from_schema(schema: &Value, object: &mut Value) {
     }
 }
 
-fn fill_property(name: &str, schema: &Value, map: &mut Map<String, Value>) {
+fn set_property_default(name: &str, schema: &Value, map: &mut Map<String, Value>) {
     if let Some(default) = schema.get("default") {
         map.entry(name.to_owned())
             .or_insert_with(|| default.clone());
@@ -163,7 +163,7 @@ fn fill_property(name: &str, schema: &Value, map: &mut Map<String, Value>) {
     }
 }
 
-/// Returns the schema of EchoClusters, as it is installed.
+/// Returns the schema of EchoClusters in the CRD.
 fn echo_cluster_schema() -> &'static Value {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     SCHEMA.get_or_init(|| {

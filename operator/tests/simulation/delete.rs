@@ -57,7 +57,7 @@ impl Store {
         })
     }
 
-    /// Lets the garbage collector do one thing, if there is any left. Returns what has changed.
+    /// Does one step of garbage collection. Returns the change, or nothing if there is nothing to collect.
     pub(crate) fn collect_garbage(&mut self) -> Option<Change> {
         let objects: Vec<Arc<Object>> = self.objects.values().cloned().collect();
         for owner in objects.iter().filter(|object| object.is_deleting()) {
@@ -75,7 +75,7 @@ impl Store {
         self.delete(&call, &options).ok()?.change
     }
 
-    /// Does what the finalizers of the garbage collector stand for, to one dependent at a time.
+    /// Processes the finalizers of the garbage collector, one dependent at a time.
     fn finalize(&mut self, owner: &Object, objects: &[Arc<Object>]) -> Option<Change> {
         let waits_for = finalizers(&owner.value);
         let mut dependents = objects
@@ -119,7 +119,7 @@ impl Store {
         self.merge_patch(&call, &patch).ok()?.change
     }
 
-    /// Whether all owners of an object are gone.
+    /// Whether no owner of an object exists any more.
     fn is_garbage(&self, object: &Object) -> bool {
         let owners = owners(object);
         let exists = |uid: &&str| self.objects.values().any(|owner| owner.uid() == *uid);

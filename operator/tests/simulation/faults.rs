@@ -1,4 +1,4 @@
-//! What goes wrong between the operator and the API server, as the seed has it.
+//! The faults between the operator and the API server, chosen by the seed.
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
@@ -10,53 +10,53 @@ use fnv::FnvHasher;
 use crate::kind::Kind;
 use crate::status::Failure;
 
-/// What happens to one request.
+/// The fault of one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
-    /// The request takes that long to arrive.
+    /// The request is delayed.
     Slow(Duration),
-    /// The answer takes that long to arrive.
+    /// The response is delayed.
     Late(Duration),
-    /// The API server answers with an error and does nothing.
+    /// The API server returns an error and does nothing.
     Error(Failure),
-    /// The connection breaks before the request arrives.
+    /// The connection is reset before the request arrives.
     Refused,
-    /// The connection breaks after the request was carried out.
+    /// The connection is reset after the request was carried out.
     Lost,
-    /// No answer comes, and nothing is done.
+    /// No response is sent, and nothing is done.
     Hang,
-    /// No answer comes, although the request was carried out.
+    /// The request is carried out, but no response is sent.
     HangAfter,
-    /// The operator ends before the request arrives.
+    /// The operator crashes before the request arrives.
     CrashBefore,
-    /// The operator ends after the request was carried out.
+    /// The operator crashes after the request was carried out.
     CrashAfter,
 }
 
-/// What kind of request it is.
+/// The type of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     List,
     Watch,
     Write,
-    /// The writes of events, which are the least of the operator's duties.
+    /// Writes of events.
     Event,
 }
 
-/// A request, as far as faults go by it.
+/// The properties of a request by which faults are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct RequestInfo {
     pub(crate) access: Access,
     pub(crate) kind: Option<Kind>,
-    /// Whether it requests another page of a list.
+    /// Whether it is for the second or a later page of a list.
     pub(crate) is_continued: bool,
 }
 
-/// Faults that a test has written down.
-type Script = Box<dyn FnMut(Asked) -> Option<Fault> + Send>;
+/// Chooses the fault of each request, as a test defines it.
+type Script = Box<dyn FnMut(RequestInfo) -> Option<Fault> + Send>;
 
-/// How often each fault is, in a thousand requests.
+/// How often each fault occurs, in a thousand requests.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Rates {
     errors: u32,
@@ -65,41 +65,41 @@ pub(crate) struct Rates {
     crashes: u32,
     watch_ends: u32,
     expired: u32,
-    dead_watches: u32,
+    stalled_watches: u32,
     /// The longest delay of a request.
     slowness: Duration,
     /// The longest delay of a watch event.
     pub(crate) lag: Duration,
 }
 
-/// How a watch goes.
+/// The faults of one watch, by its age.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct WatchFaults {
     pub(crate) lag: Duration,
-    /// When it ends early, and whether with an error of the connection.
+    /// When it ends early, and whether by a connection error.
     pub(crate) closes: Option<(Duration, bool)>,
     /// When it reports that its resourceVersion is too old.
     pub(crate) expires: Option<Duration>,
-    /// When it falls silent without end.
-    pub(crate) dies: Option<Duration>,
+    /// When it stalls: it stays open and sends nothing more.
+    pub(crate) stalls: Option<Duration>,
 }
 
 /// Chooses the faults.
 pub(crate) struct Faults {
     seed: u64,
     rates: Rates,
-    /// How often each request was made.
-    made: BTreeMap<String, u64>,
-    /// The objects that a page of a list has at most.
+    /// How often each request was sent.
+    counts: BTreeMap<String, u64>,
+    /// The maximum number of objects in a page of a list.
     pub(crate) page: usize,
-    /// What happens instead of what the seed has.
+    /// Replaces the choice by the seed.
     pub(crate) script: Option<Script>,
-    /// The kind whose watch events come late, and by how much.
+    /// The kind whose watch events are delayed, and by how much.
     pub(crate) lagging: Option<(Kind, Duration)>,
 }
 
 impl Faults {
-    /// Returns faults by a seed: some kinds of them, each at its own rate.
+    /// Returns the faults of a seed: some types of them, each at its own rate.
     pub(crate) fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x5EED_FA17);
         let left_out = std::env::var("ECHO_OPERATOR_FAULTS_LEFT_OUT").unwrap_or_default();
@@ -118,7 +118,7 @@ impl Faults {
             crashes: rate("crashes", 100),
             watch_ends: rate("watch-ends", 300),
             expired: rate("expired", 200),
-            dead_watches: rate("dead-watches", 100),
+            stalled_watches: rate("stalled-watches", 100),
             slowness: Duration::from_millis(u64::from(rate("slowness", 1500))),
             lag: Duration::from_millis(u64::from(rate("lag", 8000))),
         };
@@ -135,27 +135,27 @@ impl Faults {
         }
     }
 
-    /// Returns faults of which there are none.
+    /// Injects no faults.
     pub(crate) fn none() -> Self {
         Self {
             seed: 0,
             rates: Rates::default(),
-            made: BTreeMap::new(),
+            counts: BTreeMap::new(),
             page: usize::MAX,
             script: None,
             lagging: None,
         }
     }
 
-    /// Ends all faults, but for what has begun.
+    /// Injects no more faults. Those that have begun continue.
     pub(crate) fn stop(&mut self) {
         self.rates = Rates::default();
     }
 
-    /// Returns the random numbers of a request. They depend on what it is and on how often it was made, and not on other requests
-    /// at the same moment, so that a run does not depend on the order in which the operator's tasks wake up.
+    /// Returns the random numbers of a request. They depend on its method, its path and how often it was sent, and not on concurrent
+    /// requests, so that a run does not depend on the order in which the operator's tasks wake up.
     pub(crate) fn rng(&mut self, request: &str) -> Rng {
-        let count = self.made.entry(request.to_owned()).or_default();
+        let count = self.counts.entry(request.to_owned()).or_default();
         *count += 1;
         let mut hasher = FnvHasher::with_key(self.seed);
         hasher.write(request.as_bytes());
@@ -163,7 +163,7 @@ impl Faults {
         Rng::with_seed(hasher.finish())
     }
 
-    /// Returns how long a request or an answer is under way.
+    /// Returns the latency of a request or a response.
     pub(crate) fn latency(&self, rng: &mut Rng) -> Duration {
         let fast = Duration::from_millis(rng.u64(1..16));
         let slow = millis(self.rates.slowness);
@@ -173,12 +173,12 @@ impl Faults {
         fast
     }
 
-    /// Chooses what happens to a request.
-    pub(crate) fn choose(&mut self, asked: Asked, rng: &mut Rng) -> Option<Fault> {
+    /// Chooses the fault of a request.
+    pub(crate) fn choose(&mut self, info: RequestInfo, rng: &mut Rng) -> Option<Fault> {
         if let Some(script) = &mut self.script {
-            return script(asked);
+            return script(info);
         }
-        let (rates, access) = (self.rates, asked.access);
+        let (rates, access) = (self.rates, info.access);
         if access == Access::Write && happens(rng, rates.crashes) {
             return Some(either(rng, Fault::CrashBefore, Fault::CrashAfter));
         }
@@ -194,11 +194,11 @@ impl Faults {
         happens(rng, rates.errors).then(|| Fault::Error(error(rng, access)))
     }
 
-    /// Chooses how a watch goes that may last for `timeout`.
+    /// Chooses the faults of a watch that lasts for `timeout` at most.
     pub(crate) fn watch(&self, rng: &mut Rng, timeout: Duration) -> WatchFaults {
         let rates = self.rates;
         let within = |rng: &mut Rng| {
-            // Most of what is of interest happens soon.
+            // Half of the faults occur in the first three seconds, when most events are sent.
             let limit = if rng.bool() {
                 millis(timeout)
             } else {
@@ -206,16 +206,16 @@ impl Faults {
             };
             Duration::from_millis(rng.u64(0..limit.max(1)))
         };
-        // A watch of its own lag each, so that kinds overtake each other.
+        // Each watch has its own lag, so that the events of different kinds arrive in any order.
         let lag = [Duration::ZERO, rates.lag / 10, rates.lag][rng.usize(0..3)];
         let closes = happens(rng, rates.watch_ends).then(|| (within(rng), rng.bool()));
         let expires = happens(rng, rates.expired).then(|| within(rng));
-        let dies = happens(rng, rates.dead_watches).then(|| within(rng));
+        let stalls = happens(rng, rates.stalled_watches).then(|| within(rng));
         WatchFaults {
             lag,
             closes,
             expires,
-            dies,
+            stalls,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What must hold in the end: the children are those that the same EchoCluster gets in a calm world.
+//! The final check of a run: the children and the status must be those that the same EchoCluster has in a run without faults.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -7,41 +7,41 @@ use std::time::Duration;
 use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::{Value, json};
 
-use crate::actions::FOREIGN_PREFIX;
+use crate::actions::OTHER_CLIENT_PREFIX;
 use crate::clock;
 use crate::controllers::Controllers;
 use crate::faults::Faults;
 use crate::kind::{CHILDREN, Kind};
+use crate::run::{Supervisor, runtime};
 use crate::server::{Actor, ApiServer};
 use crate::store::{Object, Store};
-use crate::world::{Supervisor, runtime};
 use crate::write::Call;
 
-/// An EchoCluster as the user has declared it, and its resulting state.
+/// An EchoCluster as the user has declared it, and its state.
 pub(crate) struct Outcome {
     desired: Desired,
-    calm: Calm,
+    state: EchoClusterState,
 }
 
 /// An EchoCluster as the user has declared it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Desired {
     name: String,
-    /// How many of this name there were, with this one.
+    /// How many EchoClusters of this name were created, including this one.
     incarnation: u64,
     spec: Value,
     annotations: Value,
 }
 
-/// The state of an EchoCluster at rest.
+/// The children and the status of an EchoCluster.
 #[derive(Clone)]
-struct Calm {
-    /// The children, by kind and name, without what differs from run to run.
+struct EchoClusterState {
+    /// The children, by kind and name, without what differs between runs.
     children: BTreeMap<String, Value>,
     status: Value,
 }
 
-/// All EchoClusters of a run, and the children that should be gone but exist without an owner.
+/// All EchoClusters of a run, and the children whose owner no longer exists.
 pub(crate) struct FinalState {
     pub(crate) outcomes: Vec<Outcome>,
     pub(crate) leftovers: Vec<String>,
@@ -71,8 +71,8 @@ pub(crate) fn final_state(store: &Store) -> FinalState {
 }
 
 fn outcome(store: &Store, cluster: &Object) -> Outcome {
-    // The watches are scoped by a label. A child that lost it while the operator was down, and is no longer desired, stays until the
-    // EchoCluster is deleted.
+    // The watches select by a label. A child that lost the label while the operator was down, and is no longer desired, is not deleted
+    // before the EchoCluster is.
     let owned = store
         .objects
         .values()
@@ -89,7 +89,7 @@ fn outcome(store: &Store, cluster: &Object) -> Outcome {
             spec: cluster.value["spec"].clone(),
             annotations: cluster.value["metadata"]["annotations"].clone(),
         },
-        calm: Calm {
+        state: EchoClusterState {
             children: children.collect(),
             status: normalized_status(&cluster.value["status"]),
         },
@@ -101,7 +101,7 @@ fn is_watched(object: &Object) -> bool {
     object.value.pointer(label) == Some(&json!("echo-operator"))
 }
 
-/// Returns a child without what differs from run to run, and without what other clients have added.
+/// Returns a child without what differs between runs, and without what the other client has added.
 fn normalized(child: &Object) -> Value {
     let mut value = child.value.clone();
     remove(&mut value, &["status"]);
@@ -115,7 +115,7 @@ fn normalized(child: &Object) -> Value {
     for map in ["labels", "annotations"] {
         if let Some(map) = metadata.get_mut(map).and_then(Value::as_object_mut) {
             map.retain(|name, _| {
-                name != GENERATION_ANNOTATION && !name.starts_with(FOREIGN_PREFIX)
+                name != GENERATION_ANNOTATION && !name.starts_with(OTHER_CLIENT_PREFIX)
             });
         }
     }
@@ -155,9 +155,9 @@ fn normalized_status(status: &Value) -> Value {
 }
 
 impl FinalState {
-    /// Returns how the state differs from that of a calm world.
+    /// Returns the differences from a run without faults.
     pub(crate) fn differences(&self) -> Vec<String> {
-        let leftover = |child: &String| format!("{child} is left of an EchoCluster that is gone");
+        let leftover = |child: &String| format!("{child} exists, and its EchoCluster does not");
         let mut differences: Vec<String> = self.leftovers.iter().map(leftover).collect();
         for outcome in &self.outcomes {
             differences.extend(differences_of(outcome));
@@ -167,64 +167,64 @@ impl FinalState {
 }
 
 fn differences_of(outcome: &Outcome) -> Vec<String> {
-    let (found, desired) = (&outcome.calm, calm(&outcome.desired));
+    let (found, expected) = (&outcome.state, expected_state(&outcome.desired));
     let names: BTreeSet<&String> = found
         .children
         .keys()
-        .chain(desired.children.keys())
+        .chain(expected.children.keys())
         .collect();
     let mut differences = Vec::new();
     for name in names {
-        let pair = (found.children.get(name), desired.children.get(name));
+        let pair = (found.children.get(name), expected.children.get(name));
         difference(name, pair, &mut differences);
     }
     let name = format!("status of {}", outcome.desired.name);
     difference(
         &name,
-        (Some(&found.status), Some(&desired.status)),
+        (Some(&found.status), Some(&expected.status)),
         &mut differences,
     );
     differences
 }
 
-/// Returns each field that differs from its desired value.
+/// Adds each field that differs from its expected value.
 fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &mut Vec<String>) {
     match pair {
-        (Some(found), Some(desired)) if found == desired => (),
-        (Some(Value::Object(found)), Some(Value::Object(desired))) => {
-            let fields: BTreeSet<&String> = found.keys().chain(desired.keys()).collect();
+        (Some(found), Some(expected)) if found == expected => (),
+        (Some(Value::Object(found)), Some(Value::Object(expected))) => {
+            let fields: BTreeSet<&String> = found.keys().chain(expected.keys()).collect();
             for field in fields {
-                let pair = (found.get(field), desired.get(field));
+                let pair = (found.get(field), expected.get(field));
                 difference(&format!("{path}.{field}"), pair, differences);
             }
         }
-        (Some(found), Some(desired)) => {
-            differences.push(format!("{path} is {found} and should be {desired}"));
+        (Some(found), Some(expected)) => {
+            differences.push(format!("{path} is {found} and should be {expected}"));
         }
-        (Some(_), None) => differences.push(format!("{path} should not be there")),
+        (Some(_), None) => differences.push(format!("{path} should not exist")),
         (None, _) => differences.push(format!("{path} is missing")),
     }
 }
 
-/// Returns what becomes of an EchoCluster to which nothing happens. Each thread remembers it.
-fn calm(desired: &Desired) -> Calm {
+/// Returns the state of an EchoCluster in a run without faults. Each thread caches the results.
+fn expected_state(desired: &Desired) -> EchoClusterState {
     thread_local! {
-        static KNOWN: RefCell<HashMap<Desired, Calm>> = RefCell::default();
+        static CACHE: RefCell<HashMap<Desired, EchoClusterState>> = RefCell::default();
     }
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(desired).cloned()) {
-        return known;
+    if let Some(cached) = CACHE.with_borrow(|cache| cache.get(desired).cloned()) {
+        return cached;
     }
-    // The operator's jitter and time in the run that goes on must not depend on what this thread remembers.
+    // The jitter and the clock of the current run must not depend on whether the result was cached.
     let (jitter, started) = (fastrand::get_seed(), clock::started());
     fastrand::seed(0);
-    let calm = runtime().block_on(run_calmly(desired));
+    let state = runtime().block_on(run_without_faults(desired));
     fastrand::seed(jitter);
     clock::set(started);
-    KNOWN.with_borrow_mut(|known| known.insert(desired.clone(), calm.clone()));
-    calm
+    CACHE.with_borrow_mut(|cache| cache.insert(desired.clone(), state.clone()));
+    state
 }
 
-async fn run_calmly(desired: &Desired) -> Calm {
+async fn run_without_faults(desired: &Desired) -> EchoClusterState {
     let server = ApiServer::new(Faults::none(), false);
     tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
     tokio::spawn(Supervisor::start(&server).run(0));
@@ -247,9 +247,9 @@ async fn run_calmly(desired: &Desired) -> Calm {
     let state = server.lock();
     assert!(
         state.oracle.violations.is_empty(),
-        "in a calm world: {:?}",
+        "in a run without faults: {:?}",
         state.oracle.violations
     );
     let cluster = state.store.get(Kind::EchoCluster, "default", name).unwrap();
-    outcome(&state.store, cluster).calm
+    outcome(&state.store, cluster).state
 }

@@ -120,7 +120,7 @@ impl Kind {
         )
     }
 
-    /// Whether a write of the status writes a field of the metadata, too. Which it does differs from kind to kind.
+    /// Whether a write of the status also writes a field of the metadata. This differs between kinds.
     pub(crate) fn status_writes_metadata(self, field: &str) -> bool {
         match self {
             Self::EchoCluster => false,
@@ -159,7 +159,7 @@ impl Kind {
     }
 }
 
-/// What a path names.
+/// The resource or object of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     pub(crate) kind: Kind,

@@ -1,22 +1,22 @@
 //! The whole operator on a simulated API server, in simulated time.
 //!
-//! A run has one seed. It chooses the actions of users and of other clients, what goes wrong between the operator and the API server, and when: watch
-//! events that come late, answers that are lost, errors, crashes of the operator. The clock stands still while there is something to do,
-//! so that an hour takes milliseconds. When nothing goes wrong any more, the children must become those of a calm world, and then nothing
-//! may be written any more; what must hold at each write is in [`oracle`].
+//! Each run has one seed. It chooses the actions of users and of another client, and the faults between the operator and the API server:
+//! delayed watch events, lost responses, errors, crashes of the operator. The clock advances only while every task waits, so that an hour
+//! takes milliseconds. After the last fault, the children must become those of a run without faults, and then nothing may be written any
+//! more. [`oracle`] checks each write.
 //!
 //! | variable | meaning |
 //! |---|---|
 //! | `ECHO_OPERATOR_SIMULATIONS` | how many seeds are run; without it, 300 |
 //! | `ECHO_OPERATOR_SEED` | the first seed; without it, 1 |
-//! | `ECHO_OPERATOR_FAULTS_LEFT_OUT` | faults that do not happen, to look for others, as `hanging,expired`; [`faults`] has their names |
+//! | `ECHO_OPERATOR_FAULTS_LEFT_OUT` | faults that are not injected, such as `hanging,expired`; [`faults`] has their names |
 //!
-//! The API server behaves as the real one as far as the operator can observe: `tests/conformance` has calls whose answers must be the same
-//! from both.
+//! The simulated API server behaves as a real one where the operator depends on it: `tests/conformance` has requests to which both must
+//! return the same responses.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,
-    reason = "the operator talks to a simulated API server through a real client"
+    reason = "the operator reaches the simulated API server through a real client"
 )]
 #![expect(
     clippy::panic,
@@ -36,7 +36,7 @@
     reason = "names document what has no comment"
 )]
 
-/// That of the operator.
+/// The allocator of the operator's binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -48,6 +48,7 @@ mod fields;
 mod kind;
 mod managed;
 mod merge;
+mod preconditions;
 mod read;
 mod request;
 mod server;
@@ -57,18 +58,17 @@ mod strategy;
 mod watch;
 mod write;
 
-// The world around it.
+// The runs.
 mod actions;
 mod clock;
 mod controllers;
 mod final_state;
 mod oracle;
-mod preconditions;
-mod world;
+mod run;
 
 // The tests.
 #[path = "../conformance/conformance.rs"]
 mod conformance;
 mod conformance_test;
-mod known_faults;
+mod regressions;
 mod seeds;

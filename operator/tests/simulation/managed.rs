@@ -1,4 +1,4 @@
-//! `metadata.managedFields`: who owns which field, and what an apply or an update does to that.
+//! `metadata.managedFields`: which manager owns which field, and how an apply and an update change that.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::fields::FieldSet;
 use crate::kind::Kind;
 use crate::merge::{Changes, collect, compare, drop_empty, merge, prune};
 
-/// How a manager has come to own its fields.
+/// The operation by which a manager owns its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Operation {
     Apply,
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
     pub(crate) fields: FieldSet,
 }
 
-/// Who owns fields. The same name with another operation or subresource is another manager.
+/// An owner of fields. The same name with another operation or subresource is another manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manager {
     pub(crate) name: String,
@@ -33,7 +33,7 @@ pub(crate) struct Manager {
 /// The conflicts of an apply: the other field managers, and the fields that they own.
 pub(crate) struct Conflict(pub(crate) Vec<(Manager, Vec<String>)>);
 
-/// Removes from a configuration the fields that have no managers, and what the endpoint does not write.
+/// Removes from a configuration the fields that no manager can own, and those that the endpoint does not write.
 fn restrict(kind: Kind, config: &mut Value, subresource: &str) {
     let Some(map) = config.as_object_mut() else {
         return;
@@ -47,7 +47,7 @@ fn restrict(kind: Kind, config: &mut Value, subresource: &str) {
     }
 }
 
-/// The metadata that have owners.
+/// The fields of the metadata that managers own.
 pub(crate) const OWNED_METADATA: [&str; 4] =
     ["labels", "annotations", "ownerReferences", "finalizers"];
 
@@ -83,7 +83,7 @@ fn changes(kind: Kind, before: &Value, after: &Value, subresource: &str) -> Chan
     changes
 }
 
-/// Applies a configuration. Returns the object and its managers.
+/// Applies a configuration. Returns the object and its entries.
 pub(crate) fn apply(
     kind: Kind,
     (live, entries): (&Value, &[Entry]),
@@ -96,7 +96,7 @@ pub(crate) fn apply(
     restrict(kind, &mut config, &by.subresource);
     let mut applied = FieldSet::default();
     collect(kind, "", &config, &mut applied);
-    drop_empty(&mut applied); // a list with keys that is empty has no fields
+    drop_empty(&mut applied); // an empty list with keys has no fields
     applied.is_member = false;
     let last = entries.iter().find(is_by);
     let others = || entries.iter().filter(|entry| entry.manager != *by);
@@ -131,7 +131,7 @@ pub(crate) fn apply(
     Ok((merged, left))
 }
 
-/// Returns the managers of an object. One without any gets one that stands for all who wrote it before.
+/// Returns the entries of an object. One without entries gets `before-first-apply`, which owns all of its fields.
 fn with_manager_before(kind: Kind, live: &Value, entries: &[Entry], now: &str) -> Vec<Entry> {
     if !entries.is_empty() || live.get("metadata").is_none() {
         return entries.to_vec();
@@ -154,7 +154,7 @@ fn with_manager_before(kind: Kind, live: &Value, entries: &[Entry], now: &str) -
     }]
 }
 
-/// Notes an update of any form. Returns the managers after it.
+/// Records an update of any form. Returns the new entries.
 pub(crate) fn update(
     kind: Kind,
     entries: &[Entry],
@@ -213,7 +213,7 @@ fn sort(entries: &mut [Entry]) {
     entries.sort_by_key(key);
 }
 
-/// Reads `managedFields` that a client sends. Of two entries of one manager, the later counts.
+/// Reads the `managedFields` that a client sends. The later of two entries of one manager counts.
 pub(crate) fn from_json(entries: &Value) -> Option<Vec<Entry>> {
     let mut read: Vec<Entry> = Vec::new();
     for entry in entries.as_array()? {

@@ -1,4 +1,4 @@
-//! Structural merge: what server-side apply makes of an object, by the list types of the Kubernetes API.
+//! Structured merge, as server-side apply does it, by the list and map types of the Kubernetes API.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ enum Shape {
     Granular,
     /// A list whose elements are identified by these fields.
     Keyed(&'static [&'static str]),
-    /// A list of scalars in which each is there once.
+    /// A list of distinct scalars.
     Set,
 }
 
-/// Maps that are one value, by the name of the field. `[]` stands for an element of the list.
+/// Maps that are one value, by the name of the field. `[]` means an element of the list.
 const ATOMIC_MAPS: [&str; 10] = [
     "configMapKeyRef",
     "fieldRef",
@@ -104,7 +104,7 @@ pub(crate) fn collect(kind: Kind, field: &str, value: &Value, set: &mut FieldSet
     }
 }
 
-/// Collects the fields of a value and all that lead to them.
+/// Collects the fields of a value and all of their parents.
 fn collect_all(kind: Kind, field: &str, value: &Value, set: &mut FieldSet) {
     fn mark(set: &mut FieldSet) {
         set.is_member = true;
@@ -114,7 +114,7 @@ fn collect_all(kind: Kind, field: &str, value: &Value, set: &mut FieldSet) {
     mark(set);
 }
 
-/// Lays an applied configuration over a live value.
+/// Merges an applied configuration into a live value.
 pub(crate) fn merge(kind: Kind, field: &str, live: &Value, applied: &Value) -> Value {
     let shapes = (shape(kind, field, live), shape(kind, field, applied));
     match (live, applied) {
@@ -144,20 +144,20 @@ pub(crate) fn merge(kind: Kind, field: &str, live: &Value, applied: &Value) -> V
     }
 }
 
-/// Merges lists whose elements have keys: in the order of the applied one, with what only the live one has where it was.
+/// Merges lists whose elements have keys, in the order of the applied list. Elements that only the live list has keep their place.
 fn merge_keyed(kind: Kind, field: &str, keys: &[&str], live: &[Value], new: &[Value]) -> Value {
     let live_keys: Vec<String> = live.iter().map(|element| key(keys, element)).collect();
     let new_keys: Vec<String> = new.iter().map(|element| key(keys, element)).collect();
     let mut merged = Vec::with_capacity(live.len() + new.len());
     let mut at = 0;
-    let keep_foreign = |merged: &mut Vec<Value>, at: &mut usize| {
+    let keep_live_only = |merged: &mut Vec<Value>, at: &mut usize| {
         while *at < live.len() && !new_keys.contains(&live_keys[*at]) {
             merged.push(live[*at].clone());
             *at += 1;
         }
     };
     for (element, element_key) in new.iter().zip(&new_keys) {
-        keep_foreign(&mut merged, &mut at);
+        keep_live_only(&mut merged, &mut at);
         let found = live_keys.iter().position(|key| key == element_key);
         merged.push(found.map_or_else(
             || element.clone(),
@@ -168,7 +168,7 @@ fn merge_keyed(kind: Kind, field: &str, keys: &[&str], live: &[Value], new: &[Va
         }
     }
     while at < live.len() {
-        keep_foreign(&mut merged, &mut at);
+        keep_live_only(&mut merged, &mut at);
         at += 1;
     }
     Value::Array(merged)
@@ -176,8 +176,8 @@ fn merge_keyed(kind: Kind, field: &str, keys: &[&str], live: &[Value], new: &[Va
 
 /// Removes what `last` has and `kept` does not: fields that a manager applied before, no longer applies, and that no other manager owns.
 pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet, kept: &FieldSet) {
-    let goes = |element: &str| {
-        // The metadata have more than what is owned.
+    let is_pruned = |element: &str| {
+        // The metadata have fields that no manager owns.
         element != "f:metadata"
             && last.children.contains_key(element)
             && !kept.children.contains_key(element)
@@ -192,19 +192,19 @@ pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet,
     let shape = shape(kind, field, value);
     match (value, shape) {
         (Value::Object(map), Shape::Granular) => {
-            map.retain(|name, _| !goes(&format!("f:{name}")));
+            map.retain(|name, _| !is_pruned(&format!("f:{name}")));
             for (name, below) in map {
                 descend(&format!("f:{name}"), name, below);
             }
         }
         (Value::Array(elements), Shape::Keyed(keys)) => {
-            elements.retain(|element| !goes(&key(keys, element)));
+            elements.retain(|element| !is_pruned(&key(keys, element)));
             for element in elements {
                 descend(&key(keys, element), &element_field(field), element);
             }
         }
         (Value::Array(elements), Shape::Set) => {
-            elements.retain(|element| !goes(&format!("v:{element}")));
+            elements.retain(|element| !is_pruned(&format!("v:{element}")));
         }
         _ => (),
     }
@@ -215,7 +215,7 @@ pub(crate) fn prune(kind: Kind, field: &str, value: &mut Value, last: &FieldSet,
 pub(crate) struct Changes {
     /// Fields that are new or have another value.
     pub(crate) written: FieldSet,
-    /// Fields that are no longer there.
+    /// Fields that no longer exist.
     pub(crate) removed: FieldSet,
 }
 

@@ -9,26 +9,26 @@ use crate::kind::{CHILDREN, Kind};
 use crate::server::Actor;
 use crate::store::{Change, Key, Object, Store};
 
-/// Watches the writes.
+/// Checks the writes.
 #[derive(Default)]
 pub(crate) struct Oracle {
-    /// What did not hold.
+    /// The violated invariants.
     pub(crate) violations: Vec<String>,
-    /// The operator's writes, events left out.
+    /// The number of the operator's writes, without events.
     pub(crate) writes: usize,
-    /// The specs of all EchoClusters that there were, by UID and generation.
+    /// The specs of all EchoClusters so far, by UID and generation.
     specs: BTreeMap<String, BTreeMap<i64, Value>>,
-    /// The highest generation of an EchoCluster that each child was written for, by the UIDs of child and owner.
+    /// The highest generation of the EchoCluster for which each child was written, by the UIDs of child and owner.
     written_for: BTreeMap<(String, String), i64>,
     /// The highest `status.observedGeneration` of each EchoCluster, by UID.
     observed: BTreeMap<String, i64>,
-    /// The operator's last write of each object of which it got the answer.
+    /// The resourceVersion of the last write of each object whose response the operator has received.
     acknowledged: BTreeMap<Key, u64>,
 }
 
 impl Oracle {
-    /// Takes in a write.
-    pub(crate) fn note(&mut self, actor: Actor, change: &Change, store: &Store) {
+    /// Records and checks a write.
+    pub(crate) fn record(&mut self, actor: Actor, change: &Change, store: &Store) {
         let kind = change.key.0;
         if kind == Kind::EchoCluster
             && let Some(after) = &change.after
@@ -49,7 +49,7 @@ impl Oracle {
         }
     }
 
-    /// Takes in that the operator got the answer to a write.
+    /// Records that the operator has received the response to a write.
     pub(crate) fn acknowledge(&mut self, change: &Change) {
         self.acknowledged
             .insert(change.key.clone(), change.resource_version);
@@ -64,17 +64,17 @@ impl Oracle {
 
     fn check_child(&mut self, change: &Change) {
         if let Some(before) = &change.before {
-            if !self.is_ours(before) {
+            if !self.is_of_echo_cluster(before) {
                 self.violate(
                     change,
-                    "the operator has written an object of somebody else",
+                    "the operator has written an object of another client",
                 );
             }
             let after = change.after.as_ref().and_then(|after| after.controller());
             if before.controller().is_some() && after.is_some() && before.controller() != after {
                 self.violate(
                     change,
-                    "the operator has taken an object from its controller",
+                    "the operator has replaced the controller of an object",
                 );
             }
         }
@@ -99,8 +99,8 @@ impl Oracle {
         }
     }
 
-    /// Whether an object is that of an EchoCluster, or was left by one.
-    fn is_ours(&self, object: &Object) -> bool {
+    /// Whether the controller of an object is or was an EchoCluster.
+    fn is_of_echo_cluster(&self, object: &Object) -> bool {
         let owner = object
             .controller()
             .or_else(|| object.annotation(OWNER_UID_ANNOTATION));
@@ -129,7 +129,7 @@ impl Oracle {
         if after.is_deleting() || condition(status, "Ready") != Some("True") {
             return;
         }
-        // A Deployment that cannot be restored may still be available; `Stalled` says that it is not as desired.
+        // A Deployment that cannot be restored may still be available; `Stalled` reports it.
         if condition(status, "Stalled") == Some("True") {
             return;
         }
@@ -145,13 +145,15 @@ impl Oracle {
             .iter()
             .all(|type_| condition(status, type_) == Some("False"));
         if !self.is_admissible(after, &spec, is_settled, store) {
-            let claim = if is_settled { "settled" } else { "ready" };
-            let why = format!("{claim} at generation {observed}, and no Deployment was: {status}");
+            let reported = if is_settled { "settled" } else { "ready" };
+            let why = format!(
+                "{reported} at generation {observed}, unlike every Deployment since its last write: {status}"
+            );
             self.violate(change, &why);
         }
     }
 
-    /// Whether a Deployment was as a status with `Ready=True` says: as it was after the operator's last write of it, or later.
+    /// Whether a status with `Ready=True` matches the Deployment at the operator's last write of it, or at a later resourceVersion.
     fn is_admissible(
         &self,
         cluster: &Object,
@@ -166,7 +168,7 @@ impl Oracle {
         let versions = versions.filter_map(|change| change.after.as_ref());
         let status = &cluster.value["status"];
         if !is_settled && count(spec, "replicas") == 0 {
-            return true; // nothing has to run
+            return true; // no pod is needed
         }
         let mut versions = versions.filter(|version| version.resource_version >= since);
         versions.any(|version| {
@@ -202,7 +204,7 @@ fn count(object: &Value, field: &str) -> i64 {
     object[field].as_i64().unwrap_or_default()
 }
 
-/// Whether a status reports the state of a Deployment, and enough pods were available in it.
+/// Whether a status matches a Deployment, and enough of its pods are available.
 fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
     let available = count(&deployment["status"], "availableReplicas");
     status["image"] == *image(deployment)
@@ -210,7 +212,7 @@ fn agrees(deployment: &Value, status: &Value, spec: &Value) -> bool {
         && available >= count(spec, "replicas")
 }
 
-/// Whether a Deployment runs the spec and nothing else.
+/// Whether all pods of a Deployment are those of the spec.
 fn is_rolled_out(deployment: &Value, spec: &Value) -> bool {
     let (found, replicas) = (&deployment["status"], count(spec, "replicas"));
     let is_observed =

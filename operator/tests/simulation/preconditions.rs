@@ -1,4 +1,4 @@
-//! What has to hold of a write before anything else is looked at: type, name, UID, resourceVersion.
+//! The preconditions of a write: type, name, UID, resourceVersion.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::status::Failure;
 use crate::store::Object;
 use crate::write::{Call, text};
 
-/// Checks that an applied configuration is one of the kind that the path names.
+/// Checks that an applied configuration has the kind that the path names.
 pub(crate) fn check_type(call: &Call, config: &Value) -> Result<(), Failure> {
     if config["apiVersion"] == call.kind.api_version() && config["kind"] == call.kind.name() {
         return Ok(());
@@ -15,7 +15,7 @@ pub(crate) fn check_type(call: &Call, config: &Value) -> Result<(), Failure> {
     Err(Failure::bad_request("invalid object type"))
 }
 
-/// Checks the name of an object that is to be written. One that is applied has the name of the live object, if it names none.
+/// Checks that the name in an object is that of the path.
 pub(crate) fn check_name(call: &Call, name: Option<&str>) -> Result<(), Failure> {
     match name {
         None => Err(Failure::bad_request("name must be provided")),
@@ -30,8 +30,8 @@ pub(crate) fn check_name(call: &Call, name: Option<&str>) -> Result<(), Failure>
     }
 }
 
-/// Checks an object that is to be written against the live one. The resourceVersion comes first. A status that comes without metadata has
-/// no UID, either.
+/// Compares resourceVersion and UID, in this order, with the live object. The UID is not compared where a write of the status does not
+/// write the metadata.
 pub(crate) fn check_preconditions(
     call: &Call,
     live: &Object,
@@ -49,7 +49,7 @@ pub(crate) fn check_preconditions(
     Ok(())
 }
 
-/// Checks an applied configuration of what does not exist. A status is not created.
+/// Checks an applied configuration of an object that does not exist. The status of one cannot be applied.
 pub(crate) fn check_preconditions_of_absent(call: &Call, config: &Value) -> Result<(), Failure> {
     if !call.subresource.is_empty() {
         return Err(call.not_found());
@@ -62,7 +62,7 @@ pub(crate) fn check_preconditions_of_absent(call: &Call, config: &Value) -> Resu
     check_name(call, text(config, "name"))
 }
 
-/// Returns the answer to an apply of fields that other managers own.
+/// Returns the error of an apply of fields that other managers own.
 pub(crate) fn conflict_failure(conflict: &Conflict) -> Failure {
     let mut causes = Vec::new();
     for (manager, paths) in &conflict.0 {

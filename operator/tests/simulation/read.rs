@@ -9,10 +9,10 @@ use crate::kind::Target;
 use crate::status::Failure;
 use crate::store::{Object, Store};
 
-/// The parameters of a request, as its query has them.
+/// The query parameters of a request.
 pub(crate) type Query = BTreeMap<String, String>;
 
-/// Which objects a list or a watch is about.
+/// The objects that a list or a watch selects.
 #[derive(Clone, Debug)]
 pub(crate) struct Selection {
     pub(crate) target: Target,
@@ -21,7 +21,7 @@ pub(crate) struct Selection {
 }
 
 impl Selection {
-    /// Reads the selectors of a request. Only equality is known here.
+    /// Reads the selectors of a request. Only equality is supported.
     pub(crate) fn new(target: &Target, query: &Query) -> Self {
         let pairs = |name: &str| {
             let text = query.get(name).map(String::as_str).unwrap_or_default();
@@ -38,7 +38,7 @@ impl Selection {
         }
     }
 
-    /// Whether a selector is set; then the API server does not count what is left for the next pages.
+    /// Whether a selector is set; then the API server returns no `remainingItemCount`.
     fn has_selectors(&self) -> bool {
         !self.labels.is_empty() || !self.fields.is_empty()
     }
@@ -66,7 +66,7 @@ impl Selection {
 }
 
 impl Store {
-    /// Lists objects: a page of them at one resourceVersion. A server may return fewer than requested.
+    /// Lists one page of objects at one resourceVersion. It may have fewer objects than requested.
     pub(crate) fn list(
         &self,
         selection: &Selection,

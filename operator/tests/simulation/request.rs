@@ -1,10 +1,10 @@
-//! Requests and their answers.
+//! Requests and their responses.
 
 use hyper::Method;
 use hyper::http::request::Parts;
 use serde_json::Value;
 
-use crate::faults::{Access, Asked};
+use crate::faults::{Access, RequestInfo};
 use crate::kind::{Kind, Target};
 use crate::read::{Query, Selection, partial};
 use crate::server::State;
@@ -13,7 +13,7 @@ use crate::store::Object;
 use crate::write::{Call, Written, text};
 
 /// A parsed request.
-pub(crate) struct Ask {
+pub(crate) struct ApiRequest {
     verb: Verb,
     target: Target,
     query: Query,
@@ -35,15 +35,15 @@ enum Verb {
     Delete,
 }
 
-/// The answer to a request that has succeeded.
-pub(crate) struct Reply {
+/// The response to a request that has succeeded.
+pub(crate) struct ApiResponse {
     pub(crate) code: u16,
     pub(crate) body: String,
     pub(crate) written: Option<Written>,
 }
 
-impl Ask {
-    /// Reads a request.
+impl ApiRequest {
+    /// Parses a request.
     pub(crate) fn read(parts: &Parts, body: &[u8]) -> Result<Self, Failure> {
         let target = Target::parse(parts.uri.path()).ok_or_else(Failure::not_served)?;
         let query = query(parts.uri.query().unwrap_or_default());
@@ -88,9 +88,9 @@ impl Ask {
         })
     }
 
-    /// Returns what faults go by.
-    pub(crate) fn asked(&self) -> Asked {
-        Asked {
+    /// Returns the properties by which faults are chosen.
+    pub(crate) fn info(&self) -> RequestInfo {
+        RequestInfo {
             access: self.access(),
             kind: Some(self.target.kind),
             is_continued: self.query.contains_key("continue"),
@@ -107,7 +107,7 @@ impl Ask {
         }
     }
 
-    /// Returns what is to be watched, if the request is a watch.
+    /// Returns the selection and the query of a watch.
     pub(crate) fn watch(&self) -> Option<(Selection, &Query)> {
         let selection = || Selection::new(&self.target, &self.query);
         (self.verb == Verb::Watch).then(|| (selection(), &self.query))
@@ -127,41 +127,44 @@ impl Ask {
 }
 
 /// Carries out a request.
-pub(crate) fn answer(state: &mut State, ask: &Ask) -> Result<Reply, Failure> {
-    if state.unserved.contains(&ask.target.kind) {
+pub(crate) fn handle(state: &mut State, request: &ApiRequest) -> Result<ApiResponse, Failure> {
+    if state.unserved.contains(&request.target.kind) {
         return Err(Failure::not_served());
     }
     let store = &mut state.store;
-    let call = ask.call();
-    match ask.verb {
+    let call = request.call();
+    match request.verb {
         Verb::Get => {
             let object = store.existing(&call)?;
-            Ok(read(body(ask, &object)))
+            Ok(read(body(request, &object)))
         }
         Verb::List | Verb::Watch => {
-            let selection = Selection::new(&ask.target, &ask.query);
+            let selection = Selection::new(&request.target, &request.query);
             Ok(read(store.list(
                 &selection,
-                &ask.query,
+                &request.query,
                 state.faults.page,
             )?))
         }
-        Verb::Create => written(ask, store.create(&call, ask.body.clone())?),
-        Verb::Update => written(ask, store.replace(&call, ask.body.clone())?),
+        Verb::Create => written(request, store.create(&call, request.body.clone())?),
+        Verb::Update => written(request, store.replace(&call, request.body.clone())?),
         Verb::Apply => {
-            let force = ask.query.get("force").is_some_and(|force| force == "true");
-            written(ask, store.apply(&call, ask.body.clone(), force)?)
+            let force = request
+                .query
+                .get("force")
+                .is_some_and(|force| force == "true");
+            written(request, store.apply(&call, request.body.clone(), force)?)
         }
-        Verb::MergePatch => written(ask, store.merge_patch(&call, &ask.body)?),
-        Verb::JsonPatch => written(ask, store.json_patch(&call, &ask.body)?),
+        Verb::MergePatch => written(request, store.merge_patch(&call, &request.body)?),
+        Verb::JsonPatch => written(request, store.json_patch(&call, &request.body)?),
         Verb::Delete => {
-            let done = store.delete(&call, &ask.body)?;
+            let done = store.delete(&call, &request.body)?;
             let after = store.get(call.kind, &call.namespace, &call.name).cloned();
             let body = match &after {
-                Some(object) => body(ask, object),
+                Some(object) => body(request, object),
                 None => deleted(call.kind, &call.name, &done.object.uid().into()).to_string(),
             };
-            Ok(Reply {
+            Ok(ApiResponse {
                 code: 200,
                 body,
                 written: Some(done),
@@ -170,8 +173,8 @@ pub(crate) fn answer(state: &mut State, ask: &Ask) -> Result<Reply, Failure> {
     }
 }
 
-fn read(body: String) -> Reply {
-    Reply {
+fn read(body: String) -> ApiResponse {
+    ApiResponse {
         code: 200,
         body,
         written: None,
@@ -179,20 +182,20 @@ fn read(body: String) -> Reply {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "each verb gives a result")]
-fn written(ask: &Ask, written: Written) -> Result<Reply, Failure> {
+fn written(request: &ApiRequest, written: Written) -> Result<ApiResponse, Failure> {
     let is_new = written
         .change
         .as_ref()
         .is_some_and(|change| change.before.is_none());
-    Ok(Reply {
+    Ok(ApiResponse {
         code: if is_new { 201 } else { 200 },
-        body: body(ask, &written.object),
+        body: body(request, &written.object),
         written: Some(written),
     })
 }
 
-fn body(ask: &Ask, object: &Object) -> String {
-    if ask.is_partial {
+fn body(request: &ApiRequest, object: &Object) -> String {
+    if request.is_partial {
         partial(object).to_string()
     } else {
         object.json().to_owned()

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use crate::world::run;
+use crate::run::run;
 
-/// How many seeds are run, if the environment does not say.
+/// How many seeds are run, unless the environment sets the number.
 const SIMULATIONS: u64 = 300;
 
 /// At most this many failing seeds are printed: many seeds usually fail for the same reason.
 const MAX_PRINTED: usize = 10;
 
-/// Runs one seed, and returns what did not hold; a panic does not.
+/// Runs one seed, and returns the violations. A panic is one, too.
 fn check(seed: u64, writes: &AtomicUsize) -> Vec<String> {
     match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
         Ok(report) => {
@@ -91,7 +91,7 @@ fn print_failures(failed: &[(u64, Vec<String>)]) {
     }
 }
 
-/// Orders what happens at the same millisecond by its text: the timers of the runtime are no finer.
+/// Orders the lines of the same millisecond by their text, since the timers of the runtime are no finer.
 fn in_order(mut trace: Vec<String>) -> Vec<String> {
     let time = |line: &String| line.trim_start().split(' ').next().unwrap().to_owned();
     trace.sort_by(|one, other| {

@@ -1,4 +1,4 @@
-//! The simulated API server, and the connections to it, which are what `kube::Client` speaks to.
+//! The simulated API server, and the connections that `kube::Client` uses.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -15,32 +15,32 @@ use hyper::{Request, Response, StatusCode};
 use kube::client::Body;
 use tokio::sync::{Notify, watch};
 
-use crate::faults::{Access, Asked, Fault, Faults};
+use crate::faults::{Access, Fault, Faults, RequestInfo};
 use crate::kind::Kind;
 use crate::oracle::Oracle;
-use crate::request::{Ask, Reply, answer};
+use crate::request::{ApiRequest, ApiResponse, handle};
 use crate::status::Failure;
 use crate::store::{Change, Store};
 use crate::watch::Watch;
 use crate::write::Written;
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+type HttpResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
-/// Who writes.
+/// The author of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Actor {
     /// The operator.
     Operator,
-    /// A person who owns EchoClusters.
+    /// A user of EchoClusters.
     User,
-    /// Another client, which changes the children.
+    /// A client that changes the children.
     OtherClient,
     /// Kubernetes' own controllers.
     System,
 }
 
-/// All that the server knows.
+/// The state of the server.
 pub(crate) struct State {
     pub(crate) store: Store,
     pub(crate) faults: Faults,
@@ -61,12 +61,12 @@ impl State {
     }
 }
 
-/// The server. Clones are the same one.
+/// The server. Clones share its state.
 #[derive(Clone)]
 pub(crate) struct ApiServer {
     state: Arc<Mutex<State>>,
     changes: watch::Sender<u64>,
-    /// Rings when the operator is to crash.
+    /// Notified when the operator is to crash.
     pub(crate) crash: Arc<Notify>,
 }
 
@@ -95,7 +95,7 @@ impl ApiServer {
         self.changes.subscribe()
     }
 
-    /// Makes a connection of its own for one run of a program.
+    /// Returns a connection for one process of a client.
     pub(crate) fn connect(&self, actor: Actor) -> Connection {
         Connection {
             server: self.clone(),
@@ -104,7 +104,7 @@ impl ApiServer {
         }
     }
 
-    /// Carries out a write of a client that suffers no faults.
+    /// Carries out a write without latency and faults.
     pub(crate) fn act(
         &self,
         actor: Actor,
@@ -112,7 +112,7 @@ impl ApiServer {
     ) -> Result<Written, Failure> {
         let mut state = self.lock();
         let written = write(&mut state.store);
-        self.note(&mut state, actor, written.as_ref().ok());
+        self.record(&mut state, actor, written.as_ref().ok());
         if let Ok(written) = &written {
             let key = written.object.key();
             state.trace(|| format!("{actor:?} wrote {key:?}: {}", version(written)));
@@ -120,12 +120,12 @@ impl ApiServer {
         written
     }
 
-    /// Shows a write to the oracle and to the watches.
-    fn note(&self, state: &mut State, actor: Actor, written: Option<&Written>) {
+    /// Passes a write to the oracle and the watches.
+    fn record(&self, state: &mut State, actor: Actor, written: Option<&Written>) {
         let Some(change) = written.and_then(|written| written.change.as_ref()) else {
             return;
         };
-        state.oracle.note(actor, change, &state.store);
+        state.oracle.record(actor, change, &state.store);
         self.changes.send_replace(change.resource_version);
     }
 }
@@ -138,7 +138,7 @@ fn version(written: &Written) -> String {
     }
 }
 
-/// The connections of one run of a program, which end with it.
+/// The connection of one process of a client.
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub(crate) server: ApiServer,
@@ -152,7 +152,7 @@ impl Connection {
         kube::Client::new(self.clone(), "default")
     }
 
-    /// Ends the program. Requests that were not carried out yet are dropped.
+    /// Kills the process. Its requests that were not carried out yet are dropped.
     pub(crate) fn kill(&self) {
         self.is_alive.store(false, Ordering::Relaxed);
     }
@@ -161,20 +161,21 @@ impl Connection {
         self.is_alive.load(Ordering::Relaxed)
     }
 
-    async fn serve(self, request: Request<Body>) -> Result<Answer, BoxError> {
+    async fn serve(self, request: Request<Body>) -> Result<HttpResponse, BoxError> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let ask = Ask::read(&parts, &body);
-        let nothing = Asked {
+        let api_request = ApiRequest::read(&parts, &body);
+        let unknown = RequestInfo {
             access: Access::Read,
             kind: None,
             is_continued: false,
         };
         let request = format!("{} {}", parts.method, parts.uri.path());
         let mut rng = self.server.lock().faults.rng(&request);
-        let (fault, there, back) = self.choose(ask.as_ref().map_or(nothing, Ask::asked), &mut rng);
-        tokio::time::sleep(there).await;
-        self.stay().await;
+        let info = api_request.as_ref().map_or(unknown, ApiRequest::info);
+        let (fault, request_latency, response_latency) = self.choose(info, &mut rng);
+        tokio::time::sleep(request_latency).await;
+        self.hang_if_killed().await;
         if let Some(fault) = &fault {
             self.server
                 .lock()
@@ -183,14 +184,14 @@ impl Connection {
         match &fault {
             Some(Fault::Error(failure)) => return Ok(failed(failure)),
             Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
-            Some(Fault::Refused) => return Err(broken()),
+            Some(Fault::Refused) => return Err(connection_reset()),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::CrashBefore) => self.crash().await,
             _ => (),
         }
-        let (answered, change) = self.answer(ask, rng);
+        let (response, change) = self.respond(api_request, rng);
         self.server.lock().trace(|| {
-            let code = answered.status().as_u16();
+            let code = response.status().as_u16();
             let field_manager = parts.uri.query().unwrap_or_default();
             format!(
                 "{:?} {} {} {field_manager} -> {code}",
@@ -201,31 +202,31 @@ impl Connection {
         });
         match &fault {
             Some(Fault::Late(delay)) => tokio::time::sleep(*delay).await,
-            Some(Fault::Lost) => return Err(broken()),
+            Some(Fault::Lost) => return Err(connection_reset()),
             Some(Fault::HangAfter) => std::future::pending().await,
             Some(Fault::CrashAfter) => self.crash().await,
             _ => (),
         }
-        tokio::time::sleep(back).await;
-        self.stay().await;
+        tokio::time::sleep(response_latency).await;
+        self.hang_if_killed().await;
         if let Some(change) = change.filter(|_| self.actor == Actor::Operator) {
             self.server.lock().oracle.acknowledge(&change);
         }
-        Ok(answered)
+        Ok(response)
     }
 
-    fn choose(&self, asked: Asked, rng: &mut Rng) -> (Option<Fault>, Duration, Duration) {
+    fn choose(&self, info: RequestInfo, rng: &mut Rng) -> (Option<Fault>, Duration, Duration) {
         let faults = &mut self.server.lock().faults;
         let fault = if self.actor == Actor::Operator {
-            faults.choose(asked, rng)
+            faults.choose(info, rng)
         } else {
             None
         };
         (fault, faults.latency(rng), faults.latency(rng))
     }
 
-    /// Goes on only while the program runs.
-    async fn stay(&self) {
+    /// Never returns once the process was killed.
+    async fn hang_if_killed(&self) {
         if !self.is_alive() {
             std::future::pending::<()>().await;
         }
@@ -237,31 +238,35 @@ impl Connection {
         std::future::pending().await
     }
 
-    /// Answers a request. Returns what it has changed, too.
-    fn answer(&self, ask: Result<Ask, Failure>, rng: Rng) -> (Answer, Option<Change>) {
-        let ask = match ask {
-            Ok(ask) => ask,
+    /// Returns the response to a request, and the change of a write.
+    fn respond(
+        &self,
+        request: Result<ApiRequest, Failure>,
+        rng: Rng,
+    ) -> (HttpResponse, Option<Change>) {
+        let request = match request {
+            Ok(request) => request,
             Err(failure) => return (failed(&failure), None),
         };
-        if let Some((selection, query)) = ask.watch() {
+        if let Some((selection, query)) = request.watch() {
             let is_served = !self.server.lock().unserved.contains(&selection.target.kind);
             let started = is_served.then(|| Watch::start(self.clone(), selection, query, rng));
-            let answer = match started.unwrap_or_else(|| Err(Failure::not_served())) {
+            let response = match started.unwrap_or_else(|| Err(Failure::not_served())) {
                 Ok(body) => Response::new(UnsyncBoxBody::new(body)),
                 Err(failure) => failed(&failure),
             };
-            return (answer, None);
+            return (response, None);
         }
         let mut state = self.server.lock();
-        match answer(&mut state, &ask) {
-            Ok(reply) => {
+        match handle(&mut state, &request) {
+            Ok(response) => {
                 self.server
-                    .note(&mut state, self.actor, reply.written.as_ref());
-                let change = reply
+                    .record(&mut state, self.actor, response.written.as_ref());
+                let change = response
                     .written
                     .as_ref()
                     .and_then(|written| written.change.clone());
-                (succeeded(reply), change)
+                (succeeded(response), change)
             }
             Err(failure) => (failed(&failure), None),
         }
@@ -269,9 +274,9 @@ impl Connection {
 }
 
 impl tower::Service<Request<Body>> for Connection {
-    type Response = Answer;
+    type Response = HttpResponse;
     type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, BoxError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
@@ -282,13 +287,13 @@ impl tower::Service<Request<Body>> for Connection {
     }
 }
 
-fn succeeded(reply: Reply) -> Answer {
-    let mut response = Response::new(full(reply.body));
-    *response.status_mut() = StatusCode::from_u16(reply.code).unwrap();
+fn succeeded(ApiResponse { code, body, .. }: ApiResponse) -> HttpResponse {
+    let mut response = Response::new(full(body));
+    *response.status_mut() = StatusCode::from_u16(code).unwrap();
     response
 }
 
-fn failed(failure: &Failure) -> Answer {
+fn failed(failure: &Failure) -> HttpResponse {
     let mut response = Response::new(full(failure.json().to_string()));
     *response.status_mut() = StatusCode::from_u16(failure.code).unwrap();
     response
@@ -298,6 +303,6 @@ fn full(body: String) -> UnsyncBoxBody<Bytes, BoxError> {
     UnsyncBoxBody::new(Full::new(Bytes::from(body)).map_err(|never| match never {}))
 }
 
-fn broken() -> BoxError {
+fn connection_reset() -> BoxError {
     std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()
 }

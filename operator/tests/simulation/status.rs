@@ -1,10 +1,10 @@
-//! The API server's answers that are no objects: `Status`.
+//! The responses of the API server that are of kind `Status`.
 
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
 
-/// An answer that is an error.
+/// An error response.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Failure {
     pub(crate) code: u16,
@@ -54,7 +54,7 @@ impl Failure {
         Self::new(409, "Conflict", message)
     }
 
-    /// Returns the conflict of a write that has another resourceVersion than the object.
+    /// Returns the error of a write whose resourceVersion is not that of the object.
     pub(crate) fn stale(kind: Kind, name: &str) -> Self {
         let why = "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(kind, name, why)
@@ -69,7 +69,7 @@ impl Failure {
         Self::new(400, "BadRequest", message)
     }
 
-    /// Returns the answer to a resourceVersion that history does not go back to.
+    /// Returns the error for a resourceVersion that is older than the history.
     pub(crate) fn expired() -> Self {
         Self::new(410, "Expired", "too old resource version")
     }
@@ -88,7 +88,7 @@ impl Failure {
     }
 }
 
-/// Returns the answer to a deletion that has removed the object.
+/// Returns the response to a deletion that has removed the object.
 pub(crate) fn deleted(kind: Kind, name: &str, uid: &Value) -> Value {
     json!({
         "kind": "Status",

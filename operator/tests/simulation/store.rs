@@ -23,7 +23,7 @@ pub(crate) struct Object {
 }
 
 impl Object {
-    /// Makes an object of a resourceVersion.
+    /// Creates an object with a resourceVersion.
     pub(crate) fn new(
         kind: Kind,
         mut value: Value,
@@ -47,7 +47,7 @@ impl Object {
         value
     }
 
-    /// Returns the whole object as text, which is made once.
+    /// Returns the whole object as JSON. It is serialized once.
     pub(crate) fn json(&self) -> &str {
         self.json
             .get_or_init(|| serde_json::to_string(&Whole(self)).unwrap())
@@ -130,7 +130,7 @@ impl Serialize for WholeMetadata<'_> {
 /// Kind, namespace and name.
 pub(crate) type Key = (Kind, String, String);
 
-/// One change of one object: what it was and what it is.
+/// A change of an object: its state before and after.
 #[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) resource_version: u64,
@@ -146,7 +146,7 @@ pub(crate) struct Store {
     pub(crate) resource_version: u64,
     /// The resourceVersion that history goes back to; earlier ones are expired.
     pub(crate) compacted: u64,
-    /// How many EchoClusters of each name there were.
+    /// How many EchoClusters of each name were created.
     pub(crate) incarnations: BTreeMap<String, u64>,
     counter: u64,
     started: Instant,
@@ -176,7 +176,7 @@ impl Store {
         self.counter
     }
 
-    /// Returns a UID. That of an EchoCluster follows from its name and from how many there were of it, so that runs can be compared.
+    /// Returns a UID. That of an EchoCluster is made of its name and a count, so that it is the same in the run without faults.
     pub(crate) fn new_uid(&mut self, kind: Kind, name: &str) -> String {
         if kind == Kind::EchoCluster {
             let incarnation = self.incarnations.entry(name.to_owned()).or_default();
@@ -202,17 +202,17 @@ impl Store {
         self.resource_version += 1;
         let object = Arc::new(Object::new(kind, value, managed, self.resource_version));
         let before = self.objects.insert(object.key(), Arc::clone(&object));
-        self.note(object.key(), before, Some(object))
+        self.record(object.key(), before, Some(object))
     }
 
     /// Removes an object under the next resourceVersion.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Change> {
         let before = self.objects.remove(key)?;
         self.resource_version += 1;
-        Some(self.note(key.clone(), Some(before), None))
+        Some(self.record(key.clone(), Some(before), None))
     }
 
-    fn note(
+    fn record(
         &mut self,
         key: Key,
         before: Option<Arc<Object>>,

@@ -1,10 +1,10 @@
-//! What the API server does to each kind beyond merging: allocations, immutable fields, validation.
+//! What the API server does for each kind beyond merging: allocations, immutable fields, validation.
 
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
 
-/// Allocates addresses and ports, and keeps those that there are.
+/// Allocates the addresses and node ports of a Service, and keeps those that it has.
 pub(crate) fn allocate(
     kind: Kind,
     live: Option<&Value>,
@@ -76,7 +76,7 @@ fn allocate_node_port(
     }
 }
 
-/// Returns why the API server refuses an object, if it does: the field and a message.
+/// Returns why the API server rejects an object, if it does: the field and a message.
 pub(crate) fn invalid(kind: Kind, live: Option<&Value>, object: &Value) -> Option<String> {
     let spec = &object["spec"];
     match kind {

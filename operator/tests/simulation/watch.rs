@@ -1,4 +1,4 @@
-//! Watches: the history of a kind as a stream of lines, late or cut off as the faults have it.
+//! Watches: the history of a kind as a stream of lines, which faults delay or end.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ pub(crate) struct Watch {
     started: Instant,
     timeout: Duration,
     rng: Rng,
-    /// The resourceVersion up to which everything was sent.
+    /// The resourceVersion up to which every event was sent.
     at: u64,
-    /// The line that is to be sent, when, and at which resourceVersion.
+    /// The next line: when it is sent, its resourceVersion and its text.
     next: Option<(Instant, u64, String)>,
     initial: Vec<String>,
     has_bookmarks: bool,
@@ -39,10 +39,10 @@ enum Step {
     Send(String),
     End,
     Break,
-    /// Nothing before that time, unless something changes.
+    /// Nothing before that time, unless an object changes.
     Wait(Instant),
-    /// Nothing, without end.
-    Die,
+    /// Nothing more, while the connection stays open.
+    Stall,
 }
 
 impl Watch {
@@ -71,7 +71,7 @@ impl Watch {
         };
         let mut faults = state.faults.watch(&mut rng, timeout);
         if at < state.store.compacted {
-            // The API server answers with an event; what stands before it may answer by itself.
+            // The API server sends an event; a proxy in front of it may return an error response instead.
             if faults.closes.is_some() {
                 return Err(Failure::expired());
             }
@@ -105,7 +105,7 @@ impl Watch {
             let step = if self.connection.is_alive() {
                 self.step()
             } else {
-                Step::Die
+                Step::Stall
             };
             match step {
                 Step::Send(line) => return Some((Ok(Frame::data(Bytes::from(line))), self)),
@@ -115,7 +115,7 @@ impl Watch {
                     let error = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
                     return Some((Err(error.into()), self));
                 }
-                Step::Die => std::future::pending().await,
+                Step::Stall => std::future::pending().await,
                 Step::Wait(until) => {
                     tokio::select! {
                         biased;
@@ -133,8 +133,8 @@ impl Watch {
         if self.is_over {
             return Step::End;
         }
-        if self.faults.dies.is_some_and(|after| age >= after) {
-            return Step::Die;
+        if self.faults.stalls.is_some_and(|after| age >= after) {
+            return Step::Stall;
         }
         if let Some((after, with_error)) = self.faults.closes
             && age >= after
@@ -159,34 +159,34 @@ impl Watch {
                 Step::End
             };
         }
-        Step::Wait(self.wakes(now))
+        Step::Wait(self.next_deadline(now))
     }
 
-    fn wakes(&self, now: Instant) -> Instant {
+    fn next_deadline(&self, now: Instant) -> Instant {
         let faults = &self.faults;
         let ends = [
             Some(self.timeout),
             faults.closes.map(|(after, _)| after),
             faults.expires,
-            faults.dies,
+            faults.stalls,
         ];
         let ends = ends.into_iter().flatten().map(|after| self.started + after);
         let due = self.next.as_ref().map(|(due, ..)| *due);
         ends.chain(due).filter(|at| *at > now).min().unwrap_or(now)
     }
 
-    /// Returns the next line, if it is time for it.
+    /// Returns the next line if it is due.
     fn due(&mut self, now: Instant) -> Option<String> {
         if self.next.is_none() {
             let server = self.connection.server.clone();
-            self.next = self.look(&server, now);
+            self.next = self.find_next(&server, now);
         }
         let (_, version, line) = self.next.take_if(|(due, ..)| *due <= now)?;
         self.at = version;
         Some(line)
     }
 
-    fn look(&mut self, server: &ApiServer, now: Instant) -> Option<(Instant, u64, String)> {
+    fn find_next(&mut self, server: &ApiServer, now: Instant) -> Option<(Instant, u64, String)> {
         let state = server.lock();
         let history = &state.store.history;
         let from = history.partition_point(|change| change.resource_version <= self.at);

@@ -1,11 +1,11 @@
-//! Creates and updates, as the API server carries them out: preconditions, field managers, defaults, validation, generation.
+//! Creates and updates: preconditions, field managers, defaults, validation, generation.
 
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use crate::clock;
-use crate::defaults::{drop_nulls, fill_in};
+use crate::defaults::{drop_nulls, set_defaults};
 use crate::kind::Kind;
 use crate::managed::{self, Entry, Manager, Operation};
 use crate::preconditions::{
@@ -15,7 +15,7 @@ use crate::status::Failure;
 use crate::store::{Change, Key, Object, Store};
 use crate::strategy::{allocate, invalid};
 
-/// What a write is about, and who makes it.
+/// The object of a write, and its field manager.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) kind: Kind,
@@ -26,7 +26,7 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Names an object of the namespace that all of the simulation is in.
+    /// Returns a write of an object in `default`, the only namespace of the simulation.
     pub(crate) fn new(kind: Kind, name: &str, manager: &str) -> Self {
         Self {
             kind,
@@ -62,12 +62,12 @@ impl Call {
     }
 }
 
-/// How a write has ended.
+/// The result of a write.
 #[derive(Debug)]
 pub(crate) struct Written {
-    /// The object as it is now, or as it was last.
+    /// The object after the write, or its last state if it was removed.
     pub(crate) object: Arc<Object>,
-    /// What has changed, unless nothing has.
+    /// The change, unless the object is unchanged.
     pub(crate) change: Option<Change>,
 }
 
@@ -91,17 +91,17 @@ impl Store {
             let why = "resourceVersion should not be set on objects to be created";
             return Err(Failure::new(500, "InternalError", why));
         }
-        wipe(&mut body);
+        remove_system_metadata(&mut body);
         if call.kind.has_status() {
             body.as_object_mut().map(|map| map.remove("status"));
         }
-        fill_in(call.kind, &mut body);
+        set_defaults(call.kind, &mut body);
         let by = call.by(Operation::Update);
         let managed = managed::update(call.kind, &[], (&json!({}), &body), &by, &clock::text());
         self.insert(call, body, managed)
     }
 
-    /// Stores an object that is new.
+    /// Stores a new object.
     fn insert(
         &mut self,
         call: &Call,
@@ -125,7 +125,7 @@ impl Store {
         object["apiVersion"] = call.kind.api_version().into();
         object["kind"] = call.kind.name().into();
         if matches!(call.kind, Kind::Event | Kind::CoreEvent) {
-            // They are many, and no test reads them.
+            // Events are not stored, since there are many and no test reads them.
             let object = Arc::new(Object::new(
                 call.kind,
                 object,
@@ -177,7 +177,7 @@ impl Store {
         self.update(call, &live, patched)
     }
 
-    /// Carries out a server-side apply, which creates what does not exist, even where it names a resourceVersion.
+    /// Carries out a server-side apply. It creates an object that does not exist, even with a resourceVersion.
     pub(crate) fn apply(
         &mut self,
         call: &Call,
@@ -217,7 +217,7 @@ impl Store {
         if let Some(live) = found {
             return self.finish(call, &live, object, |_, _| managed);
         }
-        fill_in(call.kind, &mut object);
+        set_defaults(call.kind, &mut object);
         self.insert(call, object, managed)
     }
 
@@ -247,7 +247,7 @@ impl Store {
         })
     }
 
-    /// Stores a changed object, unless nothing has changed.
+    /// Stores an object, unless it is unchanged.
     fn finish(
         &mut self,
         call: &Call,
@@ -256,13 +256,13 @@ impl Store {
         managed: impl FnOnce(&Value, &Value) -> Vec<Entry>,
     ) -> Result<Written, Failure> {
         restrict(call, live, &mut new);
-        fill_in(call.kind, &mut new);
+        set_defaults(call.kind, &mut new);
         let managed = managed(&live.value, &new);
         allocate(call.kind, Some(&live.value), &mut new, || self.next());
         if let Some(why) = invalid(call.kind, Some(&live.value), &new) {
             return Err(Failure::invalid(call.kind, &call.name, &why));
         }
-        if call.kind.has_generation() && is_of_another_generation(&live.value, &new) {
+        if call.kind.has_generation() && is_new_generation(&live.value, &new) {
             let generation = live.value["metadata"]["generation"]
                 .as_i64()
                 .unwrap_or_default();
@@ -289,7 +289,7 @@ impl Store {
     }
 }
 
-/// Keeps what a write through this endpoint does not change.
+/// Restores the fields that this endpoint does not write.
 fn restrict(call: &Call, live: &Object, new: &mut Value) {
     let is_status = call.subresource == "status";
     if is_status {
@@ -336,7 +336,7 @@ fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }
 
-fn wipe(object: &mut Value) {
+fn remove_system_metadata(object: &mut Value) {
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("managedFields");
         metadata
@@ -361,8 +361,8 @@ pub(crate) fn finalizers(object: &Value) -> Vec<String> {
     names.map(ToOwned::to_owned).collect()
 }
 
-/// Whether anything beside metadata and status has changed.
-fn is_of_another_generation(before: &Value, after: &Value) -> bool {
+/// Whether anything other than metadata and status has changed.
+fn is_new_generation(before: &Value, after: &Value) -> bool {
     let rest = |object: &Value| -> Map<String, Value> {
         let fields = object.as_object().cloned().unwrap_or_default();
         let is_counted = |name: &str| name != "metadata" && name != "status";

@@ -52,7 +52,7 @@ pub struct Load {
 
 impl Load {
     /// Puts the load on the server for a while. Then lines that are due are still sent and answers
-    /// awaited, for as long as the plan's patience. `progress` is told every second what has come of it
+    /// awaited, for as long as the plan's timeout. `progress` is told every second what has come of it
     /// so far.
     ///
     /// Lines that are due when they cannot be sent count from when they were due, so a server that
@@ -67,7 +67,7 @@ impl Load {
     ) -> Result<Report, ClientError> {
         let begin = self.now();
         let end = begin + nanoseconds(duration);
-        let deadline = end + nanoseconds(self.plan.patience);
+        let deadline = end + nanoseconds(self.plan.timeout);
         let mut told = begin;
         let mut pace = Pace::new(self.plan.pacing, begin, end, self.connections.len());
         self.begin(begin);

@@ -27,5 +27,5 @@ pub struct Plan {
     /// a line while it comes.
     pub knocks: bool,
     /// How long to wait for connections, and for the last answers.
-    pub patience: Duration,
+    pub timeout: Duration,
 }

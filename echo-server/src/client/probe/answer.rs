@@ -40,7 +40,7 @@ pub(super) fn expected(args: &ProbeArgs) -> Vec<u8> {
 }
 
 /// Compares an answer with what is expected, and gives who answered, where the answer says so.
-pub(super) fn judge(
+pub(super) fn verify(
     args: &ProbeArgs,
     expected: &[u8],
     answer: &[u8],

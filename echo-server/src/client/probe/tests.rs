@@ -60,7 +60,7 @@ fn each_address_of_a_name_is_counted_by_who_answers_there() {
 }
 
 #[test]
-fn an_address_that_fails_counts_only_if_all_are_asked() {
+fn an_address_that_fails_counts_only_if_all_are_tried() {
     let closed = TcpListener::bind("127.0.0.2:0")
         .unwrap()
         .local_addr()

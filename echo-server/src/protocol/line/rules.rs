@@ -42,7 +42,7 @@ impl Rules {
         })
     }
 
-    /// Lends the prefix.
+    /// Returns the prefix.
     pub fn prefix(&self) -> &[u8] {
         &self.prefix
     }

@@ -7,7 +7,7 @@ const CLIENT: Source = Source {
 
 /// How many of these datagrams are answered, all at one time.
 fn count_answers(gate: &mut Gate, source: Source, payloads: u32, now: u64) -> u32 {
-    let answered = |number: &u32| gate.judge(source, &number.to_ne_bytes(), now).is_ok();
+    let answered = |number: &u32| gate.admit(source, &number.to_ne_bytes(), now).is_ok();
     u32::try_from((0..payloads).filter(answered).count()).unwrap()
 }
 
@@ -22,7 +22,7 @@ fn ports_where_echo_servers_listen_get_no_answer() {
         (7009, Ok(())),
     ] {
         let source = Source { client: 1, port };
-        assert_eq!(gate.judge(source, b"?", 0), expected, "port {port}");
+        assert_eq!(gate.admit(source, b"?", 0), expected, "port {port}");
     }
 }
 
@@ -30,7 +30,7 @@ fn ports_where_echo_servers_listen_get_no_answer() {
 fn a_client_gets_a_second_of_its_rate_at_once_and_then_its_rate() {
     let mut gate = Gate::new(Vec::new(), Some(50));
     assert_eq!(count_answers(&mut gate, CLIENT, 80, 0), 50);
-    assert_eq!(gate.judge(CLIENT, b"?", 19), Err(Dropped::Rate));
+    assert_eq!(gate.admit(CLIENT, b"?", 19), Err(Dropped::Rate));
     assert_eq!(count_answers(&mut gate, CLIENT, 80, 100), 5);
     assert_eq!(count_answers(&mut gate, CLIENT, 80, 1_000_000), 50);
 }
@@ -44,7 +44,7 @@ fn a_client_beyond_its_rate_takes_nothing_from_others() {
             client: *client,
             ..CLIENT
         };
-        gate.judge(other, b"?", 0).is_ok()
+        gate.admit(other, b"?", 0).is_ok()
     });
     assert!(others.count() >= 95); // one may share its place, by chance
 }
@@ -54,9 +54,9 @@ fn the_same_datagram_misses_one_answer_of_a_hundred_and_different_ones_none() {
     let mut gate = Gate::new(Vec::new(), None);
     for round in 0..3 {
         for number in 1..LAST_REPETITION {
-            assert_eq!(gate.judge(CLIENT, b"same", 0), Ok(()), "{round} {number}");
+            assert_eq!(gate.admit(CLIENT, b"same", 0), Ok(()), "{round} {number}");
         }
-        assert_eq!(gate.judge(CLIENT, b"same", 0), Err(Dropped::Loop));
+        assert_eq!(gate.admit(CLIENT, b"same", 0), Err(Dropped::Loop));
     }
     assert_eq!(count_answers(&mut gate, CLIENT, 10_000, 0), 10_000);
 }
@@ -66,7 +66,7 @@ fn the_same_datagram_once_a_second_is_always_answered_and_twice_a_second_is_not(
     let mut gate = Gate::new(Vec::new(), None);
     let mut answered = |pause: u64, begin: u64| {
         let times = (0..1_000).map(|number| begin + number * pause);
-        let answers = times.filter(|now| gate.judge(CLIENT, b"same", *now).is_ok());
+        let answers = times.filter(|now| gate.admit(CLIENT, b"same", *now).is_ok());
         answers.count()
     };
     assert_eq!(answered(1_000, 0), 1_000);
@@ -81,9 +81,9 @@ fn what_still_circles_is_counted_whatever_else_comes() {
     let answers = (0..soon).filter(|now| {
         for other in others.by_ref().take(3_000) {
             let payload = u64::to_ne_bytes(other);
-            assert!(gate.judge(CLIENT, &payload, *now).is_ok());
+            assert!(gate.admit(CLIENT, &payload, *now).is_ok());
         }
-        gate.judge(CLIENT, b"circles", *now).is_ok()
+        gate.admit(CLIENT, b"circles", *now).is_ok()
     });
     let answers = u64::try_from(answers.count()).unwrap();
     assert_eq!(answers, soon - 1, "360,000 others came in between");
@@ -99,7 +99,7 @@ fn circling(datagrams: u32, rounds: u32, rate: Option<u32>) -> usize {
             let source = Source { client: 9, port };
             flying.retain(|number| {
                 let payload = number.to_ne_bytes();
-                gate.judge(source, &payload, u64::from(round)).is_ok()
+                gate.admit(source, &payload, u64::from(round)).is_ok()
             });
         }
     }
@@ -107,7 +107,7 @@ fn circling(datagrams: u32, rounds: u32, rate: Option<u32>) -> usize {
 }
 
 #[test]
-fn servers_that_were_set_on_each_other_fall_silent() {
+fn servers_that_answer_each_other_stop() {
     assert_eq!(circling(1, 100, None), 0);
     assert_eq!(circling(20, 100, Some(10_000)), 0);
     assert_eq!(circling(1_000, 1_000, None), 0); // a second, where a round takes a millisecond
@@ -118,7 +118,7 @@ fn a_flood_from_everywhere_takes_no_more_memory() {
     let mut gate = Gate::new(Vec::new(), Some(10));
     for client in 0..100_000 {
         let source = Source { client, ..CLIENT };
-        let _ = gate.judge(source, &client.to_ne_bytes(), client);
+        let _ = gate.admit(source, &client.to_ne_bytes(), client);
     }
     assert_eq!((gate.buckets.len(), gate.repetitions.len()), (4096, 4096));
 }
@@ -140,7 +140,7 @@ fn whatever_comes_a_client_gets_no_more_than_its_rate_and_no_port_of_servers_get
             port,
         };
         let payload: Vec<u8> = (0..random.usize(..300)).map(|_| random.u8(..2)).collect();
-        if gate.judge(source, &payload, now).is_ok() {
+        if gate.admit(source, &payload, now).is_ok() {
             assert!(![0, 7, 4000].contains(&port));
             answered[client] += 1;
         }

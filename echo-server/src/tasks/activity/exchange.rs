@@ -1,20 +1,20 @@
-//! One request and its answer, which knows since when its client takes nothing of it.
+//! A request and its answer, with the time since when the client reads nothing of it.
 //!
-//! Each has a time of its own, as an HTTP/2 client can take all answers but one.
+//! Each has its own time, as an HTTP/2 client can read all answers but one.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Activity;
 
-/// A request that has come, until its answer is sent or given up.
+/// A request, from its head until its answer is sent or cancelled.
 #[derive(Debug)]
 pub(in super::super) struct Exchange {
-    /// Learns of each step.
+    /// Records each step.
     activity: Arc<Activity>,
-    /// Bodies, and pieces of them, that were not sent yet.
-    owed: AtomicU64,
-    /// When one last went, or the first began to be owed, in milliseconds of the connection.
+    /// The number of bodies, and pieces of them, that were not sent yet.
+    pending: AtomicU64,
+    /// When one was last sent, or the first became pending, in milliseconds of the connection.
     stepped_at: AtomicU64,
 }
 
@@ -23,7 +23,7 @@ impl Exchange {
     pub(in super::super) fn begin(activity: &Arc<Activity>) -> Arc<Self> {
         let exchange = Arc::new(Self {
             activity: Arc::clone(activity),
-            owed: AtomicU64::new(0),
+            pending: AtomicU64::new(0),
             stepped_at: AtomicU64::new(0),
         });
         activity.exchanges.begin(&exchange);
@@ -33,23 +33,23 @@ impl Exchange {
         exchange
     }
 
-    /// Begins to owe a body, or a piece of one.
-    pub(in super::super) fn owe(self: &Arc<Self>) -> Owed {
-        if self.owed.fetch_add(1, Ordering::Relaxed) == 0 {
+    /// Adds a pending body, or a piece of one.
+    pub(in super::super) fn add_pending(self: &Arc<Self>) -> Pending {
+        if self.pending.fetch_add(1, Ordering::Relaxed) == 0 {
             self.note_step();
             self.activity.changed.notify_one();
         }
-        Owed(Arc::clone(self))
+        Pending(Arc::clone(self))
     }
 
-    /// Tells since when something is owed of which nothing was taken, in milliseconds of the
-    /// connection; nothing if nothing is owed.
-    fn owed_since(&self) -> Option<u64> {
-        let is_owed = self.owed.load(Ordering::Relaxed) > 0;
-        is_owed.then(|| self.stepped_at.load(Ordering::Relaxed))
+    /// Returns since when nothing of a pending body was read, in milliseconds of the connection; none if
+    /// nothing is pending.
+    fn pending_since(&self) -> Option<u64> {
+        let is_pending = self.pending.load(Ordering::Relaxed) > 0;
+        is_pending.then(|| self.stepped_at.load(Ordering::Relaxed))
     }
 
-    /// Notes that something was sent, or kept back by a fault.
+    /// Records that something was sent, or delayed by a fault.
     fn note_step(&self) {
         self.stepped_at
             .store(self.activity.age(), Ordering::Relaxed);
@@ -57,21 +57,21 @@ impl Exchange {
     }
 }
 
-/// A body of an answer, or a piece of one, until it is sent or given up.
+/// A body of an answer, or a piece of one, until it is sent or cancelled.
 #[derive(Debug)]
-pub(in super::super) struct Owed(Arc<Exchange>);
+pub(in super::super) struct Pending(Arc<Exchange>);
 
-impl Owed {
-    /// Notes that some of it was sent.
+impl Pending {
+    /// Records that some of it was sent.
     pub(in super::super) fn note_step(&self) {
         self.0.note_step();
     }
 }
 
-impl Drop for Owed {
+impl Drop for Pending {
     fn drop(&mut self) {
         self.0.note_step();
-        if self.0.owed.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if self.0.pending.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.activity.changed.notify_one();
         }
     }
@@ -87,27 +87,29 @@ impl Exchanges {
         self.lock().push(Arc::downgrade(exchange));
     }
 
-    /// Tells whether there is none.
+    /// Returns whether there is none.
     pub(super) fn are_over(&self) -> bool {
         self.lock().is_empty()
     }
 
-    /// Tells since when the longest is owed something of which nothing was taken, in milliseconds
-    /// of the connection; nothing if nothing is owed.
-    pub(super) fn owed_since(&self) -> Option<u64> {
+    /// Returns the earliest time since when nothing of a pending body was read, in milliseconds of the
+    /// connection; none if nothing is pending.
+    pub(super) fn pending_since(&self) -> Option<u64> {
         let exchanges = self.lock();
         let exchanges = exchanges.iter().filter_map(Weak::upgrade);
-        exchanges.filter_map(|exchange| exchange.owed_since()).min()
+        exchanges
+            .filter_map(|exchange| exchange.pending_since())
+            .min()
     }
 
-    /// Lets each begin anew to be owed what it is.
+    /// Restarts the time of each.
     pub(super) fn note_step(&self) {
         for exchange in self.lock().iter().filter_map(Weak::upgrade) {
             exchange.note_step();
         }
     }
 
-    /// Lends those that are not over. A panic elsewhere leaves them whole, so poison means nothing.
+    /// Locks those that are not over. A panic elsewhere leaves them consistent, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, Vec<Weak<Exchange>>> {
         let mut exchanges = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         exchanges.retain(|exchange| exchange.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! Which timeout runs as things stand, and when it is over.
+//! Which timeout applies currently, and when it expires.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use crate::end::End;
 use crate::limits::Limits;
 
 impl Activity {
-    /// Waits until the connection has been silent or stuck for too long.
+    /// Waits until a timeout of the connection expires.
     pub(in super::super) async fn overdue(&self) -> End {
         loop {
-            let (since, patience, end) = self.patience();
-            let Some(patience) = patience else {
+            let (since, timeout, end) = self.current_timeout();
+            let Some(timeout) = timeout else {
                 self.changed.notified().await;
                 continue;
             };
-            let due = self.at(since) + patience;
+            let due = self.at(since) + timeout;
             if Instant::now() >= due {
                 if end == End::Stuck {
                     self.reset();
@@ -32,10 +32,10 @@ impl Activity {
         }
     }
 
-    /// Tells since when how long nothing may happen as things stand, and what that would be the end
-    /// of. What is owed comes before what is held, as a request can ask to be held while it takes
-    /// nothing of another's answer.
-    fn patience(&self) -> (u64, Option<Duration>, End) {
+    /// Returns the start of the current timeout, its length, and the reason for the end. Pending answers
+    /// have precedence over held requests, as a client can hold a request while it reads nothing of
+    /// another answer.
+    fn current_timeout(&self) -> (u64, Option<Duration>, End) {
         let Limits {
             first_byte_timeout,
             idle_timeout,
@@ -45,11 +45,11 @@ impl Activity {
         let moved_at = self.moved_at.load(Ordering::Relaxed);
         let is_held = self.held.load(Ordering::Relaxed) > 0;
         let has_begun = is_held || self.has_begun.load(Ordering::Relaxed);
-        let owed_since = self.exchanges.owed_since();
+        let pending_since = self.exchanges.pending_since();
         let stuck_since = if self.is_stuck.load(Ordering::Relaxed) {
-            Some(owed_since.unwrap_or(moved_at).min(moved_at))
+            Some(pending_since.unwrap_or(moved_at).min(moved_at))
         } else {
-            owed_since.filter(|_| write_timeout.is_some())
+            pending_since.filter(|_| write_timeout.is_some())
         };
         if self.is_gated.load(Ordering::Relaxed) {
             (moved_at, None, End::Idle)

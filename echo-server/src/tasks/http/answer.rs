@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::super::activity::Activity;
 use super::super::activity::exchange::Exchange;
-use super::super::guest::{Counted, Guest};
+use super::super::admitted_connection::{AdmittedConnection, Counted};
 use super::body::{Answer, Content};
 use super::question::Question;
 use crate::config::Place;
@@ -38,23 +38,23 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Answers one connection's requests.
 #[derive(Debug)]
 pub(super) struct Answerer {
-    /// Who asks.
+    /// The client.
     client: SocketAddr,
     /// Where this server is.
     place: Place,
     /// Where requests are counted.
     counted: Counted,
-    /// Learns of delays.
+    /// Records delays.
     activity: Arc<Activity>,
 }
 
 impl Answerer {
     /// Begins for a connection.
-    pub(super) fn new(guest: &Guest, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(connection: &AdmittedConnection, activity: Arc<Activity>) -> Self {
         Self {
-            client: guest.client(),
-            place: guest.context().shared.place.clone(),
-            counted: guest.counted(),
+            client: connection.client(),
+            place: connection.context().shared.place.clone(),
+            counted: connection.counted(),
             activity,
         }
     }
@@ -141,7 +141,7 @@ impl Answerer {
             "node": self.place.node,
         });
         let mut text = format!("{text}\n");
-        text.shrink_to_fit(); // it may be owed for long
+        text.shrink_to_fit(); // it may be pending for long
         if text.len() > DESCRIPTION_BYTES {
             let sentence = format!("the description is longer than {DESCRIPTION_BYTES} bytes");
             return plain(StatusCode::PAYLOAD_TOO_LARGE, &sentence);

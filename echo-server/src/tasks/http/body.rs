@@ -1,7 +1,7 @@
-//! An answer's body, which knows how much of it the client has not taken.
+//! The body of an answer, which records how much of it the client has not read.
 //!
-//! In HTTP/2 a client can refuse to take a body while it reads all else from the socket, so that the
-//! socket never tells that it is stuck.
+//! In HTTP/2, flow control lets a client stop one body while it reads everything else, so that the
+//! socket stays writable.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use http_body_util::{Either, Full};
 use hyper::body::{Body, Buf, Bytes, Frame, Incoming, SizeHint};
 use hyper::{Error, Response};
 
-use super::super::activity::exchange::{Exchange, Owed};
+use super::super::activity::exchange::{Exchange, Pending};
 
 /// What is answered: a body that is whole, or the request's own.
 pub(super) type Content = Either<Full<Bytes>, Incoming>;
@@ -23,16 +23,16 @@ pub(in super::super) struct Answer {
     content: Content,
     /// What it belongs to.
     exchange: Arc<Exchange>,
-    /// Stands for a body that is whole, which is owed from the start.
-    owed: Option<Owed>,
+    /// Set while a body that is known as a whole has not been sent.
+    pending: Option<Pending>,
 }
 
 impl Answer {
-    /// Lets a response's body be watched.
+    /// Wraps the body of a response.
     pub(super) fn watched(response: Response<Content>, exchange: Arc<Exchange>) -> Response<Self> {
         response.map(|content| Self {
-            owed: matches!(&content, Either::Left(body) if !body.is_end_stream())
-                .then(|| exchange.owe()),
+            pending: matches!(&content, Either::Left(body) if !body.is_end_stream())
+                .then(|| exchange.add_pending()),
             content,
             exchange,
         })
@@ -56,11 +56,11 @@ impl Body for Answer {
         let polled = polled.map_ok(|frame| {
             frame.map_data(|bytes| Piece {
                 bytes,
-                owed: self.exchange.owe(),
+                pending: self.exchange.add_pending(),
             })
         });
         if polled.is_ready() {
-            self.owed = None; // its piece stands for it
+            self.pending = None; // its piece is pending instead
         }
         polled
     }
@@ -74,13 +74,13 @@ impl Body for Answer {
     }
 }
 
-/// A piece of a body, owed until it is sent or given up.
+/// A piece of a body, pending until it is sent or cancelled.
 #[derive(Debug)]
 pub(in super::super) struct Piece {
     /// What is left of it.
     bytes: Bytes,
-    /// Stands for it.
-    owed: Owed,
+    /// Dropped when it is sent or cancelled.
+    pending: Pending,
 }
 
 impl Buf for Piece {
@@ -94,6 +94,6 @@ impl Buf for Piece {
 
     fn advance(&mut self, length: usize) {
         self.bytes.advance(length);
-        self.owed.note_step();
+        self.pending.note_step();
     }
 }

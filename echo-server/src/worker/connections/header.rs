@@ -11,7 +11,7 @@ use crate::end::End;
 use crate::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
 
 impl Connections {
-    /// Takes a connection's header, and tells whether the conversation can begin.
+    /// Takes a connection's header, and returns whether the conversation can begin.
     pub(super) fn take_header(&mut self, key: usize) -> bool {
         match self.try_take_header(key) {
             Ok(Some(client)) => self.note_client(key, client),
@@ -23,7 +23,7 @@ impl Connections {
         stage == Some(Stage::Silent)
     }
 
-    /// Tells the client that a header names, or the proxy's address if it names none; nothing if
+    /// Returns the client that a header names, or the proxy's address if it names none; nothing if
     /// the header is still to come.
     fn try_take_header(&mut self, key: usize) -> Result<Option<SocketAddr>, End> {
         let Some(slot) = self.slots.get_mut(key) else {

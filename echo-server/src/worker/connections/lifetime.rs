@@ -87,8 +87,8 @@ impl Connections {
         Ok(())
     }
 
-    /// Forgets a connection, which closes it; a stuck one by a reset, so that the system does not
-    /// go on for minutes to offer what nobody takes.
+    /// Removes a connection, which closes it; a stuck one by a reset, so that the system does not
+    /// retransmit for minutes what the client does not read.
     pub(super) fn close(&mut self, key: usize, end: End) {
         let Some(mut slot) = self.slots.try_remove(key) else {
             return;
@@ -105,7 +105,7 @@ impl Connections {
             self.shared.admission.leave(slot.admitted);
         }
         if let Some(counters) = self.counters(counted_as) {
-            if slot.connection.owes() {
+            if slot.connection.has_pending_output() {
                 counters.note_stalled(false);
             }
             let is_too_long = end == End::Over && slot.connection.is_too_long();

@@ -1,4 +1,4 @@
-//! What a worker remembers of one connection, in 32 bytes, and how long its patience with it is.
+//! The state of one connection in its worker, in 32 bytes, and its timeouts.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const TICKS: u32 = 2;
 /// answer; 2 s is many round trips.
 const LINGER: u32 = 2 * TICKS + 1;
 
-/// A connection and what its worker remembers of it.
+/// A connection and its state in the worker.
 #[derive(Debug)]
 pub(super) struct Slot {
     /// The conversation.
@@ -42,32 +42,32 @@ pub(super) enum Stage {
     Header,
     /// Nothing has come yet.
     Silent,
-    /// It has said something.
+    /// It has sent something.
     Talking,
     /// The end of output was sent; what still comes is thrown away.
     Lingering,
 }
 
 impl Slot {
-    /// Tells what the connection waits for.
+    /// Returns what the connection waits for.
     pub(super) fn awaited(&self) -> Awaited {
         match self.stage {
             Stage::Lingering => Awaited::End,
             Stage::Header | Stage::Silent => Awaited::FirstByte,
-            Stage::Talking if self.connection.owes() => Awaited::Room,
+            Stage::Talking if self.connection.has_pending_output() => Awaited::Room,
             Stage::Talking => Awaited::Input,
         }
     }
 }
 
-/// What a connection waits for, each with a patience of its own.
+/// What a connection waits for, each with its own timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Awaited {
     /// Anything at all.
     FirstByte,
     /// Something to answer.
     Input,
-    /// That its client takes what it is owed.
+    /// That its client reads the pending output.
     Room,
     /// That its client closes too.
     End,
@@ -75,18 +75,18 @@ pub(super) enum Awaited {
 
 /// How many ticks a connection may go without a byte moving; [`NEVER`] if that is not limited.
 #[derive(Debug)]
-pub(super) struct Patience {
+pub(super) struct Timeouts {
     /// Before the first one.
     silent: u32,
-    /// While nothing is owed to it.
+    /// Without pending output.
     idle: u32,
-    /// While something is.
+    /// With pending output.
     stuck: u32,
 }
 
-impl Patience {
-    /// Gives the patience with a connection that waits for something.
-    pub(super) fn with(&self, awaited: Awaited) -> u32 {
+impl Timeouts {
+    /// Returns the timeout of a connection that waits for something.
+    pub(super) fn of(&self, awaited: Awaited) -> u32 {
         match awaited {
             Awaited::FirstByte => self.silent,
             Awaited::Input => self.idle,
@@ -96,7 +96,7 @@ impl Patience {
     }
 }
 
-impl From<&Limits> for Patience {
+impl From<&Limits> for Timeouts {
     fn from(limits: &Limits) -> Self {
         // One tick more, as a byte may have moved late in its tick.
         let ticks = |timeout: Duration| u32::try_from(ticks(timeout) + 1).unwrap_or(NEVER);
@@ -115,12 +115,12 @@ fn ticks(duration: Duration) -> u64 {
     duration.as_secs() * u64::from(TICKS) + half
 }
 
-/// Tells the tick of a moment that far from the beginning.
+/// Returns the tick of a moment that far from the beginning.
 pub(super) fn tick(elapsed: Duration) -> u32 {
     u32::try_from(ticks(elapsed)).unwrap_or(NEVER)
 }
 
-/// Tells how far from the beginning a tick begins.
+/// Returns how far from the beginning a tick begins.
 pub(super) fn begin(tick: u32) -> Duration {
     Duration::from_secs(1) * tick / TICKS
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_connection_takes_32_bytes_while_it_is_owed_nothing() {
+    fn a_connection_takes_32_bytes_without_pending_output() {
         /// As `slab` has it.
         #[expect(dead_code, reason = "only its size counts")]
         enum Entry {

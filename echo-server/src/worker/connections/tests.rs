@@ -78,9 +78,9 @@ impl Scene {
     }
 
     /// Counts the events that are there, or come soon.
-    fn count_events(&mut self, patience: Duration) -> usize {
+    fn count_events(&mut self, wait: Duration) -> usize {
         let mut events = Events::with_capacity(8);
-        self.poll.poll(&mut events, Some(patience)).unwrap();
+        self.poll.poll(&mut events, Some(wait)).unwrap();
         events.iter().count()
     }
 
@@ -226,7 +226,7 @@ fn a_client_that_was_stuck_is_announced_when_it_takes_and_again_when_it_sends() 
     let (mut scene, client) = stuck(timeouts(0, 0));
     let mut reader = client.try_clone().unwrap();
     let reading = std::thread::spawn(move || reader.read_to_end(&mut Vec::new()));
-    while scene.connections.slots[0].connection.owes() {
+    while scene.connections.slots[0].connection.has_pending_output() {
         assert_eq!(scene.count_events(Duration::from_secs(10)), 1);
         scene.turn();
     }
@@ -236,12 +236,12 @@ fn a_client_that_was_stuck_is_announced_when_it_takes_and_again_when_it_sends() 
     drop(reading.join().unwrap()); // by a reset, as "a" was not read
 }
 
-/// A scene with a client that is owed an answer and has taken nothing.
+/// A worker with a client that has read nothing of a pending answer.
 fn stuck(limits: Limits) -> (Scene, net::TcpStream) {
     let mut scene = Scene::with(Rules::new(&"p".repeat(256), 0).unwrap(), limits);
     let mut client = scene.admit(b"");
     client.set_nonblocking(true).unwrap();
-    while !scene.connections.slots[0].connection.owes() {
+    while !scene.connections.slots[0].connection.has_pending_output() {
         drop(client.write(&[b'\n'; 16_384]));
         scene.turn();
     }
@@ -269,7 +269,7 @@ fn a_client_that_takes_a_little_is_not_reset_though_no_event_tells_of_it() {
 }
 
 #[test]
-fn while_something_is_owed_the_client_is_not_idle() {
+fn with_pending_output_a_client_is_not_idle() {
     let (mut scene, _client) = stuck(timeouts(2, 0));
     scene.pass(1e4);
     assert_eq!(scene.open(), 1);

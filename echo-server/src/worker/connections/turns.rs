@@ -29,7 +29,7 @@ impl Connections {
         let Some(counters) = self.counters.get(usize::from(slot.counted_as)) else {
             return;
         };
-        let (before, has_owed) = (counters.traffic(), slot.connection.owes());
+        let (before, was_stuck) = (counters.traffic(), slot.connection.has_pending_output());
         let (lines, sent) = (counters.lines.get(), counters.sent_bytes.get());
         let next = if slot.stage == Stage::Lingering {
             slot.connection.discard(&mut self.buffers)
@@ -37,13 +37,13 @@ impl Connections {
             slot.connection
                 .turn(&mut self.buffers, counters, self.drain.concerns(slot.stage))
         };
-        let owes = slot.connection.owes();
+        let is_stuck = slot.connection.has_pending_output();
         let has_moved = counters.traffic() != before;
         if has_moved && slot.stage == Stage::Silent {
             slot.stage = Stage::Talking;
         }
-        if owes != has_owed {
-            counters.note_stalled(owes);
+        if is_stuck != was_stuck {
+            counters.note_stalled(is_stuck);
         }
         let lines = counters.lines.get() - lines;
         let sent = counters.sent_bytes.get() - sent;
@@ -53,7 +53,7 @@ impl Connections {
         if lines > 0 && self.log.is_due(lines) {
             self.log_lines(key, lines, sent);
         }
-        if owes != has_owed && self.watch(key).is_err() {
+        if is_stuck != was_stuck && self.watch(key).is_err() {
             return self.close(key, End::Over);
         }
         match next {
@@ -64,13 +64,13 @@ impl Connections {
         }
     }
 
-    /// Waits for the event that a connection needs next: room for what it is owed, or else input.
-    /// Most never owe anything, and new ones would announce their room at once.
+    /// Waits for the event that a connection needs next: room for pending output, or else input.
+    /// Most never have pending output, and new ones would announce their room at once.
     fn watch(&mut self, key: usize) -> io::Result<()> {
         let Some(slot) = self.slots.get_mut(key) else {
             return Ok(());
         };
-        let interest = if slot.connection.owes() {
+        let interest = if slot.connection.has_pending_output() {
             Interest::WRITABLE
         } else {
             Interest::READABLE
@@ -94,7 +94,7 @@ impl Connections {
         }
     }
 
-    /// Promises a connection another turn.
+    /// Queues another turn of a connection.
     fn queue(&mut self, key: usize) {
         if let Some(slot) = self.slots.get_mut(key)
             && !slot.is_queued

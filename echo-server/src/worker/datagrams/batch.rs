@@ -28,7 +28,7 @@ impl Buffers {
     }
 }
 
-/// Tells how a batch was received.
+/// Returns how a batch was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
     /// There may be more.
@@ -37,11 +37,11 @@ pub(super) enum Received {
     Last,
 }
 
-/// Receives a batch and answers those datagrams for which `judge` gives the counters of the answer.
+/// Receives a batch and answers those datagrams for which `admit` gives the counters of the answer.
 pub(super) fn answer_batch<'c>(
     socket: &UdpSocket,
     Buffers(memory): &mut Buffers,
-    mut judge: impl FnMut(SocketAddr, &[u8]) -> Option<&'c Counters>,
+    mut admit: impl FnMut(SocketAddr, &[u8]) -> Option<&'c Counters>,
 ) -> Received {
     // Made for each batch, as `sendmmsg` leaves addresses in it that do not live on.
     let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(BATCH, None);
@@ -54,7 +54,7 @@ pub(super) fn answer_batch<'c>(
     for ((from, length), slot) in received.iter().zip(memory.chunks(MOST_BYTES)) {
         let payload = slot.get(..*length).unwrap_or(slot);
         let address = from.as_ref().and_then(address);
-        if let Some(counters) = address.and_then(|address| judge(address, payload)) {
+        if let Some(counters) = address.and_then(|address| admit(address, payload)) {
             answers.push((*from, [IoSlice::new(payload)], counters));
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn answer_batch<'c>(
     }
 }
 
-/// Receives as many datagrams as are waiting, each into its slot of the memory, and tells where they
+/// Receives as many datagrams as are waiting, each into its slot of the memory, and returns where they
 /// are from and how long they are.
 fn receive(
     socket: &UdpSocket,

@@ -18,7 +18,7 @@ const ONE_BY_ONE: Pacing = Pacing::Closed {
 };
 
 #[test]
-fn an_idle_timeout_is_no_failure_however_often_it_strikes() {
+fn an_idle_timeout_is_no_failure_however_often_it_occurs() {
     let server = serve_by(|stream| {
         let timeout = Duration::from_millis(110);
         stream.set_read_timeout(Some(timeout)).unwrap();
@@ -86,7 +86,7 @@ fn a_load_without_connections_ends_early_and_says_so() {
 }
 
 #[test]
-fn a_rate_beyond_all_means_ends_in_time_and_is_told() {
+fn a_rate_beyond_all_means_ends_in_time_and_is_reported() {
     let server = serve(right, is_exit);
     let begin = Instant::now();
     let flags = ["--rate=10000000", "--seconds=1", "--timeout-seconds=2"];
@@ -119,7 +119,7 @@ fn waiting_in_vain_at_the_end_is_no_part_of_the_rate() {
     };
     let one = Plan {
         pacing,
-        patience: Duration::from_secs(1),
+        timeout: Duration::from_secs(1),
         ..plan(server)
     };
     let report = run(one, 500);

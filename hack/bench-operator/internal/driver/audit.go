@@ -12,7 +12,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
 )
 
-// auditLog counts what one user asks the API server for, from its audit log.
+// auditLog counts the requests of one user, by the audit log of the API server.
 type auditLog struct {
 	path    string
 	user    string
@@ -21,7 +21,7 @@ type auditLog struct {
 	partial []byte
 }
 
-// auditEvent is what is read of a line.
+// auditEvent has the fields of a line that are read.
 type auditEvent struct {
 	Stage      string `json:"stage"`
 	Verb       string `json:"verb"`
@@ -38,7 +38,7 @@ type auditEvent struct {
 	} `json:"responseStatus"`
 }
 
-// openAuditLog begins at the log's present end.
+// openAuditLog begins at the current end of the log.
 func openAuditLog(path, user string) (*auditLog, error) {
 	l := &auditLog{path: path, user: user}
 	if err := l.open(); err != nil {
@@ -79,7 +79,7 @@ func (l *auditLog) next() (measure.Requests, error) {
 	}
 }
 
-// drain counts all whole lines that there are. The log is written a line at a time, but read at any time.
+// drain counts all complete lines. The last line may be incomplete.
 func (l *auditLog) drain(requests measure.Requests) error {
 	for {
 		line, err := l.reader.ReadBytes('\n')
@@ -99,7 +99,7 @@ func (l *auditLog) drain(requests measure.Requests) error {
 	}
 }
 
-// isCurrent says whether the file that is read still bears the log's name.
+// isCurrent reports whether the open file still has the log's name.
 func (l *auditLog) isCurrent() (bool, error) {
 	read, err := l.file.Stat()
 	if err != nil {

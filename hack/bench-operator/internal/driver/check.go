@@ -12,13 +12,14 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
 )
 
-// What all clients must make alike: the EchoCluster of the benchmark, and for the operators one of two pods, which has a budget.
+// The EchoClusters whose children all clients must create alike: that of the benchmark, and for the operators one of two pods, which has a
+// PodDisruptionBudget.
 const (
 	plain = "plain"
 	pair  = "pair"
 )
 
-// kinds are where children are, by kind.
+// kinds are the API paths of children, by kind.
 var kinds = map[string]string{
 	"Deployment":          "/apis/apps/v1/namespaces/%s/deployments",
 	"Service":             "/api/v1/namespaces/%s/services",
@@ -26,7 +27,7 @@ var kinds = map[string]string{
 	"PodDisruptionBudget": "/apis/policy/v1/namespaces/%s/poddisruptionbudgets",
 }
 
-// check fails unless all clients make the same children, field by field, annotations apart.
+// check fails unless all clients create the same children, without their annotations.
 func (d *Driver) check(ctx context.Context) error {
 	made := map[string]map[string]object{}
 	for _, client := range d.Options.Clients {
@@ -46,11 +47,11 @@ func (d *Driver) check(ctx context.Context) error {
 			}
 		}
 	}
-	d.say("All clients make the same children: %s", strings.Join(slices.Sorted(maps.Keys(made[measure.Ours])), ", "))
+	d.logf("All clients create the same children: %s", strings.Join(slices.Sorted(maps.Keys(made[measure.Ours])), ", "))
 	return nil
 }
 
-// childrenOf lets a client make children, and returns them by kind and name.
+// childrenOf runs a client until it has created the children, and returns them by kind and name.
 func (d *Driver) childrenOf(ctx context.Context, client Client) (map[string]object, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -70,7 +71,7 @@ func (d *Driver) childrenOf(ctx context.Context, client Client) (map[string]obje
 		expected += int(children) + 1
 	}
 	found := map[string]object{}
-	err = until(ctx, time.Minute, fmt.Sprintf("there are %d children", expected), func() (bool, error) {
+	err = until(ctx, time.Minute, fmt.Sprintf("%d children exist", expected), func() (bool, error) {
 		var err error
 		found, err = d.cluster.children(ctx, t.namespace)
 		return len(found) >= expected, err
@@ -82,7 +83,7 @@ func (d *Driver) childrenOf(ctx context.Context, client Client) (map[string]obje
 	return found, d.cluster.deleteNamespace(ctx, t.namespace)
 }
 
-// children returns all children in a namespace, as far as they must be alike.
+// children returns the compared fields of all children in a namespace.
 func (c *cluster) children(ctx context.Context, namespace string) (map[string]object, error) {
 	found := map[string]object{}
 	for kind, path := range kinds {
@@ -98,7 +99,7 @@ func (c *cluster) children(ctx context.Context, namespace string) (map[string]ob
 	return found, nil
 }
 
-// contents leaves out what differs between two objects of the same content: who made it, when, and what Kubernetes has added.
+// contents leaves out what differs between equal objects: the creator, times, and what Kubernetes has added.
 func contents(item object) object {
 	delete(item, "status")
 	delete(item, "kind")

@@ -21,7 +21,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/echo"
 )
 
-// cluster asks the API server as the administrator, whose requests are never held back.
+// cluster is a client of the API server as the administrator, who is exempt from priority and fairness.
 type cluster struct {
 	kubernetes.Interface
 	metadata metadata.Interface
@@ -66,7 +66,7 @@ func (c *cluster) installCRD(ctx context.Context, path string) error {
 	})
 }
 
-// createNamespace makes a namespace whose default service account is there, since kube-controller-manager makes that one.
+// createNamespace creates a namespace and waits for its default service account, which kube-controller-manager creates.
 func (c *cluster) createNamespace(ctx context.Context, name string) error {
 	namespace := &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if _, err := c.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil {
@@ -78,11 +78,11 @@ func (c *cluster) createNamespace(ctx context.Context, name string) error {
 	})
 }
 
-// deleteNamespace deletes a namespace and waits until nothing is left of it. One that does not exist is gone.
+// deleteNamespace deletes a namespace, if it exists, and waits until it is gone.
 func (c *cluster) deleteNamespace(ctx context.Context, name string) error {
 	return until(ctx, 20*time.Minute, "the namespace "+name+" is gone", func() (bool, error) {
 		err := c.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
-		if apierrors.IsConflict(err) { // it is on its way
+		if apierrors.IsConflict(err) { // it is being deleted
 			err = nil
 		}
 		return apierrors.IsNotFound(err), ignoreNotFound(err)
@@ -98,7 +98,7 @@ func echoPath(namespace, name string) string {
 	return path + "/" + name
 }
 
-// create creates an EchoCluster of so many pods, all else by default.
+// create creates an EchoCluster with a number of pods, and defaults otherwise.
 func (c *cluster) create(ctx context.Context, namespace, name string, replicas int) error {
 	body, err := json.Marshal(map[string]any{
 		"apiVersion": echo.GroupVersion.String(), "kind": echo.Kind,
@@ -122,7 +122,7 @@ func (c *cluster) delete(ctx context.Context, namespace, name string) error {
 	return asJSON(c.raw().Delete().AbsPath(echoPath(namespace, name))).Do(ctx).Error()
 }
 
-// asJSON makes a request one of JSON, which is all that custom resources are served in.
+// asJSON makes a request use JSON, the only encoding of custom resources.
 func asJSON(request *rest.Request) *rest.Request {
 	return request.SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json")
 }
@@ -130,7 +130,7 @@ func asJSON(request *rest.Request) *rest.Request {
 // object is any object, as it is in JSON.
 type object = map[string]any
 
-// list lists all objects below a path that bear the operator's label.
+// list lists all objects below a path that have the operator's label.
 func (c *cluster) list(ctx context.Context, path string) ([]object, error) {
 	selector := echo.ManagedBy + "=" + echo.Manager
 	text, err := asJSON(c.raw().Get().AbsPath(path)).Param("labelSelector", selector).Do(ctx).Raw()

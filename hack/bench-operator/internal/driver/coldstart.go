@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	// look is how often the progress of a starting client is checked.
-	look = 20 * time.Millisecond
-	// respite is how long a client may do nothing for its first passes to be over.
-	respite = time.Second
+	// pollInterval is how often the progress of a starting client is checked.
+	pollInterval = 20 * time.Millisecond
+	// idleTime is how long a client must not reconcile for its first reconciles to have ended.
+	idleTime = time.Second
 )
 
-// coldStart ends the client and starts it again. The time is that from its start to the end of its last pass: each EchoCluster has had
-// one by then, and some clients do more than one.
+// coldStart stops the client and starts it again. The time is that from its start to the end of its last reconcile. Each EchoCluster is
+// reconciled at least once.
 func (t *turn) coldStart(ctx context.Context) (measure.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -28,7 +28,7 @@ func (t *turn) coldStart(ctx context.Context) (measure.Result, error) {
 	if err := t.start(); err != nil {
 		return measure.Result{}, err
 	}
-	took, err := t.firstPasses(ctx, begun)
+	took, err := t.firstReconciles(ctx, begun)
 	if err != nil {
 		return measure.Result{}, err
 	}
@@ -42,19 +42,19 @@ func (t *turn) coldStart(ctx context.Context) (measure.Result, error) {
 	}, err
 }
 
-// firstPasses waits until there was a pass for each EchoCluster, and for a while no other, and returns when the last one ended.
-func (t *turn) firstPasses(ctx context.Context, begun time.Time) (time.Duration, error) {
-	passes, latest := 0, begun
-	for passes < t.Options.Count || time.Since(latest) < respite {
-		if err := sleep(ctx, look); err != nil {
-			return 0, fmt.Errorf("after %d passes: %w", passes, err)
+// firstReconciles waits until each EchoCluster is reconciled, and for a while no more, and returns the time until the last reconcile.
+func (t *turn) firstReconciles(ctx context.Context, begun time.Time) (time.Duration, error) {
+	reconciles, latest := 0, begun
+	for reconciles < t.Options.Count || time.Since(latest) < idleTime {
+		if err := sleep(ctx, pollInterval); err != nil {
+			return 0, fmt.Errorf("after %d reconciles: %w", reconciles, err)
 		}
-		now, err := t.process.passes(ctx)
+		now, err := t.process.reconciles(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if now != passes {
-			passes, latest = now, time.Now()
+		if now != reconciles {
+			reconciles, latest = now, time.Now()
 		}
 	}
 	return latest.Sub(begun), nil

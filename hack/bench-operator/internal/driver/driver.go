@@ -1,4 +1,4 @@
-// Package driver lets clients take turns on a cluster, and measures them from outside: by the API server's watches and audit log, and by
+// Package driver runs clients in turns on a cluster, and measures them from outside: by watches and the audit log of the API server, and by
 // /proc.
 package driver
 
@@ -64,7 +64,7 @@ func Run(ctx context.Context, options Options) (measure.Rounds, error) {
 	return rounds, nil
 }
 
-// warmUp lets the API server grow to its full size, so that the first turn is comparable to the later ones.
+// warmUp fills the caches of the API server, so that the first turn is comparable to the later ones.
 func (d *Driver) warmUp(ctx context.Context) error {
 	smaller := *d
 	smaller.Options.Count = min(d.Options.Count, 300)
@@ -77,7 +77,7 @@ func (d *Driver) warmUp(ctx context.Context) error {
 	return nil
 }
 
-// say prints what has happened, and when.
-func (d *Driver) say(format string, arguments ...any) {
+// logf prints a message with the time.
+func (d *Driver) logf(format string, arguments ...any) {
 	fmt.Fprintf(d.Options.Out, "%7.1f s  %s\n", time.Since(d.begun).Seconds(), fmt.Sprintf(format, arguments...))
 }

@@ -15,20 +15,20 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// home is the namespace of the service accounts.
-const home = "bench-operator"
+// identityNamespace is the namespace of the service accounts.
+const identityNamespace = "bench-operator"
 
-// prepareIdentities makes the place for service accounts, which may do everything: their requests pass the same few rules.
+// prepareIdentities creates the namespace of the service accounts, which may do everything, so that RBAC costs the same for all.
 func (c *cluster) prepareIdentities(ctx context.Context) error {
-	namespace := &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: home}}
+	namespace := &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: identityNamespace}}
 	_, err := c.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("create the namespace %s: %w", home, err)
+		return fmt.Errorf("create the namespace %s: %w", identityNamespace, err)
 	}
 	binding := &rbac.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: home},
+		ObjectMeta: metav1.ObjectMeta{Name: identityNamespace},
 		RoleRef:    rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects:   []rbac.Subject{{APIGroup: rbac.GroupName, Kind: rbac.GroupKind, Name: "system:serviceaccounts:" + home}},
+		Subjects:   []rbac.Subject{{APIGroup: rbac.GroupName, Kind: rbac.GroupKind, Name: "system:serviceaccounts:" + identityNamespace}},
 	}
 	_, err = c.RbacV1().ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -37,21 +37,23 @@ func (c *cluster) prepareIdentities(ctx context.Context) error {
 	return nil
 }
 
-// userName is how the audit log calls a client.
-func userName(client string) string { return "system:serviceaccount:" + home + ":" + client }
+// userName is the name of a client in the audit log.
+func userName(client string) string {
+	return "system:serviceaccount:" + identityNamespace + ":" + client
+}
 
-// writeKubeconfig gives a client a service account and a kubeconfig of its own, by which the audit log identifies it.
+// writeKubeconfig creates a service account and a kubeconfig for a client, so that the audit log identifies it.
 func (c *cluster) writeKubeconfig(ctx context.Context, client, path string) error {
 	account := &core.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: client}}
-	_, err := c.CoreV1().ServiceAccounts(home).Create(ctx, account, metav1.CreateOptions{})
+	_, err := c.CoreV1().ServiceAccounts(identityNamespace).Create(ctx, account, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("create the service account %s: %w", client, err)
 	}
 	const day = 24 * 60 * 60
 	request := &authentication.TokenRequest{Spec: authentication.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](day)}}
-	token, err := c.CoreV1().ServiceAccounts(home).CreateToken(ctx, client, request, metav1.CreateOptions{})
+	token, err := c.CoreV1().ServiceAccounts(identityNamespace).CreateToken(ctx, client, request, metav1.CreateOptions{})
 	if err != nil {
-		return fmt.Errorf("ask for a token of %s: %w", client, err)
+		return fmt.Errorf("request a token for %s: %w", client, err)
 	}
 	config := api.NewConfig()
 	config.Clusters["bench"] = &api.Cluster{Server: c.config.Host, CertificateAuthorityData: c.config.CAData}

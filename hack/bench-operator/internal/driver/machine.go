@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// machine is how much processor time was spent since the machine has started, at a moment.
+// machine is the processor time since the machine was started, at one point in time.
 type machine struct {
 	at   time.Time
 	busy time.Duration // by all programs and the kernel
 	ours time.Duration // by this program and the cluster, not by clients
 }
 
-// lookAtMachine looks into /proc.
-func lookAtMachine() (machine, error) {
+// readMachine reads /proc.
+func readMachine() (machine, error) {
 	stat, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return machine{}, fmt.Errorf("read the machine's processor time: %w", err)
@@ -41,7 +41,7 @@ func lookAtMachine() (machine, error) {
 	return m, nil
 }
 
-// parseBusy adds up the first line of /proc/stat but for time spent idle, and time in guests, which is in that of users already.
+// parseBusy adds up the first line of /proc/stat without idle time, and without guest time, which is included in user time.
 func parseBusy(stat string) time.Duration {
 	line, _, _ := strings.Cut(stat, "\n")
 	sum := time.Duration(0)
@@ -56,7 +56,7 @@ func parseBusy(stat string) time.Duration {
 	return sum
 }
 
-// others returns the share of the processors that neither the benchmark nor a client has used between two looks.
+// others returns the share of the processors that neither the benchmark nor a client has used between two readings.
 func (m machine) others(later machine, client time.Duration) float64 {
 	others := (later.busy - m.busy) - (later.ours - m.ours) - client
 	return max(0, others.Seconds()) / (later.at.Sub(m.at).Seconds() * float64(runtime.NumCPU()))

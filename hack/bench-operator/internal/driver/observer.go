@@ -21,10 +21,10 @@ const (
 	service
 	headless
 	networkPolicy
-	children // how many there are
+	children // their number
 )
 
-// fleet is what the API server has reported of one EchoCluster's children.
+// fleet is the state of one EchoCluster's children, as watches have reported it.
 type fleet struct {
 	present [children]types.UID // "" is absent
 	drain   string              // the Deployment's argument
@@ -60,14 +60,14 @@ func (o *observer) await(name string, isSo func(*fleet) bool) <-chan time.Time {
 	return reported
 }
 
-// look returns what is known of an EchoCluster's children.
-func (o *observer) look(name string) fleet {
+// state returns the state of an EchoCluster's children.
+func (o *observer) state(name string) fleet {
 	o.lock.Lock()
 	defer o.lock.Unlock()
 	return *o.fleet(name)
 }
 
-// quietSince returns when the last event came.
+// quietSince returns the time of the last event.
 func (o *observer) quietSince() time.Time {
 	o.lock.Lock()
 	defer o.lock.Unlock()
@@ -83,8 +83,8 @@ func (o *observer) fleet(name string) *fleet {
 	return f
 }
 
-// note records that a child exists, or no longer does, and notifies those who wait for it.
-func (o *observer) note(which child, object metav1.Object, isThere bool) {
+// record records that a child exists, or no longer does, and notifies pending waits.
+func (o *observer) record(which child, object metav1.Object, isThere bool) {
 	now := time.Now()
 	name := object.GetLabels()["app.kubernetes.io/instance"]
 	if which == service && object.GetName() == echo.HeadlessName(name) {
@@ -125,7 +125,7 @@ func drainOf(d *apps.Deployment) string {
 	return ""
 }
 
-// isWhole says whether all children are there.
+// isWhole reports whether all children exist.
 func isWhole(f *fleet) bool {
 	for _, uid := range f.present {
 		if uid == "" {
@@ -135,21 +135,21 @@ func isWhole(f *fleet) bool {
 	return true
 }
 
-// isGone says whether no child is there.
+// isGone reports whether no child exists.
 func isGone(f *fleet) bool { return f.present == [children]types.UID{} }
 
-// hasDrain says whether the Deployment has so many seconds.
+// hasDrain reports whether the Deployment has a value of drainSeconds.
 func hasDrain(seconds int32) func(*fleet) bool {
 	argument := echo.Drain(seconds)
 	return func(f *fleet) bool { return f.drain == argument }
 }
 
-// hasAnotherService says whether the Service is there, and not the one that was.
+// hasAnotherService reports whether a Service exists with another UID.
 func hasAnotherService(than types.UID) func(*fleet) bool {
 	return func(f *fleet) bool { return f.present[service] != "" && f.present[service] != than }
 }
 
-// latency waits for what await has promised, and returns how long it took.
+// latency waits for the channel of await, and returns how long it took.
 func latency(ctx context.Context, name string, begun time.Time, reported <-chan time.Time) (time.Duration, error) {
 	select {
 	case at := <-reported:

@@ -21,24 +21,24 @@ func isReported(reported <-chan time.Time) bool { return len(reported) == 1 }
 func TestAnEchoClusterIsWholeWithItsFourthChildAndGoneWithItsLast(t *testing.T) {
 	o := newObserver()
 	whole := o.await("a", isWhole)
-	o.note(deployment, of("a", "1"), true)
-	o.note(service, of("a", "2"), true)
-	o.note(networkPolicy, of("a", "3"), true)
+	o.record(deployment, of("a", "1"), true)
+	o.record(service, of("a", "2"), true)
+	o.record(networkPolicy, of("a", "3"), true)
 	if isReported(whole) {
 		t.Error("whole without the headless Service")
 	}
-	o.note(service, of("a-pods", "4"), true)
+	o.record(service, of("a-pods", "4"), true)
 	if !isReported(whole) || !isReported(o.await("a", isWhole)) {
 		t.Error("not whole")
 	}
 	gone := o.await("a", isGone)
 	for which, name := range map[child]string{deployment: "a", service: "a", networkPolicy: "a"} {
-		o.note(which, of(name, ""), false)
+		o.record(which, of(name, ""), false)
 	}
 	if isReported(gone) {
 		t.Error("gone with a headless Service")
 	}
-	o.note(service, of("a-pods", "4"), false)
+	o.record(service, of("a-pods", "4"), false)
 	if !isReported(gone) {
 		t.Error("not gone")
 	}
@@ -46,16 +46,16 @@ func TestAnEchoClusterIsWholeWithItsFourthChildAndGoneWithItsLast(t *testing.T) 
 
 func TestAServiceIsBackWhenAnotherOneIsThere(t *testing.T) {
 	o := newObserver()
-	o.note(service, of("a", "old"), true)
+	o.record(service, of("a", "old"), true)
 	back := o.await("a", hasAnotherService("old"))
-	o.note(service, of("a", "old"), true)
-	o.note(service, of("a", "old"), false)
+	o.record(service, of("a", "old"), true)
+	o.record(service, of("a", "old"), false)
 	if isReported(back) {
-		t.Error("back while it is gone")
+		t.Error("reported although it does not exist")
 	}
-	o.note(service, of("a", "new"), true)
+	o.record(service, of("a", "new"), true)
 	if !isReported(back) {
-		t.Error("not back")
+		t.Error("not reported as created again")
 	}
 }
 
@@ -65,13 +65,13 @@ func TestAChangeIsSeenInTheDeployment(t *testing.T) {
 	changed := o.await("a", hasDrain(20))
 	for _, seconds := range []int32{10, 20} {
 		if isReported(changed) {
-			t.Error("seen too early")
+			t.Error("reported too early")
 		}
 		c := &echo.EchoCluster{Spec: echo.Spec{DrainSeconds: seconds}}
 		d.Spec = echo.Deployment(c).Spec
-		o.note(deployment, d, true)
+		o.record(deployment, d, true)
 	}
 	if !isReported(changed) {
-		t.Error("not seen")
+		t.Error("not reported")
 	}
 }

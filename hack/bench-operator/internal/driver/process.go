@@ -17,15 +17,15 @@ import (
 	"time"
 )
 
-// Client is a program that keeps the children of EchoClusters.
+// Client is a program that manages the children of EchoClusters.
 type Client struct {
 	// Name is one of measure.Clients.
 	Name string
-	// Command starts it, given where it has to serve its metrics.
+	// Command returns its command line, given the address of its metrics.
 	Command func(address string) []string
 }
 
-// process is a client that runs.
+// process is a running client.
 type process struct {
 	command *exec.Cmd
 	address string
@@ -69,7 +69,7 @@ func freeAddress() (string, error) {
 	return listener.Addr().String(), nil
 }
 
-// stop asks the process to end, and makes it after a while. One that has ended stays so.
+// stop terminates the process, by SIGKILL after 30 s. It does nothing if the process has ended.
 func (p *process) stop() {
 	_ = p.command.Process.Signal(syscall.SIGTERM)
 	select {
@@ -80,7 +80,7 @@ func (p *process) stop() {
 	}
 }
 
-// hasEnded returns why the process is no more, if that is so.
+// hasEnded returns why the process has ended, or nil.
 func (p *process) hasEnded() error {
 	select {
 	case <-p.ended:
@@ -90,8 +90,8 @@ func (p *process) hasEnded() error {
 	}
 }
 
-// passes returns how many passes over EchoClusters the client has ended. One that does not serve its metrics yet has ended none.
-func (p *process) passes(ctx context.Context) (int, error) {
+// reconciles returns how many reconciles the client has completed: none while it does not serve its metrics.
+func (p *process) reconciles(ctx context.Context) (int, error) {
 	if err := p.hasEnded(); err != nil {
 		return 0, err
 	}
@@ -104,18 +104,18 @@ func (p *process) passes(ctx context.Context) (int, error) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask for metrics: %w", err)
+		return 0, fmt.Errorf("request the metrics: %w", err)
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, fmt.Errorf("read the metrics: %w", err)
 	}
-	return countPasses(text), nil
+	return countReconciles(text), nil
 }
 
-// countPasses adds up the counters `..._reconcile_total`, which all clients have, whatever their labels are.
-func countPasses(metrics []byte) int {
+// countReconciles adds up the counters `..._reconcile_total`, which all clients have, whatever their labels are.
+func countReconciles(metrics []byte) int {
 	sum := 0.0
 	lines := bufio.NewScanner(bytes.NewReader(metrics))
 	for lines.Scan() {

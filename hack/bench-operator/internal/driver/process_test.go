@@ -7,14 +7,14 @@ import (
 )
 
 func TestPassesAreCountedWhateverTheirLabelsAre(t *testing.T) {
-	const metrics = `# HELP echo_operator_reconcile Passes
+	const metrics = `# HELP echo_operator_reconcile Reconciles
 echo_operator_reconcile_total{result="Applied"} 12
 echo_operator_reconcile_total{result="a b"} 3
 floor_reconcile_total 100
 controller_runtime_reconcile_total{controller="echocluster",result="success"} 1e+03
 controller_runtime_reconcile_errors_total{controller="echocluster"} 7
 `
-	if got := countPasses([]byte(metrics)); got != 1115 {
+	if got := countReconciles([]byte(metrics)); got != 1115 {
 		t.Errorf("got %d", got)
 	}
 }
@@ -57,6 +57,6 @@ func TestAProcessCanBeStoppedTwiceAndItsEndIsTold(t *testing.T) {
 	p.stop()
 	p.stop()
 	if err := p.hasEnded(); err == nil {
-		t.Error("it is said to run")
+		t.Error("it is reported as running")
 	}
 }

@@ -11,26 +11,26 @@ import (
 )
 
 const (
-	// pods of each EchoCluster: none. Then no node and no kubelet is needed, an EchoCluster settles for good as soon as its Deployment is
-	// observed, and what Kubernetes' own controllers do is the same for all clients: one empty ReplicaSet, two empty EndpointSlices.
+	// pods of each EchoCluster: none, so that no node is needed, an EchoCluster is settled as soon as its Deployment is observed, and
+	// Kubernetes' own controllers do the same for all clients: one empty ReplicaSet, two empty EndpointSlices.
 	pods = 0
-	// otherDrain is what drainSeconds is changed to; the default is 10.
+	// otherDrain is the new value of drainSeconds; the default is 10.
 	otherDrain = 20
 	// mostRepairs is how many Services are deleted one after the other.
 	mostRepairs = 100
 	// mostRepairs16 is how many are deleted 16 at a time.
 	mostRepairs16 = 320
-	// limit is how long a scenario may take before it has failed.
+	// limit is the timeout of a scenario.
 	limit = 30 * time.Minute
 )
 
-// scenario is something that is measured.
+// scenario is a measured scenario.
 type scenario struct {
 	name string
 	run  func(*turn, context.Context) (measure.Result, error)
 }
 
-// scenarios are all, in their order.
+// scenarios are all scenarios, in order.
 var scenarios = []scenario{
 	{measure.Created, (*turn).created},
 	{measure.Changed, (*turn).changed},
@@ -44,28 +44,28 @@ var scenarios = []scenario{
 // name returns the name of an EchoCluster.
 func name(i int) string { return fmt.Sprintf("echo-%05d", i) }
 
-// created creates all EchoClusters as fast as the API server takes them, until each has all children.
+// created creates all EchoClusters as fast as the API server accepts them, and waits until each has all children.
 func (t *turn) created(ctx context.Context) (measure.Result, error) {
 	return t.all(ctx, isWhole, func(ctx context.Context, name string) error {
 		return t.cluster.create(ctx, t.namespace, name, pods)
 	})
 }
 
-// changed changes a field of all, until each Deployment has it.
+// changed changes a field of all EchoClusters, and waits until each Deployment has it.
 func (t *turn) changed(ctx context.Context) (measure.Result, error) {
 	return t.all(ctx, hasDrain(otherDrain), func(ctx context.Context, name string) error {
 		return t.cluster.setDrain(ctx, t.namespace, name, otherDrain)
 	})
 }
 
-// deleted deletes all, until no child is left. That is the garbage collector's work, which a client can only disturb.
+// deleted deletes all EchoClusters, and waits until no child exists. The garbage collector does the work; a client can only slow it down.
 func (t *turn) deleted(ctx context.Context) (measure.Result, error) {
 	return t.all(ctx, isGone, func(ctx context.Context, name string) error {
 		return t.cluster.delete(ctx, t.namespace, name)
 	})
 }
 
-// all does something to each EchoCluster, and waits for what it must lead to. A latency begins with the request.
+// all makes a request for each EchoCluster, and waits for its effect. A latency begins with the request.
 func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.Context, string) error) (measure.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -100,7 +100,7 @@ func (t *turn) repaired16(ctx context.Context) (measure.Result, error) {
 	return t.repairs(ctx, width, min(mostRepairs, t.Options.Count-count), count)
 }
 
-// repairs deletes the Services of so many EchoClusters, from the first on, until each is back.
+// repairs deletes the Services of some EchoClusters, and waits until each exists again.
 func (t *turn) repairs(ctx context.Context, width, first, count int) (measure.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -109,7 +109,7 @@ func (t *turn) repairs(ctx context.Context, width, first, count int) (measure.Re
 		start := time.Now()
 		err := inParallel(ctx, width, count, func(ctx context.Context, i int) error {
 			name := name(first + i)
-			known := t.observer.look(name)
+			known := t.observer.state(name)
 			back := t.observer.await(name, hasAnotherService(known.present[service]))
 			begun := time.Now()
 			err := t.cluster.CoreV1().Services(t.namespace).Delete(ctx, name, metav1.DeleteOptions{})
@@ -123,7 +123,7 @@ func (t *turn) repairs(ctx context.Context, width, first, count int) (measure.Re
 	})
 }
 
-// settled lets time pass without any change.
+// settled waits without any change.
 func (t *turn) settled(ctx context.Context) (measure.Result, error) {
 	if _, err := t.audit.next(); err != nil {
 		return measure.Result{}, err

@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// quiet is how long nothing may happen for a scenario to be over. The operator defers a status by 2 s at most.
+	// quiet is how long nothing may happen after a scenario. The operator defers a status by 2 s at most.
 	quiet = 4 * time.Second
-	// quietTimeout is how long to wait for quiet. A client that never falls silent is measured all the same.
+	// quietTimeout is the timeout of that wait. A client that keeps sending requests is measured all the same.
 	quietTimeout = 2 * time.Minute
-	// width is how many requests the driver sends at a time.
+	// width is the number of the driver's concurrent requests.
 	width = 16
 )
 
@@ -29,7 +29,7 @@ type turn struct {
 	process    *process
 }
 
-// turn lets a client go through scenarios, and leaves nothing of it on the cluster.
+// turn runs the scenarios with a client, and then deletes its objects.
 func (d *Driver) turn(ctx context.Context, client Client, namespace string, scenarios []scenario) (measure.Turn, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the watches
@@ -40,7 +40,7 @@ func (d *Driver) turn(ctx context.Context, client Client, namespace string, scen
 	defer func() { t.process.stop() }()
 	results := measure.Turn{}
 	for _, scenario := range scenarios {
-		before, err := lookAtMachine()
+		before, err := readMachine()
 		if err != nil {
 			return nil, err
 		}
@@ -51,22 +51,22 @@ func (d *Driver) turn(ctx context.Context, client Client, namespace string, scen
 		if err != nil {
 			return nil, fmt.Errorf("%s, %s: %w", client.Name, scenario.name, err)
 		}
-		after, err := lookAtMachine()
+		after, err := readMachine()
 		if err != nil {
 			return nil, err
 		}
 		result.Others = before.others(after, result.CPU)
-		d.say("%s: %s", client.Name, summary(scenario.name, result))
+		d.logf("%s: %s", client.Name, summary(scenario.name, result))
 		results[scenario.name] = result
 	}
 	t.process.stop()
 	return results, d.clean(ctx, t.namespace)
 }
 
-// begin starts a client in front of an empty namespace.
+// begin starts a client with an empty namespace.
 func (d *Driver) begin(ctx context.Context, client Client, namespace string) (*turn, error) {
 	t := &turn{Driver: d, client: client, namespace: namespace, kubeconfig: filepath.Join(d.Options.Work, client.Name+".kubeconfig")}
-	if err := d.cluster.deleteNamespace(ctx, namespace); err != nil { // of a run that was cut short
+	if err := d.cluster.deleteNamespace(ctx, namespace); err != nil { // of an interrupted run
 		return nil, err
 	}
 	if err := d.cluster.createNamespace(ctx, namespace); err != nil {
@@ -101,7 +101,7 @@ func (t *turn) start() error {
 	return err
 }
 
-// clean removes a namespace with all that is left in it, and lets Kubernetes come to rest.
+// clean deletes a namespace with its objects, and waits for Kubernetes' own controllers.
 func (d *Driver) clean(ctx context.Context, namespace string) error {
 	if err := d.cluster.deleteNamespace(ctx, namespace); err != nil {
 		return err
@@ -129,14 +129,14 @@ func (t *turn) untilQuiet(ctx context.Context) (measure.Requests, error) {
 			latest = event
 		}
 		if time.Since(begun) > quietTimeout {
-			t.say("%s does not fall silent", t.client.Name)
+			t.logf("%s still sends requests", t.client.Name)
 			break
 		}
 	}
 	return all, nil
 }
 
-// measured runs a part of a scenario, and adds what it has cost until all is quiet.
+// measured runs a part of a scenario, and adds what it has cost until no more requests are sent.
 func (t *turn) measured(ctx context.Context, part func() (measure.Result, error)) (measure.Result, error) {
 	if _, err := t.audit.next(); err != nil {
 		return measure.Result{}, err

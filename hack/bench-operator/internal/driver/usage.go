@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// usage is what a process has used of the machine.
+// usage is the processor time and the memory of a process.
 type usage struct {
-	cpu  time.Duration // of all its threads, ended ones too
+	cpu  time.Duration // of all its threads, including ended ones
 	rss  int64         // bytes
 	peak int64         // bytes
 }
@@ -18,7 +18,7 @@ type usage struct {
 // tick is the unit of times in /proc/PID/stat, which is 1/100 s whatever the kernel counts in (proc(5), USER_HZ).
 const tick = 10 * time.Millisecond
 
-// usage looks into /proc.
+// usage reads /proc.
 func (p *process) usage() (usage, error) {
 	folder := fmt.Sprintf("/proc/%d/", p.command.Process.Pid)
 	stat, err := os.ReadFile(folder + "stat")

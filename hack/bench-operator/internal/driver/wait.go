@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// until looks every 50 ms until what it waits for is true.
+// until polls a condition every 50 ms until it is true.
 func until(ctx context.Context, limit time.Duration, what string, look func() (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -26,7 +26,7 @@ func until(ctx context.Context, limit time.Duration, what string, look func() (b
 	}
 }
 
-// sleep lets time pass, unless the context ends.
+// sleep waits, unless the context ends.
 func sleep(ctx context.Context, duration time.Duration) error {
 	select {
 	case <-ctx.Done():
@@ -36,7 +36,7 @@ func sleep(ctx context.Context, duration time.Duration) error {
 	}
 }
 
-// inParallel does something for each of `count`, `width` at a time.
+// inParallel calls a function `count` times, `width` at a time.
 func inParallel(ctx context.Context, width, count int, do func(ctx context.Context, i int) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(width)

@@ -64,7 +64,7 @@ func follow(ctx context.Context, o *observer, which child, kind *cache.ListWatch
 	go func() {
 		for event := range events.ResultChan() {
 			if object, isObject := event.Object.(metav1.Object); isObject && event.Type != watch.Bookmark {
-				o.note(which, object, event.Type != watch.Deleted)
+				o.record(which, object, event.Type != watch.Deleted)
 			}
 		}
 	}()

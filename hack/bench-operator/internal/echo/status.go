@@ -53,7 +53,7 @@ func Settled(c *EchoCluster) Status {
 	})
 }
 
-// selectorText is the selector as the scale subresource wants it.
+// selectorText is the selector in the form of the scale subresource.
 func selectorText(name string) string {
 	labels := Labels(name)
 	pairs := make([]string, 0, len(labels))

@@ -32,7 +32,7 @@ type EchoCluster struct {
 	Status Status `json:"status,omitempty"`
 }
 
-// EchoClusterList is what a list of them is answered with.
+// EchoClusterList is the response to a list.
 type EchoClusterList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`

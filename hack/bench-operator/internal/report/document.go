@@ -17,7 +17,7 @@ const (
 // PictureFile is the picture's name beside the document.
 const PictureFile = "performance-operator.svg"
 
-// Run is what a report is about.
+// Run is the run that is reported.
 type Run struct {
 	Rounds  measure.Rounds
 	Count   int
@@ -25,7 +25,7 @@ type Run struct {
 	Took    time.Duration
 }
 
-// Section is what a run says of itself, in Markdown.
+// Section returns the report of a run, in Markdown.
 func (r Run) Section() string {
 	parts := []string{
 		"![The operator and the floor, as parts of the peer](" + PictureFile + ")",

@@ -1,4 +1,4 @@
-// Package report turns measurements into text: tables for people and docs/performance.md, and a picture. It does no I/O.
+// Package report formats measurements: tables for the terminal and docs/performance.md, and a picture. It does no I/O.
 package report
 
 import (
@@ -16,7 +16,7 @@ type goal struct {
 	unit    string
 }
 
-// goals are what the operator is measured by.
+// goals are the goals of the operator.
 func goals() []goal {
 	var all []goal
 	for _, scenario := range []string{measure.Created, measure.Changed, measure.Repaired, measure.Repaired16} {
@@ -47,9 +47,9 @@ func (g goal) measured(rounds measure.Rounds) float64 {
 // row is the goal's row of the table.
 func (g goal) row(rounds measure.Rounds) []string {
 	measured := g.measured(rounds)
-	verdict := "met"
-	if !(measured <= g.most) { // what is no number is missed
-		verdict = "**missed**"
+	result := "met"
+	if !(measured <= g.most) { // NaN is missed
+		result = "**missed**"
 	}
-	return []string{g.name, fmt.Sprintf("≤ %v%s", g.most, g.unit), number(measured) + g.unit, verdict}
+	return []string{g.name, fmt.Sprintf("≤ %v%s", g.most, g.unit), number(measured) + g.unit, result}
 }

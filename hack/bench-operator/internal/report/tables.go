@@ -34,7 +34,7 @@ func rows() []row {
 		row{measure.Settled, "processor time, s", measure.CPU(measure.Settled)},
 		row{measure.Settled, "resident memory, MB", measure.RSS(measure.Settled)},
 		row{measure.Settled, "most resident memory so far, MB", measure.Peak(measure.Settled)},
-		row{measure.ColdStart, "first passes over all, s", measure.Seconds(measure.ColdStart)},
+		row{measure.ColdStart, "first reconciles of all, s", measure.Seconds(measure.ColdStart)},
 		row{measure.ColdStart, "requests", measure.AllRequests(measure.ColdStart)},
 		row{measure.ColdStart, "writes", measure.AllWrites(measure.ColdStart)},
 		row{measure.ColdStart, "processor time, s", measure.CPU(measure.ColdStart)},
@@ -60,8 +60,7 @@ func comparison(rounds measure.Rounds) string {
 	return table("ll-----", lines)
 }
 
-// requests is the table of what each client asks for: for each EchoCluster, or in all where they are left alone. It is that of the first
-// round.
+// requests is the table of the requests of each client in the first round: for each EchoCluster, or in all where nothing changes.
 func requests(rounds measure.Rounds) string {
 	lines := [][]string{{"scenario", "client", "requests"}}
 	for _, scenario := range measure.Scenarios {
@@ -123,7 +122,7 @@ func table(columns string, lines [][]string) string {
 	return strings.TrimSuffix(text.String(), "\n")
 }
 
-// number writes a figure with three digits that matter, and `–` where there is none, as of a ratio to nothing.
+// number formats a figure with three significant digits, and `–` where there is none, such as a ratio to zero.
 func number(value float64) string {
 	switch size := math.Abs(value); {
 	case math.IsNaN(value) || math.IsInf(value, 0):

@@ -9,7 +9,7 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// newKubeletCommand makes the kubelet's command; since Kubernetes 1.34 it asks for a context.
+// newKubeletCommand makes the kubelet's command; since Kubernetes 1.34 it takes a context.
 func newKubeletCommand() *cobra.Command {
 	return kubelet.NewKubeletCommand(context.Background())
 }

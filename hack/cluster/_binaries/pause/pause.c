@@ -1,4 +1,4 @@
-/* The first process of every pod: it holds the pod's namespaces, reaps its orphans, and ends when told to. */
+/* The first process of every pod: it holds the pod's namespaces, reaps orphaned processes, and ends on a signal. */
 #include <signal.h>
 #include <stddef.h>
 #include <sys/wait.h>

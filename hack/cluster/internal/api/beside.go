@@ -22,7 +22,7 @@ func answers(ctx context.Context, server, url string) error {
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return fmt.Errorf("ask the %s: %w", server, err)
+		return fmt.Errorf("request from the %s: %w", server, err)
 	}
 	direct := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no proxy of the caller's environment
 	response, err := direct.Do(request)

@@ -1,4 +1,4 @@
-// Package api asks the running API server, as the administrator.
+// Package api is a client of the running API server, as the administrator.
 package api
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 )
 
-// requestTime is how long one request may take; a paused API server answers none.
+// requestTime is how long one request may take; a paused API server never responds.
 const requestTime = 3 * time.Second
 
-// Client asks one cluster's API server.
+// Client is a client of one cluster's API server.
 type Client struct{ kubernetes kubernetes.Interface }
 
 // New returns a client that uses the administrator's kubeconfig.
@@ -60,7 +60,7 @@ func (c Client) NodesReady(ctx context.Context, nodes []layout.Node) error {
 	return errors.Join(failures...)
 }
 
-// Ready is what NodeConditions says of a node that is.
+// Ready is the condition of a ready node.
 const Ready = "Ready"
 
 // NodeConditions returns for each node Ready, or why it is not.

@@ -11,7 +11,7 @@ import (
 // dnsName is the name that Kubernetes' own tools expect of the DNS Service.
 const dnsName = "kube-dns"
 
-// CreateDNSService gives the DNS server the Service address that every pod asks.
+// CreateDNSService gives the DNS server the Service address that every pod uses.
 func (c Client) CreateDNSService(ctx context.Context) error {
 	return c.createService(ctx, dnsName, layout.DNSServiceIP.String(),
 		core.ServicePort{Name: "dns", Port: 53, Protocol: core.ProtocolUDP},

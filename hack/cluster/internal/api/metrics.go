@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// metricsService is the Service by which the API server finds metrics-server.
+	// metricsService is the Service of metrics-server.
 	metricsService = "metrics-server"
-	// apiServices is where the API server is told who extends it.
+	// apiServices is the API of the API server's extensions.
 	apiServices = "/apis/apiregistration.k8s.io/v1/apiservices"
 )
 
-// RegisterMetrics lets the API server pass requests for metrics on to metrics-server. What is registered already stays.
+// RegisterMetrics makes the API server proxy requests for metrics to metrics-server. It changes nothing that is registered already.
 func (c Client) RegisterMetrics(ctx context.Context, l layout.Layout) error {
 	port := core.ServicePort{Name: "https", Port: 443, TargetPort: intstr.FromInt32(layout.MetricsPort), Protocol: core.ProtocolTCP}
 	if err := c.createService(ctx, metricsService, "", port); err != nil {
@@ -43,7 +43,7 @@ func (c Client) RegisterMetrics(ctx context.Context, l layout.Layout) error {
 	return nil
 }
 
-// metricsAPI says who serves metrics, with the priorities that metrics-server's own manifest gives it.
+// metricsAPI is the registration of metrics-server, with the priorities of its own manifest.
 func metricsAPI(authority []byte) registration.APIService {
 	return registration.APIService{
 		TypeMeta:   metav1.TypeMeta{APIVersion: registration.SchemeGroupVersion.String(), Kind: "APIService"},

@@ -34,7 +34,7 @@ func kubernetesModule(b *builder) (string, error) {
 }
 
 // generateKubernetesModule writes a go.mod that requires Kubernetes. Kubernetes names the modules that it publishes
-// beside itself by the version v0.0.0, which exists nowhere; whoever depends on it must say which versions those are.
+// beside itself by the version v0.0.0, which exists nowhere; a module that depends on it must replace those versions.
 func generateKubernetesModule(l layout.Layout, upstream []byte) (string, error) {
 	theirs, err := modfile.ParseLax("go.mod", upstream, nil)
 	if err != nil {

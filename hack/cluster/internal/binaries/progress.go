@@ -12,7 +12,7 @@ import (
 // tick is how often a long step shows that it goes on.
 const tick = 30 * time.Second
 
-// meter passes a command's output on to a log, counts the packages that Go names in it, and reports from time to time.
+// meter copies a command's output to a log, counts the packages that Go names in it, and reports from time to time.
 type meter struct {
 	log      io.Writer
 	done     chan struct{}

@@ -31,7 +31,7 @@ func fingerprint(l layout.Layout, sources fs.FS, s step) (string, error) {
 // stampFile returns the file that holds the fingerprint of a step's present binaries.
 func stampFile(l layout.Layout, s step) string { return l.Bin("." + s.outputs[0] + ".stamp") }
 
-// fresh reports whether a step's binaries are there and were built from what would be built now.
+// fresh reports whether a step's binaries exist and were built from the current sources.
 func fresh(l layout.Layout, s step, print string) bool {
 	for _, output := range s.outputs {
 		if _, err := os.Stat(l.Bin(output)); err != nil {

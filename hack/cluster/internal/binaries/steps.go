@@ -59,7 +59,7 @@ func clusterSteps(l layout.Layout) []step {
 			commands: []command{{arguments: []string{"go", "mod", "tidy"}}, goBuild(l, "kubectl", kubernetesFlags(l)...)},
 		},
 		{
-			// In a module of its own: CoreDNS asks for newer libraries than an old Kubernetes compiles with.
+			// In a module of its own: CoreDNS requires newer libraries than an old Kubernetes compiles with.
 			name: "CoreDNS " + coreDNSVersion, outputs: []string{"coredns"},
 			sources: []string{"coredns"}, module: coreDNSModule, folder: l.Build("dns"),
 			commands: []command{{arguments: []string{"go", "mod", "tidy"}}, goBuild(l, "coredns", "-ldflags", "-s -w")},
@@ -75,7 +75,7 @@ func clusterSteps(l layout.Layout) []step {
 				"github.com/containerd/containerd/v2/cmd/ctr@"+containerdVersion)},
 		},
 		{
-			// Without the tag, pods with seccompProfile RuntimeDefault fail, which Pod Security "restricted" asks for.
+			// Without the tag, pods with seccompProfile RuntimeDefault fail, which Pod Security "restricted" requires.
 			name: "runc " + runcVersion, outputs: []string{"runc"}, folder: l.Build(),
 			commands: []command{goInstall(l, "seccomp", "github.com/opencontainers/runc@"+runcVersion)},
 		},
@@ -108,7 +108,7 @@ func goInstall(l layout.Layout, tags string, packages ...string) command {
 	}
 }
 
-// kubernetesFlags tells the binaries their version, which clients would else see as v0.0.0-master, and picks what fits it.
+// kubernetesFlags sets the version in the binaries, which would otherwise be v0.0.0-master, and selects the build tags for it.
 func kubernetesFlags(l layout.Layout) []string {
 	linked := "-s -w"
 	for _, module := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// removeTime is how long the kernel gets to let go of a group after its last process has ended.
+// removeTime is how long the kernel may keep a group after its last process has ended.
 const removeTime = 5 * time.Second
 
 // Existing returns the folders of a group, and of all groups below it, deepest first.
@@ -28,7 +28,7 @@ func (h Hierarchies) Existing(group string) []string {
 	return groups
 }
 
-// Remove removes a group and all below it. The kernel lets go of a group a moment after its last process has ended.
+// Remove removes a group and all below it. The kernel releases a group a moment after its last process has ended.
 func (h Hierarchies) Remove(group string) error {
 	for deadline := time.Now().Add(removeTime); ; time.Sleep(20 * time.Millisecond) {
 		groups := h.Existing(group)

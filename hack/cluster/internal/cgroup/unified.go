@@ -12,7 +12,7 @@ import (
 // wantedV2 are the controllers that a kubelet looks for in its group when the machine has them.
 var wantedV2 = []string{"cpu", "cpuset", "io", "memory", "hugetlb", "pids"}
 
-// EnableUnified offers the wanted controllers to the groups of cgroup v2 and returns those that it had to switch on at the root.
+// EnableUnified enables the wanted controllers to the groups of cgroup v2 and returns those that it had to switch on at the root.
 func (h Hierarchies) EnableUnified() ([]string, error) {
 	if !h.IsV2() {
 		return nil, nil

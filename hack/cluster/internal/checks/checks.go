@@ -1,4 +1,4 @@
-// Package checks looks at the machine before anything is changed, and says in a sentence what is missing and how to get it.
+// Package checks inspects the machine before anything is changed, and reports what is missing and how to install it.
 package checks
 
 import (
@@ -80,7 +80,7 @@ func addresses() error {
 	return nil
 }
 
-// collides reports whether a network lies within the cluster's range. Wider ones do not hurt, since the narrower route wins.
+// collides reports whether a network lies within the cluster's range. Wider ones are allowed, since the most specific route is used.
 func collides(network *net.IPNet) bool {
 	if network == nil {
 		return false

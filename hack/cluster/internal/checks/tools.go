@@ -12,7 +12,7 @@ import (
 // tool is something that must be installed, and the Debian package that brings it.
 type tool struct {
 	name, debianPackage string
-	// present reports whether it is there.
+	// present reports whether it is installed.
 	present func() bool
 }
 
@@ -54,7 +54,7 @@ func seccompHeaders() bool {
 	return err == nil
 }
 
-// missing returns the tools that are not there.
+// missing returns the tools that are not installed.
 func missing(tools []tool) []tool {
 	return slices.DeleteFunc(slices.Clone(tools), func(t tool) bool { return t.present() })
 }

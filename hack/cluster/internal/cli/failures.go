@@ -22,7 +22,7 @@ type failure struct {
 
 // kill is the verb for a crash or a power cut.
 func (o *options) kill() *cobra.Command {
-	return o.verb("kill", "Kill a component; of a node, everything at once, and pull its cable", "Killed", failure{
+	return o.verb("kill", "Kill a component; of a node, all processes and the network link", "Killed", failure{
 		toComponent: signalComponent(syscall.SIGKILL),
 		toNode:      func(_ context.Context, _ layout.Layout, n layout.Node) error { return cluster.KillNode(n) },
 	})

@@ -18,7 +18,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 )
 
-// followPause lies between two looks at a log that is followed.
+// followPause is the polling interval of a log that is followed.
 const followPause = 200 * time.Millisecond
 
 // status is the verb that shows what runs.
@@ -50,7 +50,7 @@ func (o *options) status() *cobra.Command {
 	}
 }
 
-// describe says in a word what a process is doing.
+// describe returns the state of a process in a word.
 func describe(c component.Condition) string {
 	switch {
 	case c.Paused:
@@ -62,7 +62,7 @@ func describe(c component.Condition) string {
 	}
 }
 
-// nodeConditions asks the API server about all nodes; when it does not answer, that is every node's condition.
+// nodeConditions reads the condition of all nodes; when the API server does not respond, that is every node's condition.
 func nodeConditions(ctx context.Context, l layout.Layout) func(layout.Node) string {
 	client, err := api.New(l)
 	var conditions map[string]string

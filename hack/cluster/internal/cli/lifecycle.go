@@ -22,7 +22,7 @@ func (o *options) up() *cobra.Command {
 	command := &cobra.Command{
 		Use: "up", Short: "Build what is missing and start a cluster; does nothing when it runs already", Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			l, err := o.wanted()
+			l, err := o.requested()
 			if err != nil {
 				return err
 			}
@@ -77,7 +77,7 @@ func (o *options) build() *cobra.Command {
 	command := &cobra.Command{
 		Use: "build", Short: "Build the binaries only; does nothing when they are fresh", Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			l, err := o.wanted()
+			l, err := o.requested()
 			if err != nil {
 				return err
 			}
@@ -121,7 +121,7 @@ func (o *options) setup() *cobra.Command {
 	}
 }
 
-// buildBinaries builds what is not fresh. The tools for it are asked for only then.
+// buildBinaries builds what is not fresh. The tools for it are required only then.
 func (o *options) buildBinaries(command *cobra.Command, l layout.Layout, metrics bool) error {
 	if metrics {
 		if err := binaries.MetricsSupported(l); err != nil {

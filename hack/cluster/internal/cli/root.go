@@ -1,4 +1,4 @@
-// Package cli is the command line: it reads flags and calls what they ask for.
+// Package cli is the command line: it parses flags and runs the verbs.
 package cli
 
 import (
@@ -70,8 +70,8 @@ func rootFolder() (string, error) {
 	return filepath.Dir(filepath.Dir(program)), nil
 }
 
-// wanted returns the layout of the version that was asked for, else of the default.
-func (o *options) wanted() (layout.Layout, error) {
+// requested returns the layout of the requested version, or of the default one.
+func (o *options) requested() (layout.Layout, error) {
 	root, err := rootFolder()
 	if err != nil {
 		return layout.Layout{}, err
@@ -85,7 +85,7 @@ func (o *options) wanted() (layout.Layout, error) {
 
 // running returns the layout of this checkout's running cluster, with its number of nodes.
 func (o *options) running() (layout.Layout, int, error) {
-	l, err := o.wanted()
+	l, err := o.requested()
 	if err != nil {
 		return l, 0, err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // asRoot makes sure that this process is root's: it replaces one that is not by itself under sudo.
-// People call the program as themselves, so that what it builds is theirs and Go's caches are the ones they fill elsewhere.
+// Users call the program without sudo, so that they own what it builds and Go uses their caches.
 func asRoot() error {
 	if os.Geteuid() == 0 {
 		return nil
@@ -32,7 +32,7 @@ func asRoot() error {
 	return nil
 }
 
-// giveToCaller hands a file to the person who called sudo, who could not read it otherwise.
+// giveToCaller makes the user who called sudo the owner of a file.
 func giveToCaller(path string) error {
 	user, err := strconv.Atoi(os.Getenv("SUDO_UID"))
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/owner"
 )
 
-// whyNew says in a sentence why what is on the machine is not the wanted cluster in good health, or "" when it is.
+// whyNew describes why the running cluster is not healthy or not the requested one, or returns "".
 func whyNew(ctx context.Context, l layout.Layout, count int) string {
 	running, known := owner.Read()
 	switch {
@@ -25,8 +25,8 @@ func whyNew(ctx context.Context, l layout.Layout, count int) string {
 	case running.Nodes != count:
 		return fmt.Sprintf("A cluster of %s is here, and %d were asked for.", layout.NodeCount(running.Nodes), count)
 	}
-	if dead := notRunning(l, count); len(dead) > 0 {
-		return fmt.Sprintf("Half a cluster is here; not running: %s.", strings.Join(dead, ", "))
+	if stopped := notRunning(l, count); len(stopped) > 0 {
+		return fmt.Sprintf("The cluster is incomplete; not running: %s.", strings.Join(stopped, ", "))
 	}
 	client, err := api.New(l)
 	if err == nil {
@@ -58,7 +58,7 @@ func ContainersAnswer(l layout.Layout, nodes []layout.Node) error {
 	return errors.Join(failures...)
 }
 
-// remedy says what to do about a node by what its containerd and its kubelet do, "" when containerd runs.
+// remedy returns what to do about a node, by the state of its containerd and its kubelet, "" when containerd runs.
 func remedy(n layout.Node, name string, containerd, kubelet component.Condition) string {
 	node, what := n.Name(), name
 	if !kubelet.Running || kubelet.Paused {
@@ -76,16 +76,16 @@ func remedy(n layout.Node, name string, containerd, kubelet component.Condition)
 
 // notRunning returns the names of the components that should run and do not.
 func notRunning(l layout.Layout, count int) []string {
-	wanted := []component.Component{component.Etcd(l), component.APIServer(l), component.ControllerManager(l), component.Scheduler(l),
+	expected := []component.Component{component.Etcd(l), component.APIServer(l), component.ControllerManager(l), component.Scheduler(l),
 		component.DNS(l), component.Registry(l)}
 	if hasMetrics(l) {
-		wanted = append(wanted, component.MetricsServer(l))
+		expected = append(expected, component.MetricsServer(l))
 	}
 	for _, n := range layout.Nodes(count) {
-		wanted = append(wanted, component.Containerd(l, n), component.Kubelet(l, n), component.Proxy(l, n))
+		expected = append(expected, component.Containerd(l, n), component.Kubelet(l, n), component.Proxy(l, n))
 	}
 	var names []string
-	for _, c := range wanted {
+	for _, c := range expected {
 		if condition, err := component.Look(l, c.Name); err != nil || !condition.Running || condition.Paused {
 			names = append(names, c.Name)
 		}

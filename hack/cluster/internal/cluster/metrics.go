@@ -10,7 +10,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 )
 
-// keep leaves a running cluster as it is, but for metrics that it lacks.
+// keep keeps a running cluster, and adds metrics that it lacks.
 func (s *starter) keep(metrics bool) error {
 	fmt.Fprintf(s.out, "Already up: Kubernetes %s, %s.", s.layout.Kubernetes, layout.NodeCount(len(s.nodes)))
 	if !metrics || hasMetrics(s.layout) {
@@ -40,7 +40,7 @@ func (s *starter) addMetrics() error {
 	return nil
 }
 
-// hasMetrics reports whether metrics were asked for when the cluster was started, or later.
+// hasMetrics reports whether metrics were requested when the cluster was started, or later.
 func hasMetrics(l layout.Layout) bool {
 	return slices.Contains(component.Names(l), component.MetricsServer(l).Name)
 }

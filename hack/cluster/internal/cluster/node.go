@@ -15,20 +15,20 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/proc"
 )
 
-// KillNode pulls a node's cable and power: no packet leaves it any more, and everything on it dies at once.
+// KillNode takes a node's link down and kills all of its processes, as a power cut does.
 func KillNode(n layout.Node) error {
-	if err := network.SetCable(n, false); err != nil {
+	if err := network.SetLink(n, false); err != nil {
 		return err
 	}
 	return leftovers.Kill(func() ([]proc.Process, error) { return leftovers.FindNodeProcesses(n) })
 }
 
-// RestartNode switches a node off and on again. Its disk stays; its memory, mounts and /run are new.
+// RestartNode kills a node and starts it again. Its disk stays; its processes, mounts and /run are new.
 func RestartNode(ctx context.Context, l layout.Layout, n layout.Node) error {
 	if err := KillNode(n); err != nil {
 		return err
 	}
-	if err := namespace.Forget(layout.MountNamespaceFile(n)); err != nil {
+	if err := namespace.Release(layout.MountNamespaceFile(n)); err != nil {
 		return err
 	}
 	if err := os.RemoveAll(layout.Run(n)); err != nil {
@@ -44,7 +44,7 @@ func RestartNode(ctx context.Context, l layout.Layout, n layout.Node) error {
 	if err := powerOn(l, n); err != nil {
 		return err
 	}
-	if err := network.SetCable(n, true); err != nil {
+	if err := network.SetLink(n, true); err != nil {
 		return err
 	}
 	for _, c := range []component.Component{component.Containerd(l, n), component.Kubelet(l, n), component.Proxy(l, n)} {
@@ -56,7 +56,7 @@ func RestartNode(ctx context.Context, l layout.Layout, n layout.Node) error {
 }
 
 // RestartComponent ends a component and starts it again with the same arguments.
-// A kubelet ends at once where no containerd answers, so containerd is waited for on both sides of that.
+// A kubelet ends at once where no containerd answers, so it waits for containerd before and after that.
 func RestartComponent(ctx context.Context, l layout.Layout, name string) error {
 	for _, n := range layout.Nodes(layout.MostNodes) {
 		containerd := component.Containerd(l, n).Name
@@ -90,7 +90,7 @@ func SignalNode(n layout.Node, signal syscall.Signal) error {
 	return nil
 }
 
-// powerOn makes what a node has only while it is on: its cgroup, its mounts and its /run.
+// powerOn creates what a node has only while it runs: its cgroup, its mounts and its /run.
 func powerOn(l layout.Layout, n layout.Node) error {
 	hierarchies, err := cgroup.Find()
 	if err != nil {

@@ -23,8 +23,8 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/pki"
 )
 
-// Up starts a cluster of so many nodes, unless exactly that one is running in good health. Whatever else is left of a
-// cluster goes first. Metrics are added to a running cluster that lacks them, and never taken away.
+// Up starts a cluster with a number of nodes, unless exactly that one runs and is healthy. It removes the remains of any other
+// cluster first. Metrics are added to a running cluster that lacks them, and never taken away.
 // A failure leaves everything as it is, for `logs` and for the next `up`, which cleans it.
 func Up(ctx context.Context, l layout.Layout, count int, metrics bool, out io.Writer) error {
 	s := newStarter(ctx, l, count, out)
@@ -53,7 +53,7 @@ func Up(ctx context.Context, l layout.Layout, count int, metrics bool, out io.Wr
 
 // starter carries what every step of a start needs.
 type starter struct {
-	// ctx ends, with the reason, as soon as one component dies.
+	// ctx ends, with the reason, as soon as one component ends.
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	layout layout.Layout
@@ -171,7 +171,7 @@ func (s *starter) startContainers(n layout.Node) error {
 	return err
 }
 
-// launch starts components, and ends the whole start when one of them dies.
+// launch starts components, and ends the whole start when one of them ends.
 func (s *starter) launch(components ...component.Component) error {
 	for _, c := range components {
 		ended, err := component.Start(s.layout, c)

@@ -14,9 +14,9 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/proc"
 )
 
-// Component is one server of the cluster: what it is called, where it runs, and how it is started.
+// Component is one server of the cluster: its name, its namespaces and its command.
 type Component struct {
-	// Name is what people call it: apiserver, kubelet-2.
+	// Name is its name, such as apiserver or kubelet-2.
 	Name string `json:"name"`
 	// Node is the node that it runs on, or 0 for the control plane.
 	Node layout.Node `json:"node,omitempty"`
@@ -40,7 +40,7 @@ func (c Component) mountFile() string {
 	return layout.MountNamespaceFile(c.Node)
 }
 
-// record is what is known of a component's process, written when it starts.
+// record is the record of a component's process, written when it starts.
 type record struct {
 	Component
 	PID        int    `json:"pid"`
@@ -82,10 +82,10 @@ func load(l layout.Layout, name string) (record, error) {
 	return r, nil
 }
 
-// process returns the component's process, and whether it lives. A later process of the same number is not it.
+// process returns the component's process, and whether it runs. A later process with the same PID does not count.
 func (r record) process() (proc.Process, bool) {
-	process, alive := proc.Read(r.PID)
-	return process, alive && process.StartTicks == r.StartTicks
+	process, running := proc.Read(r.PID)
+	return process, running && process.StartTicks == r.StartTicks
 }
 
 // Names returns the names of all components that were started, in alphabetical order.

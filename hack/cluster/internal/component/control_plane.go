@@ -7,7 +7,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/pki"
 )
 
-// Etcd stores the cluster. It never waits for the disk, since nothing in this cluster is worth keeping.
+// Etcd stores the objects. It does not sync to the disk, since the data need not survive a crash.
 func Etcd(l layout.Layout) Component {
 	return Component{Name: "etcd", Arguments: []string{
 		l.Bin("kube"), "etcd",
@@ -19,7 +19,7 @@ func Etcd(l layout.Layout) Component {
 	}}
 }
 
-// APIServer serves the API on the control plane's address, and records every request in the audit log before it answers.
+// APIServer serves the API on the control plane's address, and records every request in the audit log before it responds.
 func APIServer(l layout.Layout) Component {
 	return Component{Name: "apiserver", Arguments: []string{
 		l.Bin("kube"), "kube-apiserver",
@@ -57,7 +57,7 @@ func APIServer(l layout.Layout) Component {
 
 // ControllerManager runs Kubernetes' controllers. Its default of 20 requests a second would make tests wait for
 // the garbage collector, and its default grace of 50 s would make them wait for a lost node. A HorizontalPodAutoscaler
-// would look every 15 s, disregard a pod's first 5 minutes, and scale down after 5 minutes.
+// would sync every 15 s, disregard a pod's first 5 minutes, and scale down after 5 minutes.
 func ControllerManager(l layout.Layout) Component {
 	return Component{Name: "controller-manager", Arguments: []string{
 		l.Bin("kube"), "kube-controller-manager",
@@ -90,7 +90,7 @@ func Scheduler(l layout.Layout) Component {
 	}}
 }
 
-// DNS answers for the names of Services and pods.
+// DNS resolves the names of Services and pods.
 func DNS(l layout.Layout) Component {
 	return Component{Name: "dns", Arguments: []string{l.Bin("coredns"), "-conf=" + l.Config("Corefile")}}
 }
@@ -101,7 +101,7 @@ func Registry(l layout.Layout) Component {
 }
 
 // MetricsServer measures what pods and nodes use, every 10 s, which is the least that it accepts.
-// It gives up on a kubelet that is down well before the next time.
+// The timeout of a request to a kubelet is well below that.
 func MetricsServer(l layout.Layout) Component {
 	kubeconfig := l.Kubeconfig("metrics-server")
 	return Component{Name: "metrics-server", Arguments: []string{

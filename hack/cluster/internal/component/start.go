@@ -23,7 +23,7 @@ import (
 const stopTime = 5 * time.Second
 
 // Start starts a component in its namespaces and records it. The returned context ends with the process,
-// so that whoever waits for the component learns at once that it has died.
+// so that a wait for the component fails at once when it ends.
 func Start(l layout.Layout, c Component) (context.Context, error) {
 	if err := os.MkdirAll(l.State("components"), 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder of records: %w", err)
@@ -81,13 +81,13 @@ func Restart(l layout.Layout, name string) error {
 	if err != nil {
 		return err
 	}
-	if process, alive := r.process(); alive {
+	if process, running := r.process(); running {
 		_ = syscall.Kill(process.PID, syscall.SIGTERM)
 		_ = syscall.Kill(process.PID, syscall.SIGCONT) // a paused one must run to end
 	}
 	for deadline := time.Now().Add(stopTime); ; time.Sleep(20 * time.Millisecond) {
-		process, alive := r.process()
-		if !alive {
+		process, running := r.process()
+		if !running {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -104,8 +104,8 @@ func Signal(l layout.Layout, name string, signal syscall.Signal) error {
 	if err != nil {
 		return err
 	}
-	process, alive := r.process()
-	if !alive {
+	process, running := r.process()
+	if !running {
 		return fmt.Errorf("%s is not running: `cluster restart %s` starts it again", name, name)
 	}
 	if err := syscall.Kill(process.PID, signal); err != nil {
@@ -127,8 +127,8 @@ func Look(l layout.Layout, name string) (Condition, error) {
 	if err != nil {
 		return Condition{}, err
 	}
-	process, alive := r.process()
-	return Condition{PID: r.PID, Running: alive, Paused: alive && process.State == 'T'}, nil
+	process, running := r.process()
+	return Condition{PID: r.PID, Running: running, Paused: running && process.State == 'T'}, nil
 }
 
 // tail returns the last lines of a file.

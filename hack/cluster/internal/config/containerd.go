@@ -12,8 +12,8 @@ import (
 // PauseImage is the image of the container that holds a pod's namespaces.
 const PauseImage = "echo.local/pause:1"
 
-// containerd configures a node's containerd. Its folders are the usual ones, of which each node sees its own.
-// A sandboxed root may lack the capability to lower a process's OOM score: restrict_oom_score_adj lets runc go without.
+// containerd configures a node's containerd. Its folders are the usual ones; each node has its own, by its mount namespace.
+// A sandboxed root may lack the capability to lower a process's OOM score: restrict_oom_score_adj makes runc skip that.
 func containerd(l layout.Layout, n layout.Node) string {
 	return fmt.Sprintf(`version = 3
 root = "/var/lib/containerd"
@@ -48,15 +48,15 @@ state = "/run/containerd"
 `, Snapshotter(l), PauseImage, l.Bin(""), cniDirectory(l, n), l.Bin("runc"), registries(l))
 }
 
-// registries returns the folder of what containerd knows of registries; one that has no folder in it is asked by HTTPS.
+// registries returns the folder of the registries' configuration; one without a folder in it is used by HTTPS.
 func registries(l layout.Layout) string { return l.Config("registries") }
 
-// registryFile returns the file of what containerd knows of the cluster's own registry.
+// registryFile returns the configuration file of the cluster's own registry.
 func registryFile(l layout.Layout) string {
 	return filepath.Join(registries(l), layout.RegistryAddress, "hosts.toml")
 }
 
-// registryHost lets containerd ask the cluster's own registry without TLS.
+// registryHost makes containerd use the cluster's own registry without TLS.
 func registryHost() string { return fmt.Sprintf("server = \"http://%s\"\n", layout.RegistryAddress) }
 
 // Snapshotter returns how image layers are stacked: copied where the disk is itself an overlay, which cannot hold another.
@@ -71,7 +71,7 @@ func Snapshotter(l layout.Layout) string {
 // cniDirectory returns the folder of a node's pod network configuration.
 func cniDirectory(l layout.Layout, n layout.Node) string { return l.Config("cni-" + n.Name()) }
 
-// podNetwork joins each pod to its node by a routed cable of its own.
+// podNetwork connects each pod to its node by its own routed veth pair.
 // On a shared bridge, a Service's answer would bypass the node's rules unless the machine had br_netfilter loaded.
 func podNetwork(n layout.Node) map[string]any {
 	addresses := map[string]any{

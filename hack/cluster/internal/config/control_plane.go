@@ -12,7 +12,7 @@ import (
 // createAuditLog makes the audit log, since the API server's own would be readable by root alone.
 func createAuditLog(l layout.Layout) error { return writeText(l.AuditLog(), "") }
 
-// auditPolicy records who asked for what of every answered request, without bodies.
+// auditPolicy records every request with its user, without bodies.
 func auditPolicy() audit.Policy {
 	return audit.Policy{
 		TypeMeta:   metav1.TypeMeta{APIVersion: audit.SchemeGroupVersion.String(), Kind: "Policy"},
@@ -21,8 +21,8 @@ func auditPolicy() audit.Policy {
 	}
 }
 
-// corefile is the DNS server's configuration. It answers for cluster.local alone, since no other server is reachable.
-// Answers are kept for 1 s only, so that a Service is found by its name as soon as it exists.
+// corefile is the DNS server's configuration. It serves cluster.local alone, since no other server is reachable.
+// Responses are cached for 1 s only, so that the name of a Service resolves as soon as it exists.
 func corefile(l layout.Layout) string {
 	return fmt.Sprintf(`.:53 {
   errors

@@ -46,7 +46,7 @@ func kubelet(l layout.Layout, n layout.Node) kubeletconfig.KubeletConfiguration 
 		KubeAPIQPS:                new(int32(200)),
 		KubeAPIBurst:              400,
 
-		// A nearly full disk is the developer's own business; images cannot be fetched again, so none is ever removed.
+		// A nearly full disk is no reason for an eviction; images cannot be fetched again, so none is ever removed.
 		EvictionHard:                map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 		ImageGCHighThresholdPercent: new(int32(100)),
 	}
@@ -62,7 +62,7 @@ func proxy(l layout.Layout, n layout.Node) proxyconfig.KubeProxyConfiguration {
 		HostnameOverride: n.Name(),
 		OOMScoreAdj:      new(int32(0)),
 		Conntrack:        proxyconfig.KubeProxyConntrackConfiguration{MaxPerCore: new(int32(0))}, // the machine's own limit stays
-		// At the default of 1 s a second change of a Service waits; a test would wait with it.
+		// At the default of 1 s, a second change of a Service would be delayed, and a test with it.
 		NFTables: proxyconfig.KubeProxyNFTablesConfiguration{MinSyncPeriod: metav1.Duration{Duration: 100 * time.Millisecond}},
 	}
 }

@@ -17,7 +17,7 @@ import (
 // indexFile is the file of an OCI image layout that lists its images.
 const indexFile = "index.json"
 
-// containerdName is the annotation by which containerd learns an imported image's full name.
+// containerdName is the annotation from which containerd takes an imported image's full name.
 const containerdName = "io.containerd.image.name"
 
 // ReadName returns the full name of the image in an archive, as pods must write it, and the archive's index with that name in

@@ -14,7 +14,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// nobody is a user without rights, as Pod Security "restricted" asks for.
+// nobody is a user without rights, as Pod Security "restricted" requires.
 const nobody = "65535"
 
 // WriteProgram writes an archive of an image that holds one static program and runs it.

@@ -1,4 +1,4 @@
-// Package layout says where everything of a cluster is: addresses, names, files. It computes and never touches the machine.
+// Package layout has the addresses, names and files of a cluster. It does no I/O.
 package layout
 
 import (
@@ -25,9 +25,9 @@ var (
 // MetricsPort is where metrics-server listens, at the control plane's address.
 const MetricsPort = 4443
 
-// Names of what a cluster creates on the machine. `down` removes whatever bears them, with or without a record of it.
+// Names of what a cluster creates on the machine. `down` removes whatever has them, with or without a record of it.
 const (
-	// HostLink is the host's end of the cable into the cluster, and the only link that the host gets.
+	// HostLink is the host's end of the veth pair into the cluster, and the only link that the host gets.
 	HostLink = "echo-cluster"
 	// ControlPlane names the network namespace of the control plane and of the bridge that joins all nodes.
 	ControlPlane = "control-plane"

@@ -10,7 +10,7 @@ import (
 // OldestMinor is the oldest Kubernetes 1.x that this program builds.
 const OldestMinor = 33
 
-// DefaultKubernetes is the version that is built when none is asked for.
+// DefaultKubernetes is the version that is built by default.
 const DefaultKubernetes = "1.37.2"
 
 // Layout is the set of files of one cluster: a Kubernetes version within one checkout.
@@ -23,7 +23,7 @@ type Layout struct {
 
 var versionPattern = regexp.MustCompile(`^1\.([0-9]+)\.([0-9]+)$`)
 
-// New returns the layout of a Kubernetes version below root, or an error that says how a version is written.
+// New returns the layout of a Kubernetes version below root, or an error with the format of a version.
 func New(root, kubernetes string) (Layout, error) {
 	l := Layout{Root: root, Kubernetes: kubernetes}
 	if !versionPattern.MatchString(kubernetes) {
@@ -75,7 +75,7 @@ func (l Layout) Key(name string) string { return l.State("pki", name+".key") }
 // Kubeconfig returns the path of a named user's kubeconfig.
 func (l Layout) Kubeconfig(user string) string { return l.State("kubeconfig", user+".yaml") }
 
-// AdminKubeconfig returns the path of the kubeconfig for people and tests.
+// AdminKubeconfig returns the path of the kubeconfig for users and tests.
 func (l Layout) AdminKubeconfig() string { return l.Kubeconfig("admin") }
 
 // Config returns the path of a component's configuration file.
@@ -84,7 +84,7 @@ func (l Layout) Config(name string) string { return l.State("config", name) }
 // Log returns the path of a component's log.
 func (l Layout) Log(component string) string { return l.State("log", component+".log") }
 
-// AuditLog returns the path of the API server's audit log: one JSON event a line, in the order of the answers.
+// AuditLog returns the path of the API server's audit log: one JSON event a line, in the order of the responses.
 func (l Layout) AuditLog() string { return l.State("log", "audit.log") }
 
 // Disk returns a path on the node's own disk, as seen from outside the node.

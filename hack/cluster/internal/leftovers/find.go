@@ -27,7 +27,7 @@ type Leftovers struct {
 	Folders []string
 }
 
-// Find looks for everything that bears a cluster's names, of this checkout below root or of any other.
+// Find looks for everything that has a cluster's names, of this checkout below root or of any other.
 func Find(root string) (Leftovers, error) {
 	var found Leftovers
 	states := stateFolders(root)

@@ -10,7 +10,7 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/proc"
 )
 
-// signs tell a cluster's processes from all others. Any one of them is enough.
+// signs identify the processes of a cluster. Any one of them is enough.
 type signs struct {
 	// networkNamespaces and mountNamespaces are inode numbers.
 	networkNamespaces, mountNamespaces []uint64
@@ -18,7 +18,7 @@ type signs struct {
 	cgroup, marker string
 }
 
-// match reports whether a process bears one of the signs.
+// match reports whether a process has one of the signs.
 func (s signs) match(p proc.Process) bool {
 	if slices.Contains(s.networkNamespaces, p.NetworkNamespace) || slices.Contains(s.mountNamespaces, p.MountNamespace) {
 		return true
@@ -72,14 +72,14 @@ func appendInode(inodes []uint64, file, own string) []uint64 {
 	return append(inodes, inode)
 }
 
-// find returns the processes that bear one of the signs, but never this one or those that started it.
+// find returns the processes that have one of the signs, but never this one or those that started it.
 func find(s signs) ([]proc.Process, error) {
 	all, err := proc.All()
 	if err != nil {
 		return nil, err
 	}
 	ancestors := []int{os.Getpid()}
-	for process, alive := proc.Read(os.Getpid()); alive && process.Parent > 0; process, alive = proc.Read(process.Parent) {
+	for process, exists := proc.Read(os.Getpid()); exists && process.Parent > 0; process, exists = proc.Read(process.Parent) {
 		ancestors = append(ancestors, process.Parent)
 	}
 	return slices.DeleteFunc(all, func(p proc.Process) bool { return slices.Contains(ancestors, p.PID) || !s.match(p) }), nil

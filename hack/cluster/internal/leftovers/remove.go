@@ -23,7 +23,7 @@ import (
 const (
 	// killTime is how long the kernel gets to end killed processes.
 	killTime = 10 * time.Second
-	// reapTime is how long the first process gets to take note of their end.
+	// reapTime is how long the first process gets to reap them.
 	reapTime = 3 * time.Second
 )
 
@@ -49,7 +49,7 @@ func (f Leftovers) Remove() error {
 }
 
 // Kill kills processes until none is found any more, because a process may have started another meanwhile,
-// and until the machine's first process has reaped the dead, so that none of them is seen any more.
+// and until the machine's first process has reaped them.
 func Kill(find func() ([]proc.Process, error)) error {
 	killed := map[int]bool{}
 	for deadline := time.Now().Add(killTime); ; time.Sleep(10 * time.Millisecond) {
@@ -71,17 +71,17 @@ func Kill(find func() ([]proc.Process, error)) error {
 	}
 }
 
-// awaitReaping waits a while until dead processes have left the process table. A first process that never reaps is no failure.
-func awaitReaping(dead map[int]bool) {
+// awaitReaping waits until ended processes have left the process table. A first process that never reaps is no failure.
+func awaitReaping(ended map[int]bool) {
 	for deadline := time.Now().Add(reapTime); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		maps.DeleteFunc(dead, func(pid int, _ bool) bool { return !proc.IsZombie(pid) })
-		if len(dead) == 0 {
+		maps.DeleteFunc(ended, func(pid int, _ bool) bool { return !proc.IsZombie(pid) })
+		if len(ended) == 0 {
 			return
 		}
 	}
 }
 
-// Summary says in words what was found.
+// Summary describes what was found.
 func (f Leftovers) Summary() string {
 	var parts []string
 	add := func(count int, one, many string) {
@@ -115,7 +115,7 @@ func deleteLink(name string) error {
 	return nil
 }
 
-// removeCgroups removes the groups, and takes back what cgroup v2 was asked to offer.
+// removeCgroups removes the groups, and disables the controllers that were enabled in cgroup v2.
 func removeCgroups() error {
 	hierarchies, err := cgroup.Find()
 	if err != nil {

@@ -32,7 +32,7 @@ func PrepareFolder() error {
 	return nil
 }
 
-// CreateNetwork makes a network namespace, furnishes it from inside, and keeps it by a file.
+// CreateNetwork makes a network namespace, configures it from inside, and keeps it by a file.
 func CreateNetwork(file string, furnish func() error) error {
 	return create(file, network, func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -65,8 +65,8 @@ func create(file, kind string, unshare func() error) error {
 	return nil
 }
 
-// Forget lets go of a namespace; it goes with its last process. One that is not kept is fine.
-func Forget(file string) error {
+// Release releases a namespace, which ends with its last process. It does nothing if the namespace is not kept.
+func Release(file string) error {
 	err := unix.Unmount(file, unix.MNT_DETACH)
 	if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
 		return fmt.Errorf("unmount namespace %s: %w", file, err)

@@ -11,8 +11,8 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/layout"
 )
 
-// kernelTunables are settings of the whole machine that a kubelet writes when they differ, with the values that it wants.
-// Each node sees files of its own in their place, so that the machine keeps its settings.
+// kernelTunables are settings of the whole machine that a kubelet writes when they differ, with the values that it requires.
+// Each node has its own files in their place, so that the machine keeps its settings.
 var kernelTunables = map[string]string{
 	"/proc/sys/vm/overcommit_memory":      "1",
 	"/proc/sys/vm/panic_on_oom":           "0",
@@ -22,7 +22,7 @@ var kernelTunables = map[string]string{
 	"/proc/sys/kernel/keys/root_maxbytes": "25000000",
 }
 
-// privateDirectories maps folders that a node sees its own of to where they are kept.
+// privateDirectories maps the folders that each node has for itself to their sources.
 // kubelet, containerd and runc write to fixed places below them, and two nodes must not share these.
 func privateDirectories(l layout.Layout, n layout.Node) map[string]string {
 	return map[string]string{
@@ -33,7 +33,7 @@ func privateDirectories(l layout.Layout, n layout.Node) map[string]string {
 }
 
 // CreateMounts makes a node's mount namespace and keeps it by a file. kubelet and containerd share it,
-// so that containers find the volumes that the kubelet mounts, and all of it goes when the node goes.
+// so that containers find the volumes that the kubelet mounts, and all of it ends with the node.
 func CreateMounts(l layout.Layout, n layout.Node) error {
 	if err := writeTunables(l, n); err != nil {
 		return err

@@ -1,5 +1,5 @@
-// Package network lays the cluster's cables: a bridge in the control plane's network namespace,
-// one cable from it to each node and one to the host. No route leads out of it.
+// Package network sets up the cluster's links: a bridge in the control plane's network namespace,
+// one veth pair from it to each node and one to the host. No route leads out of it.
 package network
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/namespace"
 )
 
-// bridgeName is the bridge between all cables. It lives outside the host's namespace, where a firewall could drop its frames.
+// bridgeName is the bridge between all veth pairs. It is outside of the host's namespace, where a firewall could drop its frames.
 const bridgeName = "bridge"
 
-// nodeLink is a node's end of its cable.
+// nodeLink is a node's end of its veth pair.
 const nodeLink = "eth0"
 
-// CreateControlPlane makes the control plane's namespace with the bridge, and the cable to the host.
+// CreateControlPlane makes the control plane's namespace with the bridge, and the veth pair to the host.
 func CreateControlPlane(nodes []layout.Node) error {
 	if err := createNamespace(layout.ControlPlane); err != nil {
 		return err
@@ -34,7 +34,7 @@ func CreateControlPlane(nodes []layout.Node) error {
 	if err != nil {
 		return err
 	}
-	if err := cable(layout.HostLink, "host", "/proc/self/ns/net"); err != nil {
+	if err := addVethPair(layout.HostLink, "host", "/proc/self/ns/net"); err != nil {
 		return err
 	}
 	host, err := netlink.NewHandle()
@@ -56,12 +56,12 @@ func CreateControlPlane(nodes []layout.Node) error {
 	})
 }
 
-// CreateNode makes a node's namespace with its cable, and routes to the other nodes' pods.
+// CreateNode makes a node's namespace with its veth pair, and routes to the other nodes' pods.
 func CreateNode(n layout.Node, nodes []layout.Node) error {
 	if err := createNamespace(n.Name()); err != nil {
 		return err
 	}
-	if err := cable(nodeLink, n.Name(), layout.NetworkNamespaceFile(n.Name())); err != nil {
+	if err := addVethPair(nodeLink, n.Name(), layout.NetworkNamespaceFile(n.Name())); err != nil {
 		return err
 	}
 	return inside(n.Name(), func(h *netlink.Handle) error {
@@ -84,31 +84,31 @@ func CreateNode(n layout.Node, nodes []layout.Node) error {
 	})
 }
 
-// SetCable plugs a node's cable in or pulls it, at the bridge's end.
-func SetCable(n layout.Node, plugged bool) error {
+// SetLink sets a node's link up or down, at the bridge's end.
+func SetLink(n layout.Node, up bool) error {
 	return inside(layout.ControlPlane, func(h *netlink.Handle) error {
 		port, err := h.LinkByName(n.Name())
 		if err != nil {
-			return fmt.Errorf("find the cable of %s: %w", n.Name(), err)
+			return fmt.Errorf("find the link of %s: %w", n.Name(), err)
 		}
 		set := h.LinkSetDown
-		if plugged {
+		if up {
 			set = h.LinkSetUp
 		}
 		if err := set(port); err != nil {
-			return fmt.Errorf("switch the cable of %s: %w", n.Name(), err)
+			return fmt.Errorf("set the link of %s: %w", n.Name(), err)
 		}
 		return nil
 	})
 }
 
-// cable adds a pair of links: port on the bridge, end in the network namespace that a file keeps.
-func cable(end, port, endNamespace string) error {
-	there, err := os.Open(endNamespace)
+// addVethPair adds a veth pair: port on the bridge, end in the network namespace that a file keeps.
+func addVethPair(end, port, endNamespace string) error {
+	peer, err := os.Open(endNamespace)
 	if err != nil {
-		return fmt.Errorf("open the namespace for the cable %s: %w", port, err)
+		return fmt.Errorf("open the namespace for the veth pair %s: %w", port, err)
 	}
-	defer there.Close()
+	defer peer.Close()
 	return inside(layout.ControlPlane, func(h *netlink.Handle) error {
 		bridge, err := h.LinkByName(bridgeName)
 		if err != nil {
@@ -117,10 +117,10 @@ func cable(end, port, endNamespace string) error {
 		pair := &netlink.Veth{
 			LinkAttrs:     netlink.LinkAttrs{Name: port, MasterIndex: bridge.Attrs().Index},
 			PeerName:      end,
-			PeerNamespace: netlink.NsFd(int(there.Fd())),
+			PeerNamespace: netlink.NsFd(int(peer.Fd())),
 		}
 		if err := h.LinkAdd(pair); err != nil {
-			return fmt.Errorf("add the cable %s to %s: %w", port, end, err)
+			return fmt.Errorf("add the veth pair %s to %s: %w", port, end, err)
 		}
 		return h.LinkSetUp(pair)
 	})

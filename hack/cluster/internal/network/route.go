@@ -41,7 +41,7 @@ func route(h *netlink.Handle, name string, destination netip.Prefix, gateway net
 	return nil
 }
 
-// blockTheRest answers every other destination with "unreachable" at once, so that nothing leaves and nothing waits.
+// blockTheRest makes every other destination unreachable, so that packets are rejected at once.
 func blockTheRest(h *netlink.Handle) error {
 	everywhere := ipNet(netip.MustParsePrefix("0.0.0.0/0"))
 	if err := h.RouteAdd(&netlink.Route{Dst: everywhere, Type: unix.RTN_UNREACHABLE}); err != nil {

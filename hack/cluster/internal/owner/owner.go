@@ -53,7 +53,7 @@ func (o Owner) Write() error {
 	return nil
 }
 
-// Lock lets one command at a time change the machine. Its name lives in the kernel, so no file stays behind,
+// Lock lets one command at a time change the machine. The lock is held by the kernel without a file,
 // and the end of the process releases it however it ends.
 func Lock(waiting func()) (net.Listener, error) {
 	for told := false; ; time.Sleep(100 * time.Millisecond) {

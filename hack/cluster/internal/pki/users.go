@@ -64,11 +64,11 @@ func apiServer() cert.Config {
 	return cert.Config{CommonName: "kube-apiserver", AltNames: cert.AltNames{IPs: ips, DNSNames: layout.KubernetesServiceDNS}}
 }
 
-// FrontProxy is the name by which the API server passes requests on to servers that extend it.
+// FrontProxy is the name by which the API server proxies requests to its extensions.
 const FrontProxy = "front-proxy-client"
 
-// issueFrontProxy makes the certificate by which such servers believe the API server who a request is from. It comes of
-// an authority of its own, as Kubernetes' documentation asks, since whoever bears it may speak for every user.
+// issueFrontProxy creates the certificate by which extensions authenticate the API server and trust its user headers. It is issued by
+// a separate authority, as Kubernetes' documentation requires, since its holder can impersonate every user.
 func issueFrontProxy(l layout.Layout) error {
 	authority, err := NewAuthority(l, "front-proxy-ca")
 	if err != nil {

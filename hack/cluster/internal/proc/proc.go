@@ -1,4 +1,4 @@
-// Package proc reads what the kernel knows about processes. It never signals one.
+// Package proc reads /proc. It never signals a process.
 package proc
 
 import (
@@ -17,7 +17,7 @@ type Process struct {
 	Parent int
 	// State is the kernel's letter: R, S and D run, T is stopped, Z has ended.
 	State byte
-	// StartTicks tells a process from a later one with the same number.
+	// StartTicks distinguishes a process from a later one with the same PID.
 	StartTicks uint64
 	// NetworkNamespace and MountNamespace are inode numbers.
 	NetworkNamespace, MountNamespace uint64
@@ -39,7 +39,7 @@ func All() ([]Process, error) {
 		if err != nil {
 			continue
 		}
-		if process, alive := Read(pid); alive {
+		if process, exists := Read(pid); exists {
 			all = append(all, process)
 		}
 	}
@@ -68,7 +68,7 @@ func Read(pid int) (Process, bool) {
 	return process, true
 }
 
-// IsZombie reports whether a process has ended and its parent has not taken note of it yet.
+// IsZombie reports whether a process has ended and its parent has not reaped it yet.
 func IsZombie(pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 //
 // # Errors
 //
-// A name that is none, an archive without exactly one image, or a registry that does not answer. Only the last is worth a second try.
+// An invalid name, an archive without exactly one image, or a registry that does not respond. Only the last can be retried.
 func Push(ctx context.Context, address, archive, name string) (string, error) {
 	target, err := parseTarget(address, name)
 	if err != nil {

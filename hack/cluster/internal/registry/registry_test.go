@@ -34,7 +34,7 @@ func archive(t *testing.T) string {
 	return path
 }
 
-// status asks for a manifest and returns the answer's code.
+// status requests a manifest and returns the status code.
 func status(t *testing.T, address, path, user, password string) int {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/v2/"+path, nil)

@@ -1,4 +1,4 @@
-// Package registry is the cluster's own image registry: it serves images to nodes over plain HTTP, and takes them from people.
+// Package registry is the cluster's own image registry: it serves images to nodes over plain HTTP, and accepts pushes.
 package registry
 
 import (
@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// Private begins the names of those repositories that ask for User and Password.
+	// Private begins the names of the repositories that require User and Password.
 	Private = "private/"
-	// User and Password are no secret: they are here to be right or wrong in tests of pull secrets.
+	// User and Password are no secret: they exist for tests of pull secrets.
 	User     = "echo"
 	Password = "echo-password"
 )
 
-// headerTime bounds how long a client may take to say what it wants.
+// headerTime bounds how long a client may take to send the headers.
 const headerTime = 10 * time.Second
 
-// Serve serves an empty registry on an address until the context ends. Images are kept in memory and go with the process.
+// Serve serves an empty registry on an address until the context ends. Images are kept in memory and are lost with the process.
 func Serve(ctx context.Context, address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
@@ -41,7 +41,7 @@ func Serve(ctx context.Context, address string) error {
 	return nil
 }
 
-// handler answers as a registry does, for private repositories only those who give user and password.
+// handler is the registry. Private repositories require user and password.
 func handler(log *log.Logger) http.Handler {
 	open := registry.New(registry.Logger(log))
 	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
@@ -60,7 +60,7 @@ func handler(log *log.Logger) http.Handler {
 // isPrivate reports whether a request is about a private repository.
 func isPrivate(path string) bool { return strings.HasPrefix(path, "/v2/"+Private) }
 
-// isAllowed reports whether a request bears user and password.
+// isAllowed reports whether a request has user and password.
 func isAllowed(request *http.Request) bool {
 	user, password, _ := request.BasicAuth()
 	return user == User && subtle.ConstantTimeCompare([]byte(password), []byte(Password)) == 1

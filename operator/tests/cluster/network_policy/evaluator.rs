@@ -1,5 +1,5 @@
-//! What a NetworkPolicy lets through if it is the only one, by the API's semantics. It evaluates what the operator's policies use, and
-//! panics at anything else.
+//! The connections that a NetworkPolicy allows if it is the only one. Supports what the operator's policies use, and panics at anything
+//! else.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 pub(super) enum End {
     /// A pod, by its namespace and labels.
     Pod(String, BTreeMap<String, String>),
-    /// An address that is no pod's: of a node, of a pod on the host network, of the internet.
+    /// An address other than that of a pod: of a node, of a pod on the host network, of the internet.
     Elsewhere,
 }
 
@@ -22,8 +22,8 @@ pub(super) enum End {
 /// number and its transport.
 pub(super) type Port<'a> = (&'a str, i32, &'a str);
 
-/// Whether a policy of type Ingress lets `client` connect to a port of the pod `server`. A pod that no such policy selects takes every
-/// connection; one that is selected takes what a rule allows.
+/// Whether a policy of type Ingress allows `client` to connect to a port of the pod `server`. A pod that no such policy selects accepts every
+/// connection; a selected one accepts what a rule allows.
 pub(super) fn admits(policy: &NetworkPolicy, server: &End, client: &End, port: Port<'_>) -> bool {
     let spec = policy.spec.as_ref().unwrap();
     let mut rules = spec.ingress.iter().flatten();
@@ -33,7 +33,7 @@ pub(super) fn admits(policy: &NetworkPolicy, server: &End, client: &End, port: P
         })
 }
 
-/// Whether a policy of type Egress lets the pod `client` connect to a port of `server`.
+/// Whether a policy of type Egress allows the pod `client` to connect to a port of `server`.
 pub(super) fn lets_out(policy: &NetworkPolicy, client: &End, server: &End, port: Port<'_>) -> bool {
     let spec = policy.spec.as_ref().unwrap();
     let mut rules = spec.egress.iter().flatten();

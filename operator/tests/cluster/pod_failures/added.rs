@@ -1,4 +1,4 @@
-//! Failures of what admission adds to the pods: containers, scheduling gates, volumes and environment variables.
+//! Failures of what admission adds to pods: containers, scheduling gates, volumes and environment variables.
 
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::ResourceExt;
@@ -16,21 +16,21 @@ use crate::wait;
 const MISSING: &str = "echo.local/none:1";
 
 #[tokio::test]
-async fn a_missing_image_of_an_added_init_container_is_not_blamed_on_the_spec() {
+async fn a_missing_image_of_an_added_init_container_is_not_attributed_to_the_spec() {
     let setup = PodMutation::container("setup", MISSING);
     let add = json!({"op": "add", "path": "/spec/initContainers", "value": [setup]});
-    is_not_blamed_on_the_spec("added-setup", add, "nit container setup").await;
+    is_not_attributed_to_the_spec("added-setup", add, "nit container setup").await;
 }
 
 #[tokio::test]
-async fn a_missing_image_of_an_added_sidecar_is_not_blamed_on_the_spec() {
+async fn a_missing_image_of_an_added_sidecar_is_not_attributed_to_the_spec() {
     let proxy = PodMutation::container("proxy", MISSING);
     let add = json!({"op": "add", "path": "/spec/containers/-", "value": proxy});
-    is_not_blamed_on_the_spec("added-sidecar", add, "idecar container proxy").await;
+    is_not_attributed_to_the_spec("added-sidecar", add, "idecar container proxy").await;
 }
 
 /// Adds a container with an image that no registry has, and expects it to be reported by its role and name.
-async fn is_not_blamed_on_the_spec(test: &str, add: Value, container: &str) {
+async fn is_not_attributed_to_the_spec(test: &str, add: Value, container: &str) {
     let namespace = Namespace::shared(test).await;
     let Some(mutation) = PodMutation::of(&namespace, &[add]).await else {
         return;

@@ -12,10 +12,10 @@ use crate::namespace::Namespace;
 /// How long the writes of the status are counted.
 const COUNTED: Duration = Duration::from_mins(1);
 
-/// How many writes of the status that time may see: the kubelet evicts a pod after five to fifteen seconds, and each is replaced.
+/// How many writes of the status are allowed in that time: the kubelet evicts a pod after five to fifteen seconds, and each is replaced.
 const MAX_WRITES: usize = 12;
 
-/// What must lie between two writes of the status.
+/// The minimum interval between two writes of the status.
 const MIN_INTERVAL: SignedDuration = SignedDuration::from_millis(1900);
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn an_eviction_loop_is_reported_with_few_writes_and_cleared_when_the_limit
     namespace.apply("hello", bad).await;
     stalled(&namespace, "Evicted", &["ephemeral"]).await;
     if let Some(log) = AuditLog::from_now(&namespace).await {
-        // A condition cannot be waited for: the writes of a minute are counted.
+        // No condition to wait for: the writes of a minute are counted.
         tokio::time::sleep(COUNTED).await;
         few_writes_of_the_status(&log);
     }

@@ -55,14 +55,14 @@ async fn a_runtime_that_the_node_lacks_is_reported_until_the_spec_is_corrected()
 
 #[tokio::test]
 async fn an_image_that_never_listens_is_reported_as_a_failed_startup_probe() {
-    let namespace = Namespace::shared("silent").await;
+    let namespace = Namespace::shared("no-listener").await;
     let nodes = Api::<Node>::all(namespace.client.clone());
     let nodes = nodes.list(&ListParams::default()).await.unwrap();
     let images = |node: Node| node.status.unwrap_or_default().images.unwrap_or_default();
     let images = nodes.items.into_iter().flat_map(images);
     let mut names = images.filter_map(|image| image.names).flatten();
     if !names.any(|name| name == PAUSE) {
-        println!("the nodes do not have {PAUSE}, so no silent image was run");
+        println!("the nodes do not have {PAUSE}, so no image without a listener was run");
         return;
     }
     let mut bad = spec();

@@ -10,7 +10,7 @@ pub(super) struct BadSpec {
     /// The field that is refused, as [`crate::schema::SchemaPath`] writes it.
     pub(super) field: String,
     pub(super) message_part: String,
-    /// Whether it breaks what the schema says of a single field, and not a rule.
+    /// Whether it violates a keyword of the schema, and not a validation rule.
     pub(super) is_beyond_bound: bool,
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::bad_specs::BadSpec;
 use crate::schema::{SchemaPath, Step, fields, smallest, spec_with};
 
-/// What a schema may say of a field that refuses no value.
+/// Keywords of a schema that reject no value.
 const HARMLESS: [&str; 9] = [
     "additionalProperties",
     "default",
@@ -21,7 +21,7 @@ const HARMLESS: [&str; 9] = [
 /// Returns a bad spec for each bound, and its refusal in the API server's own message.
 ///
 /// # Panics
-/// When the schema has a bound that is not known here, so that no new one goes untried.
+/// When the schema has a keyword that is not supported here, so that every new one is tested.
 pub(super) fn beyond_bounds(schema: &Value) -> Vec<BadSpec> {
     let mut bad = Vec::new();
     for (path, field) in fields(schema, &SchemaPath::default()) {
@@ -40,7 +40,7 @@ pub(super) fn beyond_bounds(schema: &Value) -> Vec<BadSpec> {
     bad
 }
 
-/// Returns specs that each lack one field that has to be there.
+/// Returns specs that each lack one required field.
 fn without_required(schema: &Value, path: &SchemaPath, field: &Value) -> Vec<BadSpec> {
     let names = field["required"].as_array().unwrap();
     let without = |name: &Value| {
@@ -54,8 +54,8 @@ fn without_required(schema: &Value, path: &SchemaPath, field: &Value) -> Vec<Bad
     names.iter().map(without).collect()
 }
 
-/// Returns a value of a field that breaks what `keyword` says of it, and that alone, and the message of the refusal; none where
-/// something narrower breaks first.
+/// Returns a value that violates `keyword` of a field and nothing else, and the error message. Returns nothing where a narrower keyword
+/// fails first.
 fn beyond(path: &SchemaPath, field: &Value, keyword: &str) -> Option<(Value, String)> {
     let bound = &field[keyword];
     let text = bound.as_str().unwrap_or_default();
@@ -117,7 +117,7 @@ fn unsupported(allowed: &Value) -> String {
     )
 }
 
-/// Returns a list of so many elements that have nothing in common.
+/// Returns a list of `count` elements without a common value.
 fn elements(field: &Value, count: usize) -> Value {
     let other = |value: &Value, index: usize| match value {
         Value::String(text) => json!(format!("{text}{index}")),

@@ -1,4 +1,4 @@
-//! One EchoCluster that changes again and again, and what it would be were it new.
+//! One EchoCluster whose spec changes repeatedly, compared with a new EchoCluster of the same spec.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::echo_clusters::condition;
 use crate::namespace::Namespace;
 use crate::wait;
 
-/// What is added to a requested node port, since two Services cannot have the same one. The sums stay below 30086, where
-/// those begin that Kubernetes chooses by itself.
+/// The offset of the node ports of the second EchoCluster, since two Services cannot have the same node port. The sums stay below 30086,
+/// where the range of dynamic allocation begins.
 const OTHER_NODE_PORT: i64 = 40;
 
 /// An EchoCluster that changes.
@@ -32,12 +32,12 @@ pub(super) struct Chain<'a> {
 struct Step {
     begun: Timestamp,
     what: String,
-    /// The children that had to change, to come or to go.
+    /// The children that had to be created, changed or deleted.
     changed: BTreeSet<Child>,
 }
 
 impl<'a> Chain<'a> {
-    /// Makes an EchoCluster of the spec that every chain begins with.
+    /// Creates an EchoCluster with the first spec of every chain.
     pub(super) async fn begin(
         namespace: &'a Namespace,
         generator: Generator,
@@ -59,8 +59,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// Changes the spec, and waits until the children are those of a new EchoCluster of that spec, or still what they were
-    /// while it is paused.
+    /// Changes the spec, and waits until the children are those of a new EchoCluster of that spec, or unchanged while it is paused.
     pub(super) async fn step(&mut self) {
         let spec = self.generator.after(&self.spec);
         let what = format!(
@@ -110,7 +109,7 @@ impl<'a> Chain<'a> {
         );
     }
 
-    /// Makes an EchoCluster of the last spec, and waits until it has the same children.
+    /// Creates an EchoCluster with the last spec, and waits until it has the same children.
     pub(super) async fn end(&self) {
         let what = format!("seed {}, {}, end: {}", self.seed, self.name, self.spec);
         let spec = with_other_node_ports(&self.spec);
@@ -138,7 +137,7 @@ impl<'a> Chain<'a> {
         self.generator.tried()
     }
 
-    /// Asserts that each step wrote each child that had to change once, and no other. Returns the number of writes.
+    /// Asserts that each step wrote each child that had to change exactly once, and no other. Returns the number of writes.
     pub(super) fn assert_writes(&self, writes: &[Write]) -> usize {
         let names = [
             self.name.clone(),
@@ -150,7 +149,7 @@ impl<'a> Chain<'a> {
                 && write.code < 300
         };
         let mut of_steps: BTreeMap<usize, Vec<Write>> = BTreeMap::new();
-        // Once after its creation, the change of a child may be preceded by a patch of its field managers.
+        // The first change of a child may be preceded by a patch of its `managedFields`.
         let mut converted = BTreeSet::new();
         for write in writes.iter().filter(is_of_chain) {
             let step = self.steps.partition_point(|step| step.begun <= write.at);
@@ -185,7 +184,7 @@ fn child(write: &Write) -> Child {
     (write.resource.clone(), write.name.clone())
 }
 
-/// Fails if the operator or the API server finds fault with a spec that the schema allows.
+/// Fails if the operator or the API server rejects a spec that the schema allows.
 fn assert_is_possible(cluster: &EchoCluster, what: &str) {
     let stalled = condition(cluster, "Stalled").unwrap();
     let is_faulty = [

@@ -1,4 +1,4 @@
-//! The children of an EchoCluster, without what is different between two of the same spec.
+//! The children of an EchoCluster, without what differs between two EchoClusters of the same spec.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
@@ -21,23 +21,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::foreign_writer::{json as json_of, objects};
 use crate::namespace::Namespace;
+use crate::other_client::{json as json_of, objects};
 use crate::owned_fields::owned_fields;
 
-/// A child, by the name of its resource and its own.
+/// A child: its resource and its name.
 pub(super) type Child = (String, String);
 
 /// The children of one EchoCluster at a moment.
 pub(super) struct Children {
-    /// By resource and name, in which that of the EchoCluster is `NAME`.
+    /// By resource and name. The name of the EchoCluster is replaced by `NAME`.
     objects: BTreeMap<Child, Value>,
-    /// The hash of what was applied, by resource and name.
+    /// The hash of the applied fields, by resource and name.
     hashes: BTreeMap<Child, String>,
 }
 
 impl Children {
-    /// The resources that are looked at. PodMonitors are not, since no cluster of the tests serves them meanwhile.
+    /// The compared resources. PodMonitors are left out, since no cluster of the tests serves them meanwhile.
     pub(super) const RESOURCES: [&str; 5] = [
         "deployments",
         "services",
@@ -46,10 +46,10 @@ impl Children {
         "horizontalpodautoscalers",
     ];
 
-    /// Returns those of an EchoCluster that is new, in the form in which the API server would store them.
+    /// Returns the children of a new EchoCluster, as the API server would store them.
     ///
     /// # Errors
-    /// Its refusal.
+    /// The error of the API server, if it rejects a child.
     pub(super) async fn of_a_new(
         namespace: &Namespace,
         name: &str,
@@ -83,7 +83,7 @@ impl Children {
         Ok(Self::from(&cluster, lists))
     }
 
-    /// Reads them.
+    /// Reads the children of an EchoCluster.
     pub(super) async fn of(namespace: &Namespace, cluster: &EchoCluster) -> Self {
         let (deployments, services, budgets, policies, autoscalers) = tokio::join!(
             list::<Deployment>(namespace, cluster),
@@ -135,7 +135,7 @@ impl Children {
         })
     }
 
-    /// Lists the children that are applied in another form later, or not both before and later.
+    /// Lists the children that differ from later ones, or exist only before or only later.
     pub(super) fn changed(&self, later: &Self) -> BTreeSet<Child> {
         let all = self.hashes.keys().chain(later.hashes.keys());
         let changed = all.filter(|child| self.hashes.get(*child) != later.hashes.get(*child));
@@ -157,7 +157,7 @@ impl Children {
     }
 }
 
-/// Asks the API server what would become of a child.
+/// Applies a child by a dry run.
 async fn applied<K>(namespace: &Namespace, child: Option<K>) -> kube::Result<Vec<Value>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -193,8 +193,8 @@ where
     found.unwrap().iter().map(json_of).collect()
 }
 
-/// Leaves out the status and what only the API server or a controller of Kubernetes decides, adds the names of the fields that
-/// the operator owns, and puts `NAME` and `UID` for those of the EchoCluster.
+/// Leaves out the status and what the API server or a controller of Kubernetes sets, adds the names of the fields that the operator owns,
+/// and replaces name and UID of the EchoCluster by `NAME` and `UID`.
 fn comparable(mut object: Value, cluster: &EchoCluster) -> Value {
     let owned: Vec<String> = owned_fields(&object)
         .iter()
@@ -226,7 +226,7 @@ fn comparable(mut object: Value, cluster: &EchoCluster) -> Value {
     serde_json::from_str(&text.replace(&cluster.uid().unwrap(), "UID")).unwrap()
 }
 
-/// Removes the addresses and ports that the API server has chosen for a Service.
+/// Removes the addresses and ports that the API server has allocated to a Service.
 fn leave_out_addresses(spec: &mut Value, owned: &[String]) {
     let Some(ports) = spec["ports"].as_array_mut() else {
         return;
@@ -270,7 +270,7 @@ fn difference(path: &str, one: &Value, other: &Value) -> Option<String> {
     }
 }
 
-/// Whether it means the same as nothing. Apply leaves out a map that was emptied, and keeps one that was empty from the start.
+/// Whether a value is null or empty. An apply removes a map that was emptied, and keeps one that was empty from the start.
 fn is_empty(value: &Value) -> bool {
     value.is_null() || *value == json!({}) || *value == json!([])
 }

@@ -1,4 +1,4 @@
-//! Specs one after another, each of which differs from the one before by a field, by two that interact, or by many.
+//! A sequence of specs. Each differs from the previous one by one field, by two that interact, or by many.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::samples::{Field, pairs, spec_fields};
 use crate::schema::{SchemaPath, Step};
 
-/// A list of changes that is worked off, then shuffled and worked off again.
+/// A list of changes that is processed, then shuffled and processed again.
 pub(super) struct Generator {
     fields: Vec<Field>,
     /// Indexes of fields that change together.
@@ -22,7 +22,7 @@ pub(super) struct Generator {
     tried: Tried,
 }
 
-/// What has changed so far, by the names of the fields.
+/// The changes so far, by the names of the fields.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tried {
     pub(super) fields: BTreeSet<String>,
@@ -31,7 +31,7 @@ pub(super) struct Tried {
 }
 
 impl Generator {
-    /// Makes the generator number `index` of `count`, which share the changes among them.
+    /// Creates generator `index` of `count`, which divide the changes among them.
     pub(super) fn new(schema: &Value, seed: u64, index: usize, count: usize) -> Self {
         let mut random = Rng::with_seed(seed);
         let fields = spec_fields(schema, &mut random);
@@ -53,7 +53,7 @@ impl Generator {
         }
     }
 
-    /// Returns another spec that the schema allows. One that is paused is not for long.
+    /// Returns another spec that the schema allows. A paused one is soon resumed.
     pub(super) fn after(&mut self, spec: &Value) -> Value {
         loop {
             if self.next == self.changes.len() {
@@ -80,7 +80,7 @@ impl Generator {
                 make_room(&mut other, &field.path);
             }
             if spec["paused"] == json!(true) {
-                forget(&mut other, &["paused"]);
+                remove_fields(&mut other, &["paused"]);
             }
             self.repair(&mut other, spec);
             if other != *spec {
@@ -90,7 +90,7 @@ impl Generator {
         }
     }
 
-    /// Notes which fields and which pairs differ between two specs.
+    /// Records which fields and which pairs differ between two specs.
     fn note(&mut self, spec: &Value, other: &Value) {
         let differs = |field: &Field| get(spec, &field.path) != get(other, &field.path);
         let changed: Vec<bool> = self.fields.iter().map(differs).collect();
@@ -110,7 +110,7 @@ impl Generator {
         &self.tried
     }
 
-    /// Returns all that there is to try.
+    /// Returns everything to be tried.
     pub(super) fn all(&self) -> Tried {
         let name = |index: usize| self.fields[index].path.to_string();
         Tried {
@@ -123,16 +123,16 @@ impl Generator {
         }
     }
 
-    /// Changes fields that the validation rules across fields would refuse.
+    /// Changes fields that validation rules across fields would reject.
     fn repair(&self, spec: &mut Value, before: &Value) {
         self.repair_node_ports(spec);
         let service = &mut spec["service"];
         let type_ = service["type"].as_str().unwrap_or("ClusterIP").to_owned();
         if type_ == "ClusterIP" {
-            forget(service, &["externalTrafficPolicy", "nodePorts"]);
+            remove_fields(service, &["externalTrafficPolicy", "nodePorts"]);
         }
         if type_ != "LoadBalancer" {
-            forget(service, &["loadBalancerClass", "loadBalancerSourceRanges"]);
+            remove_fields(service, &["loadBalancerClass", "loadBalancerSourceRanges"]);
         } else if before["service"]["type"] == "LoadBalancer" {
             service["loadBalancerClass"] = before["service"]["loadBalancerClass"].clone();
         }
@@ -145,7 +145,7 @@ impl Generator {
         }
         let deadline = rollout["progressDeadlineSeconds"].as_i64().unwrap_or(600);
         if rollout["minReadySeconds"].as_i64().unwrap_or(0) >= deadline {
-            forget(rollout, &["minReadySeconds"]);
+            remove_fields(rollout, &["minReadySeconds"]);
             rollout["progressDeadlineSeconds"] = json!(deadline.max(1));
         }
         let faults = &mut spec["faults"];
@@ -154,19 +154,19 @@ impl Generator {
             faults["delayMilliseconds"] = faults["jitterMilliseconds"].clone();
         }
         let is_measured = is_measured(&spec["resources"]);
-        // An autoscaler would change a number of replicas that is not 0, and may do so until it is gone.
+        // An autoscaler changes a number of replicas other than 0 until it is deleted.
         if before["autoscaling"].is_object() {
             spec["replicas"] = json!(0);
         }
         if !is_measured || spec["replicas"] != json!(0) {
-            forget(spec, &["autoscaling"]);
+            remove_fields(spec, &["autoscaling"]);
         }
         // No pod is ever scheduled.
         spec["pod"]["nodeSelector"]["example.com/nowhere"] = json!("nowhere");
         prune(spec);
     }
 
-    /// Keeps the node ports of listeners that exist, and replaces placeholders by numbers that no other test uses.
+    /// Keeps the node ports of existing listeners, and replaces placeholders by numbers that no other test uses.
     fn repair_node_ports(&self, spec: &mut Value) {
         let listeners = spec["listeners"].as_array().cloned().unwrap_or_default();
         let names: Vec<&str> = listeners
@@ -200,7 +200,7 @@ impl Generator {
     }
 }
 
-/// The spec that every chain begins with, beside what [`Generator::repair`] adds.
+/// The first spec of every chain, without what [`Generator::repair`] adds.
 pub(super) fn start() -> Value {
     json!({"replicas": 0, "pod": {"nodeSelector": {"example.com/nowhere": "nowhere"}}})
 }
@@ -211,7 +211,7 @@ fn is_measured(resources: &Value) -> bool {
     requests.is_null() || has_cpu(requests) || has_cpu(&resources["limits"])
 }
 
-/// Sets what a field needs beside it to mean anything.
+/// Sets the fields without which a field has no effect.
 fn make_room(spec: &mut Value, path: &SchemaPath) {
     let path = path.to_string();
     let (type_, other) = (spec["service"]["type"].clone(), &path);
@@ -230,7 +230,7 @@ fn make_room(spec: &mut Value, path: &SchemaPath) {
     }
 }
 
-/// Returns what is at a path; `Null` if nothing is.
+/// Returns the value at a path, or `Null`.
 fn get(spec: &Value, path: &SchemaPath) -> Value {
     let place = path.0.iter().fold(spec, |place, step| match step {
         Step::Property(name) => &place[name],
@@ -250,13 +250,13 @@ fn put(spec: &mut Value, path: &SchemaPath, value: Value) {
     *place = value;
 }
 
-fn forget(object: &mut Value, names: &[&str]) {
+fn remove_fields(object: &mut Value, names: &[&str]) {
     if let Some(object) = object.as_object_mut() {
         object.retain(|name, _| !names.contains(&name.as_str()));
     }
 }
 
-/// Removes what is `Null`, which is not there.
+/// Removes fields that are `Null`.
 fn prune(value: &mut Value) {
     if let Some(object) = value.as_object_mut() {
         object.values_mut().for_each(prune);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::schema::{SchemaPath, Step, below, fields};
 
-/// A field that is changed as one, and values for it; `Null` leaves it out.
+/// A field that is changed as a whole, and values for it; `Null` removes it.
 #[derive(Clone, Debug)]
 pub(super) struct Field {
     pub(super) path: SchemaPath,
@@ -38,7 +38,7 @@ fn descend(schema: &Value, path: &SchemaPath, random: &mut Rng, found: &mut Vec<
     }
     assert!(
         schema["properties"].is_object(),
-        "{path}: the schema does not tell its values; add samples"
+        "{path}: the schema does not declare its values; add samples"
     );
     for (step, below) in below(schema) {
         descend(below, &path.join(step), random, found);
@@ -102,7 +102,7 @@ fn samples(path: &str, random: &mut Rng) -> Option<Vec<Value>> {
                 json!({"a": "", "example.com/b": "two\nlines".repeat(400)}),
             ]
         }
-        // In a dry run, a listener between the two gets the port after the first's, which must not be the last's.
+        // In a dry run, a listener between the two gets the port after that of the first, which must not be that of the last.
         "spec.pod.nodeSelector" => vec![keys(1), keys(31), json!({"kubernetes.io/os": "linux"})],
         "spec.pod.tolerations" => tolerations(),
         "spec.pod.affinity" => affinities(),
@@ -159,8 +159,8 @@ fn keys(count: usize) -> Value {
         .collect()
 }
 
-/// Returns 1 to 16 listeners, some of which have the names or the ports of others of another list. One of datagrams may have the
-/// ports of the one before it.
+/// Returns 1 to 16 listeners, some of which have names or ports of another list. A UDP listener may have the ports of the listener before
+/// it.
 fn listeners(random: &mut Rng) -> Value {
     let mut ports: Vec<u16> = (12340..12372).collect();
     let mut service_ports: Vec<u16> = (1..40).collect();
@@ -268,7 +268,7 @@ pub(super) fn pairs(schema: &Value, all: &[Field]) -> Vec<(usize, usize)> {
         .collect()
 }
 
-/// Fields that meet in a child, or in a part of one.
+/// Fields that affect the same child, or the same part of one.
 const CHILDREN: [&[&str]; 7] = [
     &["spec.metadata.labels", "spec.service.labels"],
     &["spec.metadata.annotations", "spec.service.annotations"],

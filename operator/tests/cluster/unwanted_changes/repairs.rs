@@ -1,4 +1,4 @@
-//! Disturbs an object field by field, and measures how long each takes to come back.
+//! Changes an object field by field, and measures how long the operator takes to restore each.
 
 use std::time::{Duration, Instant};
 
@@ -8,18 +8,18 @@ use operator::model::metadata::GENERATION_ANNOTATION;
 use serde_json::Value;
 
 use crate::echo_clusters::REPAIRS_OF_A_GENERATION;
-use crate::foreign_writer::{Objects, json as json_of};
 use crate::namespace::Namespace;
+use crate::other_client::{Objects, json as json_of};
 use crate::owned_fields::{Path, altered, owned_fields};
 use crate::wait;
 
-/// How long 99 of 100 fields may be away.
-const SOON: Duration = Duration::from_secs(1);
+/// Within what time 99 of 100 fields must be restored.
+const GOAL: Duration = Duration::from_secs(1);
 
-/// Where the machine is so busy that 99 of 100 edits, two requests each, take more than a fifth of that: so many times as long as they.
-const EDITS: u32 = 5;
+/// On a slow machine, the goal is so many times the 99th percentile of the edits themselves, of which each is two requests.
+const MAX_EDITS: u32 = 5;
 
-/// Fields whose every other value the API server refuses.
+/// Fields of which the API server rejects every other value, and why.
 const UNALTERABLE: [(&str, &str); 13] = [
     (
         "Deployment full: spec.selector",
@@ -75,7 +75,7 @@ const UNALTERABLE: [(&str, &str); 13] = [
     ),
 ];
 
-/// What was disturbed and how long it took to come back.
+/// The changed fields, and how long each took to be restored.
 #[derive(Default)]
 pub(super) struct Repairs {
     fields: usize,
@@ -100,7 +100,7 @@ impl Repairs {
         self.times.sort();
         let at = |percent: usize| &self.times[(self.times.len() - 1) * percent / 100];
         println!(
-            "{} owned fields, {} disturbances: back after {:?} (half), {:?} (99 of 100), {:?} at most, which was {}",
+            "{} owned fields, {} changes: restored after {:?} (half), {:?} (99 of 100), {:?} at most, which was {}",
             self.fields,
             self.times.len(),
             at(50).0,
@@ -111,13 +111,13 @@ impl Repairs {
         self.edits.sort();
         let edit = self.edits[(self.edits.len() - 1) * 99 / 100];
         println!("99 of 100 edits took {edit:?} at most");
-        let bound = SOON.max(EDITS * edit);
+        let bound = GOAL.max(MAX_EDITS * edit);
         assert!(at(99).0 <= bound, "{:?} took {:?}", at(99).1, at(99).0);
     }
 }
 
-/// Changes and removes each owned field of an object, at least `minimum` of them, while its spec has fields of another client;
-/// in the end, deletes it whole.
+/// Changes and removes each owned field of an object, at least `minimum` of them, while its spec has fields of another client. Then deletes
+/// the object.
 pub(super) async fn disturb(
     namespace: &Namespace,
     objects: &Objects,
@@ -132,7 +132,7 @@ pub(super) async fn disturb(
             object["spec"][field] = value.clone();
         }
     };
-    wait::until(&objects.api, name, "made", |_| true).await;
+    wait::until(&objects.api, name, "created", |_| true).await;
     let original = objects.edit(name, with_others).await.unwrap();
     let fields = owned_fields(&original);
     let kind = &objects.kind;
@@ -141,7 +141,7 @@ pub(super) async fn disturb(
         "{kind} {name} has only {} owned fields",
         fields.len()
     );
-    let mut disturbed = Disturbed {
+    let mut target = Target {
         namespace,
         objects,
         name,
@@ -161,27 +161,27 @@ pub(super) async fn disturb(
         .filter(|path| !is_generation(path))
         .collect();
     for path in &rest {
-        disturbed.field(path).await;
+        target.field(path).await;
     }
     let mut expected = objects.get(name).await;
     let found = expected.clone();
     with_others(&mut expected);
-    assert_eq!(found, expected, "fields of somebody else have changed");
+    assert_eq!(found, expected, "fields of the other client have changed");
     for path in &keys {
-        disturbed.field(path).await;
+        target.field(path).await;
     }
     for path in &owners {
-        disturbed.field(path).await;
+        target.field(path).await;
     }
-    disturbed.deletion().await;
+    target.deletion().await;
     println!(
-        "{kind} {name}: {} disturbances of {count} fields",
-        disturbed.times.len()
+        "{kind} {name}: {} changes of {count} fields",
+        target.times.len()
     );
     Repairs {
         fields: count,
-        times: disturbed.times,
-        edits: disturbed.edits,
+        times: target.times,
+        edits: target.edits,
     }
 }
 
@@ -189,8 +189,8 @@ fn is_owner(path: &Path) -> bool {
     path.to_string().starts_with("metadata.ownerReferences")
 }
 
-/// An object that is disturbed.
-struct Disturbed<'a> {
+/// An object that another client changes.
+struct Target<'a> {
     namespace: &'a Namespace,
     objects: &'a Objects,
     name: &'a str,
@@ -199,31 +199,34 @@ struct Disturbed<'a> {
     edits: Vec<Duration>,
 }
 
-impl Disturbed<'_> {
-    /// Changes a field and removes it. A removal is possible where the API server does not ask for the field.
+impl Target<'_> {
+    /// Changes a field and removes it. Where the API server requires the field, it rejects the removal.
     async fn field(&mut self, path: &Path) {
         let original = self.original.clone();
         let value = path.get(&original);
-        let value = value.unwrap_or_else(|| panic!("{path} is owned and not there"));
+        let value = value.unwrap_or_else(|| panic!("{path} is owned and does not exist"));
         let what = format!("{} {}: {path}", self.objects.kind, self.name);
         if !path.is_element() {
-            let mut is_taken = false;
+            let mut is_accepted = false;
             for other in altered(value) {
-                is_taken = self
+                is_accepted = self
                     .once(path, value, |object| path.set(object, other.clone()))
                     .await;
-                if is_taken {
+                if is_accepted {
                     break;
                 }
             }
             let is_known = UNALTERABLE.iter().any(|(known, _)| what.starts_with(known));
-            assert!(is_taken || is_known, "{what} cannot be made any other");
+            assert!(
+                is_accepted || is_known,
+                "{what}: every other value was rejected"
+            );
         }
         self.once(path, value, |object| path.remove(object)).await;
     }
 
-    /// Makes an edit and waits until the field is back. Returns whether the API server took it. An edit that changes nothing
-    /// does not count: the API server's default for a field may be what the operator applies.
+    /// Makes an edit and waits until the field is restored. Returns whether the API server accepted the edit. An edit that changes nothing is
+    /// not measured: the API server's default of a field may be what the operator applies.
     async fn once(&mut self, path: &Path, value: &Value, edit: impl Fn(&mut Value)) -> bool {
         if self.times.len().is_multiple_of(REPAIRS_OF_A_GENERATION) {
             let cluster = self.name.trim_end_matches("-pods");
@@ -238,10 +241,10 @@ impl Disturbed<'_> {
             return true;
         }
         let begun = Instant::now();
-        let is_back = |object: &_| path.get(&json_of(object)) == Some(value);
+        let is_restored = |object: &_| path.get(&json_of(object)) == Some(value);
         let what = format!("{path} is {value} again");
-        wait::until(&self.objects.api, self.name, &what, is_back).await;
-        self.note(begun, &path.to_string());
+        wait::until(&self.objects.api, self.name, &what, is_restored).await;
+        self.record(begun, &path.to_string());
         true
     }
 
@@ -254,11 +257,11 @@ impl Disturbed<'_> {
             .unwrap();
         let begun = Instant::now();
         let is_new = |object: &DynamicObject| object.uid() != before;
-        wait::until(api, self.name, "made anew", is_new).await;
-        self.note(begun, "all of it");
+        wait::until(api, self.name, "created again", is_new).await;
+        self.record(begun, "the whole");
     }
 
-    fn note(&mut self, begun: Instant, what: &str) {
+    fn record(&mut self, begun: Instant, what: &str) {
         let what = format!("{what} of {} {}", self.objects.kind, self.name);
         self.times.push((begun.elapsed(), what));
     }

@@ -35,7 +35,7 @@ impl Load {
         std::mem::take(&mut self.report)
     }
 
-    /// Counts the lines without an answer, and gives up the connections that owe one: whatever came
+    /// Counts the lines without an answer, and gives up the connections that miss one: whatever came
     /// now would be taken for the answers of the next run.
     fn leave_unanswered(&mut self) {
         for connection in &mut self.connections {

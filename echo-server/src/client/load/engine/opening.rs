@@ -73,7 +73,7 @@ impl Load {
 
     /// Waits until all connections from a place on are there.
     fn wait_for_connections(&mut self, begin: usize) -> Result<(), ClientError> {
-        let deadline = Instant::now() + self.plan.patience;
+        let deadline = Instant::now() + self.plan.timeout;
         for index in begin..self.connections.len() {
             while let Some(connection) = self.connections.get(index) {
                 let late = || Err(ErrorKind::TimedOut.into());

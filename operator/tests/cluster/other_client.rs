@@ -1,4 +1,4 @@
-//! Another client, which edits the operator's objects as `kubectl edit` does.
+//! Another client, which edits the operator's objects like `kubectl edit`.
 
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{ApiResource, DynamicObject, PostParams};
@@ -37,7 +37,7 @@ impl Objects {
     /// Reads, changes and replaces an object, and returns the result.
     ///
     /// # Errors
-    /// The API server's refusal.
+    /// The error of the API server, if it rejects the object.
     pub(crate) async fn edit(
         &self,
         name: &str,
@@ -53,7 +53,7 @@ impl Objects {
             let edited: DynamicObject = serde_json::from_value(object).unwrap();
             match self.api.replace(name, &parameters, &edited).await {
                 Ok(object) => return Ok(json(&object)),
-                Err(kube::Error::Api(status)) if status.code == 409 => (), // another client has written in between: read again
+                Err(kube::Error::Api(status)) if status.code == 409 => (), // the object has changed since: read it again
                 Err(kube::Error::Api(status)) => return Err(*status),
                 Err(error) => panic!("failed to edit {} {name}: {error}", self.kind),
             }

@@ -1,4 +1,4 @@
-//! A connection's place in the limits and the metrics, from its admission to its end.
+//! A connection that was admitted: its slot in the limits and the metrics, from its admission to its end.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use crate::admission::{Admitted, canonical};
 use crate::counters::Counters;
 use crate::end::End;
 
-/// A connection that was let in. Dropping it gives its place back, also when its task is cut.
+/// A connection that was admitted. Dropping it releases its slot, also when its task is cancelled.
 #[derive(Debug)]
-pub(super) struct Guest {
+pub(super) struct AdmittedConnection {
     /// Where its place is.
     context: Arc<Context>,
     /// What to give back.
@@ -24,7 +24,7 @@ pub(super) struct Guest {
     end: End,
 }
 
-impl Guest {
+impl AdmittedConnection {
     /// Lets a connection in, unless a limit says otherwise. A probe is counted where neither limits
     /// nor metrics look.
     pub(super) fn enter(
@@ -56,12 +56,12 @@ impl Guest {
         })
     }
 
-    /// Lends what all connections share.
+    /// Returns what all connections share.
     pub(super) fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
-    /// Tells whether it is the server's own.
+    /// Returns whether it is the server's own.
     pub(super) fn is_probe(&self) -> bool {
         self.counted_as + 1 == self.context.counters.len()
     }
@@ -71,12 +71,12 @@ impl Guest {
         self.client
     }
 
-    /// Lends its counters.
+    /// Returns its counters.
     pub(super) fn counted(&self) -> Counted {
         Counted(Arc::clone(&self.context), self.counted_as)
     }
 
-    /// Notes whom a header names, or that it names nobody.
+    /// Records the client that a header names, if any.
     ///
     /// # Errors
     /// [`End::ClientLimit`], if that client has too many connections.
@@ -94,7 +94,7 @@ impl Guest {
     }
 }
 
-impl Drop for Guest {
+impl Drop for AdmittedConnection {
     fn drop(&mut self) {
         self.context.open.fetch_sub(1, Ordering::Relaxed);
         if !self.is_probe() {
@@ -130,7 +130,7 @@ impl Counted {
         }
     }
 
-    /// Lends them.
+    /// Returns them.
     pub(super) fn get(&self) -> Option<&Counters> {
         self.0.counters.get(self.1)
     }

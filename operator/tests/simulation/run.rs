@@ -1,4 +1,4 @@
-//! One run: an API server, the operator, and all that happens to them, by one seed.
+//! One run of a seed: an API server, the operator, the controllers of Kubernetes, the actions and the faults.
 
 use std::time::Duration;
 
@@ -15,27 +15,27 @@ use crate::faults::Faults;
 use crate::final_state::final_state;
 use crate::server::{Actor, ApiServer, Connection};
 
-/// How long the operator has to settle once nothing goes wrong any more, before it is looked at for the first time.
+/// The time between the last fault and the first check of the final state.
 const SETTLING: Duration = Duration::from_secs(80);
 
-/// How long it has after that. A watch that died in silence is noticed after a minute, and some waits are two. The backstop, which would
-/// hide a wake-up that was lost, comes after ten at the earliest.
-const AT_MOST: Duration = Duration::from_mins(5);
+/// The time between the first check and the last one. A stalled watch is detected after a minute, and some waits take two. The periodic
+/// resync, which would hide a lost trigger, comes after ten minutes at the earliest.
+const LAST_CHECK: Duration = Duration::from_mins(5);
 
-/// How long nothing may be written after that.
+/// How long nothing may be written after the last check.
 const QUIET: Duration = Duration::from_secs(70);
 
-/// The same for one run in sixteen, with a full pass in it.
+/// The same for one run in sixteen. It includes a resync of all EchoClusters.
 const LONG_QUIET: Duration = Duration::from_mins(25);
 
-/// How a run has ended.
+/// The result of a run.
 pub(crate) struct Report {
     pub(crate) violations: Vec<String>,
     pub(crate) trace: Vec<String>,
     pub(crate) writes: usize,
 }
 
-/// Runs the operator, and starts it again when it crashes.
+/// Runs the operator, and restarts it when it crashes.
 pub(crate) struct Supervisor {
     server: ApiServer,
     connection: Connection,
@@ -66,13 +66,13 @@ impl Supervisor {
         }
     }
 
-    /// Ends the operator as a crash does.
+    /// Kills the operator.
     fn kill(&self) {
         self.connection.kill();
         self.task.abort();
     }
 
-    /// Starts the operator again whenever it is to crash.
+    /// Crashes and restarts the operator at each notification.
     pub(crate) async fn run(mut self, seed: u64) {
         let mut rng = Rng::with_seed(seed ^ 0xC2A5);
         loop {
@@ -89,18 +89,18 @@ impl Supervisor {
     }
 }
 
-/// Makes one run.
+/// Runs one seed.
 pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
-    fastrand::seed(seed); // the operator's own jitter
+    fastrand::seed(seed); // for the operator's jitter
     let runtime = runtime();
-    let _inside = runtime.enter(); // objects have the time of the runtime's clock
+    let _inside = runtime.enter(); // for the clock of the objects
     let server = ApiServer::new(Faults::of(seed), is_traced);
-    let steps = runtime.block_on(disturb(&server, seed));
+    let steps = runtime.block_on(act_with_faults(&server, seed));
     let mut violations = Vec::new();
     let mut took = Duration::ZERO;
-    for wait in [SETTLING, AT_MOST] {
+    for wait in [SETTLING, LAST_CHECK] {
         took += wait;
-        runtime.block_on(pass(wait));
+        runtime.block_on(advance(wait));
         violations = final_state(&server.lock().store).differences();
         if violations.is_empty() {
             break;
@@ -109,13 +109,13 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     let settled_at = server.lock().oracle.writes;
     server
         .lock()
-        .trace(|| format!("after {took:?}, nothing is to be written any more"));
+        .trace(|| format!("after {took:?}: from here on, a write is a violation"));
     let quiet = if seed.is_multiple_of(16) {
         LONG_QUIET
     } else {
         QUIET
     };
-    runtime.block_on(pass(quiet));
+    runtime.block_on(advance(quiet));
     let mut state = server.lock();
     let writes = state.oracle.writes;
     if writes > settled_at {
@@ -135,8 +135,8 @@ pub(crate) fn run(seed: u64, is_traced: bool) -> Report {
     }
 }
 
-/// Lets things happen and go wrong. Returns how many.
-async fn disturb(server: &ApiServer, seed: u64) -> usize {
+/// Performs actions with faults. Returns the number of actions.
+async fn act_with_faults(server: &ApiServer, seed: u64) -> usize {
     let mut rng = Rng::with_seed(seed);
     let slowness = Duration::from_secs(rng.u64(0..120));
     tokio::spawn(Controllers::default().run(server.clone(), seed, slowness));
@@ -144,23 +144,21 @@ async fn disturb(server: &ApiServer, seed: u64) -> usize {
     let steps = rng.usize(4..16);
     let mut actions = Actions::new(server.clone(), rng.fork());
     for _ in 0..steps {
-        actions.one();
+        actions.perform_one();
         tokio::time::sleep(pause(&mut rng)).await;
     }
-    actions.tidy_up();
+    actions.remove_blockers();
     server.lock().faults.stop();
-    server
-        .lock()
-        .trace(|| "nothing goes wrong any more".to_owned());
+    server.lock().trace(|| "the faults have stopped".to_owned());
     steps
 }
 
-/// Lets time pass.
-pub(crate) async fn pass(time: Duration) {
+/// Advances the simulated time.
+pub(crate) async fn advance(time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-/// Returns the time between two steps: mostly short, so that they meet in one pass.
+/// Returns the time between two actions. Most are short, so that one reconcile has several changes.
 fn pause(rng: &mut Rng) -> Duration {
     Duration::from_millis(match rng.u8(0..10) {
         0..3 => rng.u64(0..20),
@@ -170,7 +168,7 @@ fn pause(rng: &mut Rng) -> Duration {
     })
 }
 
-/// Makes a runtime whose clock stands still while there is something to do.
+/// Returns a runtime whose clock advances only while every task waits.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_time().start_paused(true).build().unwrap()

@@ -13,36 +13,36 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// verdict is what each tool concludes from one EchoCluster.
-type verdict struct {
+// assessment is the result of each tool for one EchoCluster.
+type assessment struct {
 	kstatus, flux kstatus.Status
 	helm          helm.Status
 	argo, message string
 	waited        bool
 }
 
-func (v verdict) kubectlWait() string {
-	if v.waited {
+func (a assessment) kubectlWait() string {
+	if a.waited {
 		return "met"
 	}
 	return "waits"
 }
 
-func judge(t *testing.T, object *unstructured.Unstructured) verdict {
+func assess(t *testing.T, object *unstructured.Unstructured) assessment {
 	t.Helper()
 	plain, err := kstatus.Compute(object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	argo, message := argoHealth(t, read(t, "config/gitops/argocd-health.lua"), object.Object)
-	return verdict{
+	return assessment{
 		kstatus: plain.Status, flux: fluxStatus(t, object), helm: helmStatus(t, object),
 		argo: argo, message: message, waited: kubectlWaits(object, "Ready", "True"),
 	}
 }
 
 // fluxStatus is the status that a Kustomization with `wait: true` polls for: github.com/fluxcd/pkg/ssa (manager_wait.go) uses the
-// StatusPoller of cli-utils, which has this reader for every kind that is none of Kubernetes' own.
+// StatusPoller of cli-utils, which has this reader for every kind that is not built into Kubernetes.
 func fluxStatus(t *testing.T, object *unstructured.Unstructured) kstatus.Status {
 	t.Helper()
 	reader := statusreaders.NewGenericStatusReader(meta.MultiRESTMapper{}, kstatus.Compute)
@@ -54,7 +54,7 @@ func fluxStatus(t *testing.T, object *unstructured.Unstructured) kstatus.Status 
 }
 
 // helmStatus is the status that `helm install --wait` watches for: helm.sh/helm/v4/pkg/kube (statuswait.go) uses
-// statusreaders.NewStatusReader of cli-utils, which comes to this function for every kind that is none of Kubernetes' own.
+// statusreaders.NewStatusReader of cli-utils, which comes to this function for every kind that is not built into Kubernetes.
 // go.mod holds the version of cli-utils that Helm requires.
 func helmStatus(t *testing.T, object *unstructured.Unstructured) helm.Status {
 	t.Helper()
