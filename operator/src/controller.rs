@@ -25,7 +25,7 @@ use tracing::{debug, error, info};
 
 use self::backoff::Backoff;
 use self::clusters::watch_clusters;
-use self::queue::Queue;
+use self::queue::{Limits, Queue};
 use self::retry::{RetryContext, error_policy, run_reconcile};
 use self::watches::{Reference, Triggers, watch_all};
 use crate::admin::Health;
@@ -39,12 +39,12 @@ use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
 
-/// Reconciles that run at the same time, without slow ones. They mostly wait for the API server; more would only queue there.
-const CONCURRENCY: usize = 16;
-
-/// Reconciles that run at the same time, with slow ones: those whose requests are not answered, by a webhook for example, must not delay
-/// the others. Each takes some 50 KB.
-const MAX_CONCURRENCY: u16 = 256;
+/// The reconciles that run at the same time. They mostly wait for the API server; more would only queue there. Slow ones, whose requests are
+/// not answered, by a webhook for example, must not delay the others, and take some 50 KB each.
+const CONCURRENCY: Limits = Limits {
+    slots: 16,
+    running: 256,
+};
 
 /// How long reconciles that are running may take to end after the operator was asked to terminate. `config/operator` gives the pod more.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(45);
@@ -231,7 +231,6 @@ async fn reconcile_all(
     retry: Arc<RetryContext>,
 ) {
     let results = Controller::for_stream(futures::stream::pending(), store)
-        .with_config(controller::Config::default().concurrency(MAX_CONCURRENCY))
         .reconcile_on(queue.clone().stream())
         .graceful_shutdown_on(stop)
         .run(run_reconcile, error_policy, Arc::clone(&retry));
@@ -263,7 +262,7 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
         // Two writers have met; the next reconcile starts from the newer version.
         Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
-            if error.is_conflict() && !retry.backoff.is_lasting(&typed(&cluster)) =>
+            if error.is_conflict() && !retry.backoff.is_to_be_reported(&typed(&cluster)) =>
         {
             debug!(%cluster, %error, "conflict with another writer, retrying");
         }

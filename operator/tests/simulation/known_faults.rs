@@ -339,3 +339,30 @@ fn answers_that_are_lost_cost_no_second_child() {
         assert_eq!(scene.violations(), [""; 0]);
     });
 }
+
+/// Fault: EchoClusters whose requests hang, and which are triggered again, take all slots of reconciles until their requests end.
+#[test]
+fn echo_clusters_that_hang_and_are_triggered_again_do_not_delay_others() {
+    runtime().block_on(async {
+        let scene = Scene::start();
+        pass(Duration::from_secs(5)).await;
+        scene.script(|asked| {
+            let is_child = asked.access == Access::Write && asked.kind != Some(Kind::EchoCluster);
+            is_child.then_some(Fault::Hang)
+        });
+        let names: Vec<String> = (0..40).map(|number| format!("hanging-{number}")).collect();
+        for name in &names {
+            scene.create(name, &json!({}));
+        }
+        pass(Duration::from_secs(5)).await;
+        for name in &names {
+            let patch = json!({"spec": {"replicas": 2}});
+            scene.patch(Actor::User, Kind::EchoCluster, name, &patch);
+        }
+        pass(Duration::from_secs(1)).await;
+        scene.script(|_| None);
+        scene.create("good", &json!({}));
+        pass(Duration::from_secs(3)).await;
+        assert!(scene.exists(Kind::Deployment, "good"), "it has to wait");
+    });
+}
