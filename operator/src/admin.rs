@@ -36,13 +36,20 @@ const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=
 #[derive(Clone, Default)]
 pub struct Health {
     caches: Arc<OnceLock<Vec<CacheSync>>>,
+    fatal: Arc<OnceLock<String>>,
 }
 
 impl Health {
-    /// Makes the health that of these caches.
-    pub fn follow(&self, caches: Vec<CacheSync>) {
+    /// Sets the caches that it reports.
+    pub fn set_caches(&self, caches: Vec<CacheSync>) {
         // There is one controller in a process, so this is called once.
         let _ = self.caches.set(caches);
+    }
+
+    /// Sets why the process has to start again. It ends by itself; if that takes too long, the kubelet ends it.
+    pub fn set_fatal(&self, why: String) {
+        // The first reason stays.
+        let _ = self.fatal.set(why);
     }
 
     /// Returns why the operator is not ready; a missing permission shows here.
@@ -58,17 +65,13 @@ impl Health {
         if !unlisted.is_empty() {
             return Some(format!("waiting for the first list of {unlisted}"));
         }
-        let blind = names(CacheSync::is_blind);
-        (!blind.is_empty()).then(|| format!("the API server does not answer the watch of {blind}"))
+        let stale = names(CacheSync::is_stale);
+        (!stale.is_empty()).then(|| format!("the API server does not answer the watch of {stale}"))
     }
 
-    /// Returns why the process has to start again: a watch that is not answered although other watches are.
-    fn not_alive(&self) -> Option<String> {
-        let blind = CacheSync::find_blind(self.caches.get()?)?;
-        let (kind, age) = (blind.kind, blind.health.age().as_secs());
-        Some(format!(
-            "the API server has not answered the watch of {kind} for {age} s"
-        ))
+    /// Returns why the process has to start again.
+    pub(crate) fn not_alive(&self) -> Option<String> {
+        self.fatal.get().cloned()
     }
 }
 
@@ -80,7 +83,7 @@ pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Answers until dropped; connections end with it.
+/// Serves until the future is dropped, which closes all connections.
 pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
     let mut connections = Connections::default();
     loop {
@@ -101,7 +104,7 @@ pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
             .timer(TokioTimer::new())
             .header_read_timeout(REQUEST_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
-        // What a client does to its own connection is its own business.
+        // Connection errors are the client's and are ignored.
         connections.add(tokio::spawn(async { drop(connection.await) }));
     }
 }

@@ -11,6 +11,7 @@ pub mod retry;
 mod watches;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
@@ -25,7 +26,7 @@ use tracing::{debug, error, info};
 
 use self::backoff::Backoff;
 use self::clusters::watch_clusters;
-use self::queue::Queue;
+use self::queue::{Limits, Queue};
 use self::retry::{RetryContext, error_policy, run_reconcile};
 use self::watches::{Reference, Triggers, watch_all};
 use crate::admin::Health;
@@ -39,12 +40,12 @@ use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
 
-/// Reconciles that run at the same time, without slow ones. They mostly wait for the API server; more would only queue there.
-const CONCURRENCY: usize = 16;
-
-/// Reconciles that run at the same time, with slow ones: those whose requests are not answered, by a webhook for example, must not delay
-/// the others. Each takes some 50 KB.
-const MAX_CONCURRENCY: u16 = 256;
+/// The reconciles that run at the same time. They mostly wait for the API server; more would only queue there. Slow ones, whose requests are
+/// not answered, by a webhook for example, must not delay the others, and take some 50 KB each.
+const CONCURRENCY: Limits = Limits {
+    slots: 16,
+    running: 256,
+};
 
 /// How long reconciles that are running may take to end after the operator was asked to terminate. `config/operator` gives the pod more.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(45);
@@ -58,9 +59,9 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_secs(5);
 /// Why the controller has ended although the operator was not asked to terminate. The process has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A watch has received nothing for too long, although other watches have.
+    /// A watch has not been answered for too long, although other watches have.
     #[error("the API server has not answered the watch of {kind} for {} s, although it answers other watches", age.as_secs())]
-    Blind {
+    StaleWatch {
         /// The plural of the kind.
         kind: &'static str,
         /// Since when.
@@ -92,25 +93,27 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let stop = stop.shared();
-    let Started {
+    let health = environment.health.clone();
+    let Tasks {
         store,
         queue,
         syncs,
         retry,
         mut watches,
         mut publisher,
-    } = start(environment);
+    } = spawn(environment);
+    let has_reconciled = AtomicBool::new(false);
     let reconciles = async {
         for sync in &syncs {
             // An error means that the watch has ended, which `watches` reports.
             let _ = sync.wait().await;
         }
+        has_reconciled.store(true, Ordering::Relaxed);
         reconcile_all(store, queue, stop.clone(), retry).await;
     };
-    let at_the_latest = async {
+    let shutdown_deadline = async {
         stop.clone().await;
-        // Before the caches are filled, no reconcile is running.
-        if syncs.iter().all(CacheSync::is_done) {
+        if has_reconciled.load(Ordering::Relaxed) {
             tokio::time::sleep(SHUTDOWN_GRACE_PERIOD).await;
         }
     };
@@ -120,14 +123,17 @@ pub async fn run(
             info!("all reconciles have ended");
             stop.peek().map_or(Err(Error::Ended("the controller")), |()| Ok(()))
         }
-        () = at_the_latest => {
+        () = shutdown_deadline => {
             info!("stopped without waiting any longer");
             Ok(())
         }
         Some(ended) = watches.join_next() => Err(Error::Ended(ended.unwrap_or("a watch"))),
         _ = &mut publisher => Err(Error::Ended("the event writer")),
-        blind = find_blind(&syncs) => Err(blind),
+        stale = find_stale(&syncs) => Err(stale),
     };
+    if let Err(error) = &ended {
+        health.set_fatal(error.to_string());
+    }
     watches.shutdown().await;
     if ended.is_ok() {
         // Nothing queues events any more, so the publisher ends with the last one.
@@ -136,8 +142,8 @@ pub async fn run(
     ended
 }
 
-/// What has been started before the first reconcile.
-struct Started {
+/// What runs before the first reconcile.
+struct Tasks {
     store: Store<DeserializeGuard<EchoCluster>>,
     queue: Queue<Reference>,
     /// The state of each cache.
@@ -149,7 +155,7 @@ struct Started {
     publisher: JoinHandle<()>,
 }
 
-fn start(environment: Environment) -> Started {
+fn spawn(environment: Environment) -> Tasks {
     let Environment {
         client,
         metrics,
@@ -168,8 +174,8 @@ fn start(environment: Environment) -> Started {
     let syncs: Vec<CacheSync> = (caches.syncs().into_iter().cloned())
         .chain([clusters])
         .collect();
-    health.follow(syncs.clone());
-    metrics.follow(syncs.clone());
+    health.set_caches(syncs.clone());
+    metrics.set_caches(syncs.clone());
     let applier = Applier {
         pod_events: PodEvents::new(client.clone()),
         client,
@@ -188,7 +194,7 @@ fn start(environment: Environment) -> Started {
         queue: queue.clone(),
         metrics,
     });
-    Started {
+    Tasks {
         store,
         queue,
         syncs,
@@ -198,20 +204,20 @@ fn start(environment: Environment) -> Started {
     }
 }
 
-/// Waits until a watch is blind although another is not.
-async fn find_blind(syncs: &[CacheSync]) -> Error {
+/// Waits until a watch is stale although another is not.
+async fn find_stale(syncs: &[CacheSync]) -> Error {
     let mut suspect = None;
     loop {
         tokio::time::sleep(WATCHDOG_INTERVAL).await;
-        let blind = CacheSync::find_blind(syncs);
-        let kind = blind.map(|blind| blind.kind);
-        // After the process was stopped and continued, all watches look blind until each has had its turn.
-        if let Some(blind) = blind
+        let stale = CacheSync::find_stale(syncs);
+        let kind = stale.map(|stale| stale.kind);
+        // After the process was stopped and continued, all watches look stale until each has had its turn.
+        if let Some(stale) = stale
             && kind == suspect
         {
-            return Error::Blind {
-                kind: blind.kind,
-                age: blind.health.age(),
+            return Error::StaleWatch {
+                kind: stale.kind,
+                age: stale.health.age(),
             };
         }
         suspect = kind;
@@ -231,7 +237,6 @@ async fn reconcile_all(
     retry: Arc<RetryContext>,
 ) {
     let results = Controller::for_stream(futures::stream::pending(), store)
-        .with_config(controller::Config::default().concurrency(MAX_CONCURRENCY))
         .reconcile_on(queue.clone().stream())
         .graceful_shutdown_on(stop)
         .run(run_reconcile, error_policy, Arc::clone(&retry));
@@ -263,7 +268,7 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
         // Two writers have met; the next reconcile starts from the newer version.
         Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
-            if error.is_conflict() && !retry.backoff.is_lasting(&typed(&cluster)) =>
+            if error.is_conflict() && !retry.backoff.is_to_be_reported(&typed(&cluster)) =>
         {
             debug!(%cluster, %error, "conflict with another writer, retrying");
         }
@@ -278,3 +283,6 @@ fn note_result(result: ReconcileResult, retry: &RetryContext) {
         Ok(_) | Err(_) => (),
     }
 }
+
+#[cfg(test)]
+mod tests;

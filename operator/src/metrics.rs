@@ -148,13 +148,13 @@ impl Metrics {
         self.writes.get_or_create(&labels).inc();
     }
 
-    /// Counts an event that was not published.
+    /// Counts an event that was dropped by the queue or rate limit.
     pub fn count_dropped_event(&self) {
         self.dropped_events.inc();
     }
 
-    /// Reports the age of the watches behind these caches.
-    pub fn follow(&self, caches: Vec<CacheSync>) {
+    /// Sets the caches whose watches are reported.
+    pub fn set_caches(&self, caches: Vec<CacheSync>) {
         // There is one controller in a process, so this is called once.
         let _ = self.watches.caches.set(caches);
     }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::StreamExt;
 use http::{Request, Response};
@@ -25,6 +26,8 @@ pub(crate) enum Answer {
     Watch(Vec<Value>),
     /// Answers a watch with these events, and ends it.
     EndedWatch(Vec<Value>),
+    /// Answers a watch with these events, and ends it after that time.
+    EndingWatch(Duration, Vec<Value>),
     /// Never answers.
     Hang,
 }
@@ -57,8 +60,13 @@ pub(crate) fn scripted_by_body(
                 Answer::With(code, object) => {
                     respond(code, Full::from(object.to_string()).boxed_unsync())
                 }
-                Answer::Watch(events) => respond(200, watch_body(&events, false)),
-                Answer::EndedWatch(events) => respond(200, watch_body(&events, true)),
+                Answer::Watch(events) => respond(200, watch_body(&events, None)),
+                Answer::EndedWatch(events) => {
+                    respond(200, watch_body(&events, Some(Duration::ZERO)))
+                }
+                Answer::EndingWatch(after, events) => {
+                    respond(200, watch_body(&events, Some(after)))
+                }
                 Answer::Hang => std::future::pending().await,
             })
         }
@@ -79,15 +87,18 @@ fn respond(code: u16, body: ResponseBody) -> Response<ResponseBody> {
     Response::builder().status(code).body(body).unwrap()
 }
 
-/// Returns a body with the events.
-fn watch_body(events: &[Value], ends: bool) -> ResponseBody {
+/// Returns a body with the events, which ends after that time.
+fn watch_body(events: &[Value], ends: Option<Duration>) -> ResponseBody {
     let lines: Vec<_> = events
         .iter()
         .map(|event| Ok(Frame::data(Bytes::from(format!("{event}\n")))))
         .collect();
-    let first = futures::stream::iter(lines);
-    if ends {
-        return StreamBody::new(first).boxed_unsync();
-    }
-    StreamBody::new(first.chain(futures::stream::pending())).boxed_unsync()
+    let end = futures::stream::once(async move {
+        match ends {
+            Some(after) => tokio::time::sleep(after).await,
+            None => std::future::pending().await,
+        }
+    });
+    let end = end.filter_map(|()| std::future::ready(None));
+    StreamBody::new(futures::stream::iter(lines).chain(end)).boxed_unsync()
 }

@@ -27,6 +27,7 @@ use self::list_watch::{Signal, list_watch};
 use self::objects::Objects;
 pub(crate) use self::objects::{Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};
 pub use self::pods::Pods;
+use self::sync::{Availability, SyncWriter};
 pub use self::sync::{CacheSync, Requirement, WatchEnded};
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::build::pod_monitor::PodMonitor;
@@ -77,7 +78,8 @@ impl<K: Resource> Cache<K> {
         objects.get(&key)
     }
 
-    /// Returns the newest known copy of an object, if it was found to be as desired, which the fingerprint stands for.
+    /// Returns the cached copy if that version was compared with this desired state and matched. The fingerprint identifies the desired
+    /// state.
     pub(crate) fn get_verified(
         &self,
         namespace: &str,
@@ -89,7 +91,7 @@ impl<K: Resource> Cache<K> {
         objects.get_verified(&key, fingerprint)
     }
 
-    /// Notes that an object is as desired, which the fingerprint stands for, so that this version need not be compared again.
+    /// Notes that this version of an object was compared with a desired state and matched. The fingerprint identifies the desired state.
     pub(crate) fn set_verified(&self, object: &Arc<K>, fingerprint: u64) {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         objects.set_verified(object, fingerprint);
@@ -107,12 +109,13 @@ impl<K: Resource> Cache<K> {
     /// Removes an object that the API server has deleted, before the watch reports it.
     pub(crate) fn remove(&self, deleted: &K) {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        objects.remove(deleted);
+        objects.remove_deleted(deleted);
     }
 
-    fn find(&self, matches: impl Fn(&K) -> bool) -> Option<Arc<K>> {
+    /// Returns the first object by name that the index of the cache returns this for.
+    fn find(&self, by: &Key) -> Option<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.all().find(|object| matches(object)).cloned()
+        objects.find(by)
     }
 }
 
@@ -132,62 +135,66 @@ impl Caches {
 
     /// Finds a HorizontalPodAutoscaler of another owner that scales the Deployment of `owner`.
     pub fn conflicting_autoscaler(&self, owner: &Owner) -> Option<String> {
-        let conflicting = self.horizontal_pod_autoscalers.find(|autoscaler| {
-            autoscaler.metadata.namespace.as_deref() == Some(&owner.namespace)
-                && scaled_deployment(autoscaler) == Some(&owner.name)
-        });
+        let deployment = (owner.namespace.clone(), owner.name.clone());
+        let conflicting = self.horizontal_pod_autoscalers.find(&deployment);
         conflicting.map(|autoscaler| autoscaler.name_any())
     }
 }
 
-/// Returns the Deployment that an autoscaler scales, if it is one.
-pub fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<&String> {
+/// Returns the namespace and the name of the Deployment that an autoscaler scales, if it is one.
+pub(crate) fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<Key> {
     let target = &autoscaler.spec.as_ref()?.scale_target_ref;
     let api_version = target.api_version.as_deref().unwrap_or_default();
-    (target.kind == "Deployment" && api_version.starts_with("apps/")).then_some(&target.name)
+    let is_deployment = target.kind == "Deployment" && api_version.starts_with("apps/");
+    let namespace = autoscaler.namespace().unwrap_or_default();
+    is_deployment.then(|| (namespace, target.name.clone()))
 }
 
-/// Watches a kind in all namespaces: what `selector` selects, or everything. Returns the cache, and the stream of its changes, which must
-/// be polled for the cache to follow.
+/// Watches a kind in all namespaces: what `selector` selects, or everything. An object is also found by what `index` returns for it.
+/// Returns the cache, and the stream of its changes, which must be polled for the cache to follow.
 pub(crate) fn watch_children<K: Child>(
     client: &Client,
     kind: &'static str,
     requirement: Requirement,
     selector: Option<&'static str>,
+    index: fn(&K) -> Option<Key>,
 ) -> (Cache<K>, impl Stream<Item = CacheChange<K>> + Send + use<K>) {
     let (sync, writer) = CacheSync::of::<K>(kind, requirement);
-    let objects = Arc::new(RwLock::new(Objects::default()));
+    let objects = Arc::new(RwLock::new(Objects::indexed_by(index)));
     let cache = Cache {
         objects: Arc::clone(&objects),
         sync,
     };
     let signals = list_watch(Api::<K>::all(client.clone()), selector, reduce);
-    let changes = signals.filter_map(move |signal| {
-        let concerns_all = writer.note(&signal);
-        let change = match signal {
-            Signal::Event(event) => take_in(&objects, event),
-            Signal::Heard | Signal::Failed(_) => None,
-        };
-        std::future::ready(if concerns_all {
-            Some(CacheChange::All)
-        } else {
-            change
-        })
-    });
+    let changes =
+        signals.filter_map(move |signal| std::future::ready(note(&writer, &objects, signal)));
     (cache, changes)
 }
 
-/// Takes an event into the cache. The change is reported after it, so that a reconcile that it triggers finds it there.
-fn take_in<K: Resource>(
+/// Takes in what happens on a watch. A change is reported after it, so that a reconcile that it triggers finds it in the cache.
+fn note<K: Child>(
+    writer: &SyncWriter<K>,
     objects: &RwLock<Objects<K>>,
-    event: WatchEvent<K>,
+    signal: Signal<K>,
 ) -> Option<CacheChange<K>> {
-    let mut objects = objects.write().unwrap_or_else(PoisonError::into_inner);
-    objects.apply(event, Instant::now())
+    let objects = || objects.write().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let has_forgotten = matches!(signal, Signal::Progress) && objects().forget_undelivered(now);
+    let (availability, change) = writer.note(signal, |event| objects().apply(event, now));
+    match availability {
+        Availability::Unchanged if has_forgotten => Some(CacheChange::All),
+        Availability::Unchanged => change.flatten(),
+        Availability::Restored => Some(CacheChange::All),
+        Availability::Lost => {
+            // The cached copies are no longer updated.
+            objects().clear();
+            Some(CacheChange::All)
+        }
+    }
 }
 
 /// Finds the EchoClusters that a change of a child affects: by its owner reference, its label and its own name, since any of them may be
-/// what was removed. One that does not exist costs nothing.
+/// what was removed. One that does not exist costs one lookup.
 pub(crate) fn affected_clusters<K, C>(child: &K) -> Vec<ObjectRef<C>>
 where
     K: Resource,
@@ -225,8 +232,11 @@ impl Caches {
     /// Makes caches without watches.
     pub(crate) fn empty() -> Self {
         fn cache<K: Child>() -> Cache<K> {
+            indexed_cache(|_| None)
+        }
+        fn indexed_cache<K: Child>(index: fn(&K) -> Option<Key>) -> Cache<K> {
             Cache {
-                objects: Arc::new(RwLock::new(Objects::default())),
+                objects: Arc::new(RwLock::new(Objects::indexed_by(index))),
                 sync: CacheSync::of::<K>("Test", Requirement::Required).0,
             }
         }
@@ -235,7 +245,7 @@ impl Caches {
             services: cache(),
             pod_disruption_budgets: cache(),
             network_policies: cache(),
-            horizontal_pod_autoscalers: cache(),
+            horizontal_pod_autoscalers: indexed_cache(scaled_deployment),
             pod_monitors: cache(),
             pods: Pods::empty(),
         }
@@ -244,6 +254,8 @@ impl Caches {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::fixtures::echo_cluster;
     use crate::model::build::build;
@@ -268,5 +280,69 @@ mod tests {
         service.labels_mut().clear();
         let affected_clusters: Vec<ObjectRef<EchoCluster>> = affected_clusters(&service);
         assert!(affected_clusters.contains(&ObjectRef::new("hello").within("default")));
+    }
+
+    fn service() -> Service {
+        build(&validate(&echo_cluster()).unwrap()).unwrap().service
+    }
+
+    fn listed(services: Vec<Service>) -> Signal<Service> {
+        Signal::Event(WatchEvent::Listed(services, "10".to_owned()))
+    }
+
+    #[tokio::test]
+    async fn a_kind_that_is_no_longer_served_has_no_cached_objects() {
+        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+        let objects = Arc::new(RwLock::new(Objects::default()));
+        let cache = Cache {
+            objects: Arc::clone(&objects),
+            sync,
+        };
+        note(&writer, &objects, listed(vec![service()]));
+        assert!(cache.get("default", "hello").is_some());
+        let status = kube::core::Status::failure("no", "NotFound").with_code(404);
+        let error = list_watch::Error::List(kube::Error::Api(Box::new(status)));
+        let change = note(&writer, &objects, Signal::Failed(error));
+        assert!(matches!(change, Some(CacheChange::All)));
+        assert!(cache.get("default", "hello").is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_own_write_that_the_watch_does_not_deliver_is_forgotten_and_all_is_reconciled() {
+        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let objects = Arc::new(RwLock::new(Objects::default()));
+        let cache = Cache {
+            objects: Arc::clone(&objects),
+            sync,
+        };
+        note(&writer, &objects, listed(Vec::new()));
+        let mut written = service();
+        written.metadata.resource_version = Some("700".to_owned());
+        cache.insert(written);
+        assert!(note(&writer, &objects, Signal::Progress).is_none());
+        tokio::time::advance(OWN_WRITE_PRECEDENCE).await;
+        let change = note(&writer, &objects, Signal::Progress);
+        assert!(matches!(change, Some(CacheChange::All)));
+        assert!(cache.get("default", "hello").is_none());
+    }
+
+    #[test]
+    fn an_autoscaler_is_found_by_the_deployment_that_it_scales() {
+        let autoscaler = |name: &str, kind: &str| -> HorizontalPodAutoscaler {
+            let target = json!({"apiVersion": "apps/v1", "kind": kind, "name": "hello"});
+            let metadata = json!({"namespace": "default", "name": name, "resourceVersion": "1"});
+            let spec = json!({"maxReplicas": 2, "scaleTargetRef": target});
+            serde_json::from_value(json!({"metadata": metadata, "spec": spec})).unwrap()
+        };
+        let caches = Caches::empty();
+        let owner = validate(&echo_cluster()).unwrap().owner;
+        let autoscalers = &caches.horizontal_pod_autoscalers;
+        autoscalers.insert(autoscaler("one", "StatefulSet"));
+        assert_eq!(caches.conflicting_autoscaler(&owner), None);
+        autoscalers.insert(autoscaler("two", "Deployment"));
+        assert_eq!(
+            caches.conflicting_autoscaler(&owner).as_deref(),
+            Some("two")
+        );
     }
 }

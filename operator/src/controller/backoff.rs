@@ -18,38 +18,58 @@ const LONGEST: Duration = Duration::from_mins(1);
 
 type Key = ObjectRef<DeserializeGuard<EchoCluster>>;
 
-/// The number of consecutive failures after which the next one is reported. The fourth attempt comes about a second after the first.
-const MANY: u32 = 3;
+/// The number of failures in a row after which the next one is reported. The fourth attempt comes about a second after the first.
+const FAILURES_BEFORE_REPORT: u32 = 3;
 
-/// The failures in a row of each EchoCluster.
+/// The attempts in a row of each EchoCluster that have not led to its desired state.
 #[derive(Default)]
 pub struct Backoff {
     failing: Mutex<HashMap<Key, Failures>>,
 }
 
 struct Failures {
+    /// The UID of the EchoCluster. Another of the same name starts anew.
+    uid: Option<String>,
+    /// How many reconciles in a row have failed. One that has reported a rejected child has not failed.
     count: u32,
     delays: ExponentialBackoff,
 }
 
 impl Backoff {
-    /// Returns how long to wait after one more failure.
-    pub fn next(&self, cluster: Key) -> Duration {
+    /// Returns how long to wait after a reconcile that has failed.
+    pub fn after_failure(&self, cluster: &Key) -> Duration {
+        self.next(cluster, |count| count + 1)
+    }
+
+    /// Returns how long to wait after a reconcile that has not failed, but has found a child that is rejected or reverted.
+    pub fn after_rejection(&self, cluster: &Key) -> Duration {
+        self.next(cluster, |_| 0)
+    }
+
+    fn next(&self, cluster: &Key, count: impl Fn(u32) -> u32) -> Duration {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = failing.entry(cluster).or_insert_with(|| Failures {
+        if failing
+            .get(cluster)
+            .is_some_and(|failures| failures.uid != cluster.extra.uid)
+        {
+            failing.remove(cluster);
+        }
+        let failures = failing.entry(cluster.clone()).or_insert_with(|| Failures {
+            uid: cluster.extra.uid.clone(),
             count: 0,
             delays: delays(),
         });
-        failures.count += 1;
+        failures.count = count(failures.count);
         failures.delays.next().unwrap_or(LONGEST)
     }
 
-    /// Returns whether an EchoCluster has failed so often in a row that its status reports it.
-    pub fn is_lasting(&self, cluster: &Key) -> bool {
+    /// Returns whether an EchoCluster has failed so often in a row that its status reports it. Without a UID, its name is enough.
+    pub fn is_to_be_reported(&self, cluster: &Key) -> bool {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        failing
-            .get(cluster)
-            .is_some_and(|failures| failures.count >= MANY)
+        failing.get(cluster).is_some_and(|failures| {
+            let is_same = cluster.extra.uid.is_none() || failures.uid == cluster.extra.uid;
+            is_same && failures.count >= FAILURES_BEFORE_REPORT
+        })
     }
 
     /// Ends a row of failures.
@@ -79,28 +99,64 @@ fn delays() -> ExponentialBackoff {
 mod tests {
     use super::*;
 
+    fn cluster(name: &str, uid: &str) -> Key {
+        let mut cluster = ObjectRef::new(name).within("default");
+        cluster.extra.uid = Some(uid.to_owned());
+        cluster
+    }
+
     #[test]
     fn waits_grow_to_the_longest_and_begin_anew_after_a_success() {
         let backoff = Backoff::default();
-        let cluster = || ObjectRef::new("hello").within("default");
-        assert!(backoff.next(cluster()) <= 2 * FIRST);
+        let hello = cluster("hello", "1");
+        assert!(backoff.after_failure(&hello) <= 2 * FIRST);
         for _ in 0..20 {
-            backoff.next(cluster());
+            backoff.after_failure(&hello);
         }
-        let longest = backoff.next(cluster());
+        let longest = backoff.after_failure(&hello);
         assert!(longest >= LONGEST && longest <= 2 * LONGEST, "{longest:?}");
-        assert!(backoff.is_lasting(&cluster()));
-        backoff.forget(&cluster());
-        assert!(!backoff.is_lasting(&cluster()));
-        assert!(backoff.next(cluster()) <= 2 * FIRST);
+        assert!(backoff.is_to_be_reported(&hello));
+        backoff.forget(&hello);
+        assert!(!backoff.is_to_be_reported(&hello));
+        assert!(backoff.after_failure(&hello) <= 2 * FIRST);
     }
 
     #[test]
     fn one_failing_cluster_does_not_slow_another() {
         let backoff = Backoff::default();
         for _ in 0..20 {
-            backoff.next(ObjectRef::new("bad").within("default"));
+            backoff.after_failure(&cluster("bad", "1"));
         }
-        assert!(backoff.next(ObjectRef::new("good").within("default")) <= 2 * FIRST);
+        assert!(backoff.after_failure(&cluster("good", "2")) <= 2 * FIRST);
+    }
+
+    #[test]
+    fn only_failures_in_a_row_are_reported_and_rejections_are_none() {
+        let backoff = Backoff::default();
+        let hello = cluster("hello", "1");
+        let mut wait = Duration::ZERO;
+        for _ in 0..10 {
+            wait = backoff.after_rejection(&hello);
+        }
+        assert!(wait >= LONGEST / 2, "{wait:?}");
+        for _ in 1..FAILURES_BEFORE_REPORT {
+            backoff.after_failure(&hello);
+        }
+        assert!(!backoff.is_to_be_reported(&hello));
+        backoff.after_failure(&hello);
+        assert!(backoff.is_to_be_reported(&hello));
+        backoff.after_rejection(&hello);
+        assert!(!backoff.is_to_be_reported(&hello));
+    }
+
+    #[test]
+    fn an_echo_cluster_that_is_created_again_starts_anew() {
+        let backoff = Backoff::default();
+        for _ in 0..20 {
+            backoff.after_failure(&cluster("hello", "1"));
+        }
+        assert!(backoff.is_to_be_reported(&cluster("hello", "1")));
+        assert!(!backoff.is_to_be_reported(&cluster("hello", "2")));
+        assert!(backoff.after_failure(&cluster("hello", "2")) <= 2 * FIRST);
     }
 }

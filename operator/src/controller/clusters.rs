@@ -15,7 +15,7 @@ use kube::{Api, Client, Resource};
 
 use super::watches::{Reference, Triggers};
 use crate::api::v1alpha1::EchoCluster;
-use crate::apiserver::cache::list_watch::{Signal, list_watch};
+use crate::apiserver::cache::list_watch::list_watch;
 use crate::apiserver::cache::{CacheSync, Requirement, WatchEvent};
 use crate::apiserver::status_writer::StatusWriter;
 use crate::model::hash::hash;
@@ -41,10 +41,7 @@ pub(super) fn watch_clusters(
     let watch = async move {
         let mut signals = std::pin::pin!(signals);
         while let Some(signal) = signals.next().await {
-            sync_writer.note(&signal);
-            if let Signal::Event(event) = signal {
-                follower.take_in(event);
-            }
+            sync_writer.note(signal, |event| follower.take_in(event));
         }
     };
     (sync, watch)

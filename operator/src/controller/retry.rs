@@ -22,7 +22,7 @@ use crate::reconcile::{Context, Outcome, Requeue, reconcile};
 /// The deadline of a whole reconcile: longer than all its steps at their own deadlines, which report themselves in the status.
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// A reconcile that takes longer gives its place to another: it waits for an answer, and takes no processor time.
+/// A reconcile that takes longer frees its concurrency slot: it waits for an answer, and takes no processor time.
 const SLOW: Duration = Duration::from_secs(1);
 
 /// How long until an EchoCluster is reconciled although no watch has reported a change; twice this at most, so that many spread out.
@@ -37,7 +37,7 @@ pub struct RetryContext {
     pub context: Context,
     /// How often each EchoCluster has failed in a row.
     pub backoff: Backoff,
-    /// Where a slow reconcile gives its place to another.
+    /// Where a slow reconcile frees its concurrency slot, and where the time of the next reconcile is noted.
     pub(super) queue: Queue<ObjectRef<DeserializeGuard<EchoCluster>>>,
     /// Counts and times the reconciles.
     pub metrics: Metrics,
@@ -67,7 +67,7 @@ impl Error {
     }
 }
 
-/// Reconciles `cluster` once.
+/// Reconciles `cluster` once. The queue, not the runtime, starts the next reconcile.
 ///
 /// # Errors
 /// [`Error`]; [`error_policy`] decides when it is tried again.
@@ -77,9 +77,11 @@ pub async fn run_reconcile(
 ) -> Result<Action, Error> {
     let started = Instant::now();
     let key = ObjectRef::from_obj(&*cluster);
-    let is_failing = retry.backoff.is_lasting(&key);
+    let is_failing = retry.backoff.is_to_be_reported(&key);
     let run = Box::pin(async { Ok(reconcile(&cluster, &retry.context, is_failing).await?) });
-    let result = match unhurried(guarded(run), || retry.queue.done(&key)).await {
+    let run = with_deadline_and_panic_guard(run);
+    let run = release_slot_if_slow(run, || retry.queue.release_slot(&key));
+    let result = match run.await {
         Err(Error::Request(error)) if error.is_echo_cluster_not_found() => Ok(Outcome::GONE),
         result => result,
     };
@@ -87,21 +89,22 @@ pub async fn run_reconcile(
         .metrics
         .observe_reconcile(classify(&result), started.elapsed());
     let outcome = result?;
+    debug!(?outcome, "reconciled");
+    let longest = match outcome.requeue {
+        Requeue::Resync => Backoff::jittered(RESYNC_INTERVAL),
+        Requeue::Poll => Backoff::jittered(POLL_INTERVAL),
+        Requeue::Backoff => retry.backoff.after_rejection(&key),
+    };
     if outcome.requeue != Requeue::Backoff {
         retry.backoff.forget(&key);
     }
-    debug!(?outcome, "reconciled");
-    let at_the_latest = match outcome.requeue {
-        Requeue::Resync => Backoff::jittered(RESYNC_INTERVAL),
-        Requeue::Poll => Backoff::jittered(POLL_INTERVAL),
-        Requeue::Backoff => retry.backoff.next(key),
-    };
-    let after = outcome.repeat_after.unwrap_or(at_the_latest);
-    Ok(Action::requeue(after.min(at_the_latest)))
+    let wait = outcome.repeat_after.unwrap_or(longest).min(longest);
+    retry.queue.repeat_after(&key, wait);
+    Ok(Action::await_change())
 }
 
 /// Runs a reconcile, and calls `release` if it is slow.
-async fn unhurried<T>(run: impl Future<Output = T>, release: impl Fn()) -> T {
+async fn release_slot_if_slow<T>(run: impl Future<Output = T>, release: impl Fn()) -> T {
     let mut run = std::pin::pin!(run);
     if let Ok(result) = tokio::time::timeout(SLOW, run.as_mut()).await {
         return result;
@@ -111,7 +114,9 @@ async fn unhurried<T>(run: impl Future<Output = T>, release: impl Fn()) -> T {
 }
 
 /// Runs a reconcile with a deadline, and turns a panic into an error.
-async fn guarded<T>(run: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+async fn with_deadline_and_panic_guard<T>(
+    run: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     match tokio::time::timeout(RECONCILE_TIMEOUT, AssertUnwindSafe(run).catch_unwind()).await {
         Ok(Ok(result)) => result,
         Ok(Err(panic)) => Err(Error::Panicked(message(&*panic))),
@@ -129,7 +134,10 @@ pub fn error_policy(
     _: &Error,
     retry: Arc<RetryContext>,
 ) -> Action {
-    Action::requeue(retry.backoff.next(ObjectRef::from_obj(&*cluster)))
+    let key = ObjectRef::from_obj(&*cluster);
+    let wait = retry.backoff.after_failure(&key);
+    retry.queue.repeat_after(&key, wait);
+    Action::await_change()
 }
 
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
@@ -151,11 +159,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_an_error_of_that_reconcile_alone() {
-        let result: Result<(), Error> = guarded(async { panic!("no such {}", "thing") }).await;
+        let result: Result<(), Error> =
+            with_deadline_and_panic_guard(async { panic!("no such {}", "thing") }).await;
         assert_eq!(
             result.unwrap_err().to_string(),
             "failed to reconcile: no such thing"
@@ -164,7 +175,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reconcile_that_hangs_is_ended_at_its_deadline() {
-        let result: Result<(), Error> = guarded(std::future::pending()).await;
+        let result: Result<(), Error> = with_deadline_and_panic_guard(std::future::pending()).await;
         assert!(matches!(result, Err(Error::TimedOut)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reconcile_frees_its_slot_once_after_a_second_and_goes_on() {
+        for (takes, releases) in [(0, 0), (999, 0), (1001, 1), (60_000, 1)] {
+            let released = AtomicU32::new(0);
+            let run = tokio::time::sleep(Duration::from_millis(takes));
+            let started = Instant::now();
+            release_slot_if_slow(run, || {
+                assert_eq!(started.elapsed(), SLOW);
+                released.fetch_add(1, Ordering::Relaxed);
+            })
+            .await;
+            assert_eq!(released.into_inner(), releases, "{takes} ms");
+            assert_eq!(started.elapsed(), Duration::from_millis(takes));
+        }
     }
 }

@@ -95,7 +95,7 @@ struct Watches<'a> {
 impl Watches<'_> {
     fn children<K: Child>(&mut self, kind: &'static str, requirement: Requirement) -> Cache<K> {
         let selector = Some(MANAGED_BY_SELECTOR);
-        let (cache, changes) = watch_children(self.client, kind, requirement, selector);
+        let (cache, changes) = watch_children(self.client, kind, requirement, selector, |_| None);
         self.spawn(kind, changes, affected_clusters);
         cache
     }
@@ -103,7 +103,9 @@ impl Watches<'_> {
     /// Watches all HorizontalPodAutoscalers, since one of another owner may scale a Deployment of the operator.
     fn autoscalers(&mut self) -> Cache<HorizontalPodAutoscaler> {
         let kind = "HorizontalPodAutoscalers";
-        let (cache, changes) = watch_children(self.client, kind, Requirement::Optional, None);
+        let requirement = Requirement::Optional;
+        let (cache, changes) =
+            watch_children(self.client, kind, requirement, None, scaled_deployment);
         self.spawn(kind, changes, scaled_clusters);
         cache
     }
@@ -134,9 +136,8 @@ impl Watches<'_> {
 
 /// Finds the EchoClusters that an autoscaler affects: as their child, and as one of another owner that scales their Deployment.
 fn scaled_clusters(autoscaler: &HorizontalPodAutoscaler) -> Vec<Reference> {
-    let namespace = autoscaler.metadata.namespace.clone().unwrap_or_default();
-    let deployment =
-        scaled_deployment(autoscaler).map(|name| ObjectRef::new(name).within(&namespace));
+    let deployment = scaled_deployment(autoscaler);
+    let deployment = deployment.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
     affected_clusters(autoscaler)
         .into_iter()
         .chain(deployment)

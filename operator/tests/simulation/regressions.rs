@@ -342,3 +342,58 @@ fn lost_responses_cause_no_second_child() {
         assert_eq!(simulation.violations(), [""; 0]);
     });
 }
+
+/// Regression: EchoClusters whose requests hang, and which are triggered again, take all concurrency slots until their requests end.
+#[test]
+fn echo_clusters_that_hang_and_are_triggered_again_do_not_delay_others() {
+    runtime().block_on(async {
+        let simulation = Simulation::start();
+        advance(Duration::from_secs(5)).await;
+        simulation.script(|info| {
+            let is_child = info.access == Access::Write && info.kind != Some(Kind::EchoCluster);
+            is_child.then_some(Fault::Hang)
+        });
+        let names: Vec<String> = (0..40).map(|number| format!("hanging-{number}")).collect();
+        for name in &names {
+            simulation.create(name, &json!({}));
+        }
+        advance(Duration::from_secs(5)).await;
+        for name in &names {
+            let patch = json!({"spec": {"replicas": 2}});
+            simulation.patch(Actor::User, Kind::EchoCluster, name, &patch);
+        }
+        advance(Duration::from_secs(1)).await;
+        simulation.script(|_| None);
+        simulation.create("good", &json!({}));
+        advance(Duration::from_secs(3)).await;
+        assert!(
+            simulation.exists(Kind::Deployment, "good"),
+            "it has to wait"
+        );
+    });
+}
+
+/// Regression: after a restore of etcd from a backup, the resourceVersions of the watches are in the future. The API server opens such a watch, and
+/// delivers neither what happens nor an error.
+#[test]
+fn changes_after_a_restore_of_etcd_are_noticed() {
+    runtime().block_on(async {
+        let simulation = Simulation::start();
+        simulation.create("a", &json!({}));
+        advance(Duration::from_secs(30)).await;
+        let backup = simulation.server.lock().store.resource_version;
+        simulation.create("b", &json!({}));
+        advance(Duration::from_secs(30)).await;
+        simulation.server.restore(backup);
+        simulation.corrupt("a");
+        advance(REACTION).await;
+        assert!(!simulation.is_corrupt("a"), "the watches deliver nothing");
+        assert!(!simulation.exists(Kind::Deployment, "b"));
+        simulation.create("b", &json!({}));
+        advance(Duration::from_secs(30)).await;
+        assert!(
+            simulation.exists(Kind::Deployment, "b"),
+            "the cache was kept"
+        );
+    });
+}

@@ -95,6 +95,12 @@ impl ApiServer {
         self.changes.subscribe()
     }
 
+    /// Restores everything as it was at a resourceVersion.
+    pub(crate) fn restore(&self, resource_version: u64) {
+        self.lock().store.restore(resource_version);
+        self.changes.send_replace(resource_version);
+    }
+
     /// Returns a connection for one process of a client.
     pub(crate) fn connect(&self, actor: Actor) -> Connection {
         Connection {

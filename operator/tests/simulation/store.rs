@@ -146,6 +146,8 @@ pub(crate) struct Store {
     pub(crate) resource_version: u64,
     /// The resourceVersion that history goes back to; earlier ones are expired.
     pub(crate) compacted: u64,
+    /// How often etcd was restored from a backup, which ends all watches.
+    pub(crate) restores: u64,
     /// How many EchoClusters of each name were created.
     pub(crate) incarnations: BTreeMap<String, u64>,
     counter: u64,
@@ -159,6 +161,7 @@ impl Store {
             history: Vec::new(),
             resource_version: 1,
             compacted: 0,
+            restores: 0,
             incarnations: BTreeMap::new(),
             counter: 0,
             started: clock::start(),
@@ -226,6 +229,21 @@ impl Store {
         };
         self.history.push(change.clone());
         change
+    }
+
+    /// Makes everything as it was at a resourceVersion, as a restore of etcd from a backup does.
+    pub(crate) fn restore(&mut self, resource_version: u64) {
+        self.history
+            .retain(|change| change.resource_version <= resource_version);
+        self.objects.clear();
+        for change in &self.history {
+            match &change.after {
+                Some(object) => self.objects.insert(change.key.clone(), Arc::clone(object)),
+                None => self.objects.remove(&change.key),
+            };
+        }
+        self.resource_version = resource_version;
+        self.restores += 1;
     }
 
     /// Returns the objects of a kind as they were at a resourceVersion.

@@ -23,8 +23,11 @@ pub(crate) struct Watch {
     started: Instant,
     timeout: Duration,
     rng: Rng,
-    /// The resourceVersion up to which every event was sent.
+    /// The resourceVersion up to which every event was sent. At first it may be in the future: then nothing is sent until the
+    /// resourceVersions have passed it.
     at: u64,
+    /// How often etcd had been restored when it started.
+    restores: u64,
     /// The next line: when it is sent, its resourceVersion and its text.
     next: Option<(Instant, u64, String)>,
     initial: Vec<String>,
@@ -77,6 +80,7 @@ impl Watch {
             }
             faults.expires = Some(Duration::ZERO);
         }
+        let restores = state.store.restores;
         drop(state);
         let watch = Self {
             connection,
@@ -86,6 +90,7 @@ impl Watch {
             timeout,
             rng,
             at,
+            restores,
             next: None,
             initial,
             has_bookmarks: query
@@ -133,6 +138,13 @@ impl Watch {
         if self.is_over {
             return Step::End;
         }
+        let (restores, version) = {
+            let state = self.connection.server.lock();
+            (state.store.restores, state.store.resource_version)
+        };
+        if restores != self.restores {
+            return Step::Break;
+        }
         if self.faults.stalls.is_some_and(|after| age >= after) {
             return Step::Stall;
         }
@@ -153,7 +165,7 @@ impl Watch {
         }
         if age >= self.timeout {
             self.is_over = true;
-            return if self.has_bookmarks {
+            return if self.has_bookmarks && self.at <= version {
                 Step::Send(self.bookmark())
             } else {
                 Step::End
@@ -195,7 +207,7 @@ impl Watch {
             Some((change.resource_version, line))
         });
         let Some((version, line)) = found else {
-            self.at = state.store.resource_version;
+            self.at = self.at.max(state.store.resource_version);
             return None;
         };
         let kind = self.selection.target.kind;

@@ -263,7 +263,8 @@ async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_
     let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
     let not_found = Status::failure("no", "NotFound").with_code(404);
     let not_found = kube::Error::Api(Box::new(not_found));
-    writer.note(&Signal::Failed(list_watch::Error::List(not_found)));
+    let failed = Signal::Failed(list_watch::Error::List(not_found));
+    writer.note(failed, drop);
     applier.caches.services.sync = sync;
     let state = apply(&applier).await.unwrap();
     assert!(has_problem(&state, ProblemKind::NotServed), "{state:?}");

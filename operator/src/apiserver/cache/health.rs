@@ -1,4 +1,4 @@
-//! Whether a watch is alive: when it last heard from the API server, and what went wrong since.
+//! Whether a watch is alive: when the API server last answered it, and what went wrong since.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::list_watch::WATCH_TIMEOUT;
 
-/// A watch ends and is renewed each [`WATCH_TIMEOUT`], so one that has not heard from the API server for twice as long is blind.
-pub(crate) const BLIND_AFTER: Duration = Duration::from_secs(2 * WATCH_TIMEOUT.as_secs());
+/// A watch ends and is renewed each [`WATCH_TIMEOUT`], so one that has not been answered for twice as long is stale.
+pub(crate) const STALE_AFTER: Duration = Duration::from_secs(2 * WATCH_TIMEOUT.as_secs());
 
 /// The health of one watch. Clones share it.
 #[derive(Clone, Debug)]
@@ -18,9 +18,9 @@ pub struct WatchHealth {
 
 #[derive(Clone, Copy, Debug)]
 struct State {
-    /// When a list was completed, or the watch delivered an event, a bookmark or its end.
-    heard: Instant,
-    /// The last request was answered by the API server, with an error: 403 or 404, for example. A restart of the operator does not help.
+    /// When a page of a list was received, or the watch delivered an event, a bookmark or its end.
+    last_response: Instant,
+    /// The API server has answered the last request, with 403 for example, or wrongly. A restart of the operator does not help.
     is_rejected: bool,
     failures: u64,
 }
@@ -29,7 +29,7 @@ impl WatchHealth {
     /// Starts with a watch that has just been made.
     pub(super) fn new() -> Self {
         let state = State {
-            heard: Instant::now(),
+            last_response: Instant::now(),
             is_rejected: false,
             failures: 0,
         };
@@ -38,9 +38,9 @@ impl WatchHealth {
         }
     }
 
-    pub(super) fn note_heard(&self) {
+    pub(super) fn note_response(&self) {
         let mut state = self.lock();
-        state.heard = Instant::now();
+        state.last_response = Instant::now();
         state.is_rejected = false;
     }
 
@@ -50,9 +50,9 @@ impl WatchHealth {
         state.failures += 1;
     }
 
-    /// Returns how long ago the watch last heard from the API server.
+    /// Returns how long ago the API server last answered the watch.
     pub fn age(&self) -> Duration {
-        self.lock().heard.elapsed()
+        self.lock().last_response.elapsed()
     }
 
     /// Returns how many lists and watches have failed.
@@ -60,14 +60,19 @@ impl WatchHealth {
         self.lock().failures
     }
 
-    /// Whether the watch has heard nothing for too long.
-    pub fn is_blind(&self) -> bool {
-        self.age() >= BLIND_AFTER
+    /// Whether the watch has not been answered for too long.
+    pub fn is_stale(&self) -> bool {
+        self.age() >= STALE_AFTER
     }
 
-    /// Whether the watch is blind and the API server has not answered its last request at all.
+    /// Whether the watch is stale, and the API server has answered its last request, but not as it should.
+    pub(super) fn is_rejected(&self) -> bool {
+        self.is_stale() && self.lock().is_rejected
+    }
+
+    /// Whether the watch is stale, and the API server has not answered its last request at all.
     pub fn is_unanswered(&self) -> bool {
-        self.is_blind() && !self.lock().is_rejected
+        self.is_stale() && !self.lock().is_rejected
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -80,18 +85,18 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_is_blind_after_twice_its_timeout_without_a_sign_of_life() {
+    async fn a_watch_is_stale_after_twice_its_timeout_without_a_response() {
         let health = WatchHealth::new();
-        let nearly = BLIND_AFTER.saturating_sub(Duration::from_secs(1));
+        let nearly = STALE_AFTER.saturating_sub(Duration::from_secs(1));
         tokio::time::advance(nearly).await;
-        assert!(!health.is_blind());
+        assert!(!health.is_stale());
         health.note_failure(true);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(health.is_blind() && !health.is_unanswered());
+        assert!(health.is_stale() && !health.is_unanswered());
         health.note_failure(false);
         assert!(health.is_unanswered());
-        health.note_heard();
-        assert!(!health.is_blind());
+        health.note_response();
+        assert!(!health.is_stale());
         assert_eq!(health.failures(), 2);
     }
 }

@@ -29,10 +29,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects in a page of a list, as in client-go (`tools/pager`).
 const PAGE_SIZE: u32 = 500;
 
-/// The wait after the first failure; it doubles up to [`LONGEST_WAIT`], with jitter (client-go: `tools/cache/reflector.go`).
+/// The wait after the first failure, before jitter; it doubles up to half of [`LONGEST_WAIT`] (client-go: `tools/cache/reflector.go`).
 const FIRST_WAIT: Duration = Duration::from_millis(800);
 
-/// The longest wait between two tries.
+/// The longest wait between two tries, with jitter, which doubles a wait at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// After a watch that has lasted for so long, the next failure waits for [`FIRST_WAIT`] again.
@@ -59,9 +59,12 @@ pub(crate) enum Error {
     /// The watch ended soon after it had begun.
     #[error("the watch ended within {} s", SHORTEST_WATCH.as_secs())]
     EndedEarly,
-    /// The watch delivered neither an event nor a bookmark nor its end.
-    #[error("the watch delivered nothing for {} s", (WATCH_TIMEOUT + WATCH_GRACE).as_secs())]
-    Silent,
+    /// The API server has not ended the watch at its timeout.
+    #[error("the watch did not end within {} s", (WATCH_TIMEOUT + WATCH_GRACE).as_secs())]
+    NotEnded,
+    /// The watch ended without an event or a bookmark.
+    #[error("the watch ended without a bookmark, so its resourceVersion may be in the future")]
+    NoBookmark,
     /// A list or an object has no resourceVersion, so it cannot be watched from there.
     #[error("the answer has no resourceVersion")]
     NoResourceVersion,
@@ -79,17 +82,35 @@ impl Error {
             | Self::Watch(_)
             | Self::TimedOut
             | Self::EndedEarly
-            | Self::Silent
+            | Self::NotEnded
+            | Self::NoBookmark
             | Self::NoResourceVersion => None,
         }
     }
 
-    /// Whether the watch cannot go on from the resourceVersion that it had. An overloaded API server (429, 5xx) leaves it valid; any other
-    /// answer may mean that it has expired (410), lies in the future (504 is sent for both an overload and this), or that the kind is gone.
+    /// Whether the API server has answered, so that the connection to it works.
+    pub(crate) fn is_answer(&self) -> bool {
+        match self {
+            Self::List(error) | Self::Start(error) | Self::Watch(error) => {
+                matches!(error, kube::Error::Api(_) | kube::Error::SerdeError(_))
+            }
+            Self::EndedEarly | Self::NoBookmark | Self::NoResourceVersion => true,
+            Self::TimedOut | Self::NotEnded => false,
+        }
+    }
+
+    /// Whether the watch cannot go on from the resourceVersion that it had. An overloaded API server (429, 500, 502, 503) leaves it valid;
+    /// any other answer may mean that it has expired (410), or that the kind is gone (404).
+    ///
+    /// After a restore of etcd from a backup, it may be in the future. The API server opens such a watch, and delivers nothing until the
+    /// resourceVersions have passed it: no error, and no bookmark, of which any other watch gets one two seconds before its timeout
+    /// (`storage/cacher/cache_watcher.go`: `process`, `nextBookmarkTime`).
     fn needs_list(&self) -> bool {
         let answered = |status: &kube::core::Status| !matches!(status.code, 429 | 500 | 502 | 503);
-        matches!(self, Self::List(_) | Self::NoResourceVersion | Self::Silent)
-            || self.status().is_some_and(answered)
+        matches!(
+            self,
+            Self::List(_) | Self::NoResourceVersion | Self::NotEnded | Self::NoBookmark
+        ) || self.status().is_some_and(answered)
             || matches!(self, Self::Watch(kube::Error::SerdeError(_)))
     }
 }
@@ -97,8 +118,8 @@ impl Error {
 /// What happens on a watch, in its order.
 #[derive(Debug)]
 pub(crate) enum Signal<K> {
-    /// The API server has answered: a watch has delivered a bookmark, or has ended at its timeout.
-    Heard,
+    /// The API server has answered: with a page of a list that is not the last, with a bookmark, or with the end of a watch.
+    Progress,
     /// Objects have changed.
     Event(WatchEvent<K>),
     /// A request has failed. It is repeated.
@@ -118,7 +139,7 @@ where
         api,
         selector,
         reduce,
-        phase: Phase::List,
+        phase: Phase::List(Pages::default()),
         wait: None,
         waits: waits(),
     };
@@ -139,14 +160,33 @@ struct ListWatch<K> {
 }
 
 enum Phase<K> {
-    List,
+    /// List the next page.
+    List(Pages<K>),
     /// Watch from this resourceVersion on.
     Start(String),
     Watch(Watch<K>),
 }
 
+/// The pages of a list so far.
+struct Pages<K> {
+    objects: Vec<K>,
+    /// Where the next page begins.
+    token: Option<String>,
+}
+
+impl<K> Default for Pages<K> {
+    fn default() -> Self {
+        Self {
+            objects: Vec::new(),
+            token: None,
+        }
+    }
+}
+
 struct Watch<K> {
     resource_version: String,
+    /// Whether it has delivered an event or a bookmark.
+    has_delivered: bool,
     events: BoxStream<'static, kube::Result<ApiEvent<K>>>,
     started: Instant,
 }
@@ -160,12 +200,9 @@ where
             tokio::time::sleep(wait).await;
         }
         // A phase that is interrupted begins again with a list.
-        match std::mem::replace(&mut self.phase, Phase::List) {
-            Phase::List => match self.list().await {
-                Ok((objects, resource_version)) => {
-                    self.phase = Phase::Start(resource_version.clone());
-                    Signal::Event(WatchEvent::Listed(objects, resource_version))
-                }
+        match std::mem::replace(&mut self.phase, Phase::List(Pages::default())) {
+            Phase::List(pages) => match self.list_page(pages).await {
+                Ok(signal) => signal,
                 Err(error) => self.fail(error, None),
             },
             Phase::Start(resource_version) => match self.start(&resource_version).await {
@@ -177,33 +214,29 @@ where
         }
     }
 
-    async fn list(&mut self) -> Result<(Vec<K>, String), Error> {
+    /// Lists one page. Each is a sign that the API server answers: a list of many pages may take minutes.
+    async fn list_page(&mut self, mut pages: Pages<K>) -> Result<Signal<K>, Error> {
         let mut parameters = ListParams::default().limit(PAGE_SIZE);
         parameters.label_selector = self.selector.map(ToOwned::to_owned);
-        let mut objects = Vec::new();
-        loop {
-            let page = timeout(REQUEST_TIMEOUT, self.api.list(&parameters)).await;
-            let page = page.map_err(|_| Error::TimedOut)?.map_err(Error::List)?;
-            objects.extend(page.items.into_iter().map(|mut object| {
+        parameters.continue_token = pages.token.take();
+        let page = timeout(REQUEST_TIMEOUT, self.api.list(&parameters)).await;
+        let page = page.map_err(|_| Error::TimedOut)?.map_err(Error::List)?;
+        pages
+            .objects
+            .extend(page.items.into_iter().map(|mut object| {
                 (self.reduce)(&mut object);
                 object
             }));
-            let is_last = page
-                .metadata
-                .continue_
-                .as_deref()
-                .unwrap_or_default()
-                .is_empty();
-            if is_last {
-                let resource_version = page.metadata.resource_version.unwrap_or_default();
-                return if resource_version.is_empty() {
-                    Err(Error::NoResourceVersion)
-                } else {
-                    Ok((objects, resource_version))
-                };
-            }
-            parameters.continue_token = page.metadata.continue_;
+        pages.token = page.metadata.continue_.filter(|token| !token.is_empty());
+        if pages.token.is_some() {
+            self.phase = Phase::List(pages);
+            return Ok(Signal::Progress);
         }
+        let version = page.metadata.resource_version;
+        let version = version.filter(|version| !version.is_empty());
+        let version = version.ok_or(Error::NoResourceVersion)?;
+        self.phase = Phase::Start(version.clone());
+        Ok(Signal::Event(WatchEvent::Listed(pages.objects, version)))
     }
 
     async fn start(&mut self, resource_version: &str) -> Result<Watch<K>, Error> {
@@ -216,6 +249,7 @@ where
         let events = timeout(REQUEST_TIMEOUT, started).await;
         Ok(Watch {
             resource_version: resource_version.to_owned(),
+            has_delivered: false,
             events: events
                 .map_err(|_| Error::TimedOut)?
                 .map_err(Error::Start)?
@@ -227,7 +261,7 @@ where
     async fn watch(&mut self, mut watch: Watch<K>) -> Signal<K> {
         let deadline = watch.started + WATCH_TIMEOUT + WATCH_GRACE;
         let Ok(event) = timeout_at(deadline, watch.events.next()).await else {
-            return self.fail(Error::Silent, None);
+            return self.fail(Error::NotEnded, None);
         };
         let (signal, resource_version) = match event {
             Some(Ok(ApiEvent::Added(mut object) | ApiEvent::Modified(mut object))) => {
@@ -241,7 +275,7 @@ where
                 (Signal::Event(WatchEvent::Deleted(object)), resource_version)
             }
             Some(Ok(ApiEvent::Bookmark(bookmark))) => {
-                (Signal::Heard, Some(bookmark.metadata.resource_version))
+                (Signal::Progress, Some(bookmark.metadata.resource_version))
             }
             Some(Ok(ApiEvent::Error(status))) => {
                 let error = Error::Watch(kube::Error::Api(status));
@@ -256,6 +290,7 @@ where
             return self.fail(Error::NoResourceVersion, None);
         };
         watch.resource_version = resource_version;
+        watch.has_delivered = true;
         self.reset_if_stable(watch.started);
         self.phase = Phase::Watch(watch);
         signal
@@ -267,8 +302,11 @@ where
             return self.fail(Error::EndedEarly, Some(watch.resource_version));
         }
         self.reset_if_stable(watch.started);
+        if !watch.has_delivered {
+            return self.fail(Error::NoBookmark, None);
+        }
         self.phase = Phase::Start(watch.resource_version);
-        Signal::Heard
+        Signal::Progress
     }
 
     /// Decides how to go on after a failure: with a new list, or from the resourceVersion that the watch had.
@@ -276,7 +314,7 @@ where
         self.wait = Some(self.waits.next().unwrap_or(LONGEST_WAIT));
         self.phase = match resource_version {
             Some(resource_version) if !error.needs_list() => Phase::Start(resource_version),
-            _ => Phase::List,
+            _ => Phase::List(Pages::default()),
         };
         Signal::Failed(error)
     }
@@ -291,7 +329,7 @@ where
 fn waits() -> ExponentialBackoff {
     ExponentialBuilder::new()
         .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
+        .with_max_delay(LONGEST_WAIT / 2)
         .without_max_times()
         .with_jitter()
         .build()

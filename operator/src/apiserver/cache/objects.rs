@@ -5,7 +5,7 @@
 //! the cache, and an older copy does not replace it. The API server orders versions of one kind by their resourceVersion, as an integer
 //! (Kubernetes API concepts, "Resource versions").
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use super::CacheChange;
 
 /// How long an own write takes precedence over older copies. A watch is renewed each minute, so it has delivered the write by then. After a
-/// restore of etcd from a backup, resourceVersions are smaller than before, and the watch has to win in the end.
+/// restore of etcd from a backup, resourceVersions are smaller than before, and the write may have been lost: the watch has to win in the
+/// end, and a write that it has not delivered is forgotten.
 pub(crate) const OWN_WRITE_PRECEDENCE: Duration = Duration::from_mins(2);
 
 /// A namespace and a name.
@@ -35,6 +36,10 @@ pub(crate) enum WatchEvent<K> {
 /// The objects of one kind.
 pub(super) struct Objects<K> {
     by_key: HashMap<Key, Entry<K>>,
+    /// What an object is found by beside its own key, if anything.
+    index: fn(&K) -> Option<Key>,
+    /// The keys of the objects, by that.
+    indexed: HashMap<Key, BTreeSet<Key>>,
     /// When the operator has written an object whose version the watch has not delivered yet.
     own_writes: HashMap<Key, Instant>,
     /// The newest version that the watch has delivered, of any object. A response that is not newer is known already, also if the object
@@ -59,11 +64,25 @@ impl<K> Entry<K> {
 
 impl<K> Default for Objects<K> {
     fn default() -> Self {
+        Self::indexed_by(|_| None)
+    }
+}
+
+impl<K> Objects<K> {
+    /// Makes a cache in which [`Objects::find`] finds an object by what `index` returns for it.
+    pub(super) fn indexed_by(index: fn(&K) -> Option<Key>) -> Self {
         Self {
             by_key: HashMap::new(),
+            index,
+            indexed: HashMap::new(),
             own_writes: HashMap::new(),
             delivered: None,
         }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self::indexed_by(self.index);
     }
 }
 
@@ -73,9 +92,31 @@ impl<K: Resource> Objects<K> {
         self.by_key.get(key).map(|entry| Arc::clone(&entry.object))
     }
 
-    /// Returns all objects, in no order.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<K>> {
-        self.by_key.values().map(|entry| &entry.object)
+    /// Returns the first object by name that the index returns this for.
+    pub(super) fn find(&self, by: &Key) -> Option<Arc<K>> {
+        self.get(self.indexed.get(by)?.first()?)
+    }
+
+    fn set(&mut self, key: Key, entry: Entry<K>) {
+        self.remove(&key);
+        if let Some(by) = (self.index)(&entry.object) {
+            self.indexed.entry(by).or_default().insert(key.clone());
+        }
+        self.by_key.insert(key, entry);
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let Some(removed) = self.by_key.remove(key) else {
+            return;
+        };
+        if let Some(by) = (self.index)(&removed.object)
+            && let Some(keys) = self.indexed.get_mut(&by)
+        {
+            keys.remove(key);
+            if keys.is_empty() {
+                self.indexed.remove(&by);
+            }
+        }
     }
 
     /// Returns the newest known copy of an object, if it was found to be what the fingerprint stands for.
@@ -94,13 +135,18 @@ impl<K: Resource> Objects<K> {
 
     /// Takes in an event of the watch. Returns what it has changed.
     pub(super) fn apply(&mut self, event: WatchEvent<K>, now: Instant) -> Option<CacheChange<K>> {
+        let before = self.delivered;
         self.delivered = match &event {
             WatchEvent::Listed(_, resource_version) => parse(Some(resource_version)),
             WatchEvent::Applied(object) | WatchEvent::Deleted(object) => version(object),
         };
         match event {
-            WatchEvent::Listed(listed, resource_version) => {
-                self.replace(listed, &resource_version, now);
+            WatchEvent::Listed(listed, _) => {
+                if self.delivered < before {
+                    // etcd was restored from a backup, and newer writes are lost.
+                    self.own_writes.clear();
+                }
+                self.replace(listed, now);
                 Some(CacheChange::All)
             }
             WatchEvent::Applied(object) => {
@@ -116,7 +162,7 @@ impl<K: Resource> Objects<K> {
                 self.own_writes.remove(&key);
                 let entry = Entry::new(object);
                 let object = Arc::clone(&entry.object);
-                self.by_key.insert(key, entry);
+                self.set(key, entry);
                 Some(CacheChange::Object(object))
             }
             WatchEvent::Deleted(object) => {
@@ -125,7 +171,7 @@ impl<K: Resource> Objects<K> {
                     return None;
                 }
                 self.own_writes.remove(&key);
-                self.by_key.remove(&key);
+                self.remove(&key);
                 Some(CacheChange::Object(Arc::new(object)))
             }
         }
@@ -146,23 +192,37 @@ impl<K: Resource> Objects<K> {
             verified: None,
         };
         self.own_writes.insert(key.clone(), now);
-        self.by_key.insert(key, entry);
+        self.set(key, entry);
+    }
+
+    /// Forgets the objects that the operator has written, and the watch has not delivered although it had the time: etcd was restored from
+    /// a backup, and nothing will be delivered of one that does not exist any more. One that does exist is found when it is created.
+    /// Returns whether there were any. To be called when the watch has answered.
+    pub(super) fn forget_undelivered(&mut self, now: Instant) -> bool {
+        let is_overdue = |(_, written): &(&Key, &Instant)| !is_protected(**written, now);
+        let overdue = self.own_writes.iter().filter(is_overdue);
+        let overdue: Vec<Key> = overdue.map(|(key, _)| key.clone()).collect();
+        for key in &overdue {
+            self.own_writes.remove(key);
+            self.remove(key);
+        }
+        !overdue.is_empty()
     }
 
     /// Removes an object, unless another one has its name.
-    pub(super) fn remove(&mut self, deleted: &K) {
+    pub(super) fn remove_deleted(&mut self, deleted: &K) {
         let key = key(deleted);
         let current = self.by_key.get(&key);
         if current.is_some_and(|current| current.object.uid() == deleted.uid()) {
             self.own_writes.remove(&key);
-            self.by_key.remove(&key);
+            self.remove(&key);
         }
     }
 
     /// Replaces everything by what was listed, but for what the operator has written after the list was made.
-    fn replace(&mut self, listed: Vec<K>, resource_version: &str, now: Instant) {
-        let listed_version = parse(Some(resource_version));
+    fn replace(&mut self, listed: Vec<K>, now: Instant) {
         let mut before = std::mem::take(&mut self.by_key);
+        self.indexed.clear();
         for object in listed {
             let key = key(&object);
             let known = before
@@ -173,18 +233,17 @@ impl<K: Resource> Objects<K> {
                 verified,
                 ..Entry::new(object)
             };
-            self.by_key.insert(key, entry);
+            self.set(key, entry);
         }
-        self.own_writes.retain(|key, written| {
-            let Some(own) = before.remove(key) else {
-                return false;
-            };
-            let is_newer = version(&*own.object) > listed_version && is_protected(*written, now);
-            if is_newer {
-                self.by_key.insert(key.clone(), own);
+        for (key, written) in std::mem::take(&mut self.own_writes) {
+            let own = before.remove(&key);
+            if let Some(own) = own.filter(|own| version(&*own.object) > self.delivered)
+                && is_protected(written, now)
+            {
+                self.set(key.clone(), own);
+                self.own_writes.insert(key, written);
             }
-            is_newer
-        });
+        }
     }
 
     fn is_older_than_own_write(&self, key: &Key, delivered: Option<&str>, now: Instant) -> bool {
@@ -223,8 +282,12 @@ mod tests {
     use super::*;
 
     fn service(version: &str) -> Service {
+        service_named("hello", version)
+    }
+
+    fn service_named(name: &str, version: &str) -> Service {
         let metadata = ObjectMeta {
-            name: Some("hello".to_owned()),
+            name: Some(name.to_owned()),
             resource_version: Some(version.to_owned()),
             ..ObjectMeta::default()
         };
@@ -330,5 +393,57 @@ mod tests {
                 .is_some()
         );
         assert_eq!(current(&objects).as_deref(), Some("5"));
+    }
+
+    #[test]
+    fn a_list_that_is_older_than_what_was_delivered_undoes_every_own_write() {
+        let now = Instant::now();
+        let mut objects = written("700", now);
+        objects.apply(WatchEvent::Applied(service_named("other", "650")), now);
+        objects.apply(WatchEvent::Listed(Vec::new(), "500".to_owned()), now);
+        assert_eq!(current(&objects), None);
+        assert!(objects.own_writes.is_empty());
+    }
+
+    #[test]
+    fn an_own_write_that_is_never_delivered_is_forgotten_in_the_end() {
+        let now = Instant::now();
+        let mut objects = written("700", now);
+        objects.apply(WatchEvent::Listed(Vec::new(), "600".to_owned()), now);
+        assert!(!objects.forget_undelivered(now));
+        assert_eq!(current(&objects).as_deref(), Some("700"));
+        assert!(objects.forget_undelivered(now + OWN_WRITE_PRECEDENCE));
+        assert_eq!(current(&objects), None);
+        assert!(objects.own_writes.is_empty());
+    }
+
+    #[test]
+    fn objects_are_found_by_their_index_as_they_change() {
+        let by = |name: &str| (String::new(), name.to_owned());
+        let index = |service: &Service| {
+            service
+                .labels()
+                .get("of")
+                .map(|of| (String::new(), of.clone()))
+        };
+        let labeled = |version: &str, of: &str| {
+            let mut service = service(version);
+            service.labels_mut().insert("of".to_owned(), of.to_owned());
+            service
+        };
+        let now = Instant::now();
+        let mut objects = Objects::indexed_by(index);
+        let listed = vec![labeled("1", "a")];
+        objects.apply(WatchEvent::Listed(listed, "1".to_owned()), now);
+        assert!(objects.find(&by("a")).is_some());
+        objects.apply(WatchEvent::Applied(labeled("2", "b")), now);
+        assert!(objects.find(&by("a")).is_none() && objects.find(&by("b")).is_some());
+        objects.insert_newer(&Arc::new(labeled("3", "c")), now);
+        assert!(objects.find(&by("b")).is_none() && objects.find(&by("c")).is_some());
+        objects.apply(WatchEvent::Deleted(labeled("4", "c")), now);
+        assert!(objects.indexed.is_empty());
+        objects.apply(WatchEvent::Applied(labeled("5", "a")), now);
+        objects.apply(WatchEvent::Listed(Vec::new(), "6".to_owned()), now);
+        assert!(objects.indexed.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
-use super::list_watch::{Signal, list_watch};
+use super::list_watch::list_watch;
 use super::{CacheSync, Key, Requirement, WatchEvent};
 use crate::model::metadata::Owner;
 use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, POD_TEMPLATE_HASH_LABEL};
@@ -78,12 +78,11 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
         reduce,
     );
     let affected = signals.flat_map(move |signal| {
-        writer.note(&signal);
-        let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-        futures::stream::iter(match signal {
-            Signal::Event(event) => failures.note(event),
-            Signal::Heard | Signal::Failed(_) => Vec::new(),
-        })
+        let (_, affected) = writer.note(signal, |event| {
+            let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
+            failures.note(event)
+        });
+        futures::stream::iter(affected.unwrap_or_default())
     });
     (pods, affected)
 }
@@ -262,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_set_apart_takes_its_failure_along() {
+    fn a_pod_that_loses_its_labels_no_longer_counts() {
         let mut failures = Failures::default();
         failures.note(WatchEvent::Applied(pod("a", "ErrImagePull")));
         let mut apart = pod("a", "ErrImagePull");

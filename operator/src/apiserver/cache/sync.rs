@@ -6,6 +6,7 @@ use kube::Resource;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
+use super::WatchEvent;
 use super::health::WatchHealth;
 use super::list_watch::{Error, Signal};
 
@@ -24,9 +25,9 @@ pub struct CacheSync {
 /// Whether the operator can do without a kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requirement {
-    /// It cannot: nothing is done until the kind is listed.
+    /// It cannot. Nothing is reconciled until the kind is listed.
     Required,
-    /// It can: EchoClusters that use the kind report it, and the others are not affected.
+    /// It can. Only EchoClusters that use the kind report it.
     Optional,
 }
 
@@ -91,16 +92,16 @@ impl CacheSync {
         }
     }
 
-    /// Whether the cache has no news for too long. An optional kind that is unavailable has none.
-    pub fn is_blind(&self) -> bool {
-        self.health.is_blind()
+    /// Whether the cache has not been updated for too long. That of an optional kind that is unavailable is empty.
+    pub fn is_stale(&self) -> bool {
+        self.health.is_stale()
             && !(self.requirement == Requirement::Optional && self.unavailable().is_some())
     }
 
     /// Finds a cache whose watch is not answered although that of another kind is, so that only a new connection or a new process can help.
-    pub fn find_blind(syncs: &[Self]) -> Option<&Self> {
-        let is_reachable = syncs.iter().any(|sync| !sync.health.is_blind());
-        let is_unanswered = |sync: &&Self| sync.is_blind() && sync.health.is_unanswered();
+    pub fn find_stale(syncs: &[Self]) -> Option<&Self> {
+        let is_reachable = syncs.iter().any(|sync| !sync.health.is_stale());
+        let is_unanswered = |sync: &&Self| sync.is_stale() && sync.health.is_unanswered();
         syncs.iter().find(is_unanswered).filter(|_| is_reachable)
     }
 }
@@ -121,54 +122,86 @@ pub(crate) struct SyncWriter<K> {
     kind: PhantomData<fn(K)>,
 }
 
+/// Whether a kind has become available or ceased to be, which concerns every EchoCluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Availability {
+    /// It is as it was.
+    Unchanged,
+    /// It is no longer available.
+    Lost,
+    /// It is available again.
+    Restored,
+}
+
 impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
-    /// Takes in what happens on the watch, and logs its failures. Returns whether the kind has become available, or ceased to be.
-    pub(crate) fn note(&self, signal: &Signal<K>) -> bool {
+    /// Takes in what happens on the watch, and logs its failures. An event is taken into the cache by `take_in` before the cache counts as
+    /// filled, so that whoever waits for that finds it there. Returns the result of `take_in`, too.
+    pub(crate) fn note<T>(
+        &self,
+        signal: Signal<K>,
+        take_in: impl FnOnce(WatchEvent<K>) -> T,
+    ) -> (Availability, Option<T>) {
         match signal {
-            Signal::Heard => {
-                self.health.note_heard();
-                false
+            Signal::Progress => {
+                self.health.note_response();
+                (Availability::Unchanged, None)
             }
             Signal::Event(event) => {
-                self.health.note_heard();
-                let is_listed = matches!(event, super::WatchEvent::Listed(..));
-                is_listed && self.set_synced()
+                let is_listed = matches!(event, WatchEvent::Listed(..));
+                let change = take_in(event);
+                self.health.note_response();
+                let is_restored = is_listed && self.set_synced();
+                let availability = if is_restored {
+                    Availability::Restored
+                } else {
+                    Availability::Unchanged
+                };
+                (availability, Some(change))
             }
-            Signal::Failed(error) => {
-                self.health.note_failure(error.status().is_some());
-                let has_changed = self.state.send_if_modified(|state| fail::<K>(state, error));
-                log::<K>(self.requirement, has_changed, error);
-                has_changed
-            }
+            Signal::Failed(error) => (self.note_failure(&error), None),
         }
     }
 
-    /// Returns whether this is a change that concerns every EchoCluster, as after the kind was unavailable.
-    fn set_synced(&self) -> bool {
-        let mut was_unavailable = false;
+    fn note_failure(&self, error: &Error) -> Availability {
+        self.health.note_failure(error.is_answer());
+        let is_lost = self.requirement == Requirement::Optional && self.health.is_rejected();
+        let mut is_new = false;
         self.state.send_if_modified(|state| {
-            let before = std::mem::replace(state, State::Synced);
-            was_unavailable = matches!(before, State::Unavailable(_));
-            before != State::Synced
+            let before = state.clone();
+            fail::<K>(state, error, is_lost);
+            is_new = is_unavailable(state) && !is_unavailable(&before);
+            *state != before
         });
-        was_unavailable
+        log::<K>(self.requirement, is_new, error);
+        if is_new {
+            Availability::Lost
+        } else {
+            Availability::Unchanged
+        }
+    }
+
+    /// Returns whether the kind was unavailable.
+    fn set_synced(&self) -> bool {
+        let before = self.state.send_replace(State::Synced);
+        is_unavailable(&before)
     }
 }
 
-/// Notes a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone. Returns whether the
-/// state has changed.
-fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error) -> bool {
+fn is_unavailable(state: &State) -> bool {
+    matches!(state, State::Unavailable(_))
+}
+
+/// Notes a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or `is_lost`: it is
+/// optional, and the API server has rejected its requests until the cache was stale.
+fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error, is_lost: bool) {
     let (api_version, plural) = (K::api_version(&()), K::plural(&()));
-    let message = if is_not_served(error) {
-        format!("the API server has no resource {plural} in {api_version}")
-    } else if *state == State::Pending {
-        format!("the operator cannot list {api_version} {plural}: {error}")
-    } else {
-        return false;
-    };
-    let has_changed = !matches!(state, State::Unavailable(_));
-    *state = State::Unavailable(message);
-    has_changed
+    if is_not_served(error) {
+        let message = format!("the API server has no resource {plural} in {api_version}");
+        *state = State::Unavailable(message);
+    } else if *state != State::Synced || is_lost {
+        let message = format!("the operator cannot list {api_version} {plural}: {error}");
+        *state = State::Unavailable(message);
+    }
 }
 
 fn log<K: Resource<DynamicType = ()>>(requirement: Requirement, is_new: bool, error: &Error) {
@@ -197,8 +230,7 @@ mod tests {
     use k8s_openapi::api::core::v1::Service;
 
     use super::*;
-    use crate::apiserver::cache::WatchEvent;
-    use crate::apiserver::cache::health::BLIND_AFTER;
+    use crate::apiserver::cache::health::STALE_AFTER;
 
     fn listed() -> Signal<Service> {
         Signal::Event(WatchEvent::Listed(Vec::new(), "1".to_owned()))
@@ -209,6 +241,10 @@ mod tests {
         Signal::Failed(Error::List(kube::Error::Api(Box::new(status))))
     }
 
+    fn note(writer: &SyncWriter<Service>, signal: Signal<Service>) -> Availability {
+        writer.note(signal, drop).0
+    }
+
     #[tokio::test]
     async fn every_task_that_waits_is_woken_by_the_first_list() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
@@ -216,25 +252,32 @@ mod tests {
             .map(|sync| tokio::spawn(async move { sync.wait().await }));
         tokio::task::yield_now().await;
         assert!(!sync.is_done());
-        writer.note(&listed());
+        note(&writer, listed());
         for waiter in waiting {
             waiter.await.unwrap().unwrap();
         }
     }
 
     #[tokio::test]
+    async fn a_list_is_taken_in_before_the_cache_counts_as_filled() {
+        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let (_, was_done) = writer.note(listed(), |_| sync.is_done());
+        assert_eq!((was_done, sync.is_done()), (Some(false), true));
+    }
+
+    #[tokio::test]
     async fn a_kind_that_cannot_be_listed_stops_only_what_requires_it() {
         for code in [403, 404, 503] {
             let (required, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-            writer.note(&refused(code));
+            note(&writer, refused(code));
             assert!(!required.is_done(), "{code}");
             let (optional, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-            writer.note(&refused(code));
+            note(&writer, refused(code));
             assert!(
                 optional.is_done() && optional.unavailable().is_some(),
                 "{code}"
             );
-            assert!(writer.note(&listed()), "{code}");
+            assert_eq!(note(&writer, listed()), Availability::Restored, "{code}");
             assert!(
                 optional.is_done() && optional.unavailable().is_none(),
                 "{code}"
@@ -242,27 +285,75 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn an_unavailable_kind_has_the_text_of_its_last_error() {
+        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+        note(&writer, Signal::Failed(Error::TimedOut));
+        assert!(sync.unavailable().unwrap().contains("no answer"));
+        assert_eq!(note(&writer, refused(403)), Availability::Unchanged);
+        assert!(!sync.unavailable().unwrap().contains("no answer"));
+    }
+
     #[tokio::test(start_paused = true)]
-    async fn a_kind_is_blind_when_it_is_not_answered_although_another_is() {
-        let (services, _writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+    async fn a_kind_is_stale_when_it_is_not_answered_although_another_is() {
+        let (services, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
         let (pods, other) = CacheSync::of::<Service>("Pods", Requirement::Required);
         let syncs = [services, pods];
-        tokio::time::advance(BLIND_AFTER).await;
-        assert!(
-            CacheSync::find_blind(&syncs).is_none(),
-            "nothing is reachable"
-        );
-        other.note(&Signal::Heard);
-        assert_eq!(CacheSync::find_blind(&syncs).unwrap().kind, "Services");
+        tokio::time::advance(STALE_AFTER).await;
+        let stale = || CacheSync::find_stale(&syncs).map(|sync| sync.kind);
+        assert_eq!(stale(), None, "nothing is reachable");
+        note(&other, Signal::Progress);
+        assert_eq!(stale(), Some("Services"));
+        let undecodable = serde_json::from_str::<Service>("[]").unwrap_err();
+        let answers = [
+            Error::List(kube::Error::SerdeError(undecodable)),
+            Error::EndedEarly,
+            Error::NoBookmark,
+            Error::NoResourceVersion,
+        ];
+        for answer in answers {
+            note(&writer, Signal::Failed(answer));
+            assert_eq!(stale(), None, "it has answered");
+        }
+        let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+        let unanswered = [
+            Error::Watch(kube::Error::ReadEvents(reset)),
+            Error::TimedOut,
+            Error::NotEnded,
+        ];
+        for error in unanswered {
+            note(&writer, Signal::Failed(error));
+            assert_eq!(stale(), Some("Services"));
+        }
     }
 
     #[tokio::test]
     async fn a_filled_cache_is_kept_while_its_watch_fails_unless_the_kind_is_gone() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-        writer.note(&listed());
-        assert!(!writer.note(&refused(503)));
+        note(&writer, listed());
+        assert_eq!(note(&writer, refused(503)), Availability::Unchanged);
         assert!(sync.unavailable().is_none());
-        assert!(writer.note(&refused(404)));
+        assert_eq!(note(&writer, refused(404)), Availability::Lost);
         assert!(sync.unavailable().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_optional_kind_that_is_rejected_until_it_is_stale_is_unavailable() {
+        let kinds = [
+            (Requirement::Optional, true),
+            (Requirement::Required, false),
+        ];
+        for (requirement, is_unavailable) in kinds {
+            let (sync, writer) = CacheSync::of::<Service>("Services", requirement);
+            note(&writer, listed());
+            note(&writer, refused(403));
+            assert!(sync.unavailable().is_none());
+            tokio::time::advance(STALE_AFTER).await;
+            note(&writer, Signal::Failed(Error::TimedOut));
+            assert!(sync.unavailable().is_none() && sync.is_stale());
+            note(&writer, refused(403));
+            assert_eq!(sync.unavailable().is_some(), is_unavailable);
+            assert_eq!(sync.is_stale(), !is_unavailable);
+        }
     }
 }

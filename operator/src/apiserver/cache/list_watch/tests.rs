@@ -42,14 +42,18 @@ async fn follow(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pages_of_a_list_are_one_event() {
+async fn the_pages_of_a_list_are_one_event_and_each_is_progress() {
     let (signals, requests) = follow(1, |count, _| match count {
         0 => list(&["a"], "next"),
         _ => list(&["b"], ""),
     })
     .await;
     assert_eq!(requests.len(), 2);
-    let [Signal::Event(WatchEvent::Listed(objects, version))] = &signals[..] else {
+    let [
+        Signal::Progress,
+        Signal::Event(WatchEvent::Listed(objects, version)),
+    ] = &signals[..]
+    else {
         panic!("{signals:?}");
     };
     assert_eq!((objects.len(), version.as_str()), (2, "10"));
@@ -64,7 +68,8 @@ async fn a_list_that_hangs_is_requested_again() {
     })
     .await;
     assert!(matches!(signals[0], Signal::Failed(Error::TimedOut)));
-    assert!(matches!(signals[1], Signal::Failed(Error::TimedOut)));
+    assert!(matches!(signals[1], Signal::Progress));
+    assert!(matches!(signals[2], Signal::Failed(Error::TimedOut)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +80,7 @@ async fn a_list_that_fails_is_requested_with_exponential_backoff() {
         _ => list(&[], ""),
     })
     .await;
-    assert!(started.elapsed() > Duration::from_mins(5));
+    assert!(started.elapsed() > Duration::from_mins(4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +108,7 @@ async fn an_event_that_reports_410_is_followed_by_a_new_list() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_overloaded_api_server_does_not_cost_a_list_and_a_silent_watch_does() {
+async fn a_watch_goes_on_after_429_and_503_and_one_that_does_not_end_is_listed_again() {
     let (_, requests) = follow(2, |count, _| match count {
         1 => failure(429, "later"),
         2 => failure(503, "later"),
@@ -125,7 +130,41 @@ async fn watches_that_end_early_are_started_with_exponential_backoff() {
         _ => list(&[], ""),
     })
     .await;
-    assert!(started.elapsed() > Duration::from_mins(5));
+    assert!(started.elapsed() > Duration::from_mins(3));
+}
+
+#[test]
+fn a_wait_is_half_a_minute_at_most() {
+    let longest = waits().take(1000).max().unwrap();
+    assert!(
+        longest > LONGEST_WAIT / 2 && longest <= LONGEST_WAIT,
+        "{longest:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_without_a_bookmark_is_followed_by_a_new_list() {
+    let (signals, requests) = follow(2, |count, request| match (count, is_watch(request)) {
+        (..4, true) => Answer::EndingWatch(Duration::from_mins(1), Vec::new()),
+        (_, true) => failure(410, "too old"),
+        _ => list(&[], ""),
+    })
+    .await;
+    assert_eq!(requests.len(), 3, "{requests:?}");
+    assert!(matches!(signals[1], Signal::Failed(Error::NoBookmark)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_after_a_bookmark_goes_on() {
+    let bookmark = json!({"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "Service", "metadata": {"resourceVersion": "10"}}});
+    let (_, requests) = follow(2, move |count, request| match (count, is_watch(request)) {
+        (1..4, true) => Answer::EndingWatch(Duration::from_mins(1), vec![bookmark.clone()]),
+        (_, true) => failure(410, "too old"),
+        _ => list(&[], ""),
+    })
+    .await;
+    let lists = requests.iter().filter(|request| !is_watch(request));
+    assert_eq!((requests.len(), lists.count()), (6, 2), "{requests:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,98 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fixtures::echo_cluster;
+use crate::scripted::{Answer, failure, scripted};
+
+/// Answers a list with these objects.
+fn list(items: &[Value]) -> Answer {
+    let metadata = json!({"resourceVersion": "10"});
+    Answer::With(
+        200,
+        json!({"kind": "List", "apiVersion": "v1", "metadata": metadata, "items": items}),
+    )
+}
+
+fn environment(client: Client) -> Environment {
+    Environment {
+        client,
+        metrics: Metrics::default(),
+        health: Health::default(),
+        clock: || Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// Answers a watch with a bookmark, and ends it at its timeout.
+fn quiet_watch() -> Answer {
+    let metadata = json!({"resourceVersion": "10"});
+    let bookmark = json!({"apiVersion": "v1", "kind": "Any", "metadata": metadata});
+    let event = json!({"type": "BOOKMARK", "object": bookmark});
+    Answer::EndingWatch(Duration::from_mins(1), vec![event])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_reconcile_is_finished_although_a_required_kind_is_no_longer_served() {
+    let (is_listed, is_watched) = (AtomicBool::new(false), AtomicBool::new(false));
+    let (client, requests) = scripted(move |_, request| {
+        let is_watch = request.contains("watch=true");
+        match request {
+            _ if !request.starts_with("GET") => Answer::Hang,
+            _ if is_watch && request.contains("/services") => {
+                if is_watched.swap(true, Ordering::Relaxed) {
+                    failure(404, "not found")
+                } else {
+                    Answer::EndingWatch(Duration::from_secs(1), Vec::new())
+                }
+            }
+            _ if is_watch => quiet_watch(),
+            _ if request.contains("/services") && is_listed.swap(true, Ordering::Relaxed) => {
+                failure(404, "not found")
+            }
+            _ if request.contains("/echoclusters") => {
+                list(&[serde_json::to_value(echo_cluster()).unwrap()])
+            }
+            _ => list(&[]),
+        }
+    });
+    let started = tokio::time::Instant::now();
+    // The reconcile has begun by then, its requests hang for longer, and Services are not served any more.
+    let stop = tokio::time::sleep(Duration::from_secs(5));
+    let ended = run(environment(client), stop).await;
+    assert!(ended.is_ok(), "{ended:?}");
+    assert!(started.elapsed() > Duration::from_secs(10));
+    let requests = requests.lock().unwrap();
+    assert!(requests.iter().any(|request| request.starts_with("POST")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_is_not_answered_ends_the_process_and_fails_livez_and_no_sooner() {
+    let (client, _) = scripted(|_, request| match request {
+        _ if !request.contains("watch=true") => list(&[]),
+        _ if request.contains("/services") => Answer::Hang,
+        _ => quiet_watch(),
+    });
+    let environment = environment(client);
+    let health = environment.health.clone();
+    let mut run = Box::pin(run(environment, std::future::pending()));
+    let early = tokio::time::timeout(Duration::from_mins(2), run.as_mut()).await;
+    assert!(early.is_err() && health.not_alive().is_none(), "{early:?}");
+    let ended = run.await;
+    assert!(
+        matches!(
+            ended,
+            Err(Error::StaleWatch {
+                kind: "Services",
+                ..
+            })
+        ),
+        "{ended:?}"
+    );
+    assert!(
+        health
+            .not_alive()
+            .unwrap()
+            .contains("the watch of Services")
+    );
+}
