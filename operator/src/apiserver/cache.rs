@@ -7,6 +7,7 @@
 pub mod health;
 pub(crate) mod list_watch;
 mod objects;
+mod packed;
 pub mod pod_events;
 pub mod pods;
 pub mod sync;
@@ -70,7 +71,7 @@ pub(crate) enum CacheChange<K> {
     Object(Arc<K>),
 }
 
-impl<K: Resource> Cache<K> {
+impl<K: Child> Cache<K> {
     /// Returns the newest known copy of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let key = (namespace.to_owned(), name.to_owned());
@@ -92,7 +93,7 @@ impl<K: Resource> Cache<K> {
     }
 
     /// Notes that this version of an object was compared with a desired state and matched. The fingerprint identifies the desired state.
-    pub(crate) fn set_verified(&self, object: &Arc<K>, fingerprint: u64) {
+    pub(crate) fn set_verified(&self, object: &K, fingerprint: u64) {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
         objects.set_verified(object, fingerprint);
     }

@@ -36,7 +36,7 @@
     reason = "names document what has no comment"
 )]
 
-/// The allocator of the operator's binary.
+/// Runs on all cores allocate at the same time, which the allocator of the C library does slowly.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

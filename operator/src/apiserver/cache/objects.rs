@@ -10,9 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::CacheChange;
+use super::packed::Packed;
 
 /// How long an own write takes precedence over older copies. A watch is renewed each minute, so it has delivered the write by then. After a
 /// restore of etcd from a backup, resourceVersions are smaller than before, and the write may have been lost: the watch has to win in the
@@ -48,18 +51,11 @@ pub(super) struct Objects<K> {
 }
 
 struct Entry<K> {
-    object: Arc<K>,
+    object: Packed<K>,
+    /// What the object is found by beside its own key.
+    by: Option<Key>,
     /// What this version was found to be: see [`Objects::set_verified`].
     verified: Option<u64>,
-}
-
-impl<K> Entry<K> {
-    fn new(object: K) -> Self {
-        Self {
-            object: Arc::new(object),
-            verified: None,
-        }
-    }
 }
 
 impl<K> Default for Objects<K> {
@@ -86,10 +82,10 @@ impl<K> Objects<K> {
     }
 }
 
-impl<K: Resource> Objects<K> {
+impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
     /// Returns the newest known copy of an object.
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
-        self.by_key.get(key).map(|entry| Arc::clone(&entry.object))
+        self.by_key.get(key)?.object.unpack()
     }
 
     /// Returns the first object by name that the index returns this for.
@@ -97,10 +93,20 @@ impl<K: Resource> Objects<K> {
         self.get(self.indexed.get(by)?.first()?)
     }
 
-    fn set(&mut self, key: Key, entry: Entry<K>) {
+    fn set(&mut self, key: Key, object: &K, verified: Option<u64>) {
+        let entry = Entry {
+            object: Packed::new(object),
+            by: (self.index)(object),
+            verified,
+        };
+        self.set_entry(key, entry);
+    }
+
+    fn set_entry(&mut self, key: Key, entry: Entry<K>) {
         self.remove(&key);
-        if let Some(by) = (self.index)(&entry.object) {
-            self.indexed.entry(by).or_default().insert(key.clone());
+        if let Some(by) = &entry.by {
+            let keys = self.indexed.entry(by.clone()).or_default();
+            keys.insert(key.clone());
         }
         self.by_key.insert(key, entry);
     }
@@ -109,7 +115,7 @@ impl<K: Resource> Objects<K> {
         let Some(removed) = self.by_key.remove(key) else {
             return;
         };
-        if let Some(by) = (self.index)(&removed.object)
+        if let Some(by) = removed.by
             && let Some(keys) = self.indexed.get_mut(&by)
         {
             keys.remove(key);
@@ -122,13 +128,17 @@ impl<K: Resource> Objects<K> {
     /// Returns the newest known copy of an object, if it was found to be what the fingerprint stands for.
     pub(super) fn get_verified(&self, key: &Key, fingerprint: u64) -> Option<Arc<K>> {
         let entry = self.by_key.get(key)?;
-        (entry.verified == Some(fingerprint)).then(|| Arc::clone(&entry.object))
+        (entry.verified == Some(fingerprint)).then(|| entry.object.unpack())?
     }
 
     /// Notes that this version of an object is what the fingerprint stands for.
-    pub(super) fn set_verified(&mut self, object: &Arc<K>, fingerprint: u64) {
-        let entry = self.by_key.get_mut(&key(&**object));
-        if let Some(entry) = entry.filter(|entry| Arc::ptr_eq(&entry.object, object)) {
+    pub(super) fn set_verified(&mut self, object: &K, fingerprint: u64) {
+        let is_same = |entry: &&mut Entry<K>| {
+            let meta = object.meta();
+            entry.object.uid() == meta.uid.as_deref()
+                && entry.object.resource_version() == meta.resource_version.as_deref()
+        };
+        if let Some(entry) = self.by_key.get_mut(&key(object)).filter(is_same) {
             entry.verified = Some(fingerprint);
         }
     }
@@ -152,7 +162,9 @@ impl<K: Resource> Objects<K> {
             WatchEvent::Applied(object) => {
                 let (key, delivered) = (key(&object), object.resource_version());
                 let current = self.by_key.get(&key);
-                if current.is_some_and(|current| current.object.resource_version() == delivered) {
+                if current.is_some_and(|current| {
+                    current.object.resource_version() == delivered.as_deref()
+                }) {
                     self.own_writes.remove(&key);
                     return None;
                 }
@@ -160,10 +172,8 @@ impl<K: Resource> Objects<K> {
                     return None;
                 }
                 self.own_writes.remove(&key);
-                let entry = Entry::new(object);
-                let object = Arc::clone(&entry.object);
-                self.set(key, entry);
-                Some(CacheChange::Object(object))
+                self.set(key, &object, None);
+                Some(CacheChange::Object(Arc::new(object)))
             }
             WatchEvent::Deleted(object) => {
                 let key = key(&object);
@@ -178,21 +188,17 @@ impl<K: Resource> Objects<K> {
     }
 
     /// Stores the response of a write, unless the watch has already delivered a newer version. That one may differ from what was written.
-    pub(super) fn insert_newer(&mut self, object: &Arc<K>, now: Instant) {
-        let key = key(&**object);
-        let written = version(&**object);
+    pub(super) fn insert_newer(&mut self, object: &K, now: Instant) {
+        let key = key(object);
+        let written = version(object);
         let current = self.by_key.get(&key);
-        let current = current.map(|current| version(&*current.object));
+        let current = current.map(|current| parse(current.object.resource_version()));
         let is_known = written.is_some() && written <= self.delivered;
         if is_known || current >= Some(written) {
             return;
         }
-        let entry = Entry {
-            object: Arc::clone(object),
-            verified: None,
-        };
         self.own_writes.insert(key.clone(), now);
-        self.set(key, entry);
+        self.set(key, object, None);
     }
 
     /// Forgets the objects that the operator has written, and the watch has not delivered although it had the time: etcd was restored from
@@ -213,7 +219,7 @@ impl<K: Resource> Objects<K> {
     pub(super) fn remove_deleted(&mut self, deleted: &K) {
         let key = key(deleted);
         let current = self.by_key.get(&key);
-        if current.is_some_and(|current| current.object.uid() == deleted.uid()) {
+        if current.is_some_and(|current| current.object.uid() == deleted.meta().uid.as_deref()) {
             self.own_writes.remove(&key);
             self.remove(&key);
         }
@@ -225,22 +231,19 @@ impl<K: Resource> Objects<K> {
         self.indexed.clear();
         for object in listed {
             let key = key(&object);
-            let known = before
-                .get(&key)
-                .filter(|known| known.object.resource_version() == object.resource_version());
+            let known = before.get(&key).filter(|known| {
+                known.object.resource_version() == object.meta().resource_version.as_deref()
+            });
             let verified = known.and_then(|known| known.verified);
-            let entry = Entry {
-                verified,
-                ..Entry::new(object)
-            };
-            self.set(key, entry);
+            self.set(key, &object, verified);
         }
         for (key, written) in std::mem::take(&mut self.own_writes) {
             let own = before.remove(&key);
-            if let Some(own) = own.filter(|own| version(&*own.object) > self.delivered)
+            if let Some(own) =
+                own.filter(|own| parse(own.object.resource_version()) > self.delivered)
                 && is_protected(written, now)
             {
-                self.set(key.clone(), own);
+                self.set_entry(key.clone(), own);
                 self.own_writes.insert(key, written);
             }
         }
@@ -250,7 +253,10 @@ impl<K: Resource> Objects<K> {
         let Some(written) = self.own_writes.get(key) else {
             return false;
         };
-        let own = self.by_key.get(key).and_then(|own| version(&*own.object));
+        let own = self
+            .by_key
+            .get(key)
+            .and_then(|own| parse(own.object.resource_version()));
         is_protected(*written, now) && own > parse(delivered)
     }
 }
@@ -305,7 +311,7 @@ mod tests {
     fn written(version: &str, now: Instant) -> Objects<Service> {
         let mut objects = Objects::default();
         objects.apply(WatchEvent::Applied(service("3")), now);
-        objects.insert_newer(&Arc::new(service(version)), now);
+        objects.insert_newer(&service(version), now);
         objects
     }
 
@@ -368,7 +374,7 @@ mod tests {
         let now = Instant::now();
         let mut objects = written("7", now);
         objects.apply(WatchEvent::Applied(service("9")), now);
-        objects.insert_newer(&Arc::new(service("8")), now);
+        objects.insert_newer(&service("8"), now);
         assert_eq!(current(&objects).as_deref(), Some("9"));
     }
 
@@ -378,7 +384,7 @@ mod tests {
         let mut objects = Objects::default();
         objects.apply(WatchEvent::Applied(service("5")), now);
         objects.apply(WatchEvent::Deleted(service("6")), now);
-        objects.insert_newer(&Arc::new(service("5")), now);
+        objects.insert_newer(&service("5"), now);
         assert_eq!(current(&objects), None);
     }
 
@@ -438,7 +444,7 @@ mod tests {
         assert!(objects.find(&by("a")).is_some());
         objects.apply(WatchEvent::Applied(labeled("2", "b")), now);
         assert!(objects.find(&by("a")).is_none() && objects.find(&by("b")).is_some());
-        objects.insert_newer(&Arc::new(labeled("3", "c")), now);
+        objects.insert_newer(&(labeled("3", "c")), now);
         assert!(objects.find(&by("b")).is_none() && objects.find(&by("c")).is_some());
         objects.apply(WatchEvent::Deleted(labeled("4", "c")), now);
         assert!(objects.indexed.is_empty());
