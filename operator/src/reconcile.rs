@@ -16,10 +16,7 @@ use crate::model::children::ProblemKind;
 use crate::model::metadata::Owner;
 use crate::model::observed::{Observed, observe};
 use crate::model::status::events::Event;
-use crate::model::status::{
-    INITIAL_ROLLOUT_GRACE, deleting, grace_of_new_generation, invalid, status,
-    suppress_initial_progress,
-};
+use crate::model::status::{deleting, grace, invalid, status};
 use crate::model::validate::{InvalidSpec, ValidatedSpec, validate};
 
 /// What a reconcile works with.
@@ -101,12 +98,12 @@ pub async fn reconcile(
     let desired = build(&spec)?;
     let ApplyResult { applied, error } = Box::pin(context.applier.apply(&spec, desired)).await;
     let now = (context.clock)();
-    let related = related_objects(&spec.owner, &context.applier, now).await;
+    let related = related_objects(&spec.owner, &applied, &context.applier, now).await;
     let observed = observe(applied, related, now);
     let changes = Event::of_changes(&observed.changes);
     let written = match error {
         Some(error) if is_transient(&error, is_failing) => Err(error),
-        error => write_status(cluster, &spec, &observed, &mut current)
+        error => write_status(&spec, &observed, &mut current)
             .await
             .and_then(|repeat_after| error.map_or(Ok(repeat_after), Err)),
     };
@@ -126,18 +123,13 @@ fn is_transient(error: &Error, is_failing: bool) -> bool {
 
 /// Writes the status that follows from what was observed. Returns when it has to be computed again at the latest.
 async fn write_status(
-    cluster: &EchoCluster,
     spec: &ValidatedSpec,
     observed: &Observed,
     current: &mut StatusUpdate<'_>,
 ) -> Result<Option<Duration>, Error> {
     let now = observed.now;
     let report = status(spec, observed, current.status());
-    let age = age(cluster, now);
-    if suppress_initial_progress(current.status(), &report.status, age) {
-        return Ok(Some(INITIAL_ROLLOUT_GRACE.saturating_sub(age)));
-    }
-    if let Some(grace) = grace_of_new_generation(current.status(), &report.status)
+    if let Some(grace) = grace(current.status(), &report.status)
         && let Some(wait) = current.defer(&report.status, grace)
     {
         return Ok(Some(wait));
@@ -183,12 +175,6 @@ async fn report_deletion(
     let remaining = remaining(owner, finalizers, caches);
     let status = deleting(owner, &remaining, &live, current.status(), now);
     Ok(Outcome::resync(current.write_if_changed(status).await?))
-}
-
-/// Returns how old an EchoCluster is: zero if its creationTimestamp is in the future.
-fn age(cluster: &EchoCluster, now: Timestamp) -> Duration {
-    let created = cluster.metadata.creation_timestamp.as_ref();
-    created.map_or(Duration::ZERO, |created| until(now, created.0))
 }
 
 /// Returns how long it is from `now` until `time`; nothing for what has passed.

@@ -79,8 +79,7 @@ impl<K: Child> Cache<K> {
         objects.get(&key)
     }
 
-    /// Returns the cached copy if that version was compared with this desired state and matched. The fingerprint identifies the desired
-    /// state.
+    /// Returns the cached copy if that version was compared with this desired state and matched.
     pub(crate) fn get_verified(
         &self,
         namespace: &str,
@@ -89,7 +88,14 @@ impl<K: Child> Cache<K> {
     ) -> Option<Arc<K>> {
         let key = (namespace.to_owned(), name.to_owned());
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.get_verified(&key, fingerprint)
+        (objects.is_verified(&key, fingerprint)).then(|| objects.get(&key))?
+    }
+
+    /// Returns whether there is such a copy, which costs less than to decode it.
+    pub(crate) fn is_verified(&self, namespace: &str, name: &str, fingerprint: u64) -> bool {
+        let key = (namespace.to_owned(), name.to_owned());
+        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
+        objects.is_verified(&key, fingerprint)
     }
 
     /// Notes that this version of an object was compared with a desired state and matched. The fingerprint identifies the desired state.

@@ -8,21 +8,26 @@ use kube::ResourceExt;
 use crate::apiserver::apply::Applier;
 use crate::apiserver::cache::{Cache, Caches};
 use crate::model::autoscaler_problem::autoscaler_problem;
-use crate::model::children::{Child, describe};
+use crate::model::children::{Applied, Child, ChildState, describe};
 use crate::model::decision::is_ours;
 use crate::model::metadata::Owner;
 use crate::model::metadata::headless_service_name;
 use crate::model::observed::{LiveObjects, RelatedObjects};
 use crate::model::status::Remaining;
 
-/// Reads the caches. A pod failure whose cause is not in the pod's status is completed from the pod's events.
-pub async fn related_objects(owner: &Owner, applier: &Applier, now: Timestamp) -> RelatedObjects {
+/// Reads from the caches what the results of `apply` lack. A pod failure whose cause is not in the pod's status is completed from the pod's events.
+pub async fn related_objects(
+    owner: &Owner,
+    results: &Applied,
+    applier: &Applier,
+    now: Timestamp,
+) -> RelatedObjects {
     let caches = &applier.caches;
     let autoscaler = cached(&caches.horizontal_pod_autoscalers, owner, &owner.name);
     let failure = caches.pods.failure(owner, now);
     RelatedObjects {
-        deployment: cached(&caches.deployments, owner, &owner.name),
-        service: cached(&caches.services, owner, &owner.name),
+        deployment: unless_applied(&results.deployment, &caches.deployments, owner),
+        service: unless_applied(&results.service, &caches.services, owner),
         pod_failure: match failure {
             Some(failure) if !failure.is_starting(now) => {
                 Some(applier.pod_events.complete(owner, failure).await)
@@ -63,6 +68,16 @@ pub fn remaining(owner: &Owner, finalizers: &[String], caches: &Caches) -> Remai
 fn cached<K: Child>(cache: &Cache<K>, owner: &Owner, name: &str) -> Option<Arc<K>> {
     let child = cache.get(&owner.namespace, name)?;
     is_ours(owner, &*child).then_some(child)
+}
+
+/// Returns the main child of a kind, unless the result of `apply` has it.
+fn unless_applied<K: Child>(
+    state: &ChildState<K>,
+    cache: &Cache<K>,
+    owner: &Owner,
+) -> Option<Arc<K>> {
+    let is_applied = matches!(state, ChildState::Applied(..));
+    (!is_applied).then(|| cached(cache, owner, &owner.name))?
 }
 
 fn describe_cached<K: Child>(

@@ -38,6 +38,8 @@ pub struct Applied {
 pub enum ChildState<K> {
     /// It is as desired; the change, if any, that it took.
     Applied(Arc<K>, Option<Change>),
+    /// It is as desired, as an earlier reconcile found, and nothing is read from it.
+    Verified,
     /// It is not desired, and does not exist; the change, if any, that it took.
     Absent(Option<Change>),
     /// It is not as desired, or will not stay so.
@@ -154,6 +156,9 @@ pub trait Child:
     + Sync
     + 'static
 {
+    /// Whether the status reports more of a child than that it is as desired.
+    const IS_OBSERVED: bool = false;
+
     /// Returns an intermediate object without a field that cannot be changed in place, so that the API server accepts the desired state
     /// after it. None, if the kind has no such field of that path.
     fn without_immutable_field(&self, _path: &str) -> Option<Self> {
@@ -161,9 +166,13 @@ pub trait Child:
     }
 }
 
-impl Child for Deployment {}
+impl Child for Deployment {
+    const IS_OBSERVED: bool = true;
+}
 impl Child for HorizontalPodAutoscaler {}
 impl Child for Service {
+    const IS_OBSERVED: bool = true;
+
     /// The class of a load balancer can only be set together with the type.
     fn without_immutable_field(&self, path: &str) -> Option<Self> {
         let is_class = path == "spec.loadBalancerClass";

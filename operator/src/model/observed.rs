@@ -105,6 +105,7 @@ impl Observed {
                 self.changes.extend(change);
                 Some(child)
             }
+            ChildState::Verified => None,
             ChildState::Absent(change) => {
                 self.changes.extend(change);
                 None

@@ -95,23 +95,9 @@ pub fn invalid(
     report(owner, live, updates, previous, now)
 }
 
-/// How long after its creation only the end of the first rollout is reported, good or bad: most rollouts need less, and each step reported
-/// would be a write. The default of the schema says until then that the EchoCluster is pending.
+/// How long only the end of the first rollout is reported, good or bad, from the first reconcile on: most rollouts need less, and each step
+/// reported would be a write. The default of the schema says until then that the EchoCluster is pending.
 pub const INITIAL_ROLLOUT_GRACE: Duration = Duration::from_secs(10);
-
-/// Whether `next` would report nothing but the progress of the first rollout of an EchoCluster of this age.
-pub fn suppress_initial_progress(
-    current: &EchoClusterStatus,
-    next: &EchoClusterStatus,
-    age: Duration,
-) -> bool {
-    let is_first = current.observed_generation.unwrap_or_default() == 0;
-    let is_progress = is_progress(next);
-    let is_ready = Ready
-        .find(&next.conditions)
-        .is_some_and(|ready| ready.status == "True" && next.replicas > 0);
-    age < INITIAL_ROLLOUT_GRACE && is_first && is_progress && !is_ready
-}
 
 /// How long the progress of a new generation is not reported: most changes are carried out by then.
 const PROGRESS_GRACE: Duration = Duration::from_secs(2);
@@ -119,15 +105,17 @@ const PROGRESS_GRACE: Duration = Duration::from_secs(2);
 /// How long the problem of an older generation is not reported for a new one: pods of the older template may exist for some seconds.
 const OLDER_PROBLEM_GRACE: Duration = Duration::from_secs(8);
 
-/// Returns how long after a change of the spec `next` is not reported, if it has nothing but the progress of that change, or the problem
-/// that was `Stalled` before it. Until then, the older `observedGeneration` says to kstatus and `kubectl wait` that the change is not
-/// carried out.
-pub fn grace_of_new_generation(
-    current: &EchoClusterStatus,
-    next: &EchoClusterStatus,
-) -> Option<Duration> {
+/// Returns how long `next` is not reported after its generation was first seen, if it has nothing but the progress of that generation, or
+/// the problem that was `Stalled` before it. Until then, the older `observedGeneration` says to kstatus and `kubectl wait` that the change
+/// is not carried out.
+pub fn grace(current: &EchoClusterStatus, next: &EchoClusterStatus) -> Option<Duration> {
     if next.observed_generation <= current.observed_generation {
         return None;
+    }
+    if current.observed_generation.unwrap_or_default() == 0 {
+        let ready = Ready.find(&next.conditions);
+        let is_ready = ready.is_some_and(|ready| ready.status == "True" && next.replicas > 0);
+        return (is_progress(next) && !is_ready).then_some(INITIAL_ROLLOUT_GRACE);
     }
     let ready = |status: &EchoClusterStatus| {
         let ready = Ready.find(&status.conditions);

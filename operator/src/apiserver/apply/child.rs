@@ -62,8 +62,16 @@ impl Applier {
             return None;
         }
         let (name, fingerprint) = (desired.name_any(), fingerprint(desired));
-        let verified = cache.get_verified(&owner.namespace, &name, fingerprint)?;
-        Some(self.unchanged(owner, &verified))
+        if K::IS_OBSERVED {
+            let verified = cache.get_verified(&owner.namespace, &name, fingerprint)?;
+            return Some(self.unchanged(owner, &verified));
+        }
+        let child = describe(desired);
+        let is_verified = cache.is_verified(&owner.namespace, &name, fingerprint);
+        is_verified.then(|| match self.contention.recently_contested(owner, &child) {
+            None => ChildState::Verified,
+            Some(message) => ChildState::problem(None, ProblemKind::Contended, child, message),
+        })
     }
 
     /// Brings one child to its desired state, or removes one that is not desired.

@@ -125,10 +125,10 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
         }
     }
 
-    /// Returns the newest known copy of an object, if it was found to be what the fingerprint stands for.
-    pub(super) fn get_verified(&self, key: &Key, fingerprint: u64) -> Option<Arc<K>> {
-        let entry = self.by_key.get(key)?;
-        (entry.verified == Some(fingerprint)).then(|| entry.object.unpack())?
+    /// Returns whether the newest known copy of an object was compared with the desired state of this fingerprint, and matched.
+    pub(super) fn is_verified(&self, key: &Key, fingerprint: u64) -> bool {
+        let entry = self.by_key.get(key);
+        entry.is_some_and(|entry| entry.verified == Some(fingerprint))
     }
 
     /// Notes that this version of an object is what the fingerprint stands for.

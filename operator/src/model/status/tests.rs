@@ -278,21 +278,16 @@ fn an_invalid_spec_reports_what_still_runs_and_whether_clients_get_answers() {
 
 #[test]
 fn steps_of_the_first_rollout_are_reported_only_when_it_takes_long() {
-    let young = Duration::from_secs(9);
     let current = unobserved().status.unwrap();
-    let suppress = |cluster: &EchoCluster, age| {
-        suppress_initial_progress(&current, cluster.status.as_ref().unwrap(), age)
-    };
+    let grace_of = |cluster: &EchoCluster| grace(&current, cluster.status.as_ref().unwrap());
     let starting = reported(super::golden::State::none_available);
-    assert!(suppress(&starting, young));
-    assert!(!suppress(&starting, INITIAL_ROLLOUT_GRACE));
-    assert!(!suppress(&reported(|_| ()), young), "Ready is not reported");
+    assert_eq!(grace_of(&starting), Some(INITIAL_ROLLOUT_GRACE));
+    assert_eq!(grace_of(&reported(|_| ())), None, "Ready is not reported");
     let failing = reported(|state| {
         state.none_available();
         state.fails(PodFailureKind::ImagePull, "x");
     });
-    assert!(!suppress(&failing, young), "a cause is not reported");
+    assert_eq!(grace_of(&failing), None, "a cause is not reported");
     let later = starting.status.as_ref().unwrap();
-    let next = starting.status.as_ref().unwrap();
-    assert!(!suppress_initial_progress(later, next, young));
+    assert_eq!(grace(later, later), None, "a later step is not reported");
 }
