@@ -34,6 +34,8 @@ struct Step {
     what: String,
     /// The children that had to be created, changed or deleted.
     changed: BTreeSet<Child>,
+    /// Whether the Service had to be replaced, which takes several writes.
+    replaces_service: bool,
 }
 
 impl<'a> Chain<'a> {
@@ -92,6 +94,7 @@ impl<'a> Chain<'a> {
             begun,
             what,
             changed,
+            replaces_service: self.children.changes_load_balancer_class(&children),
         });
         (self.spec, self.children) = (spec, children);
     }
@@ -153,11 +156,15 @@ impl<'a> Chain<'a> {
         let mut converted = BTreeSet::new();
         for write in writes.iter().filter(is_of_chain) {
             let step = self.steps.partition_point(|step| step.begun <= write.at);
+            let replaces_service = step > 0 && self.steps[step - 1].replaces_service;
             let of_step = of_steps.entry(step).or_default();
             if write.verb == "create" {
                 converted.remove(&child(write));
             }
             let is_again = of_step.iter().any(|earlier| child(earlier) == child(write));
+            if is_again && replaces_service && write.resource == "services" {
+                continue;
+            }
             if is_again && write.verb == "patch" && converted.insert(child(write)) {
                 continue;
             }

@@ -135,6 +135,23 @@ impl Children {
         })
     }
 
+    /// Whether a load balancer stays one, and gets another class, which no update in place can do. The schema forbids it in one step; steps
+    /// that were paused come together.
+    pub(super) fn changes_load_balancer_class(&self, later: &Self) -> bool {
+        let before = self.load_balancer_class();
+        before != Some(&Value::Null)
+            && later
+                .load_balancer_class()
+                .is_some_and(|class| before.is_some_and(|before| before != class))
+    }
+
+    /// Returns the class of the Service, if it is a load balancer; null if it has none.
+    fn load_balancer_class(&self) -> Option<&Value> {
+        let services = self.objects.values().map(|object| &object["spec"]);
+        let mut balancers = services.filter(|spec| spec["type"] == "LoadBalancer");
+        balancers.next().map(|spec| &spec["loadBalancerClass"])
+    }
+
     /// Lists the children that differ from later ones, or exist only before or only later.
     pub(super) fn changed(&self, later: &Self) -> BTreeSet<Child> {
         let all = self.hashes.keys().chain(later.hashes.keys());
