@@ -6,7 +6,7 @@ use clap::Parser;
 use operator::cli::Cli;
 
 // With more threads, each response moves a reconcile from one to another, which doubles the processor time, and each has a heap of its own.
-// One serves several hundred changes a second, which is more than an API server does.
+// A new EchoCluster takes 4 ms of one (docs/performance.md), and far more of the API server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Cli::parse().run().await {

@@ -1,7 +1,7 @@
 //! An object as JSON.
 //!
-//! As JSON, a Deployment takes a fifth of the memory of its typed form, in which each string is an allocation and each map a node of eleven
-//! entries. Decoding it takes some 20 µs, and is done once in a reconcile; a settled EchoCluster has one each 10 to 20 minutes.
+//! As JSON, an object takes much less memory than in its typed form, in which each string is an allocation and each map a node of eleven
+//! entries. It is decoded when a reconcile compares it or reports its state; a settled EchoCluster has a reconcile each 10 to 20 minutes.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
