@@ -77,7 +77,7 @@ impl Team {
         Ok(())
     }
 
-    /// Waits until a worker ends that was not told to, and returns why.
+    /// Waits until a worker ends without a command to end, and returns why.
     pub(super) async fn failure(&mut self) -> ServeError {
         match self.join_next().await {
             Some((_, Err(failure))) => failure,

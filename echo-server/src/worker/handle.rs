@@ -59,7 +59,7 @@ impl WorkerHandle {
         }
     }
 
-    /// Sends a command and wakes the worker. Tells whether it can have got it: not when it has ended,
+    /// Sends a command and wakes the worker. Returns whether it can have received it: not when it has ended,
     /// or stuck for so long that it has left many commands unread.
     pub(crate) fn send(&self, command: Command) -> bool {
         match &self.mailbox {

@@ -72,6 +72,14 @@ pub(crate) enum CacheChange<K> {
 }
 
 impl<K: Child> Cache<K> {
+    /// Makes an empty cache, in which an object is also found by what `index` returns for it.
+    fn new(sync: CacheSync, index: fn(&K) -> Option<Key>) -> Self {
+        Self {
+            objects: Arc::new(RwLock::new(Objects::indexed_by(index))),
+            sync,
+        }
+    }
+
     /// Returns the newest known copy of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let key = (namespace.to_owned(), name.to_owned());
@@ -167,11 +175,8 @@ pub(crate) fn watch_children<K: Child>(
     index: fn(&K) -> Option<Key>,
 ) -> (Cache<K>, impl Stream<Item = CacheChange<K>> + Send + use<K>) {
     let (sync, writer) = CacheSync::of::<K>(kind, requirement);
-    let objects = Arc::new(RwLock::new(Objects::indexed_by(index)));
-    let cache = Cache {
-        objects: Arc::clone(&objects),
-        sync,
-    };
+    let cache = Cache::new(sync, index);
+    let objects = Arc::clone(&cache.objects);
     let signals = list_watch(Api::<K>::all(client.clone()), selector, reduce);
     let changes =
         signals.filter_map(move |signal| std::future::ready(note(&writer, &objects, signal)));
@@ -242,10 +247,7 @@ impl Caches {
             indexed_cache(|_| None)
         }
         fn indexed_cache<K: Child>(index: fn(&K) -> Option<Key>) -> Cache<K> {
-            Cache {
-                objects: Arc::new(RwLock::new(Objects::indexed_by(index))),
-                sync: CacheSync::of::<K>("Test", Requirement::Required).0,
-            }
+            Cache::new(CacheSync::of::<K>("Test", Requirement::Required).0, index)
         }
         Self {
             deployments: cache(),
@@ -300,16 +302,12 @@ mod tests {
     #[tokio::test]
     async fn a_kind_that_is_no_longer_served_has_no_cached_objects() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-        let objects = Arc::new(RwLock::new(Objects::default()));
-        let cache = Cache {
-            objects: Arc::clone(&objects),
-            sync,
-        };
-        note(&writer, &objects, listed(vec![service()]));
+        let cache = Cache::new(sync, |_| None);
+        note(&writer, &cache.objects, listed(vec![service()]));
         assert!(cache.get("default", "hello").is_some());
         let status = kube::core::Status::failure("no", "NotFound").with_code(404);
         let error = list_watch::Error::List(kube::Error::Api(Box::new(status)));
-        let change = note(&writer, &objects, Signal::Failed(error));
+        let change = note(&writer, &cache.objects, Signal::Failed(error));
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());
     }
@@ -317,18 +315,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_own_write_that_the_watch_does_not_deliver_is_forgotten_and_all_is_reconciled() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-        let objects = Arc::new(RwLock::new(Objects::default()));
-        let cache = Cache {
-            objects: Arc::clone(&objects),
-            sync,
-        };
-        note(&writer, &objects, listed(Vec::new()));
+        let cache = Cache::new(sync, |_| None);
+        note(&writer, &cache.objects, listed(Vec::new()));
         let mut written = service();
         written.metadata.resource_version = Some("700".to_owned());
         cache.insert(written);
-        assert!(note(&writer, &objects, Signal::Progress).is_none());
+        assert!(note(&writer, &cache.objects, Signal::Progress).is_none());
         tokio::time::advance(OWN_WRITE_PRECEDENCE).await;
-        let change = note(&writer, &objects, Signal::Progress);
+        let change = note(&writer, &cache.objects, Signal::Progress);
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());
     }

@@ -52,8 +52,7 @@ pub struct Load {
 
 impl Load {
     /// Puts the load on the server for a while. Then lines that are due are still sent and answers
-    /// awaited, for as long as the plan's timeout. `progress` is told every second what has come of it
-    /// so far.
+    /// awaited, for as long as the plan's timeout. Every second, `progress` gets the counts so far.
     ///
     /// Lines that are due when they cannot be sent count from when they were due, so a server that
     /// stalls shows as latency, and not as a lower rate (no "coordinated omission").

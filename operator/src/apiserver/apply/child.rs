@@ -62,16 +62,15 @@ impl Applier {
             return None;
         }
         let (name, fingerprint) = (desired.name_any(), fingerprint(desired));
-        if K::IS_OBSERVED {
-            let verified = cache.get_verified(&owner.namespace, &name, fingerprint)?;
-            return Some(self.unchanged(owner, &verified));
-        }
-        let child = describe(desired);
-        let is_verified = cache.is_verified(&owner.namespace, &name, fingerprint);
-        is_verified.then(|| match self.contention.recently_contested(owner, &child) {
-            None => ChildState::Verified,
-            Some(message) => ChildState::problem(None, ProblemKind::Contended, child, message),
-        })
+        let namespace = &owner.namespace;
+        let live = if K::IS_OBSERVED {
+            Some(cache.get_verified(namespace, &name, fingerprint)?)
+        } else if cache.is_verified(namespace, &name, fingerprint) {
+            None
+        } else {
+            return None;
+        };
+        Some(self.unchanged(owner, desired, live))
     }
 
     /// Brings one child to its desired state, or removes one that is not desired.
@@ -191,7 +190,8 @@ impl Applier {
         let (action, is_newer) = match decide(owner, desired, &**live)? {
             Decision::Unchanged => {
                 cache.set_verified(live, fingerprint(desired));
-                return Ok(ControlFlow::Break(self.unchanged(owner, live)));
+                let live = Some(Arc::clone(live));
+                return Ok(ControlFlow::Break(self.unchanged(owner, desired, live)));
             }
             Decision::NotOwned(message) => return blocked(ProblemKind::NameConflict, message),
             Decision::AwaitDeletion(message) => {
@@ -257,13 +257,18 @@ impl Applier {
         }
     }
 
-    /// Returns the state of a child that is as desired; another writer may have reverted it recently.
-    fn unchanged<K: Child>(&self, owner: &Owner, live: &Arc<K>) -> ChildState<K> {
-        let child = describe(&**live);
-        match self.contention.recently_contested(owner, &child) {
-            None => ChildState::Applied(Arc::clone(live), None),
-            Some(message) => {
-                let live = Some(Arc::clone(live));
+    /// Returns the state of a child that is as desired, with the object if it was read; another writer may have reverted it recently.
+    fn unchanged<K: Child>(
+        &self,
+        owner: &Owner,
+        desired: &K,
+        live: Option<Arc<K>>,
+    ) -> ChildState<K> {
+        let child = describe(desired);
+        match (self.contention.recently_contested(owner, &child), live) {
+            (None, Some(live)) => ChildState::Applied(live, None),
+            (None, None) => ChildState::Verified,
+            (Some(message), live) => {
                 ChildState::problem(live, ProblemKind::Contended, child, message)
             }
         }

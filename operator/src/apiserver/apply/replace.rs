@@ -42,7 +42,7 @@ impl Applier {
         self.restore_apply_ownership(api, desired, replaced).await
     }
 
-    /// Replaces the spec as a whole. If the API server rejects that too, because of a field that it lets nobody change, removes that field,
+    /// Replaces the spec as a whole. If the API server rejects that too, because of a field that cannot be changed in place, removes that field,
     /// so that the desired one can be applied: it may have got another value in steps that the operator has not seen.
     async fn replace_spec<K: Child>(
         &self,

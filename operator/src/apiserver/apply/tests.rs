@@ -153,18 +153,23 @@ async fn the_first_change_of_a_child_converts_its_ownership_and_later_ones_are_o
     assert_eq!(methods(&requests), ["PATCH", "PATCH", "PATCH"]);
 }
 
-#[tokio::test]
-async fn an_outdated_cached_copy_is_read_again_and_not_overwritten() {
-    let (applier, requests) = applier(|count, _| match count {
-        0 => failure(409, "the object has been modified"),
+/// Asserts that a cached copy with an entry of `operation` is read again when its write is answered with `code`.
+async fn assert_read_again(operation: &str, code: u16, message: &'static str) {
+    let (applier, requests) = applier(move |count, _| match count {
+        0 => failure(code, message),
         _ => Answer::With(200, live("7", "Apply")),
     });
-    let mut outdated: Service = serde_json::from_value(live("1", "Apply")).unwrap();
+    let mut outdated: Service = serde_json::from_value(live("1", operation)).unwrap();
     outdated.spec.as_mut().unwrap().type_ = Some("NodePort".to_owned());
     applier.caches.services.insert(outdated);
     let state = apply(&applier).await.unwrap();
     assert!(matches!(state, ChildState::Applied(_, None)), "{state:?}");
     assert_eq!(methods(&requests), ["PATCH", "GET"]);
+}
+
+#[tokio::test]
+async fn an_outdated_cached_copy_is_read_again_and_not_overwritten() {
+    assert_read_again("Apply", 409, "the object has been modified").await;
 }
 
 #[tokio::test]
@@ -227,16 +232,8 @@ async fn a_read_that_the_operator_may_not_make_is_reported_as_rejected() {
 
 #[tokio::test]
 async fn a_change_of_ownership_at_an_outdated_copy_leads_to_a_new_read() {
-    let (applier, requests) = applier(|count, _| match count {
-        0 => failure(422, "replace operation does not apply: doc is missing path"),
-        _ => Answer::With(200, live("7", "Apply")),
-    });
-    let mut outdated: Service = serde_json::from_value(live("1", "Update")).unwrap();
-    outdated.spec.as_mut().unwrap().type_ = Some("NodePort".to_owned());
-    applier.caches.services.insert(outdated);
-    let state = apply(&applier).await.unwrap();
-    assert!(matches!(state, ChildState::Applied(_, None)), "{state:?}");
-    assert_eq!(methods(&requests), ["PATCH", "GET"]);
+    let message = "replace operation does not apply: doc is missing path";
+    assert_read_again("Update", 422, message).await;
 }
 
 #[tokio::test]

@@ -58,6 +58,7 @@ struct Entry<K> {
     verified: Option<u64>,
 }
 
+#[cfg(test)]
 impl<K> Default for Objects<K> {
     fn default() -> Self {
         Self::indexed_by(|_| None)
