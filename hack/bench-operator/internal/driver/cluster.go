@@ -56,14 +56,19 @@ func (c *cluster) installCRD(ctx context.Context, path string) error {
 		return fmt.Errorf("read the CRD: %w", err)
 	}
 	const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/echoclusters.echo-operator.dev"
-	apply := c.raw().Patch(types.ApplyPatchType).AbsPath(crds).Param("fieldManager", "bench-operator").Param("force", "true")
-	if err := apply.Body(text).Do(ctx).Error(); err != nil {
+	if err := c.apply(crds, text).Do(ctx).Error(); err != nil {
 		return fmt.Errorf("apply the CRD: %w", err)
 	}
 	return until(ctx, time.Minute, "EchoClusters are served", func() (bool, error) {
 		err := c.raw().Get().AbsPath("/apis/echo-operator.dev/v1alpha1/echoclusters").SetHeader("Accept", "application/json").Do(ctx).Error()
 		return err == nil, ignoreNotFound(err)
 	})
+}
+
+// apply makes a server-side apply of an object in YAML or JSON.
+func (c *cluster) apply(path string, object []byte) *rest.Request {
+	apply := c.raw().Patch(types.ApplyPatchType).AbsPath(path).Param("fieldManager", "bench-operator").Param("force", "true")
+	return apply.Body(object)
 }
 
 // createNamespace creates a namespace and waits for its default service account, which kube-controller-manager creates.

@@ -16,6 +16,8 @@ const (
 	pods = 0
 	// otherDrain is the new value of drainSeconds; the default is 10.
 	otherDrain = 20
+	// thirdDrain is the value after that.
+	thirdDrain = 30
 	// mostRepairs is how many Services are deleted one after the other.
 	mostRepairs = 100
 	// mostRepairs16 is how many are deleted 16 at a time.
@@ -34,10 +36,12 @@ type scenario struct {
 var scenarios = []scenario{
 	{measure.Created, (*turn).created},
 	{measure.Changed, (*turn).changed},
+	{measure.ChangedAgain, (*turn).changedAgain},
 	{measure.Repaired, (*turn).repaired},
 	{measure.Repaired16, (*turn).repaired16},
 	{measure.Settled, (*turn).settled},
 	{measure.ColdStart, (*turn).coldStart},
+	{measure.DuringResync, (*turn).duringResync},
 	{measure.Deleted, (*turn).deleted},
 }
 
@@ -53,8 +57,17 @@ func (t *turn) created(ctx context.Context) (measure.Result, error) {
 
 // changed changes a field of all EchoClusters, and waits until each Deployment has it.
 func (t *turn) changed(ctx context.Context) (measure.Result, error) {
-	return t.all(ctx, hasDrain(otherDrain), func(ctx context.Context, name string) error {
-		return t.cluster.setDrain(ctx, t.namespace, name, otherDrain)
+	return t.drains(ctx, otherDrain)
+}
+
+// changedAgain changes it once more. Only before its first change does the operator convert the ownership of a child.
+func (t *turn) changedAgain(ctx context.Context) (measure.Result, error) {
+	return t.drains(ctx, thirdDrain)
+}
+
+func (t *turn) drains(ctx context.Context, seconds int32) (measure.Result, error) {
+	return t.all(ctx, hasDrain(seconds), func(ctx context.Context, name string) error {
+		return t.cluster.setDrain(ctx, t.namespace, name, seconds)
 	})
 }
 

@@ -6,6 +6,9 @@ func P50(scenario string) Figure { return quantile(scenario, 0.5) }
 // P99 is the latency that one in a hundred exceeds, in milliseconds.
 func P99(scenario string) Figure { return quantile(scenario, 0.99) }
 
+// Slowest is the longest latency of a scenario, in milliseconds.
+func Slowest(scenario string) Figure { return quantile(scenario, 1) }
+
 func quantile(scenario string, share float64) Figure {
 	return func(t Turn) float64 { return t[scenario].Quantile(share).Seconds() * 1000 }
 }
@@ -53,7 +56,7 @@ func AllCPU(t Turn) float64 {
 
 // Others is the percentage of the processors that other programs took, as a mean of the scenarios in which latencies are measured.
 func Others(t Turn) float64 {
-	scenarios := []string{Created, Changed, Repaired, Repaired16, Deleted}
+	scenarios := []string{Created, Changed, ChangedAgain, Repaired, Repaired16, Deleted}
 	sum := 0.0
 	for _, scenario := range scenarios {
 		sum += t[scenario].Others

@@ -21,17 +21,19 @@ var Clients = []string{Peer, Ours, Floor}
 
 // Scenarios, in their order within a turn.
 const (
-	Created    = "created"
-	Changed    = "changed"
-	Repaired   = "repaired, one at a time"
-	Repaired16 = "repaired, 16 at a time"
-	Settled    = "settled"
-	ColdStart  = "cold start"
-	Deleted    = "deleted"
+	Created      = "created"
+	Changed      = "changed"
+	ChangedAgain = "changed again"
+	Repaired     = "repaired, one at a time"
+	Repaired16   = "repaired, 16 at a time"
+	Settled      = "settled"
+	ColdStart    = "cold start"
+	DuringResync = "new during a resync"
+	Deleted      = "deleted"
 )
 
 // Scenarios are all of them.
-var Scenarios = []string{Created, Changed, Repaired, Repaired16, Settled, ColdStart, Deleted}
+var Scenarios = []string{Created, Changed, ChangedAgain, Repaired, Repaired16, Settled, ColdStart, DuringResync, Deleted}
 
 // Request is a kind of request of a client to the API server.
 type Request struct {

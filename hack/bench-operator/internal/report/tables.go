@@ -18,7 +18,7 @@ type row struct {
 // rows are all figures, in the order of the scenarios.
 func rows() []row {
 	var all []row
-	for _, scenario := range []string{measure.Created, measure.Changed, measure.Repaired, measure.Repaired16, measure.Deleted} {
+	for _, scenario := range []string{measure.Created, measure.Changed, measure.ChangedAgain, measure.Repaired, measure.Repaired16, measure.Deleted} {
 		all = append(all,
 			row{scenario, "p50, ms", measure.P50(scenario)},
 			row{scenario, "p99, ms", measure.P99(scenario)},
@@ -39,6 +39,8 @@ func rows() []row {
 		row{measure.ColdStart, "writes", measure.AllWrites(measure.ColdStart)},
 		row{measure.ColdStart, "processor time, s", measure.CPU(measure.ColdStart)},
 		row{measure.ColdStart, "most resident memory, MB", measure.Peak(measure.ColdStart)},
+		row{measure.DuringResync, "p50, ms", measure.P50(measure.DuringResync)},
+		row{measure.DuringResync, "slowest, ms", measure.Slowest(measure.DuringResync)},
 		row{"all", "processor time, s", measure.AllCPU},
 		row{"all", "processors taken by other programs, %", measure.Others},
 	)
