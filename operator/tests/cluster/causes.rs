@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::api::{DeleteParams, PostParams};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
 use serde_json::{Value, json};
 
@@ -112,7 +113,15 @@ async fn an_exhausted_quota_is_reported_within_seconds_and_cleared_when_it_is_ra
         .delete("small", &DeleteParams::default())
         .await
         .unwrap();
-    // The ReplicaSet controller retries with exponential backoff.
+    // The ReplicaSet controller retries with exponential backoff, by now after minutes, and after a change at once.
+    let replica_sets = namespace.api::<ReplicaSet>();
+    let touched =
+        Patch::Merge(json!({"metadata": {"annotations": {"example.com/touched": "yes"}}}));
+    for replica_set in replica_sets.list(&ListParams::default()).await.unwrap() {
+        let (name, parameters) = (replica_set.name_any(), PatchParams::default());
+        let patched = replica_sets.patch(&name, &parameters, &touched);
+        patched.await.unwrap();
+    }
     namespace.ready("hello").await;
     let is_cleared =
         |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
