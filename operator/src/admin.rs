@@ -116,7 +116,7 @@ struct Connections {
 }
 
 impl Connections {
-    /// Adds a connection. If there are too many, the oldest is closed, so that clients that do nothing do not keep a probe out.
+    /// Adds a connection. If there are too many, the oldest is closed, so that idle clients cannot block probes.
     fn add(&mut self, connection: JoinHandle<()>) {
         if self.open.len() >= MAX_CONNECTIONS {
             self.open.retain(|open| !open.is_finished());

@@ -1,4 +1,4 @@
-//! Everything that talks to the API server: reads by watches, writes of children, statuses and events.
+//! All requests to the API server: reads by watches, writes of children, statuses and events.
 
 pub mod apply;
 pub mod cache;

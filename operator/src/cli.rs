@@ -24,7 +24,7 @@ use crate::controller::{self, Environment};
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 
-/// How long a connection to the API server may take to come about.
+/// The connect timeout of connections to the API server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs fleets of echo servers on Kubernetes, as declared by EchoClusters.

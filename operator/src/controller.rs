@@ -1,7 +1,7 @@
 //! Decides when an EchoCluster is reconciled: after a change that a watch reports, after a failure, and each 10 to 20 minutes.
 #![expect(
     clippy::disallowed_types,
-    reason = "hands the client to what talks to the API server"
+    reason = "passes the client to what sends requests to the API server"
 )]
 
 pub mod backoff;
@@ -47,7 +47,8 @@ const CONCURRENCY: Limits = Limits {
     running: 256,
 };
 
-/// How long reconciles that are running may take to end after the operator was asked to terminate. `config/operator` gives the pod more.
+/// How long running reconciles may take to end after a termination signal. It is shorter than `terminationGracePeriodSeconds` in
+/// `config/operator`.
 const SHUTDOWN_GRACE_PERIOD: Duration = Duration::from_secs(45);
 
 /// How long events that are queued may take to be published then.
@@ -56,7 +57,7 @@ const LAST_EVENTS_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the age of the watches is checked.
 const WATCHDOG_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why the controller has ended although the operator was not asked to terminate. The process has to start again.
+/// Why the controller has ended without a termination signal. The process has to start again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A watch has not been answered for too long, although other watches have.
@@ -74,7 +75,7 @@ pub enum Error {
 
 /// What the controller works with.
 pub struct Environment {
-    /// Talks to the API server.
+    /// The client of the API server.
     pub client: Client,
     /// Counts what the controller does.
     pub metrics: Metrics,
@@ -211,7 +212,7 @@ async fn find_stale(syncs: &[CacheSync]) -> Error {
         tokio::time::sleep(WATCHDOG_INTERVAL).await;
         let stale = CacheSync::find_stale(syncs);
         let kind = stale.map(|stale| stale.kind);
-        // After the process was stopped and continued, all watches look stale until each has had its turn.
+        // After the process was stopped and continued, all watches look stale until each has received a response.
         if let Some(stale) = stale
             && kind == suspect
         {
@@ -266,7 +267,7 @@ fn reconciled(result: &ReconcileResult) -> Option<Reference> {
 
 fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
-        // Two writers have met; the next reconcile starts from the newer version.
+        // Write conflict (409); the next reconcile starts from the newer version.
         Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
             if error.is_conflict() && !retry.backoff.is_to_be_reported(&typed(&cluster)) =>
         {

@@ -1,5 +1,5 @@
-//! The EchoCluster operator: turns each `EchoCluster` into a Deployment and Services that run TCP echo servers, and keeps
-//! them so.
+//! The EchoCluster operator: turns each `EchoCluster` into a Deployment, Services and other children, which run echo servers over TCP,
+//! UDP and HTTP, and keeps them so.
 //!
 //! Everything it does for one EchoCluster is one straight line ([`reconcile`]):
 //!

@@ -23,8 +23,10 @@ use crate::apiserver::request::Verb;
 pub enum ReconcileResult {
     /// The children are as desired.
     Applied,
-    /// A child has a problem that the operator cannot solve.
+    /// The spec is invalid, or a child has a problem that the operator cannot solve.
     Blocked,
+    /// Nothing was to be applied: the EchoCluster is paused, is being deleted, or no longer exists.
+    Skipped,
     /// Another client wrote at the same time.
     Conflict,
     /// A request failed.
@@ -116,7 +118,7 @@ impl Collector for Watches {
             let age = ConstGauge::new(cache.health.age().as_secs_f64());
             age.encode(ages.encode_family(&[("kind", cache.kind)])?)?;
         }
-        let mut restarts = encoder.encode_descriptor(
+        let mut failures = encoder.encode_descriptor(
             "watch_failures",
             "Failed lists and watches of a kind",
             None,
@@ -124,7 +126,7 @@ impl Collector for Watches {
         )?;
         for cache in caches {
             let count = ConstCounter::new(cache.health.failures());
-            count.encode(restarts.encode_family(&[("kind", cache.kind)])?)?;
+            count.encode(failures.encode_family(&[("kind", cache.kind)])?)?;
         }
         Ok(())
     }

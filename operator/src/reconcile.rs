@@ -11,13 +11,14 @@ use crate::apiserver::apply::{Applier, ApplyResult};
 use crate::apiserver::related::{live, related_objects, remaining};
 use crate::apiserver::request::Error;
 use crate::apiserver::status_writer::{StatusUpdate, StatusWriter};
+use crate::metrics::ReconcileResult;
 use crate::model::build::build;
 use crate::model::children::ProblemKind;
 use crate::model::metadata::Owner;
 use crate::model::observed::{Observed, observe};
 use crate::model::status::events::Event;
 use crate::model::status::{deleting, grace, invalid, status};
-use crate::model::validate::{InvalidSpec, ValidatedSpec, validate};
+use crate::model::validate::{InvalidSpec, REPLICAS, ValidatedSpec, validate};
 
 /// What a reconcile works with.
 pub struct Context {
@@ -36,12 +37,14 @@ pub struct Outcome {
     pub requeue: Requeue,
     /// When the status has to be computed again: a deadline passes, or a deferred write is due.
     pub repeat_after: Option<Duration>,
+    /// How the metrics count it.
+    pub result: ReconcileResult,
 }
 
 /// When an EchoCluster has to be reconciled again although no watch reports a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {
-    /// At the next resync: the children are as desired.
+    /// At the next resync: until then, every change is reported by a watch.
     Resync,
     /// Soon, and at a steady rate: no watch reports the end of what blocks a child.
     Poll,
@@ -51,12 +54,13 @@ pub enum Requeue {
 
 impl Outcome {
     /// The EchoCluster no longer exists.
-    pub const GONE: Self = Self::resync(None);
+    pub const GONE: Self = Self::resync(None, ReconcileResult::Skipped);
 
-    const fn resync(repeat_after: Option<Duration>) -> Self {
+    const fn resync(repeat_after: Option<Duration>, result: ReconcileResult) -> Self {
         Self {
             requeue: Requeue::Resync,
             repeat_after,
+            result,
         }
     }
 }
@@ -65,7 +69,7 @@ impl Outcome {
 /// for some time; most are over at the next attempt.
 ///
 /// # Errors
-/// [`Error`] for the first request that failed in a way that a retry may help.
+/// [`Error`] for the first request that failed with an error that a retry may resolve.
 pub async fn reconcile(
     cluster: &DeserializeGuard<EchoCluster>,
     context: &Context,
@@ -91,7 +95,7 @@ pub async fn reconcile(
         Ok(spec) => spec,
         Err(error) => {
             let replicas =
-                Some(cluster.spec.replicas).filter(|replicas| (0..=1000).contains(replicas));
+                Some(cluster.spec.replicas).filter(|replicas| REPLICAS.contains(replicas));
             return reject(current, &owner, replicas, context, &error).await;
         }
     };
@@ -113,6 +117,7 @@ pub async fn reconcile(
     Ok(Outcome {
         requeue: requeue(&observed),
         repeat_after: written?,
+        result: result(&spec, &observed),
     })
 }
 
@@ -129,13 +134,12 @@ async fn write_status(
 ) -> Result<Option<Duration>, Error> {
     let now = observed.now;
     let report = status(spec, observed, current.status());
-    if let Some(grace) = grace(current.status(), &report.status)
-        && let Some(wait) = current.defer(&report.status, grace)
-    {
-        return Ok(Some(wait));
-    }
-    let deferred = current.write_if_changed(report.status).await?;
     let changes_after = report.changes_at.map(|at| until(at, now));
+    let grace = grace(current.status(), &report.status);
+    let deferred = match grace.and_then(|grace| current.defer(&report.status, grace)) {
+        Some(wait) => Some(wait),
+        None => current.write_if_changed(report.status).await?,
+    };
     Ok(deferred.into_iter().chain(changes_after).min())
 }
 
@@ -146,6 +150,16 @@ fn requeue(observed: &Observed) -> Requeue {
         Requeue::Poll
     } else {
         Requeue::Resync
+    }
+}
+
+fn result(spec: &ValidatedSpec, observed: &Observed) -> ReconcileResult {
+    if spec.paused {
+        ReconcileResult::Skipped
+    } else if observed.problems.is_empty() {
+        ReconcileResult::Applied
+    } else {
+        ReconcileResult::Blocked
     }
 }
 
@@ -160,7 +174,8 @@ async fn reject(
     let now = (context.clock)();
     let live = live(owner, &context.applier.caches);
     let status = invalid(owner, replicas, error, &live, current.status(), now);
-    Ok(Outcome::resync(current.write_if_changed(status).await?))
+    let repeat_after = current.write_if_changed(status).await?;
+    Ok(Outcome::resync(repeat_after, ReconcileResult::Blocked))
 }
 
 /// Reports what still exists of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
@@ -174,7 +189,8 @@ async fn report_deletion(
     let live = live(owner, caches);
     let remaining = remaining(owner, finalizers, caches);
     let status = deleting(owner, &remaining, &live, current.status(), now);
-    Ok(Outcome::resync(current.write_if_changed(status).await?))
+    let repeat_after = current.write_if_changed(status).await?;
+    Ok(Outcome::resync(repeat_after, ReconcileResult::Skipped))
 }
 
 /// Returns how long it is from `now` until `time`; nothing for what has passed.
@@ -187,5 +203,42 @@ fn unreadable(error: &str) -> InvalidSpec {
         field: "spec".to_owned(),
         value: "undecodable".to_owned(),
         remedy: format!("{error}; check it against `kubectl explain echocluster.spec`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::apiserver::event_writer::EventWriter;
+    use crate::fixtures::echo_cluster;
+    use crate::metrics::Metrics;
+    use crate::model::pod_failure::{PodFailure, PodFailureKind, PodReference};
+    use crate::scripted::{Answer, scripted};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_not_created_is_looked_at_again_within_the_grace_of_a_first_rollout() {
+        let (client, requests) = scripted(|_, _| Answer::Hang);
+        let (events, _publish) = EventWriter::new(client.clone(), Metrics::default());
+        let writer = StatusWriter::new(client, events, Metrics::default());
+        let cluster = echo_cluster();
+        let now = Timestamp::UNIX_EPOCH;
+        let observed = Observed {
+            pod_failure: Some(PodFailure {
+                kind: PodFailureKind::NotCreated,
+                container: None,
+                message: String::new(),
+                is_backed_off: false,
+                since: Some(now),
+                last_start: None,
+                pod: PodReference::default(),
+            }),
+            now,
+            ..Observed::default()
+        };
+        let mut current = writer.of(&cluster, None);
+        let spec = validate(&cluster).unwrap();
+        let wait = write_status(&spec, &observed, &mut current).await.unwrap();
+        assert_eq!(wait, Some(Duration::from_secs(3)));
+        assert!(requests.lock().unwrap().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! An API server for tests that answers each request as a script says.
+//! An API server for tests that answers each request by a script.
 #![expect(clippy::disallowed_types, reason = "makes the client of a test")]
 
 use std::convert::Infallible;
@@ -32,7 +32,7 @@ pub(crate) enum Answer {
     Hang,
 }
 
-/// Makes a client of an API server that answers the `n`-th request, from 0, as `script` says.
+/// Makes a client of an API server that answers the `n`-th request, from 0, by `script`.
 pub(crate) fn scripted(
     script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
 ) -> (Client, Requests) {

@@ -1,6 +1,6 @@
 //! `echo-operator.dev/v1alpha1`: the `EchoCluster` and everything a user may write in it.
 //!
-//! Bounds, defaults and cross-field rules live here, in the schema, so that the API server rejects a bad
+//! Bounds, defaults and cross-field rules are here, in the schema, so that the API server rejects a bad
 //! object before it is stored. The doc comments of the fields are what `kubectl explain` prints.
 #![expect(
     unreachable_pub,

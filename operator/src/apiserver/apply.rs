@@ -50,13 +50,15 @@ pub struct Applier {
 pub struct ApplyResult {
     /// The state of each child.
     pub applied: Applied,
-    /// The first request that failed in a way that a retry may help.
+    /// The first request that failed with an error that a retry may resolve.
     pub error: Option<Error>,
 }
 
 impl Applier {
     /// Brings all children of a validated spec to their desired state, unless it is paused. They are written at the same time, and one that
-    /// fails does not delay the others; the Deployment comes last, so that no pod starts before its NetworkPolicy exists.
+    /// fails does not delay the others. The Deployment comes last, and is not created while requests for its NetworkPolicy fail, so that no
+    /// pod starts before the policy exists. A policy that cannot exist, for a name conflict for example, is a problem that the status reports,
+    /// and does not keep clients from an answer.
     pub async fn apply(&self, spec: &ValidatedSpec, desired: Desired) -> ApplyResult {
         let Desired {
             deployment,
@@ -80,9 +82,20 @@ impl Applier {
             ),
             self.ensure_child(&caches.pod_monitors, spec, pod_monitor),
         );
-        let deployment = self
-            .ensure_child(&caches.deployments, spec, Some(deployment))
-            .await;
+        let deployment = match &network_policy {
+            Err(error)
+                if caches
+                    .deployments
+                    .get(&spec.owner.namespace, &spec.owner.name)
+                    .is_none() =>
+            {
+                Ok(ChildState::Failed(error.report()))
+            }
+            _ => {
+                self.ensure_child(&caches.deployments, spec, Some(deployment))
+                    .await
+            }
+        };
         let mut error = None;
         let applied = Applied {
             network_policy: split(network_policy, &mut error),

@@ -4,12 +4,14 @@
     reason = "the watches are where the operator reads from"
 )]
 
+pub(crate) mod definition;
 pub mod health;
 pub(crate) mod list_watch;
 mod objects;
 mod packed;
 pub mod pod_events;
 pub mod pods;
+pub(crate) mod raw;
 pub mod sync;
 
 use std::sync::{Arc, PoisonError, RwLock};
@@ -24,12 +26,14 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
-use self::list_watch::{Signal, list_watch};
-use self::objects::Objects;
-pub(crate) use self::objects::{Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};
+use self::definition::Definition;
+use self::list_watch::{Selector, Signal, Source, list_watch};
+use self::objects::{Entry, Objects, key};
+pub(crate) use self::objects::{Index, Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};
 pub use self::pods::Pods;
+use self::raw::Raw;
 use self::sync::{Availability, SyncWriter};
-pub use self::sync::{CacheSync, Requirement, WatchEnded};
+pub use self::sync::{CacheSync, Requirement, Unavailable, WatchEnded};
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::build::pod_monitor::PodMonitor;
 use crate::model::children::Child;
@@ -53,6 +57,8 @@ pub struct Caches {
     pub pod_monitors: Cache<PodMonitor>,
     /// The failures of the pods.
     pub pods: Pods,
+    /// Whether the definition of PodMonitors is watched.
+    pub pod_monitor_definition: CacheSync,
 }
 
 /// The cached objects of one kind. Clones share them.
@@ -64,16 +70,16 @@ pub struct Cache<K> {
 }
 
 /// What has changed in a cache.
-pub(crate) enum CacheChange<K> {
+pub(crate) enum CacheChange<T> {
     /// Everything may have: it was listed anew, or the kind has become available or ceased to be.
     All,
-    /// One object was created, changed or deleted; its last known state.
-    Object(Arc<K>),
+    /// One object was created, changed or deleted: its last known state, and what the index has returned for the state before and for it.
+    Object(T, [Option<Key>; 2]),
 }
 
 impl<K: Child> Cache<K> {
     /// Makes an empty cache, in which an object is also found by what `index` returns for it.
-    fn new(sync: CacheSync, index: fn(&K) -> Option<Key>) -> Self {
+    fn new(sync: CacheSync, index: Index<K>) -> Self {
         Self {
             objects: Arc::new(RwLock::new(Objects::indexed_by(index))),
             sync,
@@ -136,7 +142,7 @@ impl<K: Child> Cache<K> {
 
 impl Caches {
     /// Returns the state of each cache.
-    pub fn syncs(&self) -> [&CacheSync; 7] {
+    pub fn syncs(&self) -> [&CacheSync; 8] {
         [
             &self.deployments.sync,
             &self.services.sync,
@@ -145,6 +151,7 @@ impl Caches {
             &self.horizontal_pod_autoscalers.sync,
             &self.pod_monitors.sync,
             &self.pods.sync,
+            &self.pod_monitor_definition,
         ]
     }
 
@@ -165,30 +172,43 @@ pub(crate) fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<
     is_deployment.then(|| (namespace, target.name.clone()))
 }
 
-/// Watches a kind in all namespaces: what `selector` selects, or everything. An object is also found by what `index` returns for it.
-/// Returns the cache, and the stream of its changes, which must be polled for the cache to follow.
+/// Watches a kind in all namespaces: what `selector` selects. An object is also found by what `index` returns for it. A kind that is not
+/// served is listed again when its `definition` is created. Returns the cache, and the stream of its changes, which must be polled for the cache to follow.
 pub(crate) fn watch_children<K: Child>(
     client: &Client,
     kind: &'static str,
     requirement: Requirement,
-    selector: Option<&'static str>,
-    index: fn(&K) -> Option<Key>,
-) -> (Cache<K>, impl Stream<Item = CacheChange<K>> + Send + use<K>) {
-    let (sync, writer) = CacheSync::of::<K>(kind, requirement);
+    selector: Selector,
+    definition: Option<Definition>,
+    index: Index<K>,
+) -> (
+    Cache<K>,
+    impl Stream<Item = CacheChange<Raw<K>>> + Send + use<K>,
+) {
+    let (sync, writer) = CacheSync::of::<Raw<K>>(kind, requirement);
     let cache = Cache::new(sync, index);
     let objects = Arc::clone(&cache.objects);
-    let signals = list_watch(Api::<K>::all(client.clone()), selector, reduce);
+    let source = Source {
+        api: Api::<Raw<K>>::all(client.clone()),
+        selector,
+        definition,
+    };
+    let signals = list_watch(source, move |object| pack(&object, index));
     let changes =
         signals.filter_map(move |signal| std::future::ready(note(&writer, &objects, signal)));
     (cache, changes)
 }
 
+fn pack<K: Child>(object: &Raw<K>, index: Index<K>) -> (Key, Entry<K>) {
+    (key(object), Entry::of_raw(object, index))
+}
+
 /// Takes in what happens on a watch. A change is reported after it, so that a reconcile that it triggers finds it in the cache.
 fn note<K: Child>(
-    writer: &SyncWriter<K>,
+    writer: &SyncWriter<Raw<K>>,
     objects: &RwLock<Objects<K>>,
-    signal: Signal<K>,
-) -> Option<CacheChange<K>> {
+    signal: Signal<Raw<K>, (Key, Entry<K>)>,
+) -> Option<CacheChange<Raw<K>>> {
     let objects = || objects.write().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();
     let has_forgotten = matches!(signal, Signal::Progress) && objects().forget_undelivered(now);
@@ -206,7 +226,7 @@ fn note<K: Child>(
 }
 
 /// Finds the EchoClusters that a change of a child affects: by its owner reference, its label and its own name, since any of them may be
-/// what was removed. One that does not exist costs one lookup.
+/// what was removed. One that does not exist costs one pass through the queue.
 pub(crate) fn affected_clusters<K, C>(child: &K) -> Vec<ObjectRef<C>>
 where
     K: Resource,
@@ -244,9 +264,9 @@ impl Caches {
     /// Makes caches without watches.
     pub(crate) fn empty() -> Self {
         fn cache<K: Child>() -> Cache<K> {
-            indexed_cache(|_| None)
+            indexed_cache(None)
         }
-        fn indexed_cache<K: Child>(index: fn(&K) -> Option<Key>) -> Cache<K> {
+        fn indexed_cache<K: Child>(index: Index<K>) -> Cache<K> {
             Cache::new(CacheSync::of::<K>("Test", Requirement::Required).0, index)
         }
         Self {
@@ -254,9 +274,10 @@ impl Caches {
             services: cache(),
             pod_disruption_budgets: cache(),
             network_policies: cache(),
-            horizontal_pod_autoscalers: indexed_cache(scaled_deployment),
+            horizontal_pod_autoscalers: indexed_cache(Some(scaled_deployment)),
             pod_monitors: cache(),
             pods: Pods::empty(),
+            pod_monitor_definition: CacheSync::of::<PodMonitor>("Test", Requirement::Optional).0,
         }
     }
 }
@@ -295,15 +316,17 @@ mod tests {
         build(&validate(&echo_cluster()).unwrap()).unwrap().service
     }
 
-    fn listed(services: Vec<Service>) -> Signal<Service> {
-        Signal::Event(WatchEvent::Listed(services, "10".to_owned()))
+    fn listed(services: &[Service]) -> Signal<Raw<Service>, (Key, Entry<Service>)> {
+        let raw = |service| serde_json::from_str(&serde_json::to_string(service).unwrap()).unwrap();
+        let packed = services.iter().map(|service| pack(&raw(service), None));
+        Signal::Event(WatchEvent::Listed(packed.collect(), "10".to_owned()))
     }
 
     #[tokio::test]
     async fn a_kind_that_is_no_longer_served_has_no_cached_objects() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-        let cache = Cache::new(sync, |_| None);
-        note(&writer, &cache.objects, listed(vec![service()]));
+        let (sync, writer) = CacheSync::of::<Raw<Service>>("Services", Requirement::Optional);
+        let cache = Cache::new(sync, None);
+        note(&writer, &cache.objects, listed(&[service()]));
         assert!(cache.get("default", "hello").is_some());
         let status = kube::core::Status::failure("no", "NotFound").with_code(404);
         let error = list_watch::Error::List(kube::Error::Api(Box::new(status)));
@@ -314,14 +337,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_own_write_that_the_watch_does_not_deliver_is_forgotten_and_all_is_reconciled() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-        let cache = Cache::new(sync, |_| None);
-        note(&writer, &cache.objects, listed(Vec::new()));
+        let (sync, writer) = CacheSync::of::<Raw<Service>>("Services", Requirement::Required);
+        let cache = Cache::new(sync, None);
+        note(&writer, &cache.objects, listed(&[]));
         let mut written = service();
         written.metadata.resource_version = Some("700".to_owned());
         cache.insert(written);
         assert!(note(&writer, &cache.objects, Signal::Progress).is_none());
         tokio::time::advance(OWN_WRITE_PRECEDENCE).await;
+        // The list that has begun may have it on a later page.
+        assert!(note(&writer, &cache.objects, Signal::Page).is_none());
         let change = note(&writer, &cache.objects, Signal::Progress);
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());

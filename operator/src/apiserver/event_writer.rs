@@ -42,6 +42,9 @@ const BURST: f64 = 25.0;
 /// Further events of one EchoCluster in a second (client-go: `defaultSpamQPS`).
 const EVENTS_PER_SECOND: f64 = 1.0 / 300.0;
 
+/// How often token buckets that are full again are dropped.
+const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
+
 /// Texts that are remembered to count their repetitions. A recorder forgets a text after six minutes.
 const MAX_RECORDERS: usize = 512;
 
@@ -63,14 +66,14 @@ struct Queued {
 impl EventWriter {
     /// Creates a writer, and the future that publishes the queued events. The future ends when all clones of the writer are dropped.
     pub fn new(client: Client, metrics: Metrics) -> (Self, impl Future<Output = ()> + Send) {
-        // That of the futures crate grows with each clone of its sender.
+        // The channel of the futures crate grows with each clone of its sender.
         let (queue, mut receiver) = mpsc::channel(QUEUE_CAPACITY);
         let queued = futures::stream::poll_fn(move |context| receiver.poll_recv(context));
         let publisher = Arc::new(Publisher {
             client,
             reporter: Reporter::from(FIELD_MANAGER),
             recorders: Mutex::default(),
-            buckets: Mutex::default(),
+            buckets: Mutex::new(Buckets::new(Instant::now())),
             metrics: metrics.clone(),
         });
         let publish = queued.for_each_concurrent(CONCURRENCY, move |queued| {
@@ -94,8 +97,15 @@ struct Publisher {
     reporter: Reporter,
     /// One recorder for each text, since a recorder counts events of one reason as repetitions whatever their text.
     recorders: Mutex<HashMap<RecorderKey, (Recorder, Instant)>>,
-    buckets: Mutex<HashMap<String, TokenBucket>>,
+    buckets: Mutex<Buckets>,
     metrics: Metrics,
+}
+
+/// The token buckets of EchoClusters, by UID and type of event.
+struct Buckets {
+    by_key: HashMap<String, TokenBucket>,
+    /// When those that are full again were last dropped.
+    pruned: Instant,
 }
 
 /// The UID of the EchoCluster, the reason and the text.
@@ -155,11 +165,28 @@ impl Publisher {
         recorder.clone()
     }
 
-    async fn take_token(&self, uid: &str) -> bool {
-        let mut buckets = self.buckets.lock().await;
-        let now = Instant::now();
-        buckets.retain(|_, bucket| bucket.tokens_at(now) < BURST);
-        let bucket = buckets.entry(uid.to_owned());
+    async fn take_token(&self, key: &str) -> bool {
+        self.buckets.lock().await.take(key, Instant::now())
+    }
+}
+
+impl Buckets {
+    fn new(now: Instant) -> Self {
+        Self {
+            by_key: HashMap::new(),
+            pruned: now,
+        }
+    }
+
+    /// Takes a token, if there is one. Buckets that are full again are dropped from time to time: each event of ten thousand EchoClusters
+    /// would search through all of them otherwise.
+    fn take(&mut self, key: &str, now: Instant) -> bool {
+        if now.duration_since(self.pruned) >= PRUNE_INTERVAL {
+            self.by_key
+                .retain(|_, bucket| bucket.tokens_at(now) < BURST);
+            self.pruned = now;
+        }
+        let bucket = self.by_key.entry(key.to_owned());
         bucket.or_insert_with(|| TokenBucket::full(now)).take(now)
     }
 }
@@ -225,6 +252,16 @@ mod tests {
         let text = metrics.text().unwrap();
         assert!(text.contains("dropped_events_total 10"), "{text}");
         publish.abort();
+    }
+
+    #[test]
+    fn a_bucket_that_is_full_again_is_dropped() {
+        let start = Instant::now();
+        let mut buckets = Buckets::new(start);
+        assert!(buckets.take("a", start));
+        let later = start + Duration::from_mins(6);
+        assert!(buckets.take("b", later));
+        assert_eq!(buckets.by_key.len(), 1);
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub enum Error {
         kind: Cow<'static, str>,
         /// The name of the object.
         name: String,
-        /// What the client says.
+        /// The client's error.
         source: Box<kube::Error>,
     },
     /// The API server did not answer in time. A retry may help.
@@ -86,6 +86,14 @@ pub enum Error {
         /// The child, as `Deployment hello`.
         child: String,
         /// The API server's message.
+        message: String,
+    },
+    /// The objects of the child's kind could not be listed, so it is not known whether it exists. A retry may help.
+    #[error("failed to decide about {child}")]
+    Unlisted {
+        /// The child, as `HorizontalPodAutoscaler hello`.
+        child: String,
+        /// Why.
         message: String,
     },
     /// The cached EchoCluster is older than the child, or is being deleted. A retry helps once the watch has delivered the newer one.
@@ -129,7 +137,9 @@ impl Error {
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Request { source, .. } => Some(message_of(source)),
-            Self::Outdated { message, .. } => Some(message.clone()),
+            Self::Outdated { message, .. } | Self::Unlisted { message, .. } => {
+                Some(message.clone())
+            }
             Self::Json(source) => Some(source.to_string()),
             Self::TimedOut { .. } | Self::ChildTimedOut { .. } | Self::StaleCluster { .. } => None,
         }
@@ -146,8 +156,8 @@ impl Error {
             && self.is_not_found()
     }
 
-    /// Whether the API server found the object invalid. It counts the node ports of a Service only when it takes them, and calls
-    /// it an internal error if one is there twice. A denial by admission is something else, although its code may be 422, the default of a
+    /// Whether the API server found the object invalid. It checks node ports for duplicates only on allocation, and reports an internal
+    /// error (500) then. A denial by admission is something else, although its code may be 422, the default of a
     /// ValidatingAdmissionPolicy.
     pub(super) fn is_invalid(&self) -> bool {
         self.status().is_some_and(|status| {
@@ -175,7 +185,7 @@ impl Error {
         Some(status.message.clone())
     }
 
-    /// Whether the namespace is on its way out, in which nothing can be created.
+    /// Whether the namespace is terminating, so that nothing can be created in it.
     pub(super) fn is_namespace_terminating(&self) -> bool {
         matches!(self, Self::Request { source, .. } if is_namespace_terminating(source))
     }
@@ -189,6 +199,7 @@ impl Error {
             | Self::TimedOut { .. }
             | Self::ChildTimedOut { .. }
             | Self::Outdated { .. }
+            | Self::Unlisted { .. }
             | Self::StaleCluster { .. }
             | Self::Json(_) => None,
         }

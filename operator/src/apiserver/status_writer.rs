@@ -137,7 +137,7 @@ impl StatusUpdate<'_> {
     /// returned.
     ///
     /// # Errors
-    /// [`Error`]; a conflict means that the EchoCluster has changed, and that the next reconcile sees the newer one.
+    /// [`Error`]; a conflict means that the EchoCluster has changed, and that the next reconcile reads the newer version.
     pub async fn write_if_changed(
         &mut self,
         status: EchoClusterStatus,

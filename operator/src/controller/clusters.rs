@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
+use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
@@ -15,7 +16,8 @@ use kube::{Api, Client, Resource};
 
 use super::watches::{Reference, Triggers};
 use crate::api::v1alpha1::EchoCluster;
-use crate::apiserver::cache::list_watch::list_watch;
+use crate::apiserver::cache::list_watch::{Selector, Source, list_watch};
+use crate::apiserver::cache::raw::Raw;
 use crate::apiserver::cache::{CacheSync, Requirement, WatchEvent};
 use crate::apiserver::status_writer::StatusWriter;
 use crate::model::hash::hash;
@@ -30,25 +32,35 @@ pub(super) fn watch_clusters(
     triggers: Triggers,
     status_writer: StatusWriter,
 ) -> (CacheSync, impl Future<Output = ()> + Send + use<>) {
-    let (sync, sync_writer) = CacheSync::of::<Guarded>("EchoClusters", Requirement::Required);
-    let mut follower = Follower {
+    let (sync, sync_writer) =
+        CacheSync::of::<Raw<EchoCluster>>("EchoClusters", Requirement::Required);
+    let mut handler = EchoClusterHandler {
         writer,
         seen: HashMap::new(),
         status_writer,
         triggers,
     };
-    let signals = list_watch(Api::<Guarded>::all(client.clone()), None, reduce);
+    let source = Source {
+        api: Api::<Raw<EchoCluster>>::all(client.clone()),
+        selector: Selector::All,
+        definition: None,
+    };
+    let signals = list_watch(source, |cluster| guard(&cluster));
     let watch = async move {
         let mut signals = std::pin::pin!(signals);
         while let Some(signal) = signals.next().await {
-            sync_writer.note(signal, |event| follower.take_in(event));
+            sync_writer.note(signal, |event| handler.handle_event(event));
         }
     };
     (sync, watch)
 }
 
-fn reduce(cluster: &mut Guarded) {
-    cluster.meta_mut().managed_fields = None;
+/// Decodes an EchoCluster, as `DeserializeGuard` does it, which decodes each object twice.
+fn guard(cluster: &Raw<EchoCluster>) -> Guarded {
+    DeserializeGuard(cluster.decode().map_err(|error| InvalidObject {
+        error: error.to_string(),
+        metadata: cluster.meta().clone(),
+    }))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,7 +69,7 @@ struct Seen {
     is_decodable: bool,
 }
 
-struct Follower {
+struct EchoClusterHandler {
     writer: Writer<Guarded>,
     /// What was last seen of each EchoCluster.
     seen: HashMap<Reference, Seen>,
@@ -65,12 +77,13 @@ struct Follower {
     triggers: Triggers,
 }
 
-impl Follower {
-    /// Takes an event into the store, and then triggers what it affects.
-    fn take_in(&mut self, event: WatchEvent<Guarded>) {
+impl EchoClusterHandler {
+    /// Applies an event to the store, and then enqueues what it affects.
+    fn handle_event(&mut self, event: WatchEvent<Raw<EchoCluster>, Guarded>) {
         match event {
-            WatchEvent::Listed(clusters, _) => self.take_in_list(clusters),
+            WatchEvent::Listed(clusters, _) => self.handle_list(clusters),
             WatchEvent::Applied(cluster) => {
+                let cluster = guard(&cluster);
                 let reference = ObjectRef::from_obj(&cluster);
                 let is_own_write = self.status_writer.note_delivered(&cluster);
                 let seen = Seen::of(&cluster);
@@ -80,20 +93,21 @@ impl Follower {
                 let is_expected = is_own_write
                     && before.is_some_and(|before| before.is_decodable == seen.is_decodable);
                 if !is_expected && before != Some(seen) {
-                    self.triggers.cluster(reference);
+                    self.triggers.enqueue(reference);
                 }
             }
             WatchEvent::Deleted(cluster) => {
+                let cluster = guard(&cluster);
                 let reference = ObjectRef::from_obj(&cluster);
                 self.seen.remove(&reference);
                 self.writer.apply_watcher_event(&Event::Delete(cluster));
-                self.triggers.cluster(reference);
+                self.triggers.enqueue(reference);
             }
         }
     }
 
-    /// Replaces the store. All EchoClusters that exist are triggered, and those that have vanished, so that they are forgotten.
-    fn take_in_list(&mut self, clusters: Vec<Guarded>) {
+    /// Replaces the store. All EchoClusters that exist are enqueued, and those that have vanished, so that they are forgotten.
+    fn handle_list(&mut self, clusters: Vec<Guarded>) {
         let mut vanished = std::mem::take(&mut self.seen);
         self.writer.apply_watcher_event(&Event::Init);
         for cluster in clusters {
@@ -104,9 +118,9 @@ impl Follower {
             self.writer.apply_watcher_event(&Event::InitApply(cluster));
         }
         self.writer.apply_watcher_event(&Event::InitDone);
-        self.triggers.all();
+        self.triggers.enqueue_all();
         for reference in vanished.into_keys() {
-            self.triggers.cluster(reference);
+            self.triggers.enqueue(reference);
         }
     }
 }

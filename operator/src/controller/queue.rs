@@ -15,7 +15,8 @@ use futures::Stream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A queue of keys. Clones share it. It is bounded by the number of EchoClusters, since each waits once.
+/// A queue of keys. Clones share it. Each key waits once, so the queue is bounded by the number of EchoClusters, and of the names of
+/// EchoClusters that are derived from watched children, pods and HorizontalPodAutoscalers.
 pub(super) struct Queue<K> {
     shared: Arc<Shared<K>>,
 }

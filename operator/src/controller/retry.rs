@@ -142,8 +142,7 @@ pub fn error_policy(
 
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
     match result {
-        Ok(outcome) if outcome.requeue == Requeue::Resync => ReconcileResult::Applied,
-        Ok(_) => ReconcileResult::Blocked,
+        Ok(outcome) => outcome.result,
         Err(Error::Request(error)) if error.is_conflict() => ReconcileResult::Conflict,
         Err(Error::Request(_)) => ReconcileResult::Error,
         Err(Error::TimedOut) => ReconcileResult::Timeout,

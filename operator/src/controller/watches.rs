@@ -4,9 +4,7 @@
     reason = "the watches are where the operator reads from"
 )]
 
-use std::sync::Arc;
-
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Client;
 use kube::core::DeserializeGuard;
@@ -15,11 +13,14 @@ use tokio::task::JoinSet;
 
 use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::cache::definition::{Definition, watch_definition};
+use crate::apiserver::cache::list_watch::Selector;
 use crate::apiserver::cache::pods::watch_pods;
 use crate::apiserver::cache::{
     Cache, CacheChange, Caches, Key, Requirement, affected_clusters, scaled_deployment,
     watch_children,
 };
+use crate::model::build::pod_monitor::POD_MONITOR_DEFINITION;
 use crate::model::children::Child;
 use crate::model::metadata::MANAGED_BY_SELECTOR;
 
@@ -42,13 +43,13 @@ impl Triggers {
         Self { queue, store }
     }
 
-    /// Reconciles one EchoCluster.
-    pub(super) fn cluster(&self, cluster: Reference) {
+    /// Enqueues one EchoCluster.
+    pub(super) fn enqueue(&self, cluster: Reference) {
         self.queue.push(cluster);
     }
 
-    /// Reconciles all EchoClusters.
-    pub(super) fn all(&self) {
+    /// Enqueues all EchoClusters.
+    pub(super) fn enqueue_all(&self) {
         let clusters = self.store.state();
         self.queue.push_all(
             clusters
@@ -72,17 +73,27 @@ pub(super) fn watch_all(
     let (pods, failing) = watch_pods(client);
     watches.spawn(
         "Pods",
-        failing.map(|key: Key| CacheChange::Object(Arc::new(key))),
+        failing.map(|key: Key| CacheChange::Object(key, [None, None])),
         |key| vec![ObjectRef::new(&key.1).within(&key.0)],
     );
+    let (definition, pod_monitor_definition, watch) =
+        watch_definition(client, POD_MONITOR_DEFINITION);
+    watches
+        .tasks
+        .spawn(watch.map(|()| "CustomResourceDefinitions"));
     Caches {
-        deployments: watches.children("Deployments", Requirement::Required),
-        services: watches.children("Services", Requirement::Required),
-        pod_disruption_budgets: watches.children("PodDisruptionBudgets", Requirement::Required),
-        network_policies: watches.children("NetworkPolicies", Requirement::Required),
+        deployments: watches.children("Deployments", Requirement::Required, None),
+        services: watches.children("Services", Requirement::Required, None),
+        pod_disruption_budgets: watches.children(
+            "PodDisruptionBudgets",
+            Requirement::Required,
+            None,
+        ),
+        network_policies: watches.children("NetworkPolicies", Requirement::Required, None),
         horizontal_pod_autoscalers: watches.autoscalers(),
-        pod_monitors: watches.children("PodMonitors", Requirement::Optional),
+        pod_monitors: watches.children("PodMonitors", Requirement::Optional, Some(definition)),
         pods,
+        pod_monitor_definition,
     }
 }
 
@@ -93,9 +104,20 @@ struct Watches<'a> {
 }
 
 impl Watches<'_> {
-    fn children<K: Child>(&mut self, kind: &'static str, requirement: Requirement) -> Cache<K> {
-        let selector = Some(MANAGED_BY_SELECTOR);
-        let (cache, changes) = watch_children(self.client, kind, requirement, selector, |_| None);
+    fn children<K: Child>(
+        &mut self,
+        kind: &'static str,
+        requirement: Requirement,
+        definition: Option<Definition>,
+    ) -> Cache<K> {
+        let (cache, changes) = watch_children(
+            self.client,
+            kind,
+            requirement,
+            Selector::Labels(MANAGED_BY_SELECTOR),
+            definition,
+            None,
+        );
         self.spawn(kind, changes, affected_clusters);
         cache
     }
@@ -104,9 +126,16 @@ impl Watches<'_> {
     fn autoscalers(&mut self) -> Cache<HorizontalPodAutoscaler> {
         let kind = "HorizontalPodAutoscalers";
         let requirement = Requirement::Optional;
-        let (cache, changes) =
-            watch_children(self.client, kind, requirement, None, scaled_deployment);
-        self.spawn(kind, changes, scaled_clusters);
+        let selector = Selector::All;
+        let (cache, changes) = watch_children(
+            self.client,
+            kind,
+            requirement,
+            selector,
+            None,
+            Some(scaled_deployment),
+        );
+        self.spawn(kind, changes, affected_clusters);
         cache
     }
 
@@ -121,10 +150,14 @@ impl Watches<'_> {
             let mut changes = std::pin::pin!(changes);
             while let Some(change) = changes.next().await {
                 match change {
-                    CacheChange::All => triggers.all(),
-                    CacheChange::Object(object) => {
-                        for cluster in affected(&object) {
-                            triggers.cluster(cluster);
+                    CacheChange::All => triggers.enqueue_all(),
+                    CacheChange::Object(object, found_by) => {
+                        // The Deployments that an autoscaler has scaled before, and scales now.
+                        let found_by = found_by.into_iter().flatten();
+                        let found_by = found_by
+                            .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
+                        for cluster in affected(&object).into_iter().chain(found_by) {
+                            triggers.enqueue(cluster);
                         }
                     }
                 }
@@ -132,14 +165,4 @@ impl Watches<'_> {
             kind
         });
     }
-}
-
-/// Finds the EchoClusters that an autoscaler affects: as their child, and as one of another owner that scales their Deployment.
-fn scaled_clusters(autoscaler: &HorizontalPodAutoscaler) -> Vec<Reference> {
-    let deployment = scaled_deployment(autoscaler);
-    let deployment = deployment.map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
-    affected_clusters(autoscaler)
-        .into_iter()
-        .chain(deployment)
-        .collect()
 }

@@ -25,7 +25,7 @@ pub enum AutoscalerProblemKind {
     AmbiguousSelector,
     /// It cannot read or write the number of replicas.
     UnableToScale,
-    /// It wants more replicas than its maximum.
+    /// It computes more replicas than `maxReplicas`.
     AtMaximum,
 }
 
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_autoscaler_is_at_its_maximum_when_it_wants_more_and_not_at_its_minimum() {
+    fn an_autoscaler_is_at_its_maximum_when_it_computes_more_and_not_at_its_minimum() {
         let of = |reason| problem_of("ScalingLimited", "True", reason);
         assert_eq!(
             of("TooManyReplicas"),

@@ -51,7 +51,7 @@ pub enum ChildState<K> {
         /// What was done to it nevertheless.
         change: Option<Change>,
     },
-    /// A request failed in a way that a retry may help.
+    /// A request failed with an error that a retry may resolve.
     Failed(FailedRequest),
 }
 

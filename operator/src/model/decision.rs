@@ -24,7 +24,7 @@ pub enum Decision {
     Unchanged,
     /// It is not as desired, and has to be written.
     Write(ChangeAction),
-    /// It is being deleted, and its name is free only when it is gone; the text says what it waits for.
+    /// It is being deleted, and its name is free only when it is gone; the text names what it waits for.
     AwaitDeletion(String),
     /// It was written for a newer generation than that of the cached EchoCluster; the text names it. Either the cache is outdated, or
     /// another client has changed the generation annotation.
@@ -40,7 +40,7 @@ pub enum Removal {
     Keep,
     /// It has to be deleted.
     Delete,
-    /// It is being deleted; the text says what it waits for.
+    /// It is being deleted; the text names what it waits for.
     AwaitDeletion(String),
 }
 

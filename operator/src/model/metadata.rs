@@ -13,7 +13,7 @@ use crate::api::v1alpha1::EchoCluster;
 pub struct Owner {
     /// `metadata.name`; the children's names derive from it.
     pub name: String,
-    /// `metadata.namespace`; the children live there too.
+    /// `metadata.namespace`, which is also that of the children.
     pub namespace: String,
     /// `metadata.uid`, which distinguishes this EchoCluster from an earlier one of the same name.
     pub uid: String,
@@ -96,7 +96,7 @@ pub fn label_selector(cluster_name: &str) -> LabelSelector {
     }
 }
 
-/// Returns the same selector as the one string that the scale subresource wants.
+/// Returns the same selector as the one string that the scale subresource requires.
 pub fn selector_text(cluster_name: &str) -> String {
     let pairs: Vec<String> = selector_labels(cluster_name)
         .iter()

@@ -28,7 +28,7 @@ pub struct Observed {
     pub conflicting_autoscaler: Option<String>,
     /// What keeps the child HorizontalPodAutoscaler from scaling.
     pub autoscaler_problem: Option<AutoscalerProblem>,
-    /// The first request that failed in a way that a retry may help.
+    /// The first request that failed with an error that a retry may resolve.
     pub failure: Option<FailedRequest>,
     /// What this reconcile has changed.
     pub changes: Vec<Change>,

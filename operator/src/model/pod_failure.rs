@@ -22,12 +22,14 @@ pub struct PodFailure {
     pub kind: PodFailureKind,
     /// The container; none where the pod as a whole has failed.
     pub container: Option<FailedContainer>,
-    /// Kubernetes' own cause, the same at each try; empty where the pod's status has none.
+    /// Kubernetes' own cause, the same at each attempt; empty where the pod's status has none.
     pub message: String,
-    /// Kubernetes backs off between its tries, or no further try can help.
+    /// Kubernetes backs off between its attempts, or no further attempt can succeed.
     pub is_backed_off: bool,
     /// When it began, by the pod's own timestamps.
     pub since: Option<Timestamp>,
+    /// When the container that has ended had started. Older events are about earlier runs.
+    pub last_start: Option<Timestamp>,
     /// The pod.
     pub pod: PodReference,
 }
@@ -253,6 +255,7 @@ fn failure(pod: &Pod, kind: PodFailureKind, message: &str) -> PodFailure {
         message: message.trim().trim_end_matches('.').to_owned(),
         is_backed_off: false,
         since: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        last_start: None,
         pod: PodReference {
             name: pod.name_any(),
             uid: pod.uid().unwrap_or_default(),

@@ -44,7 +44,7 @@ pub fn status(spec: &ValidatedSpec, observed: &Observed, previous: &EchoClusterS
     let now = observed.now;
     let problems = problems(spec, observed);
     let is_stalled = |problem: &&Problem| {
-        problem.is_stalled(now) || was_stalled_by(problem, previous, spec.owner.generation)
+        problem.stalls.is_due(now) || was_stalled_by(problem, previous, spec.owner.generation)
     };
     let stalled = problems.iter().find(is_stalled);
     let progress = progress(spec, observed, problems.first());
@@ -83,7 +83,7 @@ pub fn invalid(
 ) -> EchoClusterStatus {
     let message = format!("{error}. The children are not modified.");
     let updates = vec![
-        ready::by_answers(replicas, live, Reason::InvalidSpec, &message),
+        ready::ready_of_unapplied(replicas, live, Reason::InvalidSpec, &message),
         update(
             Reconciling,
             False,
@@ -96,7 +96,7 @@ pub fn invalid(
 }
 
 /// How long only the end of the first rollout is reported, good or bad, from the first reconcile on: most rollouts need less, and each step
-/// reported would be a write. The default of the schema says until then that the EchoCluster is pending.
+/// reported would be a write. Until then, the conditions have the default of the schema, reason `Pending`.
 pub const INITIAL_ROLLOUT_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the progress of a new generation is not reported: most changes are carried out by then.
@@ -106,8 +106,8 @@ const PROGRESS_GRACE: Duration = Duration::from_secs(2);
 const OLDER_PROBLEM_GRACE: Duration = Duration::from_secs(8);
 
 /// Returns how long `next` is not reported after its generation was first seen, if it has nothing but the progress of that generation, or
-/// the problem that was `Stalled` before it. Until then, the older `observedGeneration` says to kstatus and `kubectl wait` that the change
-/// is not carried out.
+/// the problem that was `Stalled` before it. Until then, kstatus and `kubectl wait` treat the change as in progress because of the
+/// older `observedGeneration`.
 pub fn grace(current: &EchoClusterStatus, next: &EchoClusterStatus) -> Option<Duration> {
     if next.observed_generation <= current.observed_generation {
         return None;
@@ -177,7 +177,7 @@ fn not_stalled() -> ConditionUpdate {
 }
 
 fn changes_at(problems: &[Problem], observed: &Observed) -> Option<Timestamp> {
-    let stalls = problems.iter().filter_map(Problem::stalls_at);
+    let stalls = problems.iter().filter_map(|problem| problem.stalls.at());
     stalls
         .chain(problem::failure_changes_at(observed))
         .chain(problem::autoscaler_stalls_at(observed))

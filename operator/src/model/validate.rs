@@ -98,6 +98,9 @@ pub struct InvalidSpec {
     pub remedy: String,
 }
 
+/// How many replicas an EchoCluster may have, as the schema has it.
+pub const REPLICAS: RangeInclusive<i32> = 0..=1000;
+
 /// Turns an EchoCluster into a validated spec.
 ///
 /// # Errors
@@ -107,7 +110,7 @@ pub fn validate(cluster: &EchoCluster) -> Result<ValidatedSpec, InvalidSpec> {
     let secrets = spec.image_pull_secrets.iter();
     Ok(ValidatedSpec {
         owner: Owner::of(cluster),
-        replicas: within("spec.replicas", spec.replicas, 0..=1000)?,
+        replicas: within("spec.replicas", spec.replicas, REPLICAS)?,
         image: spec.image.clone(),
         image_pull_policy: spec.image_pull_policy,
         image_pull_secrets: secrets.map(|secret| secret.name.clone()).collect(),

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::echo_clusters::{condition, status_and_reason};
 use crate::namespace::Namespace;
+use crate::other_client::objects;
 use crate::skip::skip;
 use crate::wait;
 
@@ -83,11 +84,19 @@ async fn an_autoscaler_of_the_deployment_is_reported_and_its_scaling_is_reverted
         )
         .await;
 
+    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
+    let scale = |name: &'static str| {
+        move |autoscaler: &mut Value| autoscaler["spec"]["scaleTargetRef"]["name"] = json!(name)
+    };
+    let others = objects::<HorizontalPodAutoscaler>(&namespace);
+    others.edit("other", scale("elsewhere")).await.unwrap();
+    wait::until(&clusters, "hello", "without a problem", well).await;
+    others.edit("other", scale("hello")).await.unwrap();
+    wait::until(&clusters, "hello", "reported again", is_reported).await;
     autoscalers
         .delete("other", &DeleteParams::default())
         .await
         .unwrap();
-    let well = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "False/AsExpected";
     wait::until(&clusters, "hello", "without a problem", well).await;
     let one = |deployment: &Deployment| deployment.spec.as_ref().unwrap().replicas == Some(1);
     wait::until(&namespace.api(), "hello", "scaled back", one).await;

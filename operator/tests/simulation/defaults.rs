@@ -21,7 +21,8 @@ pub(crate) fn set_defaults(kind: Kind, object: &mut Value) {
         | Kind::PodMonitor
         | Kind::Pod
         | Kind::CoreEvent
-        | Kind::Event => (),
+        | Kind::Event
+        | Kind::CustomResourceDefinition => (),
     }
     drop_nulls(object);
 }

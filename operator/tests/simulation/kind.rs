@@ -13,6 +13,7 @@ pub(crate) enum Kind {
     Pod,
     CoreEvent,
     Event,
+    CustomResourceDefinition,
 }
 
 /// The kinds of an EchoCluster's children.
@@ -26,7 +27,7 @@ pub(crate) const CHILDREN: [Kind; 6] = [
 ];
 
 /// All kinds.
-const ALL: [Kind; 10] = [
+const ALL: [Kind; 11] = [
     Kind::EchoCluster,
     Kind::Deployment,
     Kind::Service,
@@ -37,6 +38,7 @@ const ALL: [Kind; 10] = [
     Kind::Pod,
     Kind::CoreEvent,
     Kind::Event,
+    Kind::CustomResourceDefinition,
 ];
 
 impl Kind {
@@ -73,6 +75,12 @@ impl Kind {
             Self::Pod => ("", "v1", "Pod", "pods"),
             Self::CoreEvent => ("", "v1", "Event", "events"),
             Self::Event => ("events.k8s.io", "v1", "Event", "events"),
+            Self::CustomResourceDefinition => (
+                "apiextensions.k8s.io",
+                "v1",
+                "CustomResourceDefinition",
+                "customresourcedefinitions",
+            ),
         }
     }
 

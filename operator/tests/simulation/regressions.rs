@@ -1,7 +1,7 @@
 //! Defects that were found by analysis, each as one run of a few steps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use operator::model::metadata::DESIRED_HASH_ANNOTATION;
@@ -197,32 +197,26 @@ fn a_watch_that_cannot_start_where_it_was_lists_anew() {
 /// Regression: a watch whose start fails with 404 is retried at the same resourceVersion. A kind that was removed and installed again has
 /// lost its objects and its history.
 #[test]
-fn a_kind_that_comes_back_is_listed_anew() {
+fn a_kind_that_comes_back_is_listed_anew_and_not_before() {
     runtime().block_on(async {
         let simulation = Simulation::start();
         simulation.create("a", &json!({"monitoring": {"podMonitor": true}}));
         advance(Duration::from_secs(30)).await;
         assert!(simulation.exists(Kind::PodMonitor, "a"));
-        {
-            let mut state = simulation.server.lock();
-            state.unserved.insert(Kind::PodMonitor);
-            state
-                .store
-                .remove(&(Kind::PodMonitor, "default".to_owned(), "a".to_owned()));
-        }
-        // The open watches end with the kind.
-        simulation.script(|_| None);
-        advance(Duration::from_mins(2)).await;
-        {
-            let mut state = simulation.server.lock();
-            state.unserved.clear();
-            state.store.compacted = state.store.resource_version;
-            state
-                .store
-                .history
-                .retain(|change| change.key.0 != Kind::PodMonitor);
-        }
-        advance(REACTION).await;
+        simulation.server.uninstall_pod_monitors();
+        let lists = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&lists);
+        simulation.script(move |info| {
+            let is_list = is(info, Access::List, Kind::PodMonitor);
+            counted.fetch_add(usize::from(is_list), Ordering::Relaxed);
+            None
+        });
+        // The open watch ends after a minute.
+        advance(Duration::from_mins(30)).await;
+        let while_undefined = lists.load(Ordering::Relaxed);
+        assert!(while_undefined <= 1, "{while_undefined} lists");
+        simulation.server.install_pod_monitors();
+        advance(Duration::from_secs(1)).await;
         assert!(
             simulation.exists(Kind::PodMonitor, "a"),
             "the PodMonitor was not created again"

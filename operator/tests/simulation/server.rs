@@ -13,6 +13,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, Response, StatusCode};
 use kube::client::Body;
+use operator::model::build::pod_monitor::POD_MONITOR_DEFINITION;
+use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::faults::{Access, Fault, Faults, RequestInfo};
@@ -22,7 +24,7 @@ use crate::request::{ApiRequest, ApiResponse, handle};
 use crate::status::Failure;
 use crate::store::{Change, Store};
 use crate::watch::Watch;
-use crate::write::Written;
+use crate::write::{Call, Written};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type HttpResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
@@ -79,11 +81,32 @@ impl ApiServer {
             unserved: BTreeSet::new(),
             trace: is_traced.then(Vec::new),
         };
-        Self {
+        let server = Self {
             state: Arc::new(Mutex::new(state)),
             changes: watch::Sender::new(0),
             crash: Arc::default(),
-        }
+        };
+        server.install_pod_monitors();
+        server
+    }
+
+    /// Creates the CustomResourceDefinition of PodMonitors, and serves them.
+    pub(crate) fn install_pod_monitors(&self) {
+        self.lock().unserved.remove(&Kind::PodMonitor);
+        let definition = json!({"metadata": {"name": POD_MONITOR_DEFINITION}});
+        let call = pod_monitor_definition();
+        self.act(Actor::System, |store| store.create(&call, definition))
+            .unwrap();
+    }
+
+    /// Deletes the CustomResourceDefinition of PodMonitors, and serves them no longer. Their history is lost.
+    pub(crate) fn uninstall_pod_monitors(&self) {
+        let call = pod_monitor_definition();
+        self.act(Actor::System, |store| store.delete(&call, &Value::Null))
+            .unwrap();
+        let mut state = self.lock();
+        state.unserved.insert(Kind::PodMonitor);
+        state.store.remove_kind(Kind::PodMonitor);
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -142,6 +165,14 @@ fn version(written: &Written) -> String {
         Some(change) => format!("at {}", change.resource_version),
         None => format!("unchanged at {}", written.object.resource_version),
     }
+}
+
+fn pod_monitor_definition() -> Call {
+    Call::new(
+        Kind::CustomResourceDefinition,
+        POD_MONITOR_DEFINITION,
+        "kubectl",
+    )
 }
 
 /// The connection of one process of a client.

@@ -215,6 +215,13 @@ impl Store {
         Some(self.record(key.clone(), Some(before), None))
     }
 
+    /// Removes the objects of a kind with their history, which no watch reports.
+    pub(crate) fn remove_kind(&mut self, kind: Kind) {
+        self.objects.retain(|key, _| key.0 != kind);
+        self.history.retain(|change| change.key.0 != kind);
+        self.compacted = self.resource_version;
+    }
+
     fn record(
         &mut self,
         key: Key,

@@ -82,7 +82,7 @@ pub enum Reason {
     /// differs from the spec.
     Paused,
     /// All conditions are `Unknown`: the operator has not reported a status yet. This is the default of the schema. It also stays while the
-    /// first rollout is in progress, for up to ten seconds after creation.
+    /// first rollout is in progress, for up to ten seconds after the first reconcile.
     Pending,
     /// `Stalled`: a rollout has made no progress for `spec.rollout.progressDeadlineSeconds`, and no more specific cause is known.
     ProgressDeadlineExceeded,

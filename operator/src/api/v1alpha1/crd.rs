@@ -13,7 +13,7 @@ use crate::api::v1alpha1::conditions::{ConditionType, Reason};
 /// Builds the CustomResourceDefinition whose schema gives new EchoClusters `echo_server_image`.
 ///
 /// What the derive gets wrong is corrected here: it declares every optional field as nullable, while the API
-/// conventions know absent fields only, and it keeps the line breaks of doc comments, which `kubectl explain` breaks again.
+/// conventions allow absent fields only, and it keeps the line breaks of doc comments, which `kubectl explain` breaks again.
 ///
 /// # Errors
 /// [`SchemaShapeError`] when the derived schema has no `spec.image`; no retry helps.

@@ -1,4 +1,4 @@
-//! One port of the echo servers and the protocol spoken on it.
+//! One port of the echo servers and its protocol.
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,7 @@ pub enum ProxyMode {
 }
 
 impl ProxyMode {
-    /// Returns the echo server's own name of the mode, as its `--listen` flag takes it; none where there is nothing to say.
+    /// Returns the echo server's own name of the mode, as its `--listen` flag takes it; none for the flag's default.
     pub fn as_flag(self) -> Option<&'static str> {
         match self {
             Self::Disabled => None,

@@ -77,7 +77,7 @@ fn default_requests() -> BTreeMap<String, ResourceQuantity> {
     quantities([("cpu", "10m"), ("memory", "16Mi")])
 }
 
-/// Memory only: a CPU limit would throttle bursts and buy nothing on an idle node.
+/// Memory only: a CPU limit would throttle bursts without benefit on an idle node.
 fn default_limits() -> BTreeMap<String, ResourceQuantity> {
     quantities([("memory", "64Mi")])
 }

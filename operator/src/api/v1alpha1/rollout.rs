@@ -12,7 +12,7 @@ use super::rules;
 /// The rolling update of the pods. Changing any of these fields does not restart pods.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rules::rollout_can_move(), validation = rules::deadline_after_min_ready())]
+#[x_kube(validation = rules::rollout_can_progress(), validation = rules::deadline_after_min_ready())]
 pub struct Rollout {
     /// Maximum number of pods above `replicas` during a rolling update: a number from 0 to 1000, or a percentage up to 100%, rounded up.
     /// Default 25%. Changing it does not restart pods.

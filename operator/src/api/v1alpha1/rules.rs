@@ -132,7 +132,7 @@ pub(super) fn memory_limit_is_enough() -> Rule {
     .message("the memory limit is too low for an echo server; raise it to 8Mi or more (check the unit: 64m is not 64Mi)")
 }
 
-/// The grammar of image references, as far as it keeps typing errors out: registry, repository, tag and digest.
+/// The grammar of image references, as far as it rejects typing errors: registry, repository, tag and digest.
 pub(super) fn image_reference() -> Rule {
     Rule::new(
         "self.matches('^([a-zA-Z0-9.-]+(:[0-9]+)?/|\\\\[[0-9a-f:]+\\\\](:[0-9]+)?/)?[a-z0-9]+([._/-]+[a-z0-9]+)*\
@@ -155,7 +155,7 @@ pub(super) fn line_prefix_is_short() -> Rule {
     Rule::new("size(bytes(self)) <= 256").message("the prefix has more than 256 bytes; shorten it")
 }
 
-/// The PROXY protocol begins connections, which datagrams have none of.
+/// A PROXY header begins a connection, and UDP has no connections.
 pub(super) fn proxy_fits_the_protocol() -> Rule {
     Rule::new(concat!(
         "!",
@@ -168,15 +168,15 @@ pub(super) fn proxy_fits_the_protocol() -> Rule {
     ))
 }
 
-/// An answer cannot come before its question.
+/// A delay cannot be negative.
 pub(super) fn jitter_within_delay() -> Rule {
     Rule::new("self.jitterMilliseconds <= self.delayMilliseconds").message(
         "jitterMilliseconds is more than delayMilliseconds; lower it, or raise delayMilliseconds",
     )
 }
 
-/// A rolling update that may neither add nor take a pod cannot move.
-pub(super) fn rollout_can_move() -> Rule {
+/// A rolling update that may neither add nor remove a pod cannot progress.
+pub(super) fn rollout_can_progress() -> Rule {
     Rule::new(
         "!(string(self.maxSurge) in ['0', '0%']) || !(string(self.maxUnavailable) in ['0', '0%'])",
     )
@@ -191,19 +191,19 @@ pub(super) fn deadline_after_min_ready() -> Rule {
         .message("progressDeadlineSeconds must be more than minReadySeconds; raise it, or lower minReadySeconds")
 }
 
-/// A budget of none would keep every node that runs an echo server from being drained.
+/// A budget of 0 would prevent draining of every node that runs an echo server.
 pub(super) fn disruption_allows_some() -> Rule {
     Rule::new("!(string(self) in ['0', '0%'])")
         .message("maxUnavailable is 0, which would prevent draining of nodes; choose 1 or more")
 }
 
-/// An autoscaler's bounds must leave room.
+/// The lower bound of an autoscaler must not exceed the upper one.
 pub(super) fn min_replicas_within_max() -> Rule {
     Rule::new("self.minReplicas <= self.maxReplicas")
         .message("minReplicas is more than maxReplicas; lower it, or raise maxReplicas")
 }
 
-/// A percentage of nothing cannot be aimed at.
+/// CPU utilization needs a CPU request, of which it is a percentage.
 pub(super) fn autoscaling_has_a_cpu_request() -> Rule {
     Rule::new(
         "!has(self.autoscaling) || [has(self.resources.requests) && 'cpu' in self.resources.requests ? self.resources.requests['cpu'] : \

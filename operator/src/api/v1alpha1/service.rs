@@ -95,7 +95,7 @@ pub struct ServiceSpec {
     pub load_balancer_source_ranges: Vec<String>,
 }
 
-/// Declares an enum whose variants Kubernetes knows by these names.
+/// Declares an enum whose variants have the names that Kubernetes uses.
 macro_rules! names {
     ($(#[$about:meta])* $type_:ident { $($(#[$what:meta])* $variant:ident = $name:literal,)+ }) => {
         $(#[$about])*

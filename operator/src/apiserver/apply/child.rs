@@ -15,7 +15,7 @@ use super::Applier;
 use super::pause::paused;
 use super::write::Written;
 use crate::api::v1alpha1::EchoCluster;
-use crate::apiserver::cache::Cache;
+use crate::apiserver::cache::{Cache, Unavailable};
 use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
 use crate::model::children::{
     Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe, describe_named,
@@ -89,7 +89,13 @@ impl Applier {
         let done = match desired {
             desired if spec.paused => paused(cache, owner, &name, desired.as_ref()),
             Some(desired) => match cache.sync.unavailable() {
-                Some(message) => Ok(problem(ProblemKind::NotServed, message)),
+                Some(Unavailable::Rejected(message)) => {
+                    Ok(problem(ProblemKind::NotServed, message))
+                }
+                Some(Unavailable::Failed(message)) => Err(Error::Unlisted {
+                    child: child.clone(),
+                    message,
+                }),
                 None => match timeout(CHILD_TIMEOUT, self.ensure(cache, owner, desired)).await {
                     Ok(done) => done,
                     Err(_) => Err(Error::ChildTimedOut {

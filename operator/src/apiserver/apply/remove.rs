@@ -42,14 +42,15 @@ impl Applier {
         if generation(&*live) > Some(owner.generation) || !is_owned(owner, &*live) {
             self.check_that_it_is_current(owner, &child).await?;
         }
-        let remaining = self.delete(cache, &live).await?;
         let change = Some(Change {
             child: child.clone(),
             action: ChangeAction::Deleted,
         });
-        Ok(match remaining {
-            None => ChildState::Absent(change),
-            Some(remaining) => ChildState::Problem {
+        Ok(match self.delete(cache, &live).await? {
+            // Another client has deleted it, or the operator before.
+            Deletion::NotFound => ChildState::Absent(None),
+            Deletion::Deleted => ChildState::Absent(change),
+            Deletion::Finalizing(remaining) => ChildState::Problem {
                 live: None,
                 problem: ChildProblem {
                     kind: ProblemKind::AwaitingDeletion,
@@ -61,13 +62,13 @@ impl Applier {
         })
     }
 
-    /// Deletes an object at the version that was compared, and takes the response into the cache. Returns the object if it stays until its
-    /// finalizers are removed. Without finalizers it no longer exists, although some kinds, such as Service, are returned.
+    /// Deletes an object at the version that was compared, and takes the response into the cache. Without finalizers an object no longer
+    /// exists, although some kinds, such as Service, are returned.
     async fn delete<K: Child>(
         &self,
         cache: &Cache<K>,
         live: &Arc<K>,
-    ) -> Result<Option<Arc<K>>, Error> {
+    ) -> Result<Deletion<K>, Error> {
         let namespace = live.namespace().unwrap_or_default();
         let api = Api::<K>::namespaced(self.client.clone(), &namespace);
         let parameters = DeleteParams {
@@ -80,18 +81,29 @@ impl Applier {
         };
         let name = live.name_any();
         let sent = api.delete(&name, &parameters);
-        let returned = match request(Verb::Delete, &**live, sent).await {
-            Err(error) if error.is_not_found() => None,
-            deleted => {
-                let deleted = deleted?;
-                self.metrics.count_write::<K>(Verb::Delete);
-                deleted.left()
+        let deleted = match request(Verb::Delete, &**live, sent).await {
+            Err(error) if error.is_not_found() => {
+                cache.remove(live);
+                return Ok(Deletion::NotFound);
             }
+            deleted => deleted?,
         };
-        let remaining = returned.filter(|object| !object.finalizers().is_empty());
-        if remaining.is_none() {
-            cache.remove(live);
+        self.metrics.count_write::<K>(Verb::Delete);
+        let remaining = deleted.left();
+        if let Some(remaining) = remaining.filter(|object| !object.finalizers().is_empty()) {
+            return Ok(Deletion::Finalizing(cache.insert(remaining)));
         }
-        Ok(remaining.map(|remaining| cache.insert(remaining)))
+        cache.remove(live);
+        Ok(Deletion::Deleted)
     }
+}
+
+/// The result of a deletion.
+enum Deletion<K> {
+    /// The object did not exist any more.
+    NotFound,
+    /// It no longer exists.
+    Deleted,
+    /// It stays until its finalizers are removed.
+    Finalizing(Arc<K>),
 }

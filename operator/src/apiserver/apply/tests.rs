@@ -1,5 +1,7 @@
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::core::Status;
 use serde_json::{Value, json};
 
@@ -260,11 +262,23 @@ async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_
     let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
     let not_found = Status::failure("no", "NotFound").with_code(404);
     let not_found = kube::Error::Api(Box::new(not_found));
-    let failed = Signal::Failed(list_watch::Error::List(not_found));
+    let failed: Signal<Service> = Signal::Failed(list_watch::Error::List(not_found));
     writer.note(failed, drop);
     applier.caches.services.sync = sync;
     let state = apply(&applier).await.unwrap();
     assert!(has_problem(&state, ProblemKind::NotServed), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_child_of_a_kind_that_could_not_be_listed_is_a_failed_request_and_not_a_missing_kind() {
+    let (mut applier, requests) = applier(|_, _| Answer::With(201, live("1", "Update")));
+    let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+    let failed: Signal<Service> = Signal::Failed(list_watch::Error::TimedOut);
+    writer.note(failed, drop);
+    applier.caches.services.sync = sync;
+    let error = apply(&applier).await.unwrap_err();
+    assert!(matches!(error, Error::Unlisted { .. }), "{error:?}");
+    assert!(requests.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -382,4 +396,55 @@ async fn a_child_that_a_finalizer_holds_is_deleted_once_and_awaited() {
         assert_eq!(change.is_some(), is_change);
     }
     assert_eq!(requests, ["DELETE"]);
+}
+
+#[tokio::test]
+async fn a_deployment_is_not_created_while_requests_for_its_network_policy_fail() {
+    let (applier, requests) = applier(|_, request| match request {
+        policy if policy.contains("/networkpolicies") => failure(503, "later"),
+        _ => Answer::With(201, live("1", "Update")),
+    });
+    let (spec, desired) = (spec(), build(&spec()).unwrap());
+    let result = Box::pin(applier.apply(&spec, desired)).await;
+    let deployment = &result.applied.deployment;
+    assert!(
+        matches!(deployment, ChildState::Failed(_)),
+        "{deployment:?}"
+    );
+    assert!(result.error.is_some());
+    let requests = requests.lock().unwrap();
+    let is_deployment = |request: &&String| request.contains("/deployments");
+    assert_eq!(requests.iter().find(is_deployment), None);
+}
+
+#[tokio::test]
+async fn a_child_that_another_client_has_deleted_is_not_reported_as_deleted_by_the_operator() {
+    let (applier, requests) = applier(|_, _| failure(404, "not found"));
+    let policy = build(&spec()).unwrap().network_policy.unwrap();
+    let cache = &applier.caches.network_policies;
+    cache.insert(policy);
+    let state = applier.ensure_child(cache, &spec(), None).await.unwrap();
+    assert!(matches!(state, ChildState::Absent(None)), "{state:?}");
+    assert_eq!(methods(&requests), ["DELETE"]);
+    assert!(cache.get("default", "hello").is_none());
+}
+
+#[tokio::test]
+async fn a_paused_echo_cluster_does_not_report_the_state_of_a_child_of_an_earlier_one() {
+    let (applier, _) = applier(|_, _| Answer::Hang);
+    let mut earlier = desired();
+    let metadata = &mut earlier.metadata;
+    metadata.owner_references.as_mut().unwrap()[0].uid = "earlier".to_owned();
+    metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+    applier.caches.services.insert(earlier);
+    let paused = ValidatedSpec {
+        paused: true,
+        ..spec()
+    };
+    let cache = &applier.caches.services;
+    let state = applier.ensure_child(cache, &paused, Some(desired())).await;
+    let ChildState::Problem { live, .. } = state.unwrap() else {
+        panic!("no problem");
+    };
+    assert!(live.is_none());
 }

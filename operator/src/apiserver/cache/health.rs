@@ -20,7 +20,8 @@ pub struct WatchHealth {
 struct State {
     /// When a page of a list was received, or the watch delivered an event, a bookmark or its end.
     last_response: Instant,
-    /// The API server has answered the last request, with 403 for example, or wrongly. A restart of the operator does not help.
+    /// The API server has answered the last request with an error such as 403, or with a response that cannot be used. A restart of the
+    /// operator does not help.
     is_rejected: bool,
     failures: u64,
 }

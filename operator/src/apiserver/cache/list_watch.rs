@@ -1,7 +1,7 @@
 //! Lists the objects of a kind, and then watches them without end.
 //!
 //! The runtime's own `watcher` waits without a deadline for a list and for the start of a watch, reports the objects of a list one by one
-//! before its end, and asks for the same resourceVersion again after HTTP 410 or 404. Here every request has a deadline, a list is one
+//! before its end, and resumes at the same resourceVersion after HTTP 410 or 404. Here every request has a deadline, a list is one
 //! event, and any answer of the API server that does not open the watch leads to a new list.
 
 use std::time::Duration;
@@ -14,9 +14,10 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::definition::Definition;
 use super::objects::WatchEvent;
 
-/// The time after which the API server ends a watch, so that a connection that died without a sign is noticed.
+/// The time after which the API server ends a watch, so that a half-open connection is detected.
 pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How much longer the operator waits for that end.
@@ -32,7 +33,7 @@ const PAGE_SIZE: u32 = 500;
 /// The wait after the first failure, before jitter; it doubles up to half of [`LONGEST_WAIT`] (client-go: `tools/cache/reflector.go`).
 const FIRST_WAIT: Duration = Duration::from_millis(800);
 
-/// The longest wait between two tries, with jitter, which doubles a wait at most.
+/// The longest wait between two attempts, with jitter, which doubles a wait at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// After a watch that has lasted for so long, the next failure waits for [`FIRST_WAIT`] again.
@@ -88,6 +89,11 @@ impl Error {
         }
     }
 
+    /// Whether the API server has answered that there is no such kind.
+    pub(crate) fn is_not_served(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
     /// Whether the API server has answered, so that the connection to it works.
     pub(crate) fn is_answer(&self) -> bool {
         match self {
@@ -115,30 +121,69 @@ impl Error {
     }
 }
 
-/// What happens on a watch, in its order.
+/// Which objects of a kind are listed and watched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Selector {
+    /// All.
+    All,
+    /// Those with these labels.
+    Labels(&'static str),
+    /// The one of this name.
+    Name(&'static str),
+}
+
+impl Selector {
+    fn labels(self) -> Option<String> {
+        match self {
+            Self::Labels(labels) => Some(labels.to_owned()),
+            Self::All | Self::Name(_) => None,
+        }
+    }
+
+    fn fields(self) -> Option<String> {
+        match self {
+            Self::Name(name) => Some(format!("metadata.name={name}")),
+            Self::All | Self::Labels(_) => None,
+        }
+    }
+}
+
+/// What happens on a watch, in its order. Listed objects are packed as `L`.
 #[derive(Debug)]
-pub(crate) enum Signal<K> {
-    /// The API server has answered: with a page of a list that is not the last, with a bookmark, or with the end of a watch.
+pub(crate) enum Signal<K, L = K> {
+    /// A page of a list was received that is not the last.
+    Page,
+    /// The watch has delivered a bookmark, or has ended at its timeout.
     Progress,
     /// Objects have changed.
-    Event(WatchEvent<K>),
+    Event(WatchEvent<K, L>),
     /// A request has failed. It is repeated.
     Failed(Error),
 }
 
-/// Lists and watches the objects of `api` that `selector` selects, each reduced to what is needed by `reduce`. The stream never ends.
-pub(crate) fn list_watch<K>(
-    api: Api<K>,
-    selector: Option<&'static str>,
-    reduce: fn(&mut K),
-) -> impl Stream<Item = Signal<K>> + Send
+/// What is listed and watched.
+pub(crate) struct Source<K> {
+    /// Where.
+    pub(crate) api: Api<K>,
+    /// Which objects.
+    pub(crate) selector: Selector,
+    /// While the API server does not serve the kind, it is listed again when its definition is created; without one, after some time.
+    pub(crate) definition: Option<Definition>,
+}
+
+/// Lists and watches the objects of a source. Each object of a list is packed as soon as it is decoded: a list of all objects of a large
+/// cluster would take ten times the memory otherwise. The stream never ends.
+pub(crate) fn list_watch<K, L>(
+    source: Source<K>,
+    pack: impl Fn(K) -> L + Send + 'static,
+) -> impl Stream<Item = Signal<K, L>> + Send
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
+    L: Send + 'static,
 {
     let list_watch = ListWatch {
-        api,
-        selector,
-        reduce,
+        source,
+        pack,
         phase: Phase::List(Pages::default()),
         wait: None,
         waits: waits(),
@@ -149,32 +194,37 @@ where
     })
 }
 
-struct ListWatch<K> {
-    api: Api<K>,
-    selector: Option<&'static str>,
-    reduce: fn(&mut K),
-    phase: Phase<K>,
-    /// How long to wait before the next request, after a failure.
-    wait: Option<Duration>,
+struct ListWatch<K, L, P> {
+    source: Source<K>,
+    pack: P,
+    phase: Phase<K, L>,
+    /// What to wait for before the next request, after a failure.
+    wait: Option<Wait>,
     waits: ExponentialBackoff,
 }
 
-enum Phase<K> {
+enum Wait {
+    For(Duration),
+    /// Until the kind is defined.
+    Definition(Definition),
+}
+
+enum Phase<K, L> {
     /// List the next page.
-    List(Pages<K>),
+    List(Pages<L>),
     /// Watch from this resourceVersion on.
     Start(String),
     Watch(Watch<K>),
 }
 
 /// The pages of a list so far.
-struct Pages<K> {
-    objects: Vec<K>,
+struct Pages<L> {
+    objects: Vec<L>,
     /// Where the next page begins.
     token: Option<String>,
 }
 
-impl<K> Default for Pages<K> {
+impl<L> Default for Pages<L> {
     fn default() -> Self {
         Self {
             objects: Vec::new(),
@@ -191,13 +241,15 @@ struct Watch<K> {
     started: Instant,
 }
 
-impl<K> ListWatch<K>
+impl<K, L, P: Fn(K) -> L> ListWatch<K, L, P>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    async fn next(&mut self) -> Signal<K> {
-        if let Some(wait) = self.wait.take() {
-            tokio::time::sleep(wait).await;
+    async fn next(&mut self) -> Signal<K, L> {
+        match self.wait.take() {
+            Some(Wait::For(wait)) => tokio::time::sleep(wait).await,
+            Some(Wait::Definition(mut definition)) => definition.wait_while_absent().await,
+            None => (),
         }
         // A phase that is interrupted begins again with a list.
         match std::mem::replace(&mut self.phase, Phase::List(Pages::default())) {
@@ -215,22 +267,18 @@ where
     }
 
     /// Lists one page. Each is a sign that the API server answers: a list of many pages may take minutes.
-    async fn list_page(&mut self, mut pages: Pages<K>) -> Result<Signal<K>, Error> {
+    async fn list_page(&mut self, mut pages: Pages<L>) -> Result<Signal<K, L>, Error> {
         let mut parameters = ListParams::default().limit(PAGE_SIZE);
-        parameters.label_selector = self.selector.map(ToOwned::to_owned);
+        parameters.label_selector = self.source.selector.labels();
+        parameters.field_selector = self.source.selector.fields();
         parameters.continue_token = pages.token.take();
-        let page = timeout(REQUEST_TIMEOUT, self.api.list(&parameters)).await;
+        let page = timeout(REQUEST_TIMEOUT, self.source.api.list(&parameters)).await;
         let page = page.map_err(|_| Error::TimedOut)?.map_err(Error::List)?;
-        pages
-            .objects
-            .extend(page.items.into_iter().map(|mut object| {
-                (self.reduce)(&mut object);
-                object
-            }));
+        pages.objects.extend(page.items.into_iter().map(&self.pack));
         pages.token = page.metadata.continue_.filter(|token| !token.is_empty());
         if pages.token.is_some() {
             self.phase = Phase::List(pages);
-            return Ok(Signal::Progress);
+            return Ok(Signal::Page);
         }
         let version = page.metadata.resource_version;
         let version = version.filter(|version| !version.is_empty());
@@ -241,11 +289,12 @@ where
 
     async fn start(&mut self, resource_version: &str) -> Result<Watch<K>, Error> {
         let parameters = WatchParams {
-            label_selector: self.selector.map(ToOwned::to_owned),
+            label_selector: self.source.selector.labels(),
+            field_selector: self.source.selector.fields(),
             timeout: u32::try_from(WATCH_TIMEOUT.as_secs()).ok(),
             ..WatchParams::default()
         };
-        let started = self.api.watch(&parameters, resource_version);
+        let started = self.source.api.watch(&parameters, resource_version);
         let events = timeout(REQUEST_TIMEOUT, started).await;
         Ok(Watch {
             resource_version: resource_version.to_owned(),
@@ -258,20 +307,18 @@ where
         })
     }
 
-    async fn watch(&mut self, mut watch: Watch<K>) -> Signal<K> {
+    async fn watch(&mut self, mut watch: Watch<K>) -> Signal<K, L> {
         let deadline = watch.started + WATCH_TIMEOUT + WATCH_GRACE;
         let Ok(event) = timeout_at(deadline, watch.events.next()).await else {
             return self.fail(Error::NotEnded, None);
         };
         let (signal, resource_version) = match event {
-            Some(Ok(ApiEvent::Added(mut object) | ApiEvent::Modified(mut object))) => {
+            Some(Ok(ApiEvent::Added(object) | ApiEvent::Modified(object))) => {
                 let resource_version = object.resource_version();
-                (self.reduce)(&mut object);
                 (Signal::Event(WatchEvent::Applied(object)), resource_version)
             }
-            Some(Ok(ApiEvent::Deleted(mut object))) => {
+            Some(Ok(ApiEvent::Deleted(object))) => {
                 let resource_version = object.resource_version();
-                (self.reduce)(&mut object);
                 (Signal::Event(WatchEvent::Deleted(object)), resource_version)
             }
             Some(Ok(ApiEvent::Bookmark(bookmark))) => {
@@ -297,7 +344,7 @@ where
     }
 
     /// Goes on after a watch that the API server has ended.
-    fn end(&mut self, watch: Watch<K>) -> Signal<K> {
+    fn end(&mut self, watch: Watch<K>) -> Signal<K, L> {
         if watch.started.elapsed() < SHORTEST_WATCH {
             return self.fail(Error::EndedEarly, Some(watch.resource_version));
         }
@@ -310,8 +357,16 @@ where
     }
 
     /// Decides how to go on after a failure: with a new list, or from the resourceVersion that the watch had.
-    fn fail(&mut self, error: Error, resource_version: Option<String>) -> Signal<K> {
-        self.wait = Some(self.waits.next().unwrap_or(LONGEST_WAIT));
+    fn fail(&mut self, error: Error, resource_version: Option<String>) -> Signal<K, L> {
+        let definition = self
+            .source
+            .definition
+            .as_ref()
+            .filter(|_| error.is_not_served());
+        self.wait = Some(match definition.filter(|known| known.is_absent()) {
+            Some(definition) => Wait::Definition(definition.clone()),
+            None => Wait::For(self.waits.next().unwrap_or(LONGEST_WAIT)),
+        });
         self.phase = match resource_version {
             Some(resource_version) if !error.needs_list() => Phase::Start(resource_version),
             _ => Phase::List(Pages::default()),

@@ -16,20 +16,24 @@ use tokio::time::Instant;
 
 use super::CacheChange;
 use super::packed::Packed;
+use super::raw::Raw;
 
 /// How long an own write takes precedence over older copies. A watch is renewed each minute, so it has delivered the write by then. After a
-/// restore of etcd from a backup, resourceVersions are smaller than before, and the write may have been lost: the watch has to win in the
-/// end, and a write that it has not delivered is forgotten.
+/// restore of etcd from a backup, resourceVersions are smaller than before, and the write may have been lost: the watch takes precedence
+/// after this time, and a write that it has not delivered is forgotten.
 pub(crate) const OWN_WRITE_PRECEDENCE: Duration = Duration::from_mins(2);
 
 /// A namespace and a name.
 pub(crate) type Key = (String, String);
 
-/// What a watch reports.
+/// Returns what an object is found by beside its own key; none for a kind that is found by its key alone.
+pub(crate) type Index<K> = Option<fn(&K) -> Option<Key>>;
+
+/// What a watch reports. Listed objects are packed as `L`.
 #[derive(Debug)]
-pub(crate) enum WatchEvent<K> {
+pub(crate) enum WatchEvent<K, L = K> {
     /// All objects that exist, and the resourceVersion of the list.
-    Listed(Vec<K>, String),
+    Listed(Vec<L>, String),
     /// An object was created or changed.
     Applied(K),
     /// An object was deleted; its last state.
@@ -40,7 +44,7 @@ pub(crate) enum WatchEvent<K> {
 pub(super) struct Objects<K> {
     by_key: HashMap<Key, Entry<K>>,
     /// What an object is found by beside its own key, if anything.
-    index: fn(&K) -> Option<Key>,
+    index: Index<K>,
     /// The keys of the objects, by that.
     indexed: HashMap<Key, BTreeSet<Key>>,
     /// When the operator has written an object whose version the watch has not delivered yet.
@@ -50,7 +54,8 @@ pub(super) struct Objects<K> {
     delivered: Option<u64>,
 }
 
-struct Entry<K> {
+/// A cached object.
+pub(super) struct Entry<K> {
     object: Packed<K>,
     /// What the object is found by beside its own key.
     by: Option<Key>,
@@ -58,16 +63,37 @@ struct Entry<K> {
     verified: Option<u64>,
 }
 
+impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Entry<K> {
+    /// Packs an object that is also found by what `index` returns for it.
+    fn new(object: &K, index: Index<K>) -> Self {
+        Self {
+            object: Packed::new(object),
+            by: index.and_then(|index| index(object)),
+            verified: None,
+        }
+    }
+
+    /// The same for an object that was not decoded.
+    pub(super) fn of_raw(raw: &Raw<K>, index: Index<K>) -> Self {
+        let by = index.and_then(|index| index(&raw.decode().ok()?));
+        Self {
+            object: Packed::of_raw(raw),
+            by,
+            verified: None,
+        }
+    }
+}
+
 #[cfg(test)]
 impl<K> Default for Objects<K> {
     fn default() -> Self {
-        Self::indexed_by(|_| None)
+        Self::indexed_by(None)
     }
 }
 
 impl<K> Objects<K> {
     /// Makes a cache in which [`Objects::find`] finds an object by what `index` returns for it.
-    pub(super) fn indexed_by(index: fn(&K) -> Option<Key>) -> Self {
+    pub(super) fn indexed_by(index: Index<K>) -> Self {
         Self {
             by_key: HashMap::new(),
             index,
@@ -83,7 +109,7 @@ impl<K> Objects<K> {
     }
 }
 
-impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
+impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
     /// Returns the newest known copy of an object.
     pub(super) fn get(&self, key: &Key) -> Option<Arc<K>> {
         self.by_key.get(key)?.object.unpack()
@@ -94,36 +120,27 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
         self.get(self.indexed.get(by)?.first()?)
     }
 
-    fn set(&mut self, key: Key, object: &K, verified: Option<u64>) {
-        let entry = Entry {
-            object: Packed::new(object),
-            by: (self.index)(object),
-            verified,
-        };
-        self.set_entry(key, entry);
-    }
-
-    fn set_entry(&mut self, key: Key, entry: Entry<K>) {
-        self.remove(&key);
+    /// Replaces an object. Returns what the one before was found by beside its own key.
+    fn set(&mut self, key: Key, entry: Entry<K>) -> Option<Key> {
+        let before = self.remove(&key);
         if let Some(by) = &entry.by {
             let keys = self.indexed.entry(by.clone()).or_default();
             keys.insert(key.clone());
         }
         self.by_key.insert(key, entry);
+        before
     }
 
-    fn remove(&mut self, key: &Key) {
-        let Some(removed) = self.by_key.remove(key) else {
-            return;
-        };
-        if let Some(by) = removed.by
-            && let Some(keys) = self.indexed.get_mut(&by)
-        {
+    /// Removes an object. Returns what it was found by beside its own key.
+    fn remove(&mut self, key: &Key) -> Option<Key> {
+        let by = self.by_key.remove(key)?.by?;
+        if let Some(keys) = self.indexed.get_mut(&by) {
             keys.remove(key);
             if keys.is_empty() {
                 self.indexed.remove(&by);
             }
         }
+        Some(by)
     }
 
     /// Returns whether the newest known copy of an object was compared with the desired state of this fingerprint, and matched.
@@ -145,7 +162,11 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
     }
 
     /// Takes in an event of the watch. Returns what it has changed.
-    pub(super) fn apply(&mut self, event: WatchEvent<K>, now: Instant) -> Option<CacheChange<K>> {
+    pub(super) fn apply(
+        &mut self,
+        event: WatchEvent<Raw<K>, (Key, Entry<K>)>,
+        now: Instant,
+    ) -> Option<CacheChange<Raw<K>>> {
         let before = self.delivered;
         self.delivered = match &event {
             WatchEvent::Listed(_, resource_version) => parse(Some(resource_version)),
@@ -173,8 +194,10 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
                     return None;
                 }
                 self.own_writes.remove(&key);
-                self.set(key, &object, None);
-                Some(CacheChange::Object(Arc::new(object)))
+                let entry = Entry::of_raw(&object, self.index);
+                let by = entry.by.clone();
+                let before = self.set(key, entry);
+                Some(CacheChange::Object(object, [before, by]))
             }
             WatchEvent::Deleted(object) => {
                 let key = key(&object);
@@ -182,8 +205,8 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
                     return None;
                 }
                 self.own_writes.remove(&key);
-                self.remove(&key);
-                Some(CacheChange::Object(Arc::new(object)))
+                let before = self.remove(&key);
+                Some(CacheChange::Object(object, [before, None]))
             }
         }
     }
@@ -199,7 +222,7 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
             return;
         }
         self.own_writes.insert(key.clone(), now);
-        self.set(key, object, None);
+        self.set(key, Entry::new(object, self.index));
     }
 
     /// Forgets the objects that the operator has written, and the watch has not delivered although it had the time: etcd was restored from
@@ -227,16 +250,15 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
     }
 
     /// Replaces everything by what was listed, but for what the operator has written after the list was made.
-    fn replace(&mut self, listed: Vec<K>, now: Instant) {
+    fn replace(&mut self, listed: Vec<(Key, Entry<K>)>, now: Instant) {
         let mut before = std::mem::take(&mut self.by_key);
         self.indexed.clear();
-        for object in listed {
-            let key = key(&object);
-            let known = before.get(&key).filter(|known| {
-                known.object.resource_version() == object.meta().resource_version.as_deref()
-            });
-            let verified = known.and_then(|known| known.verified);
-            self.set(key, &object, verified);
+        for (key, mut entry) in listed {
+            let known = before
+                .get(&key)
+                .filter(|known| known.object.resource_version() == entry.object.resource_version());
+            entry.verified = known.and_then(|known| known.verified);
+            self.set(key, entry);
         }
         for (key, written) in std::mem::take(&mut self.own_writes) {
             let own = before.remove(&key);
@@ -244,7 +266,7 @@ impl<K: Resource + Serialize + DeserializeOwned> Objects<K> {
                 own.filter(|own| parse(own.object.resource_version()) > self.delivered)
                 && is_protected(written, now)
             {
-                self.set_entry(key.clone(), own);
+                self.set(key.clone(), own);
                 self.own_writes.insert(key, written);
             }
         }
@@ -304,6 +326,30 @@ mod tests {
         }
     }
 
+    type Event = WatchEvent<Raw<Service>, (Key, Entry<Service>)>;
+
+    fn raw(service: &Service) -> Raw<Service> {
+        serde_json::from_str(&serde_json::to_string(service).unwrap()).unwrap()
+    }
+
+    fn applied(service: &Service) -> Event {
+        WatchEvent::Applied(raw(service))
+    }
+
+    fn deleted(service: &Service) -> Event {
+        WatchEvent::Deleted(raw(service))
+    }
+
+    fn listed(services: &[Service], version: &str) -> Event {
+        let pack = |service: &Service| (key(service), Entry::new(service, Some(of_label)));
+        WatchEvent::Listed(services.iter().map(pack).collect(), version.to_owned())
+    }
+
+    fn of_label(service: &Service) -> Option<Key> {
+        let of = service.labels().get("of")?;
+        Some((String::new(), of.clone()))
+    }
+
     fn current(objects: &Objects<Service>) -> Option<String> {
         let key = (String::new(), "hello".to_owned());
         objects.get(&key)?.resource_version()
@@ -311,7 +357,7 @@ mod tests {
 
     fn written(version: &str, now: Instant) -> Objects<Service> {
         let mut objects = Objects::default();
-        objects.apply(WatchEvent::Applied(service("3")), now);
+        objects.apply(applied(&service("3")), now);
         objects.insert_newer(&service(version), now);
         objects
     }
@@ -320,28 +366,12 @@ mod tests {
     fn an_older_copy_does_not_replace_an_own_write() {
         let now = Instant::now();
         let mut objects = written("7", now);
-        assert!(
-            objects
-                .apply(WatchEvent::Applied(service("5")), now)
-                .is_none()
-        );
-        assert!(
-            objects
-                .apply(WatchEvent::Deleted(service("6")), now)
-                .is_none()
-        );
+        assert!(objects.apply(applied(&service("5")), now).is_none());
+        assert!(objects.apply(deleted(&service("6")), now).is_none());
         assert_eq!(current(&objects).as_deref(), Some("7"));
-        assert!(
-            objects
-                .apply(WatchEvent::Applied(service("10")), now)
-                .is_some()
-        );
+        assert!(objects.apply(applied(&service("10")), now).is_some());
         assert_eq!(current(&objects).as_deref(), Some("10"));
-        assert!(
-            objects
-                .apply(WatchEvent::Deleted(service("11")), now)
-                .is_some()
-        );
+        assert!(objects.apply(deleted(&service("11")), now).is_some());
         assert_eq!(current(&objects), None);
     }
 
@@ -349,11 +379,7 @@ mod tests {
     fn the_event_of_an_own_write_changes_nothing() {
         let now = Instant::now();
         let mut objects = written("7", now);
-        assert!(
-            objects
-                .apply(WatchEvent::Applied(service("7")), now)
-                .is_none()
-        );
+        assert!(objects.apply(applied(&service("7")), now).is_none());
         assert!(objects.own_writes.is_empty());
     }
 
@@ -361,11 +387,11 @@ mod tests {
     fn a_list_made_before_an_own_write_does_not_undo_it_and_a_later_one_does() {
         let now = Instant::now();
         let mut objects = written("7", now);
-        objects.apply(WatchEvent::Listed(vec![service("3")], "6".to_owned()), now);
+        objects.apply(listed(&[service("3")], "6"), now);
         assert_eq!(current(&objects).as_deref(), Some("7"));
-        objects.apply(WatchEvent::Listed(Vec::new(), "6".to_owned()), now);
+        objects.apply(listed(&[], "6"), now);
         assert_eq!(current(&objects).as_deref(), Some("7"));
-        objects.apply(WatchEvent::Listed(Vec::new(), "8".to_owned()), now);
+        objects.apply(listed(&[], "8"), now);
         assert_eq!(current(&objects), None);
         assert!(objects.own_writes.is_empty());
     }
@@ -374,7 +400,7 @@ mod tests {
     fn the_response_of_a_write_does_not_replace_a_newer_version_of_the_watch() {
         let now = Instant::now();
         let mut objects = written("7", now);
-        objects.apply(WatchEvent::Applied(service("9")), now);
+        objects.apply(applied(&service("9")), now);
         objects.insert_newer(&service("8"), now);
         assert_eq!(current(&objects).as_deref(), Some("9"));
     }
@@ -383,8 +409,8 @@ mod tests {
     fn the_response_of_a_create_does_not_bring_back_an_object_that_was_deleted_meanwhile() {
         let now = Instant::now();
         let mut objects = Objects::default();
-        objects.apply(WatchEvent::Applied(service("5")), now);
-        objects.apply(WatchEvent::Deleted(service("6")), now);
+        objects.apply(applied(&service("5")), now);
+        objects.apply(deleted(&service("6")), now);
         objects.insert_newer(&service("5"), now);
         assert_eq!(current(&objects), None);
     }
@@ -394,11 +420,7 @@ mod tests {
         let now = Instant::now();
         let mut objects = written("700", now);
         let later = now + OWN_WRITE_PRECEDENCE;
-        assert!(
-            objects
-                .apply(WatchEvent::Applied(service("5")), later)
-                .is_some()
-        );
+        assert!(objects.apply(applied(&service("5")), later).is_some());
         assert_eq!(current(&objects).as_deref(), Some("5"));
     }
 
@@ -406,8 +428,8 @@ mod tests {
     fn a_list_that_is_older_than_what_was_delivered_undoes_every_own_write() {
         let now = Instant::now();
         let mut objects = written("700", now);
-        objects.apply(WatchEvent::Applied(service_named("other", "650")), now);
-        objects.apply(WatchEvent::Listed(Vec::new(), "500".to_owned()), now);
+        objects.apply(applied(&service_named("other", "650")), now);
+        objects.apply(listed(&[], "500"), now);
         assert_eq!(current(&objects), None);
         assert!(objects.own_writes.is_empty());
     }
@@ -416,7 +438,7 @@ mod tests {
     fn an_own_write_that_is_never_delivered_is_forgotten_in_the_end() {
         let now = Instant::now();
         let mut objects = written("700", now);
-        objects.apply(WatchEvent::Listed(Vec::new(), "600".to_owned()), now);
+        objects.apply(listed(&[], "600"), now);
         assert!(!objects.forget_undelivered(now));
         assert_eq!(current(&objects).as_deref(), Some("700"));
         assert!(objects.forget_undelivered(now + OWN_WRITE_PRECEDENCE));
@@ -427,30 +449,26 @@ mod tests {
     #[test]
     fn objects_are_found_by_their_index_as_they_change() {
         let by = |name: &str| (String::new(), name.to_owned());
-        let index = |service: &Service| {
-            service
-                .labels()
-                .get("of")
-                .map(|of| (String::new(), of.clone()))
-        };
         let labeled = |version: &str, of: &str| {
             let mut service = service(version);
             service.labels_mut().insert("of".to_owned(), of.to_owned());
             service
         };
         let now = Instant::now();
-        let mut objects = Objects::indexed_by(index);
-        let listed = vec![labeled("1", "a")];
-        objects.apply(WatchEvent::Listed(listed, "1".to_owned()), now);
+        let mut objects = Objects::indexed_by(Some(of_label));
+        objects.apply(listed(&[labeled("1", "a")], "1"), now);
         assert!(objects.find(&by("a")).is_some());
-        objects.apply(WatchEvent::Applied(labeled("2", "b")), now);
+        let change = objects.apply(applied(&labeled("2", "b")), now);
+        assert!(
+            matches!(change, Some(CacheChange::Object(_, keys)) if keys == [Some(by("a")), Some(by("b"))])
+        );
         assert!(objects.find(&by("a")).is_none() && objects.find(&by("b")).is_some());
         objects.insert_newer(&(labeled("3", "c")), now);
         assert!(objects.find(&by("b")).is_none() && objects.find(&by("c")).is_some());
-        objects.apply(WatchEvent::Deleted(labeled("4", "c")), now);
+        objects.apply(deleted(&labeled("4", "c")), now);
         assert!(objects.indexed.is_empty());
-        objects.apply(WatchEvent::Applied(labeled("5", "a")), now);
-        objects.apply(WatchEvent::Listed(Vec::new(), "6".to_owned()), now);
+        objects.apply(applied(&labeled("5", "a")), now);
+        objects.apply(listed(&[], "6"), now);
         assert!(objects.indexed.is_empty());
     }
 }

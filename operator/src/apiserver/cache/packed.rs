@@ -10,6 +10,8 @@ use kube::{Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::raw::Raw;
+
 /// An object of kind `K` as JSON, and what is read of it more often.
 pub(super) struct Packed<K> {
     json: Box<[u8]>,
@@ -18,14 +20,24 @@ pub(super) struct Packed<K> {
     kind: PhantomData<fn() -> K>,
 }
 
-impl<K: Resource + Serialize + DeserializeOwned> Packed<K> {
-    /// Packs an object.
+impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Packed<K> {
+    /// Packs an object, such as the response of a write.
     pub(super) fn new(object: &K) -> Self {
         Self {
             // The encoding of what was decoded from JSON does not fail. If it did, the object would count as missing, and be read.
             json: serde_json::to_vec(object).unwrap_or_default().into(),
             uid: object.uid(),
             resource_version: object.resource_version(),
+            kind: PhantomData,
+        }
+    }
+
+    /// Packs an object that was not decoded.
+    pub(super) fn of_raw(raw: &Raw<K>) -> Self {
+        Self {
+            json: raw.json().into(),
+            uid: raw.uid(),
+            resource_version: raw.resource_version(),
             kind: PhantomData,
         }
     }

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Client, ResourceExt};
 
-use super::list_watch::list_watch;
+use super::list_watch::{Selector, Source, list_watch};
 use super::{CacheSync, Key, Requirement, WatchEvent};
 use crate::model::metadata::Owner;
 use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, POD_TEMPLATE_HASH_LABEL};
@@ -39,6 +39,22 @@ struct Failures {
     clusters: HashMap<Key, BTreeMap<String, PodFailure>>,
     /// The EchoCluster of each failing pod. It is kept because the labels of a pod may change.
     owner_of: HashMap<Key, Key>,
+}
+
+/// What is kept of a pod.
+struct PodState {
+    pod: Key,
+    /// Its EchoCluster, and why it fails.
+    failure: Option<(Key, PodFailure)>,
+}
+
+impl PodState {
+    fn of(pod: &Pod) -> Self {
+        Self {
+            pod: (pod.namespace().unwrap_or_default(), pod.name_any()),
+            failure: cluster(pod).zip(pod_failure(pod)),
+        }
+    }
 }
 
 impl Pods {
@@ -72,11 +88,12 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
         failures: Arc::clone(&failures),
         sync,
     };
-    let signals = list_watch(
-        Api::<Pod>::all(client.clone()),
-        Some(MANAGED_BY_SELECTOR),
-        reduce,
-    );
+    let source = Source {
+        api: Api::<Pod>::all(client.clone()),
+        selector: Selector::Labels(MANAGED_BY_SELECTOR),
+        definition: None,
+    };
+    let signals = list_watch(source, |pod| PodState::of(&pod));
     let affected = signals.flat_map(move |signal| {
         let (_, affected) = writer.note(signal, |event| {
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,22 +104,14 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
     (pods, affected)
 }
 
-/// Drops the largest parts of a pod that no failure is read from.
-fn reduce(pod: &mut Pod) {
-    pod.metadata.managed_fields = None;
-    if let Some(spec) = &mut pod.spec {
-        spec.volumes = None;
-    }
-}
-
 impl Failures {
     /// Applies an event of the watch. Returns the EchoClusters whose worst failure has changed.
-    fn note(&mut self, event: WatchEvent<Pod>) -> Vec<Key> {
+    fn note(&mut self, event: WatchEvent<Pod, PodState>) -> Vec<Key> {
         match event {
             WatchEvent::Listed(pods, _) => {
                 let mut listed = Self::default();
-                for pod in &pods {
-                    listed.insert(pod, pod_failure(pod));
+                for pod in pods {
+                    listed.insert(pod);
                 }
                 let before = std::mem::replace(self, listed);
                 let clusters = before.clusters.keys().chain(self.clusters.keys());
@@ -110,8 +119,11 @@ impl Failures {
                 let has_changed = |key: &Key| !is_same(before.any(key), self.any(key));
                 keys.into_iter().filter(has_changed).collect()
             }
-            WatchEvent::Applied(pod) => self.insert(&pod, pod_failure(&pod)),
-            WatchEvent::Deleted(pod) => self.insert(&pod, None),
+            WatchEvent::Applied(pod) => self.insert(PodState::of(&pod)),
+            WatchEvent::Deleted(pod) => self.insert(PodState {
+                failure: None,
+                ..PodState::of(&pod)
+            }),
         }
     }
 }
@@ -126,11 +138,9 @@ fn is_same(before: Option<&PodFailure>, after: Option<&PodFailure>) -> bool {
 
 impl Failures {
     /// Replaces the failure of a pod; `None` removes it. Returns the EchoClusters whose worst failure has changed.
-    fn insert(&mut self, pod: &Pod, failure: Option<PodFailure>) -> Vec<Key> {
-        let name = pod.name_any();
-        let pod_key = (pod.namespace().unwrap_or_default(), name.clone());
-        let failure = cluster(pod).zip(failure);
-        let was_of = self.owner_of.remove(&pod_key);
+    fn insert(&mut self, PodState { pod, failure }: PodState) -> Vec<Key> {
+        let name = pod.1.clone();
+        let was_of = self.owner_of.remove(&pod);
         let is_of = failure.as_ref().map(|(cluster, _)| cluster.clone());
         let affected: HashSet<Key> = was_of.iter().chain(&is_of).cloned().collect();
         let affected: Vec<(Key, Option<PodFailure>)> = affected
@@ -141,7 +151,7 @@ impl Failures {
             self.remove(&cluster, &name);
         }
         if let Some((cluster, failure)) = failure {
-            self.owner_of.insert(pod_key, cluster.clone());
+            self.owner_of.insert(pod, cluster.clone());
             let pods = self.clusters.entry(cluster.clone()).or_default();
             pods.insert(name, failure);
             self.forget_old_evictions(&cluster);
@@ -182,26 +192,18 @@ impl Failures {
         self.worst(cluster, |_| true)
     }
 
-    /// Returns the worst failure of those that count; of equal ones the oldest, and the newest eviction, so that it counts for long enough.
+    /// Returns the worst failure of those that count; of equal ones the oldest. Evictions are one failure, which lasts as long as
+    /// [`MIN_EVICTIONS`] of them count.
     fn worst(&self, cluster: &Key, counts: impl Fn(&&PodFailure) -> bool) -> Option<&PodFailure> {
-        let pods = self.clusters.get(cluster)?;
-        let is_evicted = |failure: &PodFailure| failure.kind == PodFailureKind::Evicted;
-        let evicted = pods.values().filter(|failure| is_evicted(failure));
-        let evicted = evicted.filter(&counts).count();
-        let failures = pods.values().filter(&counts);
-        failures
-            .filter(|failure| !is_evicted(failure) || evicted >= MIN_EVICTIONS)
-            .min_by(|one, other| {
-                let oldest = || one.since.cmp(&other.since);
-                let by_age = || {
-                    if is_evicted(one) {
-                        oldest().reverse()
-                    } else {
-                        oldest()
-                    }
-                };
-                one.key().cmp(&other.key()).then_with(by_age)
-            })
+        let pods = self.clusters.get(cluster)?.values().filter(counts);
+        let is_eviction = |failure: &&PodFailure| failure.kind == PodFailureKind::Evicted;
+        let (mut evictions, failures): (Vec<_>, Vec<_>) = pods.partition(is_eviction);
+        evictions.sort_by_key(|eviction| std::cmp::Reverse(eviction.since));
+        let eviction = evictions.get(MIN_EVICTIONS - 1).copied();
+        failures.into_iter().chain(eviction).min_by(|one, other| {
+            let by_key = one.key().cmp(&other.key());
+            by_key.then_with(|| one.since.cmp(&other.since))
+        })
     }
 }
 
@@ -300,7 +302,8 @@ mod tests {
         }
         assert_eq!(affected, 1);
         assert_eq!(failures.owner_of.len(), MAX_EVICTIONS);
-        let newest = failures.any(&hello()).unwrap().since;
-        assert_eq!(newest, Timestamp::from_second(999).ok());
+        // One second later than this plus the window, only one eviction counts.
+        let since = failures.any(&hello()).unwrap().since;
+        assert_eq!(since, Timestamp::from_second(998).ok());
     }
 }

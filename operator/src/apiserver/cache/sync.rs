@@ -35,8 +35,17 @@ pub enum Requirement {
 enum State {
     Pending,
     Synced,
-    /// The kind cannot be listed, for the reason given. The watch goes on trying, at last every half minute.
-    Unavailable(String),
+    /// The kind cannot be listed. The list is repeated, at last every half minute, or when the kind is defined.
+    Unavailable(Unavailable),
+}
+
+/// Why the objects of a kind cannot be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// The API server does not serve the kind, or the operator is not allowed to list it. An administrator has to act.
+    Rejected(String),
+    /// The list failed with an error that a retry may resolve.
+    Failed(String),
 }
 
 /// A watch has ended before its cache was filled, as it does when the operator stops. No retry helps.
@@ -85,9 +94,9 @@ impl CacheSync {
     }
 
     /// Returns why the objects of the kind are unavailable, if they are.
-    pub fn unavailable(&self) -> Option<String> {
+    pub fn unavailable(&self) -> Option<Unavailable> {
         match &*self.state.borrow() {
-            State::Unavailable(message) => Some(message.clone()),
+            State::Unavailable(why) => Some(why.clone()),
             State::Pending | State::Synced => None,
         }
     }
@@ -134,21 +143,21 @@ pub(crate) enum Availability {
 }
 
 impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
-    /// Takes in what happens on the watch, and logs its failures. An event is taken into the cache by `take_in` before the cache counts as
-    /// filled, so that whoever waits for that finds it there. Returns the result of `take_in`, too.
-    pub(crate) fn note<T>(
+    /// Processes a signal of the watch, and logs its failures. `handle` stores an event in the cache before the cache counts as filled, so
+    /// that waiters read a filled cache. Returns the result of `handle`, too.
+    pub(crate) fn note<L, T>(
         &self,
-        signal: Signal<K>,
-        take_in: impl FnOnce(WatchEvent<K>) -> T,
+        signal: Signal<K, L>,
+        handle: impl FnOnce(WatchEvent<K, L>) -> T,
     ) -> (Availability, Option<T>) {
         match signal {
-            Signal::Progress => {
+            Signal::Page | Signal::Progress => {
                 self.health.note_response();
                 (Availability::Unchanged, None)
             }
             Signal::Event(event) => {
                 let is_listed = matches!(event, WatchEvent::Listed(..));
-                let change = take_in(event);
+                let change = handle(event);
                 self.health.note_response();
                 let is_restored = is_listed && self.set_synced();
                 let availability = if is_restored {
@@ -195,19 +204,24 @@ fn is_unavailable(state: &State) -> bool {
 /// optional, and the API server has rejected its requests until the cache was stale.
 fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error, is_lost: bool) {
     let (api_version, plural) = (K::api_version(&()), K::plural(&()));
-    if is_not_served(error) {
+    if error.is_not_served() {
         let message = format!("the API server has no resource {plural} in {api_version}");
-        *state = State::Unavailable(message);
+        *state = State::Unavailable(Unavailable::Rejected(message));
     } else if *state != State::Synced || is_lost {
         let message = format!("the operator cannot list {api_version} {plural}: {error}");
-        *state = State::Unavailable(message);
+        let is_forbidden = error.status().is_some_and(|status| status.code == 403);
+        *state = State::Unavailable(if is_forbidden {
+            Unavailable::Rejected(message)
+        } else {
+            Unavailable::Failed(message)
+        });
     }
 }
 
 fn log<K: Resource<DynamicType = ()>>(requirement: Requirement, is_new: bool, error: &Error) {
     let kind = K::kind(&());
     match requirement {
-        Requirement::Optional if !is_not_served(error) => {
+        Requirement::Optional if !error.is_not_served() => {
             warn!(%kind, %error, "failed to watch an optional kind, retrying");
         }
         Requirement::Optional if is_new => {
@@ -218,11 +232,6 @@ fn log<K: Resource<DynamicType = ()>>(requirement: Requirement, is_new: bool, er
             warn!(%kind, %error, "failed to watch a required kind, retrying");
         }
     }
-}
-
-/// Whether the API server has answered that there is no such kind.
-fn is_not_served(error: &Error) -> bool {
-    error.status().is_some_and(|status| status.code == 404)
 }
 
 #[cfg(test)]
@@ -289,9 +298,15 @@ mod tests {
     async fn an_unavailable_kind_has_the_text_of_its_last_error() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
         note(&writer, Signal::Failed(Error::TimedOut));
-        assert!(sync.unavailable().unwrap().contains("no answer"));
+        let Some(Unavailable::Failed(message)) = sync.unavailable() else {
+            panic!("{:?}", sync.unavailable());
+        };
+        assert!(message.contains("no answer"), "{message}");
         assert_eq!(note(&writer, refused(403)), Availability::Unchanged);
-        assert!(!sync.unavailable().unwrap().contains("no answer"));
+        let Some(Unavailable::Rejected(message)) = sync.unavailable() else {
+            panic!("{:?}", sync.unavailable());
+        };
+        assert!(!message.contains("no answer"), "{message}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -96,7 +96,7 @@ fn ports(spec: &ValidatedSpec) -> Vec<ContainerPort> {
         .collect()
 }
 
-/// Asks the admin endpoint every `period_seconds`; `failure_threshold` failures in a row count.
+/// Sends a request to the admin endpoint every `period_seconds`; `failure_threshold` failures in a row count.
 fn probe(path: &str, period_seconds: i32, failure_threshold: i32) -> Probe {
     Probe {
         http_get: Some(HTTPGetAction {

@@ -1,4 +1,4 @@
-//! The headless Service: DNS answers it with the addresses of the pods themselves.
+//! The headless Service: DNS resolves it to the addresses of the pods.
 
 use k8s_openapi::api::core::v1::{Service, ServiceSpec};
 
@@ -6,7 +6,7 @@ use super::service::service_ports;
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 
-/// Builds the headless Service. Nothing stands between its clients and the pods, so its ports are the pods' own.
+/// Builds the headless Service. Clients connect to pods directly, so its ports are those of the pods.
 pub fn headless_service(spec: &ValidatedSpec) -> Service {
     let name = metadata::headless_service_name(&spec.owner.name);
     Service {

@@ -1,4 +1,4 @@
-//! The NetworkPolicy: who reaches the echo servers, and the little that they connect to.
+//! The NetworkPolicy: ingress to the pods, and egress from them.
 
 use k8s_openapi::api::networking::v1::{
     NetworkPolicy, NetworkPolicyEgressRule, NetworkPolicyIngressRule, NetworkPolicyPeer,
@@ -12,8 +12,8 @@ use crate::api::v1alpha1::NetworkPolicyMode;
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 
-/// Builds the NetworkPolicy, unless it is off. Its ports go by name, so that during a rollout to another port number old and new pods
-/// are reached alike. Answers to clients are no traffic of their own and need no rule.
+/// Builds the NetworkPolicy, unless it is disabled. Its rules refer to ports by name, so that during a rollout to another port number
+/// they match old and new pods. Reply traffic of an allowed connection needs no rule.
 pub fn network_policy(spec: &ValidatedSpec) -> Option<NetworkPolicy> {
     let ingress = match spec.network {
         NetworkPolicyMode::Disabled => return None,
@@ -34,16 +34,16 @@ pub fn network_policy(spec: &ValidatedSpec) -> Option<NetworkPolicy> {
     })
 }
 
-/// Lets the pods resolve names and connect to the listeners of their own EchoCluster, so that `echo-client` works in them, and to
-/// nothing else: an echo server that is taken over reaches no API server, no other workload and no port of the internet but 53.
-/// The rule is the same whoever may connect to the pods.
+/// Allows egress to DNS servers and to the listeners of the same EchoCluster, so that `echo-client` works in the pods, and to nothing
+/// else: a compromised echo server can connect neither to the API server nor to other workloads or the internet, except to ports of DNS.
+/// The rules do not depend on those of ingress.
 fn egress(spec: &ValidatedSpec) -> Vec<NetworkPolicyEgressRule> {
     let own_pods = NetworkPolicyPeer {
         pod_selector: Some(metadata::label_selector(&spec.owner.name)),
         ..NetworkPolicyPeer::default()
     };
-    // A policy is evaluated after a Service's address was replaced by that of a pod, so these are the pods' ports. A name is resolved
-    // against the pod that is connected to.
+    // A policy is evaluated after the address of a Service has been translated to that of a pod, so these are the pods' ports. The name
+    // of a port refers to the ports of the destination pod.
     let own_listeners = NetworkPolicyEgressRule {
         to: Some(vec![own_pods]),
         ports: Some(listener_ports(spec)),
@@ -52,10 +52,10 @@ fn egress(spec: &ValidatedSpec) -> Vec<NetworkPolicyEgressRule> {
     vec![dns, openshift_dns, own_listeners]
 }
 
-/// Lets the pods ask DNS servers. Port 53 is open to every destination, since no peer matches all of them: DNS servers are pods of any
+/// Allows DNS queries. Egress to port 53 is allowed to every destination, since no peer matches all DNS servers: they are pods of any
 /// namespace, pods on the host network or caches at a link-local address of the node (which pod selectors do not match), and a
-/// block of addresses that holds them all does not match pods on some networks (Cilium). OpenShift's DNS pods alone listen at another
-/// port, which a policy sees in the place of the Service's 53; it is open to them and to no other pod.
+/// block of addresses that contains them all does not match pods on some networks (Cilium). Only OpenShift's DNS pods listen at another
+/// port, to which port 53 of their Service is translated; egress to it is allowed to their namespace only.
 fn dns() -> [NetworkPolicyEgressRule; 2] {
     let ports = |number: i32| {
         let port = |protocol: &str| NetworkPolicyPort {
@@ -88,9 +88,9 @@ fn dns() -> [NetworkPolicyEgressRule; 2] {
     ]
 }
 
-/// Lets the pods of the namespace in, and to the admin port whoever scrapes it, if that is enabled.
+/// Allows ingress from pods of the namespace, and to the admin port from everywhere if there is a PodMonitor.
 fn same_namespace(spec: &ValidatedSpec) -> Vec<NetworkPolicyIngressRule> {
-    let neighbours = NetworkPolicyIngressRule {
+    let from_namespace = NetworkPolicyIngressRule {
         from: Some(vec![NetworkPolicyPeer {
             pod_selector: Some(LabelSelector::default()),
             ..NetworkPolicyPeer::default()
@@ -101,7 +101,7 @@ fn same_namespace(spec: &ValidatedSpec) -> Vec<NetworkPolicyIngressRule> {
         from: None,
         ports: Some(vec![port(ADMIN_PORT_NAME, "TCP")]),
     });
-    [neighbours].into_iter().chain(scrapers).collect()
+    [from_namespace].into_iter().chain(scrapers).collect()
 }
 
 fn all_ports(spec: &ValidatedSpec) -> Vec<NetworkPolicyPort> {

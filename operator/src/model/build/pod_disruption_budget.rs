@@ -1,4 +1,4 @@
-//! The PodDisruptionBudget: how many echo servers evictions may take at a time.
+//! The PodDisruptionBudget: how many pods may be evicted at the same time.
 
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 
@@ -6,8 +6,8 @@ use crate::api::v1alpha1::DisruptionPolicy;
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 
-/// Builds the PodDisruptionBudget, unless evictions are not limited or there is only one pod, which a budget would either leave
-/// unprotected or nail to its node.
+/// Builds the PodDisruptionBudget, unless evictions are not limited or there is only one pod, for which a budget would either have no
+/// effect or prevent draining of its node.
 pub fn pod_disruption_budget(spec: &ValidatedSpec) -> Option<PodDisruptionBudget> {
     let is_enabled = spec.disruption.policy == DisruptionPolicy::Limited && spec.replicas > 1;
     is_enabled.then(|| PodDisruptionBudget {
@@ -15,7 +15,7 @@ pub fn pod_disruption_budget(spec: &ValidatedSpec) -> Option<PodDisruptionBudget
         spec: Some(PodDisruptionBudgetSpec {
             max_unavailable: Some(spec.disruption.max_unavailable.to_int_or_string()),
             selector: Some(metadata::label_selector(&spec.owner.name)),
-            // A pod that does not answer anyway keeps no node from being drained.
+            // A pod that is not ready does not prevent draining of its node.
             unhealthy_pod_eviction_policy: Some("AlwaysAllow".to_owned()),
             ..PodDisruptionBudgetSpec::default()
         }),

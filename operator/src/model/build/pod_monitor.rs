@@ -1,4 +1,4 @@
-//! The PodMonitor, from which the Prometheus operator learns to scrape the echo servers.
+//! The PodMonitor that configures the Prometheus Operator to scrape the pods.
 
 use std::collections::BTreeMap;
 
@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::container::ADMIN_PORT_NAME;
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
+
+/// The name of the CustomResourceDefinition of PodMonitors.
+pub const POD_MONITOR_DEFINITION: &str = "podmonitors.monitoring.coreos.com";
 
 /// A `monitoring.coreos.com/v1` PodMonitor: what the operator sets, and other fields as they are, so that they are compared, too.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,7 +39,7 @@ pub struct PodMonitorSpec {
     pub others: BTreeMap<String, Value>,
 }
 
-/// A port of the pods that answers with metrics.
+/// A port of the pods that serves metrics.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodMetricsEndpoint {
     /// The name of the port.

@@ -1,7 +1,7 @@
 //! How the pods are spread over nodes and zones.
 //!
-//! `Soft` is two preferences of the pods to keep away from each other, not two soft spread constraints: as soon as one constraint is
-//! over zones, the scheduler spreads over no node that lacks a zone label, as kind's nodes do.
+//! `Soft` is two terms of preferred pod anti-affinity, not two soft spread constraints: as soon as one constraint is over zones, the
+//! scheduler spreads over no node that lacks a zone label, as kind's nodes do.
 //!
 //! Neither form has `matchLabelKeys`. The API server merges such keys into the selector of a new pod, and refuses a pod that has a key
 //! in both, so that no pod could be created again from its own manifest, as backup tools do it. What it costs: during a rolling update,
@@ -19,7 +19,7 @@ use crate::model::validate::ValidatedSpec;
 const HOST: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// How much keeping away from another pod counts to the scheduler, of 100: as much as anything can over zones, and half of it within.
+/// The weights of the anti-affinity terms: the maximum, 100, over zones, and half of it over nodes.
 const WEIGHTS: [(&str, i32); 2] = [(ZONE, 100), (HOST, 50)];
 
 /// Returns the user's affinity, with ours added.
@@ -28,10 +28,10 @@ pub(super) fn affinity(spec: &ValidatedSpec) -> Option<Affinity> {
         return spec.pod.affinity.clone();
     }
     let mut affinity = spec.pod.affinity.clone().unwrap_or_default();
-    let keep_away = affinity
+    let anti_affinity = affinity
         .pod_anti_affinity
         .get_or_insert_with(PodAntiAffinity::default);
-    keep_away
+    anti_affinity
         .preferred_during_scheduling_ignored_during_execution
         .get_or_insert_default()
         .extend(
@@ -47,7 +47,7 @@ pub(super) fn affinity(spec: &ValidatedSpec) -> Option<Affinity> {
     Some(affinity)
 }
 
-/// Returns the constraints without which a pod waits.
+/// Returns the hard constraints. Pods that would violate them stay Pending.
 pub(super) fn topology_spread_constraints(
     spec: &ValidatedSpec,
 ) -> Option<Vec<TopologySpreadConstraint>> {
@@ -83,11 +83,11 @@ mod tests {
     }
 
     fn preferred(spread: TopologySpread) -> Vec<String> {
-        let keep_away = affinity(&planned(spread))
+        let anti_affinity = affinity(&planned(spread))
             .unwrap()
             .pod_anti_affinity
             .unwrap();
-        let terms = keep_away.preferred_during_scheduling_ignored_during_execution;
+        let terms = anti_affinity.preferred_during_scheduling_ignored_during_execution;
         let key = |term: WeightedPodAffinityTerm| term.pod_affinity_term.topology_key;
         terms.unwrap().into_iter().map(key).collect()
     }

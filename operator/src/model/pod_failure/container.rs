@@ -22,7 +22,7 @@ const IMAGE_REASONS: [&str; 7] = [
     "ErrImageNeverPull",
 ];
 
-/// Those of them after which no further try is made soon, or can help.
+/// Those of them after which no further attempt is made soon, or can succeed.
 const FINAL_IMAGE_REASONS: [&str; 3] =
     ["ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"];
 
@@ -97,6 +97,9 @@ pub(super) fn container_failure(
         }),
         is_backed_off,
         since: since.or(failure.since),
+        last_start: ended(container)
+            .and_then(|ended| ended.started_at.as_ref())
+            .map(|time| time.0),
         ..failure
     })
 }
@@ -122,11 +125,7 @@ fn waiting(container: &ContainerStatus) -> Option<Found> {
 /// passed it and is not ready has another failure. An init container is expected to exit with 0.
 fn crash(role: ContainerRole, container: &ContainerStatus) -> Option<Found> {
     let state = container.state.as_ref()?;
-    let last = container
-        .last_state
-        .as_ref()
-        .and_then(|state| state.terminated.as_ref());
-    let ended = state.terminated.as_ref().or(last)?;
+    let ended = ended(container)?;
     let has_reason =
         |waiting: &ContainerStateWaiting| waiting.reason.as_deref() == Some("CrashLoopBackOff");
     let is_backed_off = state.waiting.as_ref().is_some_and(has_reason);
@@ -150,6 +149,12 @@ fn crash(role: ContainerRole, container: &ContainerStatus) -> Option<Found> {
         exit(ended)
     };
     Some((kind, is_backed_off, message, since))
+}
+
+/// Returns how the last run of a container that is over has ended.
+fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
+    let states = [&container.state, &container.last_state].into_iter();
+    states.flatten().find_map(|state| state.terminated.as_ref())
 }
 
 /// A container that runs and is not ready yet.
@@ -184,7 +189,7 @@ fn exit(ended: &ContainerStateTerminated) -> String {
     format!("{reason}, exit code {}{output}", ended.exit_code)
 }
 
-/// Removes what the kubelet puts before the cause while it waits for its next try, so that the message is the same all the time:
+/// Removes what the kubelet puts before the cause while it waits for its next attempt, so that the message stays the same:
 /// `Back-off pulling image "x": ErrImagePull: cause`, with any of the image reasons.
 fn without_back_off(message: &str) -> &str {
     let cause = |reason: &&str| {

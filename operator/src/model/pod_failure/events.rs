@@ -10,7 +10,7 @@ use super::{PodFailure, PodFailureKind};
 pub struct PodEvent {
     /// Why it was published, such as `FailedMount`.
     pub reason: String,
-    /// What it says.
+    /// Its text.
     pub message: String,
     /// The container that it is about, as `spec.containers{echo-server}`; empty where it is about the pod.
     pub field_path: String,
@@ -67,17 +67,20 @@ impl PodFailure {
             }
             PodFailureKind::CrashLoop => {
                 // The kubelet's own text (kuberuntime_manager.go): "Container echo-server failed startup probe, will be restarted".
-                let killed = |event: &PodEvent| {
-                    event.reason == "Killing" && event.message.contains("failed startup probe")
+                let last_start = self.last_start;
+                let is_killed = |failed: &'static str| {
+                    let killing = |event: &PodEvent| {
+                        event.reason == "Killing"
+                            && event.message.contains(failed)
+                            && event.at >= last_start
+                    };
+                    last(&killing).is_some()
                 };
-                let killed_later = |event: &PodEvent| {
-                    event.reason == "Killing" && event.message.contains("failed liveness probe")
-                };
-                if last(&killed).is_some() {
+                if is_killed("failed startup probe") {
                     let cause = last(&probe("Startup probe"));
                     let kind = PodFailureKind::StartupProbe;
                     Self { kind, ..self }.with_cause(cause)
-                } else if last(&killed_later).is_some() {
+                } else if is_killed("failed liveness probe") {
                     let cause = last(&probe("Liveness probe"));
                     self.with_cause(cause)
                 } else {
@@ -106,7 +109,7 @@ impl PodFailure {
     }
 }
 
-/// Removes what differs between pods and tries, so that the text stays the same: container and sandbox ids, and the pod's address.
+/// Removes what differs between pods and attempts, so that the text stays the same: container and sandbox ids, and the pod's address.
 pub(super) fn stable(message: &str) -> String {
     let message = message.trim_start_matches("(combined from similar events): ");
     let mut text = String::with_capacity(message.len());

@@ -136,6 +136,22 @@ fn a_container_killed_for_its_liveness_probe_is_reported_with_the_probes_message
 }
 
 #[test]
+fn an_earlier_run_that_was_killed_for_its_probe_is_not_the_cause_of_a_later_crash() {
+    let fields = |started: &str| {
+        let ended = json!({"terminated": {"exitCode": 1, "reason": "Error", "startedAt": started}});
+        json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended, "restartCount": 3})
+    };
+    let message = "Container echo-server failed startup probe, will be restarted";
+    let killing = [event("Killing", message, 10)];
+    let kind = |started: &str| {
+        let crash = of_echo_server(&fields(started)).unwrap();
+        crash.with_events(&killing).kind
+    };
+    assert_eq!(kind("1970-01-01T00:00:05Z"), PodFailureKind::StartupProbe);
+    assert_eq!(kind("1970-01-01T00:00:15Z"), PodFailureKind::CrashLoop);
+}
+
+#[test]
 fn a_pod_that_the_kubelet_does_not_admit_is_reported_with_its_reason() {
     let status = json!({"phase": "Failed", "reason": "OutOfcpu", "message": "Node didn't have enough resource: cpu, requested: 1, used: 2"});
     let rejected = failure_of(&status).unwrap();

@@ -63,7 +63,7 @@ impl Event {
         let was_observed = before.observed_generation.unwrap_or_default() > 0;
         // A child that clients do not need may be stalled while the echo servers become ready.
         let is_settled = is_true(after, Reconciling).is_none();
-        // While a rollout takes its steps, Ready may come and go with each. If the first status is Ready, the event of the creation says enough.
+        // During a rollout, Ready may change with each step. If the first status is Ready, the `Created` event suffices.
         let has_come = is_true(before, Ready).is_none() && is_settled && was_observed;
         let was_rolling_out = is_true(before, Reconciling)
             .is_some_and(|was| was.reason == format!("{:?}", Reason::RollingOut));

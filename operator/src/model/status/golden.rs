@@ -70,6 +70,7 @@ impl State {
             message: message.to_owned(),
             is_backed_off: false,
             since: Some(NOW),
+            last_start: None,
             pod: PodReference::default(),
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::api::v1alpha1::conditions::Reason;
 use crate::model::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind};
+use crate::model::build::ECHO_SERVER_CONTAINER;
 use crate::model::children::{ChildProblem, FailedRequest};
 use crate::model::observed::ObservedDeployment;
 use crate::model::observed::live::{PodsRefused, RefusedObject};
@@ -214,10 +215,10 @@ fn container(failure: &PodFailure) -> String {
 
 fn container_name(failure: &PodFailure) -> &str {
     let container = failure.container.as_ref();
-    container.map_or("echo-server", |container| container.name.as_str())
+    container.map_or(ECHO_SERVER_CONTAINER, |container| container.name.as_str())
 }
 
-fn is_ours(failure: &PodFailure) -> bool {
+fn is_echo_server(failure: &PodFailure) -> bool {
     let container = failure.container.as_ref();
     container.is_none_or(|container| container.role == ContainerRole::EchoServer)
 }
@@ -226,7 +227,7 @@ fn is_ours(failure: &PodFailure) -> bool {
 const ADDED: &str = "Fix the admission webhook or policy that injects this container";
 
 fn image(spec: &ValidatedSpec, failure: &PodFailure) -> (String, &'static str) {
-    if is_ours(failure) {
+    if is_echo_server(failure) {
         let remedy = "Correct spec.image or spec.imagePullSecrets, or check the registry";
         (format!("image {}", spec.image), remedy)
     } else {
@@ -235,7 +236,7 @@ fn image(spec: &ValidatedSpec, failure: &PodFailure) -> (String, &'static str) {
 }
 
 fn memory_remedy(failure: &PodFailure) -> &'static str {
-    if is_ours(failure) {
+    if is_echo_server(failure) {
         "Raise spec.resources.limits.memory"
     } else {
         ADDED
@@ -243,7 +244,7 @@ fn memory_remedy(failure: &PodFailure) -> &'static str {
 }
 
 fn probe_remedy(failure: &PodFailure) -> &'static str {
-    if is_ours(failure) {
+    if is_echo_server(failure) {
         "Check that spec.image is an echo-server image and that spec.resources is sufficient"
     } else {
         ADDED
@@ -335,7 +336,7 @@ pub(super) fn autoscaler(name: &str, problem: &AutoscalerProblem) -> String {
     )
 }
 
-/// Returns a sentence to be added to another: the autoscaler wants more replicas than it may set.
+/// Returns a sentence to be added to another: the autoscaler computes more replicas than `maxReplicas`.
 pub(super) fn at_maximum(problem: Option<&AutoscalerProblem>) -> Option<String> {
     let is_at_maximum = problem?.kind == AutoscalerProblemKind::AtMaximum;
     is_at_maximum.then(|| {

@@ -24,20 +24,20 @@ pub(super) struct Problem {
     pub(super) reason: Reason,
     /// The cause, the object and the remedy, as sentences.
     pub(super) message: String,
-    /// What it keeps clients from.
+    /// What it affects.
     pub(super) affects: Affects,
     /// When it counts as `Stalled`.
     pub(super) stalls: Stalls,
 }
 
-/// What a problem keeps clients from.
+/// What a problem affects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Affects {
     /// The Service, and so every answer.
     Service,
     /// Pods.
     Pods,
-    /// Anything.
+    /// The Service and pods.
     Any,
     /// A child that clients do not need.
     Other,
@@ -54,21 +54,21 @@ pub(super) enum Stalls {
     Later,
 }
 
-impl Problem {
+impl Stalls {
     /// Returns when the problem counts as `Stalled`, if that is a matter of time.
-    pub(super) fn stalls_at(&self) -> Option<Timestamp> {
-        match self.stalls {
-            Stalls::At(time) => Some(time),
-            Stalls::Now | Stalls::Later => None,
+    pub(super) fn at(self) -> Option<Timestamp> {
+        match self {
+            Self::At(time) => Some(time),
+            Self::Now | Self::Later => None,
         }
     }
 
     /// Whether the problem counts as `Stalled` at `now`.
-    pub(super) fn is_stalled(&self, now: Timestamp) -> bool {
-        match self.stalls {
-            Stalls::Now => true,
-            Stalls::At(time) => time <= now,
-            Stalls::Later => false,
+    pub(super) fn is_due(self, now: Timestamp) -> bool {
+        match self {
+            Self::Now => true,
+            Self::At(time) => time <= now,
+            Self::Later => false,
         }
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn ready(
 
 /// Returns the condition of an EchoCluster whose children are not applied, with `reason` and `cause` where clients get no answers. Without
 /// valid `replicas`, the Deployment's own count.
-pub(super) fn by_answers(
+pub(super) fn ready_of_unapplied(
     replicas: Option<i32>,
     live: &LiveObjects,
     reason: Reason,

@@ -184,7 +184,7 @@ fn a_first_failure_is_reconciling_with_its_cause_and_a_back_off_is_stalled_until
     let again = failing(false, stalled.status.clone());
     assert_eq!(
         again.status, stalled.status,
-        "the condition flaps with the tries"
+        "the condition flaps with the attempts"
     );
     let over = reported(|state| state.previous = again.status.unwrap());
     assert_eq!(
@@ -223,6 +223,7 @@ fn pods_without_a_node_stall_at_the_progress_deadline_and_the_operator_looks_aga
             message: "0/3 nodes are available".to_owned(),
             is_backed_off: false,
             since: Some(Timestamp::UNIX_EPOCH),
+            last_start: None,
             pod: crate::model::pod_failure::PodReference::default(),
         });
         let spec = crate::model::validate::validate(&cluster).unwrap();

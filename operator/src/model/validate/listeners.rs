@@ -10,7 +10,7 @@ use crate::api::v1alpha1::{ADMIN_PORT, Listener, Protocol, ProxyMode};
 pub struct ValidatedListener {
     /// The name of the port in the pods and in the Service.
     pub name: String,
-    /// What is spoken on it.
+    /// Its protocol.
     pub protocol: Protocol,
     /// Whether connections begin with a header of the PROXY protocol; not over UDP.
     pub proxy: ProxyMode,
@@ -25,7 +25,7 @@ pub struct ValidatedListener {
 /// Fills in the listeners.
 ///
 /// # Errors
-/// [`InvalidSpec`] for the first one that cannot be had; only a change of the EchoCluster helps.
+/// [`InvalidSpec`] for the first invalid listener; only a change of the EchoCluster helps.
 pub(super) fn listeners(
     listeners: &[Listener],
     node_ports: &BTreeMap<String, i32>,

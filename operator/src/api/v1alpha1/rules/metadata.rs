@@ -2,7 +2,7 @@
 
 use kube::core::{Message, Rule};
 
-/// Keys that belong to the operator or to Kubernetes, among them those that would loosen what holds the container.
+/// Keys that are reserved for the operator or for Kubernetes, among them those that would relax the AppArmor profile of the container.
 pub(in super::super) fn free_keys() -> Rule {
     const TAKEN: &str = "k.startsWith('app.kubernetes.io/') || k.startsWith('kubernetes.io/') || \
                          k.startsWith('echo-operator.dev/') || k.startsWith('container.apparmor.') || k == 'pod-template-hash'";

@@ -1,5 +1,7 @@
 #![expect(clippy::disallowed_types, reason = "watches a scripted API server")]
 
+use std::convert::identity;
+
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
@@ -29,7 +31,12 @@ async fn follow(
     script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
 ) -> (Vec<Signal<Service>>, Vec<String>) {
     let (client, requests): (_, Requests) = scripted(script);
-    let mut signals = Box::pin(list_watch(Api::<Service>::all(client), None, |_| ()));
+    let source = Source {
+        api: Api::<Service>::all(client),
+        selector: Selector::All,
+        definition: None,
+    };
+    let mut signals = Box::pin(list_watch(source, identity));
     let mut seen = Vec::new();
     let mut listed = 0;
     while listed < lists {
@@ -42,7 +49,7 @@ async fn follow(
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pages_of_a_list_are_one_event_and_each_is_progress() {
+async fn the_pages_of_a_list_are_one_event() {
     let (signals, requests) = follow(1, |count, _| match count {
         0 => list(&["a"], "next"),
         _ => list(&["b"], ""),
@@ -50,7 +57,7 @@ async fn the_pages_of_a_list_are_one_event_and_each_is_progress() {
     .await;
     assert_eq!(requests.len(), 2);
     let [
-        Signal::Progress,
+        Signal::Page,
         Signal::Event(WatchEvent::Listed(objects, version)),
     ] = &signals[..]
     else {
@@ -68,7 +75,7 @@ async fn a_list_that_hangs_is_requested_again() {
     })
     .await;
     assert!(matches!(signals[0], Signal::Failed(Error::TimedOut)));
-    assert!(matches!(signals[1], Signal::Progress));
+    assert!(matches!(signals[1], Signal::Page));
     assert!(matches!(signals[2], Signal::Failed(Error::TimedOut)));
 }
 

@@ -28,7 +28,7 @@ pub(super) fn needed_rejected(spec: &ValidatedSpec, observed: &Observed) -> Opti
     needed(spec, observed, ProblemKind::Rejected).map(rejected)
 }
 
-/// A request has failed repeatedly, in a way that a retry may help.
+/// A request has failed repeatedly, with an error that a retry may resolve.
 pub(super) fn request_failed(_: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let error = observed.failure.as_ref()?;
     Some(Problem {
@@ -92,11 +92,7 @@ pub(super) fn optional(spec: &ValidatedSpec, observed: &Observed) -> Option<Prob
         });
     }
     let problem = observed.autoscaler_problem.as_ref()?;
-    let is_due = match autoscaler_stalls(problem) {
-        Stalls::Now => true,
-        Stalls::At(time) => time <= observed.now,
-        Stalls::Later => false,
-    };
+    let is_due = autoscaler_stalls(problem).is_due(observed.now);
     // Every autoscaler begins without metrics, and nothing waits for it, so that it is no problem before.
     is_due.then(|| Problem {
         reason: Reason::AutoscalerInactive,
@@ -108,10 +104,7 @@ pub(super) fn optional(spec: &ValidatedSpec, observed: &Observed) -> Option<Prob
 
 /// Returns when an autoscaler becomes a problem, if that is a matter of time.
 pub(in crate::model::status) fn autoscaler_stalls_at(observed: &Observed) -> Option<Timestamp> {
-    match autoscaler_stalls(observed.autoscaler_problem.as_ref()?) {
-        Stalls::At(time) => Some(time),
-        Stalls::Now | Stalls::Later => None,
-    }
+    autoscaler_stalls(observed.autoscaler_problem.as_ref()?).at()
 }
 
 fn autoscaler_stalls(problem: &AutoscalerProblem) -> Stalls {

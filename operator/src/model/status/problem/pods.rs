@@ -58,7 +58,7 @@ pub(super) fn deadline_exceeded(spec: &ValidatedSpec, observed: &Observed) -> Op
     })
 }
 
-/// Somebody has paused the rollout, so that no further change reaches the pods.
+/// The rollout is paused, so that no further change reaches the pods.
 pub(super) fn deployment_paused(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let deployment = observed.live.deployment.as_ref()?;
     deployment.is_paused.then(|| Problem {
