@@ -12,6 +12,8 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,7 +34,7 @@ func main() {
 // run measures, prints the tables, and writes the document with its picture.
 func run(ctx context.Context) error {
 	options := driver.Options{Out: os.Stderr}
-	var operator, peer, floor, document string
+	var operator, peer, floor, document, clients string
 	flag.StringVar(&options.Kubeconfig, "kubeconfig", "", "the administrator's kubeconfig")
 	flag.StringVar(&options.AuditLog, "audit-log", "", "the API server's audit log")
 	flag.StringVar(&options.CRD, "crd", "crds/echoclusters.yaml", "the CRD")
@@ -41,14 +43,20 @@ func run(ctx context.Context) error {
 	flag.StringVar(&peer, "peer", "", "the peer's program")
 	flag.StringVar(&floor, "floor", "", "the floor's program")
 	flag.StringVar(&document, "document", "", "the document to write the figures into, beside which the picture goes")
+	flag.StringVar(&clients, "clients", strings.Join(measure.Clients, ","), "the clients that have a turn")
 	flag.IntVar(&options.Count, "count", 1000, "how many EchoClusters")
 	flag.IntVar(&options.Rounds, "rounds", 1, "how many turns each client has")
 	flag.DurationVar(&options.Settled, "settled", time.Minute, "how long nothing is done")
 	flag.Parse()
-	options.Clients = []driver.Client{
+	all := []driver.Client{
 		{Name: measure.Peer, Command: func(address string) []string { return []string{peer, "--metrics", address} }},
 		{Name: measure.Ours, Command: func(address string) []string { return []string{operator, "run", "--admin", address} }},
 		{Name: measure.Floor, Command: func(address string) []string { return []string{floor, "--metrics", address} }},
+	}
+	for _, client := range all {
+		if slices.Contains(strings.Split(clients, ","), client.Name) {
+			options.Clients = append(options.Clients, client)
+		}
 	}
 	begun := time.Now()
 	rounds, err := driver.Run(ctx, options)
@@ -60,19 +68,21 @@ func run(ctx context.Context) error {
 	return write(document, done)
 }
 
-// write replaces the section of the document, and the picture beside it.
+// write replaces the section of the document, and the picture beside it, which a large run has not.
 func write(document string, done report.Run) error {
 	text, err := os.ReadFile(document)
 	if err != nil {
 		return fmt.Errorf("read the document: %w", err)
 	}
-	replaced, err := report.Replace(string(text), done.Section())
+	replaced, err := done.Replace(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", document, err)
 	}
 	picture := filepath.Join(filepath.Dir(document), report.PictureFile)
-	if err := os.WriteFile(picture, []byte(done.Picture()), 0o644); err != nil {
-		return fmt.Errorf("write the picture: %w", err)
+	if !done.IsLarge() {
+		if err := os.WriteFile(picture, []byte(done.Picture()), 0o644); err != nil {
+			return fmt.Errorf("write the picture: %w", err)
+		}
 	}
 	if err := os.WriteFile(document, []byte(replaced), 0o644); err != nil {
 		return fmt.Errorf("write the document: %w", err)

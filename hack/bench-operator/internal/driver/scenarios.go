@@ -18,6 +18,10 @@ const (
 	otherDrain = 20
 	// thirdDrain is the value after that.
 	thirdDrain = 30
+	// fourthDrain is the value after that.
+	fourthDrain = 40
+	// mostChanges is how many EchoClusters are changed one after the other.
+	mostChanges = 100
 	// mostRepairs is how many Services are deleted one after the other.
 	mostRepairs = 100
 	// mostRepairs16 is how many are deleted 16 at a time.
@@ -37,6 +41,7 @@ var scenarios = []scenario{
 	{measure.Created, (*turn).created},
 	{measure.Changed, (*turn).changed},
 	{measure.ChangedAgain, (*turn).changedAgain},
+	{measure.ChangedAlone, (*turn).changedAlone},
 	{measure.Repaired, (*turn).repaired},
 	{measure.Repaired16, (*turn).repaired16},
 	{measure.Settled, (*turn).settled},
@@ -57,16 +62,21 @@ func (t *turn) created(ctx context.Context) (measure.Result, error) {
 
 // changed changes a field of all EchoClusters, and waits until each Deployment has it.
 func (t *turn) changed(ctx context.Context) (measure.Result, error) {
-	return t.drains(ctx, otherDrain)
+	return t.drains(ctx, t.Options.Count, width, otherDrain)
 }
 
 // changedAgain changes it once more. Only before its first change does the operator convert the ownership of a child.
 func (t *turn) changedAgain(ctx context.Context) (measure.Result, error) {
-	return t.drains(ctx, thirdDrain)
+	return t.drains(ctx, t.Options.Count, width, thirdDrain)
 }
 
-func (t *turn) drains(ctx context.Context, seconds int32) (measure.Result, error) {
-	return t.all(ctx, hasDrain(seconds), func(ctx context.Context, name string) error {
+// changedAlone changes it of some EchoClusters one after the other, so that Kubernetes' own controllers react to each at once.
+func (t *turn) changedAlone(ctx context.Context) (measure.Result, error) {
+	return t.drains(ctx, min(mostChanges, t.Options.Count), 1, fourthDrain)
+}
+
+func (t *turn) drains(ctx context.Context, count, width int, seconds int32) (measure.Result, error) {
+	return t.each(ctx, count, width, hasDrain(seconds), func(ctx context.Context, name string) error {
 		return t.cluster.setDrain(ctx, t.namespace, name, seconds)
 	})
 }
@@ -78,23 +88,32 @@ func (t *turn) deleted(ctx context.Context) (measure.Result, error) {
 	})
 }
 
-// all makes a request for each EchoCluster, and waits for its effect. A latency begins with the request.
+// all makes a request for each EchoCluster, and waits for its effect.
 func (t *turn) all(ctx context.Context, isSo func(*fleet) bool, do func(context.Context, string) error) (measure.Result, error) {
+	return t.each(ctx, t.Options.Count, width, isSo, do)
+}
+
+// each makes a request for each of some EchoClusters, and waits for its effect: at the end, or before the next request where there is one
+// at a time. A latency begins with the request.
+func (t *turn) each(ctx context.Context, count, width int, isSo func(*fleet) bool, do func(context.Context, string) error) (measure.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	count := t.Options.Count
 	return t.measured(ctx, func() (measure.Result, error) {
 		reported, begun := make([]<-chan time.Time, count), make([]time.Time, count)
 		for i := range count {
 			reported[i] = t.observer.await(name(i), isSo)
 		}
+		result := measure.Result{Count: count, Latencies: make([]time.Duration, count)}
 		start := time.Now()
 		err := inParallel(ctx, width, count, func(ctx context.Context, i int) error {
 			begun[i] = time.Now()
-			return do(ctx, name(i))
+			err := do(ctx, name(i))
+			if err == nil && width == 1 {
+				result.Latencies[i], err = latency(ctx, name(i), begun[i], reported[i])
+			}
+			return err
 		})
-		result := measure.Result{Count: count, Latencies: make([]time.Duration, count)}
-		for i := 0; i < count && err == nil; i++ {
+		for i := 0; i < count && err == nil && width > 1; i++ {
 			result.Latencies[i], err = latency(ctx, name(i), begun[i], reported[i])
 		}
 		result.Total = time.Since(start)

@@ -56,7 +56,7 @@ func AllCPU(t Turn) float64 {
 
 // Others is the percentage of the processors that other programs took, as a mean of the scenarios in which latencies are measured.
 func Others(t Turn) float64 {
-	scenarios := []string{Created, Changed, ChangedAgain, Repaired, Repaired16, Deleted}
+	scenarios := []string{Created, Changed, ChangedAgain, ChangedAlone, Repaired, Repaired16, Deleted}
 	sum := 0.0
 	for _, scenario := range scenarios {
 		sum += t[scenario].Others

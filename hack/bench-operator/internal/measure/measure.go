@@ -24,6 +24,7 @@ const (
 	Created      = "created"
 	Changed      = "changed"
 	ChangedAgain = "changed again"
+	ChangedAlone = "changed, one at a time"
 	Repaired     = "repaired, one at a time"
 	Repaired16   = "repaired, 16 at a time"
 	Settled      = "settled"
@@ -33,7 +34,7 @@ const (
 )
 
 // Scenarios are all of them.
-var Scenarios = []string{Created, Changed, ChangedAgain, Repaired, Repaired16, Settled, ColdStart, DuringResync, Deleted}
+var Scenarios = []string{Created, Changed, ChangedAgain, ChangedAlone, Repaired, Repaired16, Settled, ColdStart, DuringResync, Deleted}
 
 // Request is a kind of request of a client to the API server.
 type Request struct {
@@ -125,6 +126,9 @@ type Turn map[string]Result
 
 // Rounds are all turns: of each round, one for each client.
 type Rounds []map[string]Turn
+
+// Has reports whether a client had turns.
+func (r Rounds) Has(client string) bool { return len(r) > 0 && r[0][client] != nil }
 
 // Figure is one number of a turn.
 type Figure func(Turn) float64

@@ -8,11 +8,20 @@ import (
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
 )
 
-// Markers of the section in docs/performance.md that a run replaces.
-const (
-	begin = "<!-- bench-operator -->"
-	end   = "<!-- /bench-operator -->"
-)
+// largeCount is from how many EchoClusters on a run has a section of its own, without a picture.
+const largeCount = 10_000
+
+// markers returns the beginning and the end of the section in docs/performance.md that the run replaces.
+func (r Run) markers() (string, string) {
+	name := "bench-operator"
+	if r.IsLarge() {
+		name = "bench-operator-large"
+	}
+	return "<!-- " + name + " -->", "<!-- /" + name + " -->"
+}
+
+// IsLarge reports whether the run has a section of its own.
+func (r Run) IsLarge() bool { return r.Count >= largeCount }
 
 // PictureFile is the picture's name beside the document.
 const PictureFile = "performance-operator.svg"
@@ -27,14 +36,20 @@ type Run struct {
 
 // Section returns the report of a run, in Markdown.
 func (r Run) Section() string {
-	parts := []string{
-		"![The operator and the floor, as parts of the peer](" + PictureFile + ")",
+	of := "of the operator"
+	var parts []string
+	if r.IsLarge() {
+		of = fmt.Sprintf("with %d EchoClusters", r.Count)
+	} else {
+		parts = append(parts, "![The operator and the floor, as parts of the peer]("+PictureFile+")")
+	}
+	parts = append(parts,
 		fmt.Sprintf("%d EchoClusters, %s of each client, %.0f s settled, %.0f s in all.",
 			r.Count, times(len(r.Rounds)), r.Settled.Seconds(), r.Took.Seconds()),
-		"### Goals of the operator", goalTable(r.Rounds),
-		"### All figures of the operator", comparison(r.Rounds),
-		"### Requests of the operator", requests(r.Rounds),
-	}
+		"### Goals "+of, goalTable(r.Rounds),
+		"### All figures "+of, comparison(r.Rounds),
+		"### Requests "+of, requests(r.Rounds),
+	)
 	return strings.Join(parts, "\n\n") + "\n"
 }
 
@@ -45,12 +60,13 @@ func times(rounds int) string {
 	return fmt.Sprintf("%d turns", rounds)
 }
 
-// Replace replaces the section between the markers of a document.
-func Replace(document, section string) (string, error) {
+// Replace replaces the run's section of a document.
+func (r Run) Replace(document string) (string, error) {
+	begin, end := r.markers()
 	before, rest, hasBegin := strings.Cut(document, begin)
 	_, after, hasEnd := strings.Cut(rest, end)
 	if !hasBegin || !hasEnd {
 		return "", fmt.Errorf("the document has no %s … %s", begin, end)
 	}
-	return before + begin + "\n\n" + section + "\n" + end + after, nil
+	return before + begin + "\n\n" + r.Section() + "\n" + end + after, nil
 }

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/echo-operator/echo-operator/hack/bench-operator/internal/measure"
@@ -18,7 +19,7 @@ type row struct {
 // rows are all figures, in the order of the scenarios.
 func rows() []row {
 	var all []row
-	for _, scenario := range []string{measure.Created, measure.Changed, measure.ChangedAgain, measure.Repaired, measure.Repaired16, measure.Deleted} {
+	for _, scenario := range []string{measure.Created, measure.Changed, measure.ChangedAgain, measure.ChangedAlone, measure.Repaired, measure.Repaired16, measure.Deleted} {
 		all = append(all,
 			row{scenario, "p50, ms", measure.P50(scenario)},
 			row{scenario, "p99, ms", measure.P99(scenario)},
@@ -48,18 +49,32 @@ func rows() []row {
 
 // comparison is the table of all figures.
 func comparison(rounds measure.Rounds) string {
-	lines := [][]string{{"scenario", "figure", measure.Floor, measure.Peer, measure.Ours, "ours / peer", "ours / floor"}}
+	heading := []string{"scenario", "figure"}
+	clients := present(rounds)
+	heading = append(heading, clients...)
+	others := slices.DeleteFunc(slices.Clone(clients), func(client string) bool { return client == measure.Ours })
+	slices.Reverse(others)
+	for _, other := range others {
+		heading = append(heading, "ours / "+other)
+	}
+	lines := [][]string{heading}
 	for _, r := range rows() {
 		line := []string{r.scenario, r.name}
-		for _, client := range []string{measure.Floor, measure.Peer, measure.Ours} {
+		for _, client := range clients {
 			line = append(line, number(rounds.Median(client, r.figure)))
 		}
-		for _, client := range []string{measure.Peer, measure.Floor} {
-			line = append(line, number(rounds.Ratio(measure.Ours, client, r.figure)))
+		for _, other := range others {
+			line = append(line, number(rounds.Ratio(measure.Ours, other, r.figure)))
 		}
 		lines = append(lines, line)
 	}
-	return table("ll-----", lines)
+	return table("ll"+strings.Repeat("-", len(heading)-2), lines)
+}
+
+// present returns the clients that had turns, in the order of the tables.
+func present(rounds measure.Rounds) []string {
+	clients := []string{measure.Floor, measure.Peer, measure.Ours}
+	return slices.DeleteFunc(clients, func(client string) bool { return !rounds.Has(client) })
 }
 
 // requests is the table of the requests of each client in the first round: for each EchoCluster, or in all where nothing changes.
@@ -71,7 +86,7 @@ func requests(rounds measure.Rounds) string {
 		if isInAll {
 			heading = scenario + ", in all"
 		}
-		for _, client := range []string{measure.Floor, measure.Peer, measure.Ours} {
+		for _, client := range present(rounds) {
 			result := rounds[0][client][scenario]
 			if isInAll {
 				result.Count = 1
@@ -99,7 +114,9 @@ func list(result measure.Result, withWatches bool) string {
 func goalTable(rounds measure.Rounds) string {
 	lines := [][]string{{"goal", "bound", "measured", ""}}
 	for _, g := range goals() {
-		lines = append(lines, g.row(rounds))
+		if g.isMeasured(rounds) {
+			lines = append(lines, g.row(rounds))
+		}
 	}
 	return table("llll", lines)
 }
