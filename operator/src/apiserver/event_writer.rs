@@ -46,7 +46,7 @@ const EVENTS_PER_SECOND: f64 = 1.0 / 300.0;
 const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Texts that are remembered to count their repetitions. A recorder forgets a text after six minutes.
-const MAX_RECORDERS: usize = 512;
+const MAX_RECORDERS: usize = 256;
 
 /// How long a recorder counts repetitions (`kube::runtime::events`).
 const RECORDER_MEMORY: Duration = Duration::from_mins(6);
@@ -154,7 +154,9 @@ impl Publisher {
 
     async fn recorder(&self, key: RecorderKey) -> Recorder {
         let mut recorders = self.recorders.lock().await;
-        recorders.retain(|_, (_, used)| used.elapsed() < RECORDER_MEMORY);
+        if recorders.len() >= MAX_RECORDERS {
+            recorders.retain(|_, (_, used)| used.elapsed() < RECORDER_MEMORY);
+        }
         if recorders.len() >= MAX_RECORDERS {
             recorders.clear();
         }

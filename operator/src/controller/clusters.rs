@@ -9,12 +9,11 @@ use std::collections::HashMap;
 use futures::StreamExt;
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
-use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 
-use super::watches::{Reference, Triggers};
+use super::watches::{Reference, Triggers, reference};
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::list_watch::{Selector, Source, list_watch};
 use crate::apiserver::cache::raw::Raw;
@@ -84,7 +83,7 @@ impl EchoClusterHandler {
             WatchEvent::Listed(clusters, _) => self.handle_list(clusters),
             WatchEvent::Applied(cluster) => {
                 let cluster = guard(&cluster);
-                let reference = ObjectRef::from_obj(&cluster);
+                let reference = reference(&cluster);
                 let is_own_write = self.status_writer.note_delivered(&cluster);
                 let seen = Seen::of(&cluster);
                 let before = self.seen.insert(reference.clone(), seen);
@@ -98,7 +97,7 @@ impl EchoClusterHandler {
             }
             WatchEvent::Deleted(cluster) => {
                 let cluster = guard(&cluster);
-                let reference = ObjectRef::from_obj(&cluster);
+                let reference = reference(&cluster);
                 self.seen.remove(&reference);
                 self.writer.apply_watcher_event(&Event::Delete(cluster));
                 self.triggers.enqueue(reference);
@@ -111,7 +110,7 @@ impl EchoClusterHandler {
         let mut vanished = std::mem::take(&mut self.seen);
         self.writer.apply_watcher_event(&Event::Init);
         for cluster in clusters {
-            let reference = ObjectRef::from_obj(&cluster);
+            let reference = reference(&cluster);
             self.status_writer.note_delivered(&cluster);
             vanished.remove(&reference);
             self.seen.insert(reference, Seen::of(&cluster));

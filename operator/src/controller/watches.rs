@@ -6,9 +6,9 @@
 
 use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kube::Client;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Client, Resource};
 use tokio::task::JoinSet;
 
 use super::queue::Queue;
@@ -26,6 +26,14 @@ use crate::model::metadata::MANAGED_BY_SELECTOR;
 
 /// An EchoCluster, by its name.
 pub(super) type Reference = ObjectRef<DeserializeGuard<EchoCluster>>;
+
+/// Returns the reference of an EchoCluster. That of the runtime also has the UID and the version, for which the queue and the watch would
+/// take memory.
+pub(super) fn reference(cluster: &DeserializeGuard<EchoCluster>) -> Reference {
+    let metadata = cluster.meta();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    ObjectRef::new(name).within(metadata.namespace.as_deref().unwrap_or_default())
+}
 
 /// Where the watches report what has to be reconciled.
 #[derive(Clone)]
@@ -51,11 +59,8 @@ impl Triggers {
     /// Enqueues all EchoClusters.
     pub(super) fn enqueue_all(&self) {
         let clusters = self.store.state();
-        self.queue.push_all(
-            clusters
-                .iter()
-                .map(|cluster| ObjectRef::from_obj(&**cluster)),
-        );
+        let references = clusters.iter().map(|cluster| reference(cluster));
+        self.queue.push_all(references);
     }
 }
 

@@ -136,10 +136,12 @@ fn change(desired: &Value, live: &Value) -> ChangeAction {
     ChangeAction::Updated(field)
 }
 
-/// Returns a hash that identifies the desired state of a child. It is computed from the tracking annotations, which hold the hash of the
-/// child, the UID of the EchoCluster and its generation.
+/// Returns a hash that identifies the desired state of a child, from its tracking annotations: the hash of the child, and the UID of the
+/// EchoCluster. Its generation is no part of it: most changes of an EchoCluster concern one child, and no difference in the generation alone
+/// is written.
 pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
-    hash(&TRACKING_ANNOTATIONS.map(|key| desired.annotations().get(key)))
+    let identity = [DESIRED_HASH_ANNOTATION, OWNER_UID_ANNOTATION];
+    hash(&identity.map(|key| desired.annotations().get(key)))
 }
 
 /// Whether an object belongs to `owner`. A child that an earlier EchoCluster has orphaned does not until it is adopted.

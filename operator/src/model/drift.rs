@@ -131,13 +131,12 @@ fn map_difference(
     let differing = desired
         .iter()
         .filter(|(name, _)| *name != GENERATION_ANNOTATION)
-        .find_map(|(name, value)| {
-            let path = join(path, name);
-            match live.get(name) {
-                Some(found) => difference(&path, value, found),
-                None if is_empty(value) => None,
-                None => Some(format!("{path} was missing")),
-            }
+        .find_map(|(name, value)| match live.get(name) {
+            // Most fields are equal, and need no path.
+            Some(found) if found == value => None,
+            Some(found) => difference(&join(path, name), value, found),
+            None if is_empty(value) => None,
+            None => Some(format!("{} was missing", join(path, name))),
         });
     differing.or_else(|| {
         let mut undeclared = live

@@ -11,8 +11,8 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use crate::model::children::{ChangeAction, Child as ChildKind, describe};
-use crate::model::decision::fingerprint;
-use crate::model::metadata::Owner;
+use crate::model::hash::hash;
+use crate::model::metadata::{Owner, TRACKING_ANNOTATIONS};
 
 /// The wait after the write that was recognized as contested. It doubles each time, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(4);
@@ -27,10 +27,20 @@ const MAX_REPEATED_WRITES: u32 = 10;
 /// After so long without a write, contention has ended: twice the longest wait.
 const CONTENTION_WINDOW: Duration = Duration::from_mins(2);
 
+/// How often children that were not written for the window are forgotten.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(30);
+
 /// The children that another writer reverts. Clones share them.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Contention {
-    children: Arc<Mutex<HashMap<Key, Child>>>,
+    children: Arc<Mutex<Children>>,
+}
+
+/// The children that were written recently.
+struct Children {
+    by_key: HashMap<Key, Child>,
+    /// When others were last forgotten.
+    pruned: Instant,
 }
 
 /// The UID of the EchoCluster and the child, as `Service hello`.
@@ -48,11 +58,22 @@ struct Child {
     written: Instant,
 }
 
+impl Default for Contention {
+    fn default() -> Self {
+        Self {
+            children: Arc::new(Mutex::new(Children {
+                by_key: HashMap::new(),
+                pruned: Instant::now(),
+            })),
+        }
+    }
+}
+
 impl Contention {
     /// Returns what another writer changes, while the child must not be written. Another desired state is written at once.
     pub(super) fn is_suspended<K: ChildKind>(&self, owner: &Owner, desired: &K) -> Option<String> {
         let children = self.lock();
-        let child = children.get(&key(owner, &describe(desired)))?;
+        let child = children.by_key.get(&key(owner, &describe(desired)))?;
         let (field, until) = child.contested.as_ref()?;
         let is_same = child.fingerprint == fingerprint(desired);
         (is_same && Instant::now() < *until).then(|| field.clone())
@@ -61,16 +82,16 @@ impl Contention {
     /// Returns what another writer has changed recently, although the child is as desired now.
     pub(super) fn recently_contested(&self, owner: &Owner, child: &str) -> Option<String> {
         let children = self.lock();
-        let child = children.get(&key(owner, child))?;
+        let child = children.by_key.get(&key(owner, child))?;
         let (field, _) = child.contested.as_ref()?;
-        (child.written.elapsed() < CONTENTION_WINDOW).then(|| field.clone())
+        child.is_recent(Instant::now()).then(|| field.clone())
     }
 
     /// Returns whether the desired state of the child was written more than once recently.
     pub(super) fn was_repeated(&self, owner: &Owner, child: &str) -> bool {
         let children = self.lock();
-        let child = children.get(&key(owner, child));
-        child.is_some_and(|child| child.writes > 1 && child.written.elapsed() < CONTENTION_WINDOW)
+        let child = children.by_key.get(&key(owner, child));
+        child.is_some_and(|child| child.writes > 1 && child.is_recent(Instant::now()))
     }
 
     /// Records a write, and how the child differed from the desired state right after it. Returns what another writer changes, if the child
@@ -84,14 +105,15 @@ impl Contention {
     ) -> Option<String> {
         let mut children = self.lock();
         let now = Instant::now();
-        children.retain(|_, child| child.written.elapsed() < CONTENTION_WINDOW);
+        children.prune(now);
         let key = key(owner, &describe(desired));
         let fingerprint = fingerprint(desired);
-        let is_same = |child: &Child| child.fingerprint == fingerprint;
-        if !children.get(&key).is_some_and(is_same) {
-            children.insert(key.clone(), Child::new(fingerprint, now));
+        let is_same = |child: &Child| child.fingerprint == fingerprint && child.is_recent(now);
+        if !children.by_key.get(&key).is_some_and(is_same) {
+            let new = Child::new(fingerprint, now);
+            children.by_key.insert(key.clone(), new);
         }
-        let child = children.get_mut(&key)?;
+        let child = children.by_key.get_mut(&key)?;
         child.written = now;
         child.writes += 1;
         let is_repeated = child.writes > MAX_REPEATED_WRITES;
@@ -110,12 +132,28 @@ impl Contention {
         Some(field)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Child>> {
+    fn lock(&self) -> MutexGuard<'_, Children> {
         self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Children {
+    /// Forgets children that were not written recently, from time to time: each write would search through those of all EchoClusters
+    /// otherwise.
+    fn prune(&mut self, now: Instant) {
+        if now.duration_since(self.pruned) >= PRUNE_INTERVAL {
+            self.by_key.retain(|_, child| child.is_recent(now));
+            self.pruned = now;
+        }
+    }
+}
+
 impl Child {
+    /// Whether it was written within the window.
+    fn is_recent(&self, now: Instant) -> bool {
+        now.duration_since(self.written) < CONTENTION_WINDOW
+    }
+
     fn new(fingerprint: u64, now: Instant) -> Self {
         Self {
             fingerprint,
@@ -137,6 +175,12 @@ fn restored<K: ChildKind>(desired: &K, action: &ChangeAction) -> String {
             format!("{} was deleted", desired.name_any())
         }
     }
+}
+
+/// Returns a hash of the desired state and of the generation that it is from: after a change by the user, a child does not wait, although it
+/// may be desired as before.
+fn fingerprint<K: ChildKind>(desired: &K) -> u64 {
+    hash(&TRACKING_ANNOTATIONS.map(|key| desired.annotations().get(key)))
 }
 
 fn key(owner: &Owner, child: &str) -> Key {
@@ -226,6 +270,19 @@ mod tests {
         assert_eq!(write(&contention, &repaired(), None), None);
         assert_eq!(is_suspended(&contention, 1), None);
         assert_eq!(contention.recently_contested(&owner(1).0, CHILD), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_child_that_was_not_written_for_the_window_is_forgotten() {
+        let contention = Contention::default();
+        write(&contention, &repaired(), Some(FIELD));
+        tokio::time::advance(CONTENTION_WINDOW).await;
+        assert_eq!(contention.recently_contested(&owner(1).0, CHILD), None);
+        let mut other = owner(1).0;
+        other.uid = "other".to_owned();
+        let service = owner(1).1;
+        contention.record(&other, &service, &repaired(), None);
+        assert_eq!(contention.lock().by_key.len(), 1);
     }
 
     #[tokio::test(start_paused = true)]
