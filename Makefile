@@ -40,7 +40,7 @@ bench-echo: ## Compare the echo server with others, and write docs/performance.m
 bench-operator: ## Compare the operator with others, and write docs/performance.md (BENCH_ECHOCLUSTERS=1000 BENCH_ROUNDS=1)
 	@hack/bench-operator.sh
 
-fuzz: ## Fuzz what reads input in the echo server, each part for FUZZ_SECONDS=60; needs cargo-fuzz and a nightly Rust
+fuzz: ## Fuzz the protocols of the echo server, each part for FUZZ_SECONDS=60; needs cargo-fuzz and a nightly Rust
 	@hack/fuzz.sh
 
 lint: ## Check formats, lints, documents, tiers, generated files and scripts
@@ -89,4 +89,4 @@ kind-down: ## Delete the kind cluster
 
 clean: ## Remove the local cluster and everything built, Kubernetes' binaries too
 	@if [ -x target/cluster/bin/cluster ]; then hack/cluster/cluster down; fi
-	@rm -rf target echo-server/fuzz/target
+	@rm -rf target echo-protocol/fuzz/target

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Fuzzes the parts of the echo server that read input, each for FUZZ_SECONDS (60), where cargo-fuzz and a nightly Rust are installed.
+# Fuzzes the protocols of the echo server, each target for FUZZ_SECONDS (60), where cargo-fuzz and a nightly Rust are installed.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 if ! command -v cargo-fuzz > /dev/null || ! cargo +nightly --version > /dev/null 2>&1; then
   fail "there is no cargo-fuzz, or no nightly Rust (cargo install cargo-fuzz; rustup toolchain install nightly)"
 fi
-cd echo-server
+cd echo-protocol
 for target in fuzz/fuzz_targets/*.rs; do
   target=$(basename "$target" .rs)
   say "Fuzzing $target"

@@ -6,19 +6,18 @@
 mod limits;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::mem::discriminant;
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+
+use echo_client::usage::{UsageError, whole_number};
 
 use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, Place};
 use crate::faults::{Fault, Faults};
 use limits::LimitArgs;
-pub(crate) use limits::whole_number;
 
 /// Answers each line of TCP input with a prefix and the line, until the line is "exit".
 #[derive(Debug, Parser)]
@@ -109,59 +108,11 @@ struct Args {
     limits: LimitArgs,
 }
 
-/// Says why there is nothing to run: a bad flag, or `--help` and `--version`, which are no failure.
-#[derive(Debug)]
-pub struct Refusal {
-    /// The text to print: one line for a bad flag.
-    pub text: String,
-    /// Whether it is a bad flag, which is exit code 2 and standard error.
-    pub is_bad_usage: bool,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.text)
-    }
-}
-
-impl Refusal {
-    /// Refuses with one line, the way that a bad value is refused.
-    pub(crate) fn bad_usage(text: String) -> Self {
-        Self {
-            text,
-            is_bad_usage: true,
-        }
-    }
-}
-
-impl From<clap::Error> for Refusal {
-    /// Reduces clap's paragraphs to one line; `--help` and `--version` stay whole.
-    fn from(error: clap::Error) -> Self {
-        let text = error.to_string();
-        if !error.use_stderr() {
-            return Self {
-                text: text.trim_end().to_owned(),
-                is_bad_usage: false,
-            };
-        }
-        let first = text.strip_prefix("error: ").unwrap_or(&text);
-        let first = first.split("\n\n").next().unwrap_or_default();
-        let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
-        let lists_allowed_values = error.kind() == ErrorKind::ValueValidation;
-        let hint = if lists_allowed_values {
-            ""
-        } else {
-            "; --help lists what is allowed"
-        };
-        Self::bad_usage(format!("{line}{hint}"))
-    }
-}
-
 /// Reads the arguments, the first of which is the program's name.
 ///
 /// # Errors
-/// A [`Refusal`] to be printed; trying again with the same arguments cannot help.
-pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Refusal> {
+/// A [`UsageError`] to be printed; trying again with the same arguments cannot help.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, UsageError> {
     let args = Args::try_parse_from(arguments)?;
     check_ports(&args.listen, args.admin)?;
     check_faults(&args.fault)?;
@@ -192,23 +143,23 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Re
 }
 
 /// Refuses two faults of one kind.
-fn check_faults(faults: &[Fault]) -> Result<(), Refusal> {
+fn check_faults(faults: &[Fault]) -> Result<(), UsageError> {
     let known = |(index, fault): (usize, &Fault)| {
         let mut earlier = faults.iter().take(index);
         earlier.any(|other| discriminant(other) == discriminant(fault))
     };
     match faults.iter().enumerate().find(|found| known(*found)) {
         None => Ok(()),
-        Some((_, fault)) => Err(Refusal::bad_usage(format!(
+        Some((_, fault)) => Err(UsageError::bad_usage(format!(
             "invalid value '{fault}' for '--fault': there is another one of its kind; give each kind once"
         ))),
     }
 }
 
 /// Refuses two listeners on one port, a listener on the admin port, and too many listeners.
-fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), Refusal> {
+fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), UsageError> {
     if listeners.len() > MAX_LISTENERS {
-        return Err(Refusal::bad_usage(format!(
+        return Err(UsageError::bad_usage(format!(
             "invalid value of {} listeners for '--listen': at most {MAX_LISTENERS} are allowed",
             listeners.len()
         )));
@@ -229,7 +180,7 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), Refusal> {
         } else {
             continue;
         };
-        return Err(Refusal::bad_usage(format!(
+        return Err(UsageError::bad_usage(format!(
             "invalid value '{listen}' for '--listen': \
              port {port} is taken by {owner}; each needs its own port"
         )));

@@ -8,11 +8,12 @@ use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use echo_protocol::line::Rules;
+use echo_protocol::proxy_header::Proxy;
+use echo_protocol::{Protocol, UnknownProtocol};
+
 use crate::faults::Faults;
 use crate::limits::Limits;
-use crate::protocol::line::Rules;
-use crate::protocol::{Protocol, UnknownProtocol};
-use crate::proxy_header::Proxy;
 
 /// How many listeners one process may have: as many as an EchoCluster may declare.
 pub const MAX_LISTENERS: usize = 16;

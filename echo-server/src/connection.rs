@@ -9,9 +9,10 @@ mod output;
 
 use std::io::{self, ErrorKind, Read, Write};
 
+use echo_protocol::conversation::Conversation;
+use echo_protocol::line::Rules;
+
 use crate::counters::{Counters, count};
-use crate::protocol::conversation::Conversation;
-use crate::protocol::line::Rules;
 use buffers::ANSWER_BYTES;
 pub(crate) use buffers::Buffers;
 use output::{PendingOutput, send};

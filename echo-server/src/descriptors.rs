@@ -1,9 +1,5 @@
 //! How many descriptors the process may have: each connection takes one.
 
-use std::io;
-
-use rlimit::Resource;
-
 use crate::config::Config;
 
 /// Descriptors that are kept back for what there is once: 32 admin connections, probes, files and the runtime.
@@ -11,21 +7,6 @@ const KEPT: usize = 64;
 
 /// Descriptors of each thread beside its listeners: what its events come from, and what wakes it.
 const EACH_THREAD: usize = 4;
-
-/// Raises the process's own limit as far as the system lets it, and returns how far that is.
-///
-/// The limit with which programs start is low (1024) for the sake of those that use `select(2)`,
-/// and may be raised to the hard limit by those that do not.
-///
-/// # Errors
-/// The system's; the limit is as it was then.
-pub fn raise_limit() -> io::Result<u64> {
-    let (soft, hard) = Resource::NOFILE.get()?;
-    if soft < hard {
-        Resource::NOFILE.set(hard, hard)?;
-    }
-    Ok(hard)
-}
 
 /// Returns how many connections so many descriptors suffice for, at least one.
 pub fn left_for_connections(limit: u64, config: &Config) -> usize {

@@ -16,7 +16,7 @@
 //! client then closes it and is counted in `echo_connections_closed`. So are connections whose
 //! header is bad, as `proxy_header`.
 //!
-//! The last is a rule of the protocol: [`crate::protocol::line::Rules`].
+//! The last is a rule of the protocol: [`echo_protocol::line::Rules`].
 
 use std::time::Duration;
 

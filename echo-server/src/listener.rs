@@ -8,10 +8,10 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
+use echo_protocol::Protocol;
 use socket2::{Domain, Socket, Type};
 
 use crate::config::Endpoint;
-use crate::protocol::Protocol;
 
 /// Connections that may wait for `accept`; the kernel's own limit (`net.core.somaxconn`, 4096 by
 /// default) caps it.

@@ -7,21 +7,26 @@ use std::env::args_os;
 use std::error::Error;
 use std::process::ExitCode;
 
+use echo_client::exit;
 use echo_server::server::{Ended, Server};
-use echo_server::{cli, client, config::Config, descriptors, exit, signals, telemetry};
+use echo_server::{cli, config::Config, descriptors, signals, telemetry};
 use tokio::runtime::Builder;
 use tracing::warn;
 
+/// The exit code after a second signal: what a shell reports for an interrupted program.
+const INTERRUPTED: u8 = 130;
+
 fn main() -> ExitCode {
-    if client::is_meant(args_os().next()) {
-        return client::main(args_os());
+    if echo_client::is_program_name(args_os().next()) {
+        return echo_client::main(args_os());
     }
     telemetry::install();
     match cli::parse(args_os()) {
-        Err(refusal) => exit::refuse("echo-server", &refusal),
+        Err(error) => exit::usage("echo-server", &error),
         Ok(config) => match run(&config) {
             Err(error) => exit::fail("echo-server", error.as_ref()),
-            Ok(ended) => exit::code(ended),
+            Ok(Ended::Drained { .. }) => ExitCode::SUCCESS,
+            Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
         },
     }
 }
@@ -42,7 +47,7 @@ fn run(config: &Config) -> Result<Ended, Box<dyn Error>> {
 fn with_descriptors(config: &Config) -> Config {
     let mut config = config.clone();
     let wanted = config.limits.max_connections;
-    match descriptors::raise_limit() {
+    match echo_client::descriptors::raise_limit() {
         Err(error) => warn!(%error, "failed to raise the limit of descriptors"),
         Ok(limit) => {
             let most = descriptors::left_for_connections(limit, &config);

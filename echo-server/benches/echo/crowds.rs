@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use echo_server::client::load::Pacing;
+use echo_client::load::Pacing;
 use socket2::{Domain, Socket, Type};
 
 use crate::race::{Case, HEATS, Ratio, Windows, median, race};

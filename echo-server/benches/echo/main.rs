@@ -32,8 +32,8 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use echo_server::client::load::Pacing;
-use echo_server::descriptors;
+use echo_client::descriptors;
+use echo_client::load::Pacing;
 
 use crowds::{Idle, Stuck};
 use processor::Processors;

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use echo_server::protocol::line::PREFIX;
+use echo_protocol::line::PREFIX;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 
 /// Serves with a thread for each connection.

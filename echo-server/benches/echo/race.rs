@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use echo_server::client::load::{Load, Pacing, Plan};
-use echo_server::protocol::line::PREFIX;
+use echo_client::load::{Load, Pacing, Plan};
+use echo_protocol::line::PREFIX;
 
 use crate::server::{Peer, Server};
 

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use echo_protocol::conversation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::listener::BoundListener;
-use crate::protocol::conversation;
 use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
@@ -164,8 +164,9 @@ fn reachable(listener: IpAddr) -> IpAddr {
 mod tests {
     use std::net::TcpListener;
 
+    use echo_protocol::Protocol;
+
     use super::*;
-    use crate::protocol::Protocol;
     use crate::worker::Worker;
 
     /// A server's health with these workers' handles, and a listener at an address.

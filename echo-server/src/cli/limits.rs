@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use echo_client::usage::{UsageError, whole_number};
+use echo_protocol::line::{PREFIX, Rules};
 
-use super::Refusal;
 use crate::limits::Limits;
-use crate::protocol::line::{PREFIX, Rules};
 
 /// The flags, with the bounds of an EchoCluster's fields.
 #[derive(Debug, Args)]
@@ -66,10 +66,10 @@ pub(super) struct LimitArgs {
 impl LimitArgs {
     /// Gives the protocol's rules. The prefix is checked here rather than by clap, which would
     /// print a line break as it is.
-    pub(super) fn rules(&self) -> Result<Rules, Refusal> {
+    pub(super) fn rules(&self) -> Result<Rules, UsageError> {
         Rules::new(&self.line_prefix, self.max_line_bytes).map_err(|allowed| {
             let found = self.line_prefix.escape_debug();
-            Refusal::bad_usage(format!(
+            UsageError::bad_usage(format!(
                 "invalid value '{found}' for '--line-prefix <TEXT>': {allowed}"
             ))
         })
@@ -93,17 +93,4 @@ impl LimitArgs {
 /// Turns a flag's number into a count.
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
-}
-
-/// Reads a number within bounds, or words what it may be.
-pub(crate) fn whole_number(
-    least: u32,
-    most: u32,
-) -> impl Fn(&str) -> Result<u32, String> + Clone + Send + Sync + 'static {
-    move |text| {
-        let number = text.parse().ok();
-        number
-            .filter(|number| (least..=most).contains(number))
-            .ok_or_else(|| format!("must be a whole number from {least} to {most}"))
-    }
 }

@@ -1,6 +1,6 @@
 //! A worker's memory, lent to one connection after another.
 
-use crate::protocol::line::Rules;
+use echo_protocol::line::Rules;
 
 /// Bytes read at once. What a client does not take of its answers is kept as the input that calls
 /// for them, so this is also the most pending output of one: 64 KiB with what is noted beside it.

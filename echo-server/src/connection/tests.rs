@@ -1,9 +1,10 @@
 use std::collections::VecDeque;
 
+use echo_protocol::Protocol;
+use echo_protocol::line::PREFIX;
+
 use super::buffers::QUESTION_BYTES;
 use super::*;
-use crate::protocol::Protocol;
-use crate::protocol::line::PREFIX;
 
 /// A socket that plays a script: gives these pieces, one a read, and takes as many bytes as it has
 /// room for.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use echo_protocol::Protocol;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,7 +18,6 @@ use super::{conversation, http, metered, start};
 use crate::config::Listen;
 use crate::end::End;
 use crate::faults::ConnectionFaults;
-use crate::protocol::Protocol;
 
 /// How long to wait, after the end of output, for the client to close, as workers do.
 const LINGER: Duration = Duration::from_secs(2);

@@ -3,6 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
+use echo_protocol::Protocol;
+use echo_protocol::conversation::Conversation;
+use echo_protocol::line::Rules;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -11,9 +14,6 @@ use super::connection::linger;
 use super::faulty::Faulty;
 use crate::counters::count;
 use crate::end::End;
-use crate::protocol::Protocol;
-use crate::protocol::conversation::Conversation;
-use crate::protocol::line::Rules;
 
 /// Bytes read at once, and the most answer made at once.
 const BUFFER_BYTES: usize = 16 * 1024;

@@ -2,7 +2,6 @@
 
 mod answer;
 mod body;
-mod question;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};

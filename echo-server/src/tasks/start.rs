@@ -1,14 +1,14 @@
 //! How a connection begins: with a header of the PROXY protocol or without, and in which version of
 //! HTTP.
 
+use echo_protocol::Protocol;
+use echo_protocol::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::admitted_connection::AdmittedConnection;
 use crate::config::Listen;
 use crate::end::End;
-use crate::protocol::Protocol;
-use crate::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
 
 /// What a client of HTTP/2 begins with (RFC 9113, section 3.4), and no request of HTTP/1.1 does.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

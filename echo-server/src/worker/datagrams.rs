@@ -8,6 +8,7 @@ use std::net;
 use std::sync::Arc;
 use std::time::Instant;
 
+use echo_protocol::udp::{Dropped, Gate, Source};
 use mio::Registry;
 use mio::net::UdpSocket;
 
@@ -15,7 +16,6 @@ use super::listening::{self, Listening};
 use super::shared::Shared;
 use crate::admission::clients::network;
 use crate::counters::{Counter, Counters, count};
-use crate::protocol::udp::{Dropped, Gate, Source};
 use batch::{Buffers, Received, answer_batch};
 
 /// Batches answered from one socket before others come first again.

@@ -3,13 +3,14 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use echo_protocol::line::Rules;
+use echo_protocol::proxy_header::Proxy;
+
 use crate::admission::{Admission, Admitted, Rejection};
 use crate::config::{Config, Listen, Place};
 use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::probes::Probes;
-use crate::protocol::line::Rules;
-use crate::proxy_header::Proxy;
 
 /// The rules and counts that hold for all workers together.
 #[derive(Debug)]

@@ -10,10 +10,10 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use echo_server::descriptors::raise_limit;
+use echo_client::descriptors::raise_limit;
 use socket2::SockRef;
 
-use crate::running::{
+use crate::harness::{
     Program, closed, connect, exchange, is_turned_away, number, ping, request, wait_until,
 };
 

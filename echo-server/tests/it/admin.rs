@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::time::Duration;
 
-use crate::running::{self, Program, Running, connect, exchange, ping, request, wait_until};
+use crate::harness::{self, Program, Running, connect, exchange, ping, request, wait_until};
 
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -172,7 +172,7 @@ fn no_more_connections_are_taken_than_leave_descriptors_for_the_admin_endpoint()
         .map(connect)
         .collect();
     wait_until("some were turned away", || {
-        running::number(
+        harness::number(
             server.admin,
             "echo_connections_rejected",
             "line",
@@ -181,7 +181,7 @@ fn no_more_connections_are_taken_than_leave_descriptors_for_the_admin_endpoint()
     });
     assert_eq!(request(server.admin, "GET", "/livez").0, 200);
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
-    let refused = running::number(server.admin, "echo_accept_errors", "line", "exhausted");
+    let refused = harness::number(server.admin, "echo_accept_errors", "line", "exhausted");
     assert_eq!(refused, 0);
     drop(clients);
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::running::{Program, request};
+use crate::harness::{Program, request};
 
 const TEXT: &str = include_str!("../../../docs/echo-server.md");
 

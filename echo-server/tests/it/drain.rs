@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use echo_server::server::Ended;
 
-use crate::running::{Program, Running, TIMEOUT, exchange, expect, ping, read_to_end, wait_until};
+use crate::harness::{Program, Running, TIMEOUT, exchange, expect, ping, read_to_end, wait_until};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 

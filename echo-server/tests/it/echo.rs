@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::running::{Program, Running, connect, exchange, expect, ping, read_to_end};
+use crate::harness::{Program, Running, connect, exchange, expect, ping, read_to_end};
 
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -225,7 +225,7 @@ fn stuck_reader(server: &Program) -> (TcpStream, usize) {
     socket.connect(&server.address.into()).unwrap();
     let stream = TcpStream::from(socket);
     stream
-        .set_read_timeout(Some(crate::running::TIMEOUT))
+        .set_read_timeout(Some(crate::harness::TIMEOUT))
         .unwrap();
     stream
         .set_write_timeout(Some(Duration::from_millis(50)))

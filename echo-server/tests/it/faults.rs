@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-use crate::running::{
+use crate::harness::{
     Program, closed, connect, exchange, expect, is_turned_away, ping, read_to_end, request,
     stalled, wait_until,
 };

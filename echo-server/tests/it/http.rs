@@ -11,7 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::running::{
+use crate::harness::{
     Program, closed, connect, exchange, expect, is_turned_away, read_to_end, request, wait_until,
 };
 

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::running::{Program, TIMEOUT, closed, connect, wait_until};
+use crate::harness::{Program, TIMEOUT, closed, connect, wait_until};
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
 

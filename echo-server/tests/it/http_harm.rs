@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;
 
-use crate::running::{Program, connect, request, wait_until};
+use crate::harness::{Program, connect, request, wait_until};
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
+use crate::harness::{connect, exchange, request};
 use crate::http::start;
-use crate::running::{connect, exchange, request};
 
 const STARTS: [&str; 8] = [
     "GET / HTTP/1.1",

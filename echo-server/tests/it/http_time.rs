@@ -13,8 +13,8 @@ use echo_server::server::Ended;
 use http_body_util::Full;
 use hyper::Request;
 
+use crate::harness::{Running, TIMEOUT, closed, connect, expect, read_to_end, request, wait_until};
 use crate::http::{block_on, http2, start};
-use crate::running::{Running, TIMEOUT, closed, connect, expect, read_to_end, request, wait_until};
 
 #[test]
 fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {

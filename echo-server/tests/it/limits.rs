@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use crate::running::{
+use crate::harness::{
     self, Program, connect, expect, is_turned_away, number, ping, read_to_end, request, wait_until,
 };
 
@@ -21,7 +21,7 @@ fn rejected(server: &Program, reason: &str) -> u64 {
 
 /// Reads how many connections of the Line listener were closed for a reason.
 fn closed(server: &Program, reason: &str) -> u64 {
-    running::closed(server.admin, "line", reason)
+    harness::closed(server.admin, "line", reason)
 }
 
 #[test]

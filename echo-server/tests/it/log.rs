@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::running::{Program, connect, exchange, expect, ping};
+use crate::harness::{Program, connect, exchange, expect, ping};
 
 /// Ends a program, and gives what it has logged.
 fn log(mut server: Program) -> String {

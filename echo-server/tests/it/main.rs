@@ -1,19 +1,13 @@
-//! The server and the client over real sockets, on ports that the system chooses, so that all tests
+//! The server over real sockets, on ports that the system chooses, so that all tests
 //! run side by side.
 
 #[cfg(test)]
-mod running;
-#[cfg(test)]
-mod wrong;
+mod harness;
 
 #[cfg(test)]
 mod abuse;
 #[cfg(test)]
 mod admin;
-#[cfg(test)]
-mod check;
-#[cfg(test)]
-mod client;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
@@ -37,11 +31,9 @@ mod http_time;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
-mod load;
-#[cfg(test)]
 mod log;
 #[cfg(test)]
-mod probe;
+mod multi_call;
 #[cfg(test)]
 mod protocols;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use echo_server::server::Ended;
 
-use crate::running::{Running, connect, exchange, expect, ping, read_to_end};
+use crate::harness::{Running, connect, exchange, expect, ping, read_to_end};
 
 const DRAIN: Duration = Duration::from_secs(1);
 const ALL: [&str; 3] = [

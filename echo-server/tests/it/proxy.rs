@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::running::{
+use crate::harness::{
     Program, closed, connect, exchange, expect, is_turned_away, read_to_end, request, wait_until,
 };
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use echo_server::server::Ended;
 
-use crate::running::{Program, Running, TIMEOUT, ping, request, wait_until};
+use crate::harness::{Program, Running, TIMEOUT, ping, request, wait_until};
 
 const LISTEN: &str = "--listen=udp:127.0.0.1:0";
 
@@ -141,7 +141,7 @@ fn a_datagram_from_a_port_of_the_servers_own_is_not_answered() {
 fn a_flood_of_datagrams_leaves_connections_their_turns_and_the_log_silent() {
     let mut server = Program::start_flags(&[LISTEN, "--drain-seconds=0"]);
     let flood = client(server.udp());
-    let stream = crate::running::connect(server.address);
+    let stream = crate::harness::connect(server.address);
     for round in 0..50 {
         for _ in 0..200 {
             drop(flood.send(b"flood"));

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use echo_protocol::http_options::Question;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
@@ -19,7 +20,6 @@ use super::super::activity::Activity;
 use super::super::activity::exchange::Exchange;
 use super::super::admitted_connection::{AdmittedConnection, Counted};
 use super::body::{Answer, Content};
-use super::question::Question;
 use crate::config::Place;
 
 /// The longest body that is described; a longer one is answered by 413. Described, one of control

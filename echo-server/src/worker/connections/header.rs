@@ -6,9 +6,10 @@
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 
+use echo_protocol::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
+
 use super::{Connections, Stage};
 use crate::end::End;
-use crate::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
 
 impl Connections {
     /// Takes a connection's header, and returns whether the conversation can begin.

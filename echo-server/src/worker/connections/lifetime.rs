@@ -4,6 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use echo_protocol::Protocol;
+use echo_protocol::conversation::Conversation;
+use echo_protocol::proxy_header::Proxy;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use socket2::SockRef;
@@ -13,9 +16,6 @@ use super::{Connections, Slot};
 use crate::admission::Admitted;
 use crate::connection::Connection;
 use crate::end::End;
-use crate::protocol::Protocol;
-use crate::protocol::conversation::Conversation;
-use crate::proxy_header::Proxy;
 use crate::worker::FIRST_CONNECTION;
 
 impl Connections {

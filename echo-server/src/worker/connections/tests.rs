@@ -7,13 +7,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::net;
 use std::time::Duration;
 
+use echo_protocol::line::Rules;
 use mio::net::TcpStream;
 use mio::{Events, Poll};
 
 use super::*;
 use crate::config::Config;
 use crate::limits::Limits;
-use crate::protocol::line::Rules;
 
 /// A worker's connections, with a poll that nobody waits for and a clock that tests turn.
 struct Scene {

@@ -1,0 +1,73 @@
+//! The client of the echo server: sends lines, probes a server, checks that it keeps to the
+//! protocol, and puts load on it.
+//!
+//! Names are resolved by the C library's `getaddrinfo`. In a static binary that works with nothing
+//! but `/etc/resolv.conf` in the file system, search domains and `ndots` included, so cluster DNS
+//! names work in an image that holds nothing else.
+//!
+//! The image's one executable is both programs: `echo-server` links this crate, and runs [`main`] when
+//! [`is_program_name`] says so. [`load`] is also a library, for the benchmark.
+
+mod check;
+mod cli;
+mod connect;
+mod conversation;
+mod error;
+mod probe;
+mod target;
+
+pub mod descriptors;
+pub mod exit;
+pub mod load;
+pub mod usage;
+
+use std::ffi::OsString;
+use std::io::{self, BufReader};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cli::{Action, Arguments, Server, parse};
+pub use error::ClientError;
+
+/// The program's name.
+const NAME: &str = "echo-client";
+
+/// Returns whether a program was started under the client's name.
+pub fn is_program_name(program: Option<OsString>) -> bool {
+    program.is_some_and(|program| Path::new(&program).file_name() == Some(NAME.as_ref()))
+}
+
+/// Runs the client over standard input and output. Exit code 0 is success, 1 a failure, 2 a bad
+/// flag.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match parse(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::usage(NAME, &error),
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::fail(NAME, &error),
+    }
+}
+
+/// Runs the subcommand, or the conversation without one.
+fn run(arguments: &Arguments) -> Result<(), ClientError> {
+    let output = &mut io::stdout().lock();
+    match (&arguments.action, &arguments.server) {
+        (Some(Action::Probe(args)), _) => probe::run(args, output),
+        (Some(Action::Load(args)), _) => load::main(args, output),
+        (Some(Action::Check(args)), _) => check::run(args, output),
+        (None, Some(server)) => {
+            let stream = connect::connect(server, arguments.timeout.duration())?;
+            conversation::converse(&stream, BufReader::new(io::stdin().lock()), output)
+        }
+        (None, None) => Ok(()), // clap has refused that
+    }
+}
+
+/// Writes a time in milliseconds.
+fn milliseconds(time: Duration) -> String {
+    let microseconds = time.as_micros();
+    format!("{}.{:03}", microseconds / 1000, microseconds % 1000)
+}

@@ -1,0 +1,557 @@
+//! `echo-client load`: what it finds out about servers that are slow, wrong or gone.
+
+mod ends;
+mod words;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::process::{Command, Output};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use echo_client::load::{Load, Pacing, Plan, Report};
+use echo_protocol::line::{Line, Rules};
+
+use crate::broken_servers::{converse, is_exit, right, serve, serve_by};
+use crate::harness::EchoServer;
+
+/// A closed loop of four connections with lines of ten bytes.
+fn plan(server: SocketAddr) -> Plan {
+    Plan {
+        addresses: vec![server],
+        connections: 4,
+        line_bytes: 10,
+        prefix: b"Server received: ".to_vec(),
+        pacing: Pacing::Closed {
+            in_flight: 3,
+            in_batches: false,
+        },
+        lines_per_connection: None,
+        knocks: false,
+        timeout: Duration::from_secs(5),
+    }
+}
+
+/// Puts load on a server for a while.
+fn run(plan: Plan, milliseconds: u64) -> Report {
+    let mut load = Load::connect(plan).unwrap();
+    load.run(Duration::from_millis(milliseconds), &mut |_| ())
+        .unwrap()
+}
+
+/// Runs the program.
+fn program(server: SocketAddr, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_echo-client"))
+        .args(["load", &server.to_string()])
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn all_lines_of_all_kinds_of_load_are_answered() {
+    let listeners = ["line:127.0.0.1:0", "line:[::1]:0"];
+    let server = EchoServer::start_with(&listeners);
+    let one = plan(server.address);
+    let plans = [
+        Plan {
+            addresses: vec![server.address, server.others[0]],
+            ..one.clone()
+        },
+        Plan {
+            line_bytes: 0,
+            pacing: Pacing::Closed {
+                in_flight: 100,
+                in_batches: false,
+            },
+            ..one.clone()
+        },
+        Plan {
+            line_bytes: 1 << 20,
+            ..one.clone()
+        },
+        Plan {
+            connections: 300,
+            ..one.clone()
+        },
+    ];
+    for plan in plans {
+        let what = format!("{plan:?}");
+        let report = run(plan, 300);
+        assert!(
+            report.is_clean() && report.lines > 10,
+            "{what}: {}",
+            report.lines
+        );
+        assert_eq!((report.closed, report.reconnected), (0, 0), "{what}");
+    }
+    let short = run(
+        Plan {
+            lines_per_connection: Some(2),
+            ..one
+        },
+        300,
+    );
+    assert!(short.is_clean() && short.reconnected > 10);
+}
+
+#[test]
+fn a_batch_is_sent_only_when_all_of_the_last_one_was_answered() {
+    for in_batches in [true, false] {
+        let (sender, came_early) = channel();
+        let server = serve_by(move |stream| {
+            _ = sender.send(sends_a_fourth_line(&stream));
+        });
+        let pacing = Pacing::Closed {
+            in_flight: 3,
+            in_batches,
+        };
+        let one = Plan {
+            connections: 1,
+            pacing,
+            timeout: Duration::from_millis(200),
+            ..plan(server)
+        };
+        run(one, 100);
+        assert_eq!(came_early.recv(), Ok(!in_batches));
+    }
+}
+
+/// Answers two lines of three, and returns whether another one comes then.
+fn sends_a_fourth_line(stream: &TcpStream) -> bool {
+    let mut lines = BufReader::new(stream);
+    let mut line = Vec::new();
+    for number in 1..=3 {
+        line.clear();
+        lines.read_until(b'\n', &mut line).unwrap();
+        if number < 3 {
+            (&*stream).write_all(&right(&line).unwrap()).unwrap();
+        }
+    }
+    let timeout = Duration::from_millis(150);
+    stream.set_read_timeout(Some(timeout)).unwrap();
+    lines.fill_buf().is_ok_and(|more| !more.is_empty())
+}
+
+#[test]
+fn a_load_can_be_put_on_again() {
+    let server = EchoServer::start();
+    let mut load = Load::connect(plan(server.address)).unwrap();
+    for _ in 0..3 {
+        let report = load.run(Duration::from_millis(50), &mut |_| ()).unwrap();
+        assert!(report.is_clean() && report.lines > 10);
+    }
+}
+
+/// Puts load on a server that spoils what it answers to one of its lines.
+fn run_with_one_spoilt(
+    spoilt: usize,
+    spoil: impl Fn(Vec<u8>) -> Vec<u8> + Copy + Send + 'static,
+) -> Report {
+    let server = serve_by(move |stream| {
+        thread::spawn(move || {
+            let mut lines = 0;
+            let answer = |line: &[u8]| {
+                lines += 1;
+                right(line).map(|answer| {
+                    if lines == spoilt {
+                        spoil(answer)
+                    } else {
+                        answer
+                    }
+                })
+            };
+            converse(&stream, answer, is_exit);
+        });
+    });
+    let one = Plan {
+        connections: 1,
+        ..plan(server)
+    };
+    run(one, 1_000)
+}
+
+#[test]
+fn one_wrong_byte_in_thousands_of_lines_is_found() {
+    for place in [0, 20, 27] {
+        let report = run_with_one_spoilt(500, move |mut answer| {
+            answer[place] ^= 1;
+            answer
+        });
+        assert!(report.corrupt >= 1, "byte {place}: {} lines", report.lines);
+        assert!(!report.is_clean());
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_or_repeated_is_found() {
+    for repeats in [0, 2] {
+        let report = run_with_one_spoilt(50, move |answer| answer.repeat(repeats));
+        assert!(
+            report.corrupt >= 1,
+            "{repeats} times: {} lines",
+            report.lines
+        );
+    }
+}
+
+/// Starts a server that answers at once but for one line on each connection, before which it does
+/// nothing for a second.
+fn stalling() -> SocketAddr {
+    serve_by(|stream| {
+        thread::spawn(move || {
+            let (_kept, never) = channel::<()>();
+            let mut lines = 0;
+            let answer = |line: &[u8]| {
+                lines += 1;
+                if lines == 20 {
+                    let waited = never.recv_timeout(Duration::from_secs(1));
+                    assert_eq!(waited, Err(RecvTimeoutError::Timeout));
+                }
+                right(line)
+            };
+            converse(&stream, answer, is_exit);
+        });
+    })
+}
+
+#[test]
+fn in_an_open_loop_a_stall_is_as_long_as_it_was_for_all_who_would_have_come() {
+    let pacing = Pacing::Open {
+        lines_per_second: 200,
+    };
+    let report = run(
+        Plan {
+            connections: 1,
+            pacing,
+            ..plan(stalling())
+        },
+        1_500,
+    );
+    assert!(report.is_clean());
+    assert_eq!(report.lines, 300); // those of the stall as well
+    // 200 lines were due while nothing was answered, at even distances: half of them, which is a
+    // third of all, had to wait for half a second or longer.
+    assert!(
+        report.quantile_ms(670_000) >= 480,
+        "{} ms",
+        report.quantile_ms(670_000)
+    );
+    assert!(
+        report.quantile_ms(900_000) >= 800,
+        "{} ms",
+        report.quantile_ms(900_000)
+    );
+}
+
+#[test]
+fn in_a_closed_loop_a_stall_is_one_slow_line() {
+    let pacing = Pacing::Closed {
+        in_flight: 1,
+        in_batches: false,
+    };
+    let report = run(
+        Plan {
+            connections: 1,
+            pacing,
+            ..plan(stalling())
+        },
+        1_500,
+    );
+    assert!(report.is_clean());
+    assert!(
+        report.quantile_ms(900_000) < 480,
+        "{} ms",
+        report.quantile_ms(900_000)
+    );
+    assert!(report.latency.longest() >= Duration::from_millis(990));
+}
+
+/// Reads a report's latency.
+trait Milliseconds {
+    fn quantile_ms(&self, millionths: u32) -> u128;
+}
+
+impl Milliseconds for Report {
+    fn quantile_ms(&self, millionths: u32) -> u128 {
+        self.latency.quantile(millionths).as_millis()
+    }
+}
+
+#[test]
+fn lines_that_a_server_leaves_when_it_closes_are_answered_on_the_next_connection() {
+    let server = serve_by(|stream| {
+        thread::spawn(move || {
+            let mut lines = 0;
+            let answer = |line: &[u8]| {
+                lines += 1;
+                right(line).filter(|_| lines <= 10)
+            };
+            converse(&stream, answer, is_exit);
+        });
+    });
+    let pacing = Pacing::Open {
+        lines_per_second: 500,
+    };
+    let report = run(
+        Plan {
+            pacing,
+            ..plan(server)
+        },
+        400,
+    );
+    assert_eq!(
+        (report.lines, report.unanswered, report.corrupt),
+        (200, 0, 0)
+    );
+    assert!(report.closed + report.failed >= 16 && report.given_up == 0);
+}
+
+#[test]
+fn a_closed_loop_goes_on_after_an_end_with_nothing_in_flight() {
+    let server = serve(right, |line| line[2] == b'9');
+    let pacing = Pacing::Closed {
+        in_flight: 1,
+        in_batches: false,
+    };
+    let one = Plan {
+        pacing,
+        ..plan(server)
+    };
+    let report = run(one, 500);
+    assert!(report.is_clean(), "{:?}", report.first_trouble);
+    assert!(
+        report.lines > 400 && report.closed > 40,
+        "{} lines",
+        report.lines
+    );
+}
+
+/// What a server of [`ending`] does with what it reads once it ends a connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum AtTheEnd {
+    Answers,
+    Drops,
+}
+
+/// Starts a server that answers lines as they come. After so many bytes of a connection it ends its
+/// output as soon as no line is open, or without answering what it has just read; then it reads on
+/// until the client closes.
+fn ending(after: usize, at_the_end: AtTheEnd) -> SocketAddr {
+    serve_by(move |mut stream| {
+        thread::spawn(move || {
+            let (mut line, mut bytes, mut read) = (Line::default(), [0; 4096], 0);
+            loop {
+                let Ok(length @ 1..) = stream.read(&mut bytes) else {
+                    return;
+                };
+                read += length;
+                if read > after && at_the_end == AtTheEnd::Drops {
+                    break;
+                }
+                let mut answer = Vec::new();
+                let rules = Rules::default();
+                let answered = line.answer(&bytes[..length], &mut answer, 1 << 20, &rules);
+                assert_eq!((answered.taken, answered.verbatim), (length, &b""[..]));
+                stream.write_all(&answer).unwrap();
+                if read > after && line.is_between_lines() {
+                    break;
+                }
+            }
+            stream.shutdown(Shutdown::Write).unwrap();
+            drop(stream.read_to_end(&mut Vec::new()));
+        });
+    })
+}
+
+/// A closed loop that knows lost lines.
+fn knocking(server: SocketAddr) -> Plan {
+    let pacing = Pacing::Closed {
+        in_flight: 5,
+        in_batches: true,
+    };
+    Plan {
+        knocks: true,
+        pacing,
+        ..plan(server)
+    }
+}
+
+#[test]
+fn lines_that_a_server_reads_and_drops_are_distinguished_from_those_that_it_never_read() {
+    // A batch is 55 bytes: at its first byte, in it, and at its end.
+    for after in (551..=605).step_by(6) {
+        let good = run(knocking(ending(after, AtTheEnd::Answers)), 200);
+        assert!(good.is_clean(), "{after}: {:?}", good.first_trouble);
+        assert!(good.closed > 0, "{after}: {} lines", good.lines);
+    }
+    for after in [551, 580, 604] {
+        let bad = run(knocking(ending(after, AtTheEnd::Drops)), 200);
+        let (lost, resent) = (bad.lost, bad.resent);
+        assert!(lost >= 5 && resent >= lost, "{after}: {lost} of {resent}");
+    }
+}
+
+#[test]
+fn the_program_fails_when_lines_were_lost_and_says_so() {
+    let flags = ["--batches", "--in-flight=5", "--seconds=1", "--quiet"];
+    let flags = |server, more: &[&str]| program(server, &[&flags, more].concat());
+    let knock = ["--knock", "--json"];
+    let good = flags(ending(1_000, AtTheEnd::Answers), &knock);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let bad_server = ending(1_000, AtTheEnd::Drops);
+    let bad = flags(bad_server, &knock);
+    let text = String::from_utf8(bad.stderr).unwrap();
+    assert_eq!(bad.status.code(), Some(1), "{text}");
+    assert!(!text.contains(" 0 lost, "), "{text}");
+    let bad = flags(bad_server, &[]);
+    let table = String::from_utf8(bad.stdout).unwrap();
+    assert!(!table.contains(" 0 sent again, "), "{table}");
+    let bad = flags(bad_server, &["--knock", "--line-bytes=1000"]);
+    let text = String::from_utf8(bad.stderr).unwrap();
+    assert_eq!(bad.status.code(), Some(2), "{text}");
+    assert!(text.contains(" may be 1200 bytes, not 5005"), "{text}");
+}
+
+#[test]
+fn a_drain_loses_no_line() {
+    let server = EchoServer::start();
+    let pacing = Pacing::Closed {
+        in_flight: 100, // nearly all of a connection's time is in a batch
+        in_batches: true,
+    };
+    let many = Plan {
+        connections: 64,
+        pacing,
+        ..knocking(server.address)
+    };
+    let mut load = Load::connect(many).unwrap();
+    let mut signal = |_: &Report| server.drain(); // after 1 s; half a second more is announcement
+    let report = load.run(Duration::from_millis(1_900), &mut signal).unwrap();
+    // No server takes the lines of those that come again, so there is other trouble.
+    let (closed, lost) = (report.closed, report.lost);
+    assert_eq!(lost, 0, "{:?}", report.first_trouble);
+    assert!(closed >= 64, "{closed}: {:?}", report.first_trouble);
+}
+
+#[test]
+fn a_server_that_closes_within_an_answer_has_failed() {
+    let is_second = |line: &[u8]| line.starts_with(b"001");
+    let answer = |line: &[u8]| {
+        let mut answer = right(line)?;
+        answer.truncate(if line.starts_with(b"001") { 5 } else { 1000 });
+        Some(answer)
+    };
+    let one = Plan {
+        connections: 1,
+        ..plan(serve(answer, is_second))
+    };
+    let report = run(one, 10_000);
+    // One was of use, and ten more in a row are not.
+    assert_eq!((report.failed, report.closed), (11, 0));
+    let trouble = report.first_trouble.unwrap();
+    assert!(
+        trouble.ends_with(" closed the connection after 5 bytes of an answer"),
+        "{trouble}"
+    );
+}
+
+#[test]
+fn a_server_that_closes_at_once_is_given_up() {
+    let report = run(plan(serve(|_| None, is_exit)), 10_000);
+    assert_eq!(
+        (report.lines, report.given_up, report.unanswered),
+        (0, 4, 12)
+    );
+    assert!(report.elapsed < Duration::from_secs(5));
+}
+
+#[test]
+fn lines_without_an_answer_are_counted_after_the_timeout() {
+    let server = serve(|_| Some(Vec::new()), is_exit);
+    let output = program(
+        server,
+        &["--timeout-seconds=1", "--connections=3", "--quiet"],
+    );
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text.contains(" 3 lines unanswered, "), "{text}");
+}
+
+#[test]
+fn the_program_prints_a_table_or_json_and_its_progress() {
+    let server = EchoServer::start();
+    let arguments = ["--rate=100", "--seconds=2"];
+    let output = program(server.address, &arguments);
+    let [table, progress] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(
+        table.starts_with("lines        200 answered, 0 unanswered, "),
+        "{table}"
+    );
+    assert!(progress.starts_with("1 s: "), "{progress}");
+    let output = program(
+        server.address,
+        &[&arguments[..], &["--json", "--quiet"]].concat(),
+    );
+    let [json, progress] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert!(
+        json.starts_with("{\"lines\":200,\"unanswered\":0,"),
+        "{json}"
+    );
+    assert_eq!(progress, "");
+}
+
+#[test]
+fn of_a_name_with_several_addresses_those_that_take_connections_are_used() {
+    for listener in ["line:0", "line:127.0.0.1:0"] {
+        let server = EchoServer::start_with(&[listener]);
+        let output = Command::new(env!("CARGO_BIN_EXE_echo-client"))
+            .args(["load", &format!("localhost:{}", server.address.port())])
+            .args(["--rate=100", "--seconds=1", "--quiet"])
+            .output()
+            .unwrap();
+        let table = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{table}");
+        assert!(table.starts_with("lines        100 answered, "), "{table}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named() {
+    let output = program("127.0.0.1:1".parse().unwrap(), &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text,
+        "echo-client: failed to connect to 127.0.0.1:1: connection refused: nothing listens there\n"
+    );
+}
+
+#[test]
+fn more_connections_than_descriptors_are_refused_with_a_remedy() {
+    let server = serve(right, is_exit);
+    let program = env!("CARGO_BIN_EXE_echo-client");
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 30; exec \"$0\" \"$@\"", program, "load"])
+        .args([&server.to_string(), "--connections=64", "--seconds=1"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    let (_, words) = text.split_once("echo-client: only ").unwrap();
+    let (possible, words) = words.split_once(" of 64 connections are possible").unwrap();
+    assert!((20..30).contains(&possible.parse().unwrap()), "{text}");
+    assert!(words.contains("ulimit -n"), "{text}");
+}
+
+#[test]
+fn an_open_loop_keeps_no_lines_in_flight() {
+    let output = program(
+        "127.0.0.1:1".parse().unwrap(),
+        &["--rate=1", "--in-flight=2"],
+    );
+    assert_eq!(output.status.code(), Some(2));
+}
