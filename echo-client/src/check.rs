@@ -13,13 +13,13 @@ use clap::builder::PossibleValuesParser;
 
 use super::Server;
 use super::connect::connect;
-use super::error::{ClientError, in_plain_words, quote_at};
-use cases::{CASES, Case, Does};
+use super::error::{ClientError, quote_at, with_remedy};
+use cases::{CASES, Case, Exchange};
 
 /// The flags of `check`.
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Whom to check.
+    /// The server to check.
     #[command(flatten)]
     server: Server,
 
@@ -38,22 +38,22 @@ impl Subject<'_> {
         connect(&self.0.target, self.0.timeout.duration())
     }
 
-    /// Gives the answers that lines call for.
+    /// Returns the answers that lines call for.
     fn answers(&self, lines: &[&[u8]]) -> Vec<u8> {
         let prefix = self.0.prefix.as_bytes();
         let answer = |line: &&[u8]| [prefix, line, b"\n"].concat();
         lines.iter().flat_map(answer).collect()
     }
 
-    /// Sends a question, then the end of input unless the server has to end by itself, and
+    /// Sends an input, then the end of input unless the server has to end by itself, and
     /// compares all that comes until the server ends its output.
-    fn converse(&self, question: &[u8], ends: bool, expected: &[u8]) -> Result<(), ClientError> {
+    fn converse(&self, input: &[u8], ends: bool, expected: &[u8]) -> Result<(), ClientError> {
         let stream = self.connect()?;
         let found = thread::scope(|scope| {
             let sending = thread::Builder::new().spawn_scoped(scope, || {
                 let mut writer = &stream;
                 // A server that has ended takes no more; what it said is what counts.
-                drop(writer.write_all(question));
+                drop(writer.write_all(input));
                 if ends {
                     drop(stream.shutdown(Shutdown::Write));
                 }
@@ -71,7 +71,7 @@ impl Subject<'_> {
     }
 }
 
-/// Puts the server through all cases, prints how each went, and a count.
+/// Puts the server through all cases, prints the result of each, and a count.
 ///
 /// # Errors
 /// [`ClientError::Connect`] if there is no server, [`ClientError::Check`] if a case failed.
@@ -82,12 +82,17 @@ pub(super) fn run(args: &CheckArgs, output: &mut impl Write) -> Result<(), Clien
     let (mut failed, mut all) = (0, 0);
     for case in CASES.iter().filter(is_chosen) {
         all += 1;
-        let went = go_through(&subject, case);
-        let line = match &went {
-            Ok(()) => format!("pass  {}: {}\n", case.name, case.says),
-            Err(error) => format!("FAIL  {}: {}; {}\n", case.name, case.says, words(error)),
+        let result = run_case(&subject, case);
+        let line = match &result {
+            Ok(()) => format!("pass  {}: {}\n", case.name, case.description),
+            Err(error) => format!(
+                "FAIL  {}: {}; {}\n",
+                case.name,
+                case.description,
+                error_chain(error)
+            ),
         };
-        failed += usize::from(went.is_err());
+        failed += usize::from(result.is_err());
         let printed = output.write_all(line.as_bytes());
         printed.map_err(ClientError::Output)?;
     }
@@ -101,19 +106,17 @@ pub(super) fn run(args: &CheckArgs, output: &mut impl Write) -> Result<(), Clien
 }
 
 /// Goes through one case.
-fn go_through(subject: &Subject<'_>, case: &Case) -> Result<(), ClientError> {
-    match case.does {
-        Does::Answers { question, lines } => {
-            subject.converse(question, true, &subject.answers(lines))
+fn run_case(subject: &Subject<'_>, case: &Case) -> Result<(), ClientError> {
+    match case.exchange {
+        Exchange::Answers { input, lines } => {
+            subject.converse(input, true, &subject.answers(lines))
         }
-        Does::Ends { question, lines } => {
-            subject.converse(question, false, &subject.answers(lines))
-        }
-        Does::Converses(conversation) => conversation(subject),
+        Exchange::Ends { input, lines } => subject.converse(input, false, &subject.answers(lines)),
+        Exchange::Converses(conversation) => conversation(subject),
     }
 }
 
-/// Compares bytes, and words the first difference.
+/// Compares bytes; the error quotes the first difference.
 fn compare(expected: &[u8], found: &[u8]) -> Result<(), ClientError> {
     if expected == found {
         return Ok(());
@@ -124,18 +127,18 @@ fn compare(expected: &[u8], found: &[u8]) -> Result<(), ClientError> {
     Err(ClientError::WrongAnswer { expected, found })
 }
 
-/// Words that all answers were right and the end did not come.
+/// Describes that all answers were right and the end did not come.
 fn never_ended(error: std::io::Error) -> ClientError {
     if error.kind() == ErrorKind::WouldBlock {
-        let words = "answered rightly, but did not end its output";
-        ClientError::Answer(std::io::Error::new(ErrorKind::TimedOut, words))
+        let text = "answered rightly, but did not end its output";
+        ClientError::Answer(std::io::Error::new(ErrorKind::TimedOut, text))
     } else {
-        ClientError::Answer(in_plain_words(error))
+        ClientError::Answer(with_remedy(error))
     }
 }
 
 /// Writes an error and what is behind it.
-fn words(error: &ClientError) -> String {
+fn error_chain(error: &ClientError) -> String {
     let source = std::error::Error::source(error);
     source.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }

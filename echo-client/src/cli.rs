@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 /// What can be done besides a conversation.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Send one line and print how long its answer took and who gave it; exit code 1 if it is not
+    /// Send one line and print how long its answer took and which pod gave it; exit code 1 if it is not
     /// answered rightly
     Probe(ProbeArgs),
     /// Put load on a server, check every byte of its answers, and print rate and latency
@@ -71,7 +71,7 @@ pub(crate) struct Timeout {
 }
 
 impl Timeout {
-    /// Gives it as a duration.
+    /// Returns it as a duration.
     pub(crate) fn duration(&self) -> Duration {
         Duration::from_secs(self.timeout_seconds.into())
     }
@@ -83,7 +83,7 @@ pub(crate) fn parse(
 ) -> Result<Arguments, UsageError> {
     let arguments = Arguments::try_parse_from(arguments)?;
     if let Some(Action::Load(args)) = &arguments.action {
-        load::check_knock(args).map_err(UsageError::bad_usage)?;
+        load::check_loss_detection(args).map_err(UsageError::bad_usage)?;
     }
     Ok(arguments)
 }

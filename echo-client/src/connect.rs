@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-use super::error::{ClientError, in_plain_words};
+use super::error::{ClientError, with_remedy};
 use super::target::Target;
 
 /// Lists the addresses of a server, in the order in which the resolver prefers them.
@@ -43,7 +43,7 @@ pub(super) fn connect(target: &Target, timeout: Duration) -> Result<TcpStream, C
 /// are sent at once.
 ///
 /// # Errors
-/// The system's, in plain words.
+/// The system's, with the remedy of common ones.
 pub(super) fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let set_up = |stream: TcpStream| {
         stream.set_nodelay(true)?;
@@ -52,5 +52,5 @@ pub(super) fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<T
         Ok(stream)
     };
     let stream = TcpStream::connect_timeout(&address, timeout).and_then(set_up);
-    stream.map_err(in_plain_words)
+    stream.map_err(with_remedy)
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use super::error::{ClientError, in_plain_words, quote};
+use super::error::{ClientError, quote, with_remedy};
 
 /// Stands before every answer that is printed.
 const PREFIX: &[u8] = b"Server response: ";
@@ -67,9 +67,9 @@ fn ask(
         drop(stream.shutdown(Shutdown::Both)); // so that sending ends as well
         let sent = sending.join().unwrap_or(Ok(()));
         match (read, sent) {
-            (Err(error), _) => Err(ClientError::Answer(in_plain_words(error))),
+            (Err(error), _) => Err(ClientError::Answer(with_remedy(error))),
             (Ok(_), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
-                Err(ClientError::Answer(in_plain_words(error)))
+                Err(ClientError::Answer(with_remedy(error)))
             }
             _ if answer.is_empty() => Err(ClientError::ClosedEarly),
             _ => Err(ClientError::Torn(quote(answer))),

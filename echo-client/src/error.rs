@@ -1,4 +1,4 @@
-//! What can go wrong for a client, in words that need no manual.
+//! The errors of the client, with their remedy.
 
 use std::io::{self, ErrorKind};
 
@@ -85,23 +85,23 @@ pub enum ClientError {
     },
 }
 
-/// Words the errors that people meet so that they need no manual.
-pub(super) fn in_plain_words(error: io::Error) -> io::Error {
+/// Gives common errors of the system a text with the cause or the remedy.
+pub(super) fn with_remedy(error: io::Error) -> io::Error {
     const REFUSED: &str = "connection refused: nothing listens there";
     const RESET: &str = "connection reset by the server";
     const TIMED_OUT: &str = "timed out; --timeout-seconds sets how long to wait";
     const NO_PORT: &str = "no local address or port to connect from: this machine has no address of that family, \
                            or all ports of net.ipv4.ip_local_port_range are in use or rest after use";
-    let words = [
+    let texts = [
         (ErrorKind::ConnectionRefused, REFUSED),
         (ErrorKind::ConnectionReset, RESET),
         (ErrorKind::BrokenPipe, RESET),
         (ErrorKind::AddrNotAvailable, NO_PORT),
         (ErrorKind::TimedOut, TIMED_OUT),
-        (ErrorKind::WouldBlock, TIMED_OUT), // what a read or write with a time limit says
+        (ErrorKind::WouldBlock, TIMED_OUT), // the error of a read or write with a timeout
     ];
-    let known = words.into_iter().find(|(kind, _)| *kind == error.kind());
-    known.map_or(error, |(kind, words)| io::Error::new(kind, words))
+    let known = texts.into_iter().find(|(kind, _)| *kind == error.kind());
+    known.map_or(error, |(kind, text)| io::Error::new(kind, text))
 }
 
 /// Quotes bytes for a person: escaped, and no more than the beginning.

@@ -26,15 +26,15 @@ pub use pace::Pacing;
 pub use plan::Plan;
 pub use report::Report;
 
-/// The most bytes of a batch that knocks: what fits into one segment wherever IPv6 is spoken, whose
+/// The most bytes of a batch whose loss is detected: what fits into one segment wherever IPv6 is spoken, whose
 /// smallest packets have 1280 bytes (RFC 8200, section 5), 60 of them headers, and up to 20 of TCP's options.
-const MOST_KNOCKING_BYTES: usize = 1200;
+const MAX_LOSS_DETECTION_BYTES: usize = 1200;
 
 /// The flags of `load`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct LoadArgs {
-    /// On whom; connections are spread over all addresses that take one.
+    /// The server; connections are spread over all addresses that take one.
     #[command(flatten)]
     server: Server,
 
@@ -66,7 +66,7 @@ pub(super) struct LoadArgs {
     /// then ends the connection without answering the batch has lost lines, which is a failure. For
     /// servers that answer a line while it comes
     #[arg(long, requires = "batches")]
-    knock: bool,
+    detect_loss: bool,
 
     /// Open loop: lines a second over all connections, 1 to 10000000, sent when they are due
     /// whatever the server does; keeps one processor busy
@@ -87,12 +87,12 @@ pub(super) struct LoadArgs {
     quiet: bool,
 }
 
-/// Puts the load on, tells progress on standard error, and prints the report.
+/// Puts the load on, prints progress to standard error, and prints the report.
 ///
 /// # Errors
 /// Those of connecting, and [`ClientError::Load`] if not every line was answered rightly.
 pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), ClientError> {
-    drop(descriptors::raise_limit()); // if it fails, connecting tells
+    drop(descriptors::raise_limit()); // a failure shows when connecting
     let timeout = args.server.timeout.duration();
     let mut load = Load::connect(Plan {
         addresses: usable_addresses(&args.server, timeout)?,
@@ -107,17 +107,20 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
             |lines_per_second| Pacing::Open { lines_per_second },
         ),
         lines_per_connection: Some(args.lines_per_connection.into()).filter(|most| *most > 0),
-        knocks: args.knock,
+        detects_loss: args.detect_loss,
         timeout,
     })?;
     let mut earlier = Report::default();
-    let mut tell = |report: &Report| {
+    let mut print_progress = |report: &Report| {
         if !args.quiet {
             drop(io::stderr().write_all(report.progress(&earlier).as_bytes()));
             earlier.clone_from(report);
         }
     };
-    let report = load.run(Duration::from_secs(args.seconds.into()), &mut tell)?;
+    let report = load.run(
+        Duration::from_secs(args.seconds.into()),
+        &mut print_progress,
+    )?;
     let text = if args.json {
         report.json()
     } else {
@@ -128,18 +131,18 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
     if report.is_clean() {
         Ok(())
     } else {
-        Err(ClientError::Load(report.trouble()))
+        Err(ClientError::Load(report.failure_summary()))
     }
 }
 
-/// Checks that a batch of a load that knocks comes in one piece, without which a line may be late
-/// rather than lost. The error says what fits.
-pub(super) fn check_knock(args: &LoadArgs) -> Result<(), String> {
+/// Checks that a batch whose loss is to be detected fits into one segment, without which a line may be late
+/// rather than lost. The error names the bound.
+pub(super) fn check_loss_detection(args: &LoadArgs) -> Result<(), String> {
     let bytes = count(args.in_flight) * (count(args.line_bytes) + 1);
-    if args.knock && (args.line_bytes == 0 || bytes > MOST_KNOCKING_BYTES) {
+    if args.detect_loss && (args.line_bytes == 0 || bytes > MAX_LOSS_DETECTION_BYTES) {
         return Err(format!(
-            "--knock needs lines of at least 1 byte, and batches that fit into one segment: --in-flight times \
-             --line-bytes and its line feed may be {MOST_KNOCKING_BYTES} bytes, not {bytes}"
+            "--detect-loss needs lines of at least 1 byte, and batches that fit into one segment: --in-flight times \
+             --line-bytes and its line feed may be {MAX_LOSS_DETECTION_BYTES} bytes, not {bytes}"
         ));
     }
     Ok(())

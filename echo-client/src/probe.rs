@@ -1,5 +1,5 @@
 #![expect(clippy::disallowed_methods, reason = "a probe is about time")]
-//! A line to a server, how long its answer takes, and who gives it: for scripts and for a first look.
+//! A line to a server, how long its answer takes, and which echo server gives it.
 
 mod answer;
 mod tally;
@@ -13,10 +13,10 @@ use clap::Args;
 use echo_protocol::Protocol;
 
 use super::connect::{connect_to, resolve};
-use super::error::{ClientError, in_plain_words};
+use super::error::{ClientError, with_remedy};
 use super::{Server, milliseconds};
 use crate::usage::whole_number;
-use answer::{expected, may_be_http, question, verify};
+use answer::{expected, may_be_http, request, verify};
 use tally::Tally;
 
 /// The bytes that an answer may be longer than it should be, such as by the head of HTTP, a description's headers, or a prefix.
@@ -29,7 +29,7 @@ pub(super) struct ProbeArgs {
     #[command(flatten)]
     server: Server,
 
-    /// Accept any prefix instead of --prefix, and print it as the name of who answered, such as with
+    /// Accept any prefix instead of --prefix, and print it as the name of the echo server, such as with
     /// the prefix `$(POD_NAME): `
     #[arg(long, conflicts_with = "prefix")]
     any_prefix: bool,
@@ -78,8 +78,8 @@ fn parse_line(text: &str) -> Result<String, &'static str> {
         .ok_or("must have no line break")
 }
 
-/// Probes the first address that answers, or all, `--count` times. Prints a line for each answer, and at the end who gave how many: if
-/// answers say who gave them, or there may be several.
+/// Probes the first address that answers, or all, `--count` times. Prints a line for each answer, and a tally at the end: if
+/// answers name their echo server, or there may be several.
 ///
 /// # Errors
 /// That of the last probe that failed, if one did: of a name, a probe has failed if no address answered.
@@ -87,7 +87,7 @@ pub(super) fn run(args: &ProbeArgs, output: &mut impl Write) -> Result<(), Clien
     probe_all(args, &resolve(&args.server.target)?, output)
 }
 
-/// Does so with the addresses of the name.
+/// Probes the addresses of the name.
 fn probe_all(
     args: &ProbeArgs,
     addresses: &[SocketAddr],
@@ -127,7 +127,7 @@ fn probe_all(
     failure
 }
 
-/// What came of a probe: how long it took and who answered.
+/// The result of a probe: how long it took, and the name of the echo server.
 type Probed = Result<(Times, Option<String>), ClientError>;
 
 /// Probes addresses until one answers. Gives that one, or else the last.
@@ -155,15 +155,15 @@ fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
     let begin = Instant::now();
     let (connected, answer) = if args.protocol == Protocol::Udp {
         let socket = datagrams_to(address, timeout).map_err(not_connected)?;
-        (Instant::now(), exchange_datagrams(&socket, &question(args)))
+        (Instant::now(), exchange_datagrams(&socket, &request(args)))
     } else {
         let stream = connect_to(address, timeout).map_err(not_connected)?;
         let most = u64::try_from(expected.len() + MOST_HEAD_BYTES).unwrap_or(u64::MAX);
         let is_last = args.protocol == Protocol::Http; // whose end is the end of the connection
         let connected = Instant::now();
-        (connected, exchange(&stream, &question(args), most, is_last))
+        (connected, exchange(&stream, &request(args), most, is_last))
     };
-    let found = answer.map_err(|error| ClientError::Answer(in_plain_words(error)))?;
+    let found = answer.map_err(|error| ClientError::Answer(with_remedy(error)))?;
     let times = Times {
         connect: connected - begin,
         echo: connected.elapsed(),
@@ -172,12 +172,12 @@ fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
     Ok((times, name))
 }
 
-/// Sends a question over a connection, and gives its answer: a line, or all until the end of HTTP.
+/// Sends a request over a connection, and gives its answer: a line, or all until the end of HTTP.
 /// Of what is no HTTP the beginning is enough, as the end may never come.
-fn exchange(stream: &TcpStream, question: &[u8], most: u64, is_last: bool) -> io::Result<Vec<u8>> {
+fn exchange(stream: &TcpStream, request: &[u8], most: u64, is_last: bool) -> io::Result<Vec<u8>> {
     let mut found = Vec::new();
     let mut stream = stream;
-    stream.write_all(question)?;
+    stream.write_all(request)?;
     let mut answer = BufReader::new(stream.take(most));
     if is_last {
         while may_be_http(&found)
@@ -206,9 +206,9 @@ fn datagrams_to(address: SocketAddr, timeout: Duration) -> io::Result<UdpSocket>
 }
 
 /// Sends a datagram, and gives the one that answers it. One that is lost is not sent again: that is what a probe finds out.
-fn exchange_datagrams(socket: &UdpSocket, question: &[u8]) -> io::Result<Vec<u8>> {
-    socket.send(question)?;
-    let mut found = vec![0; question.len() + 1];
+fn exchange_datagrams(socket: &UdpSocket, request: &[u8]) -> io::Result<Vec<u8>> {
+    socket.send(request)?;
+    let mut found = vec![0; request.len() + 1];
     let length = socket.recv(&mut found)?;
     found.truncate(length);
     Ok(found)

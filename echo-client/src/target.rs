@@ -1,4 +1,4 @@
-//! A server's name and port, as a person types or pastes them.
+//! A server's name and port, as a command line has them.
 
 use std::fmt;
 use std::net::Ipv6Addr;

@@ -9,24 +9,24 @@ pub(super) struct Case {
     /// Its name, for `--skip`.
     pub name: &'static str,
     /// What the server has to do, as a sentence.
-    pub says: &'static str,
+    pub description: &'static str,
     /// How that is found out.
-    pub does: Does,
+    pub exchange: Exchange,
 }
 
 /// How a case goes.
-pub(super) enum Does {
-    /// The question and the end of input are sent; these lines are answered, and the output ends.
+pub(super) enum Exchange {
+    /// The input and the end of input are sent; these lines are answered, and the output ends.
     Answers {
         /// What is sent.
-        question: &'static [u8],
+        input: &'static [u8],
         /// What is answered, without prefixes and ends.
         lines: &'static [&'static [u8]],
     },
-    /// Only the question is sent; these lines are answered, and the server ends by itself.
+    /// Only the input is sent; these lines are answered, and the server ends by itself.
     Ends {
         /// What is sent.
-        question: &'static [u8],
+        input: &'static [u8],
         /// What is answered, without prefixes and ends.
         lines: &'static [&'static [u8]],
     },
@@ -37,33 +37,45 @@ pub(super) enum Does {
 /// A case of lines that are answered.
 const fn answers(
     name: &'static str,
-    says: &'static str,
-    question: &'static [u8],
+    description: &'static str,
+    input: &'static [u8],
     lines: &'static [&'static [u8]],
 ) -> Case {
-    let does = Does::Answers { question, lines };
-    Case { name, says, does }
+    let exchange = Exchange::Answers { input, lines };
+    Case {
+        name,
+        description,
+        exchange,
+    }
 }
 
 /// A case that the server ends.
 const fn ends(
     name: &'static str,
-    says: &'static str,
-    question: &'static [u8],
+    description: &'static str,
+    input: &'static [u8],
     lines: &'static [&'static [u8]],
 ) -> Case {
-    let does = Does::Ends { question, lines };
-    Case { name, says, does }
+    let exchange = Exchange::Ends { input, lines };
+    Case {
+        name,
+        description,
+        exchange,
+    }
 }
 
 /// A case of its own kind.
 const fn converses(
     name: &'static str,
-    says: &'static str,
+    description: &'static str,
     conversation: fn(&Subject<'_>) -> Result<(), ClientError>,
 ) -> Case {
-    let does = Does::Converses(conversation);
-    Case { name, says, does }
+    let exchange = Exchange::Converses(conversation);
+    Case {
+        name,
+        description,
+        exchange,
+    }
 }
 
 /// All cases, from the simplest on.

@@ -1,4 +1,4 @@
-//! The cases that are more than a question and its answers.
+//! The cases that are more than an input and its answers.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
-use super::super::error::{ClientError, in_plain_words};
+use super::super::error::{ClientError, with_remedy};
 use super::{Subject, compare};
 
 /// How long a write has to wait before a server counts as one that takes no more.
@@ -32,10 +32,10 @@ pub(super) fn byte_by_byte(subject: &Subject<'_>) -> Result<(), ClientError> {
 /// Sends ten thousand lines, each different, without waiting.
 pub(super) fn pipelined(subject: &Subject<'_>) -> Result<(), ClientError> {
     let lines: Vec<_> = (0..10_000).map(|number: u32| number.to_string()).collect();
-    let question = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]);
-    let question: Vec<_> = question.flatten().copied().collect();
+    let input = lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]);
+    let input: Vec<_> = input.flatten().copied().collect();
     let answers = subject.answers(&lines.iter().map(String::as_bytes).collect::<Vec<_>>());
-    subject.converse(&question, true, &answers)
+    subject.converse(&input, true, &answers)
 }
 
 /// Sends a long line.
@@ -51,22 +51,22 @@ pub(super) fn long_line(subject: &Subject<'_>) -> Result<(), ClientError> {
 /// Sends lines until the server takes no more, at most 16 MiB, and only then reads.
 pub(super) fn slow_reader(subject: &Subject<'_>) -> Result<(), ClientError> {
     let line = [b'x'; 1023];
-    let question = [&line[..], b"\n"].concat();
+    let input = [&line[..], b"\n"].concat();
     let stream = subject.connect()?;
     stream
         .set_write_timeout(Some(BLOCKED))
         .map_err(ClientError::Answer)?;
-    let (mut sent, most) = (0, question.len() << 14);
+    let (mut sent, most) = (0, input.len() << 14);
     while sent < most {
-        let rest = question.get(sent % question.len()..).unwrap_or_default();
+        let rest = input.get(sent % input.len()..).unwrap_or_default();
         match (&stream).write(rest) {
             Ok(length) => sent += length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-            Err(error) => return Err(ClientError::Answer(in_plain_words(error))),
+            Err(error) => return Err(ClientError::Answer(with_remedy(error))),
         }
     }
     let whole = subject.answers(&[&line]);
-    (0..sent / question.len()).try_for_each(|_| receive(&stream, &whole))
+    (0..sent / input.len()).try_for_each(|_| receive(&stream, &whole))
 }
 
 /// Opens fifty connections, begins a line on each, and finishes them in the opposite order.
@@ -107,7 +107,7 @@ fn ping(subject: &Subject<'_>, stream: &TcpStream, line: &[u8]) -> Result<(), Cl
 /// Sends bytes.
 fn send(mut stream: &TcpStream, bytes: &[u8]) -> Result<(), ClientError> {
     let sent = stream.write_all(bytes);
-    sent.map_err(|error| ClientError::Answer(in_plain_words(error)))
+    sent.map_err(|error| ClientError::Answer(with_remedy(error)))
 }
 
 /// Receives as many bytes as are expected, and compares them as they come: a wrong answer may be
@@ -120,7 +120,7 @@ fn receive(mut stream: &TcpStream, expected: &[u8]) -> Result<(), ClientError> {
             Ok(0) if length == 0 => return Err(ClientError::ClosedEarly),
             Ok(0) => return compare(expected, found.get(..length).unwrap_or_default()),
             Ok(more) => length += more,
-            Err(error) => return Err(ClientError::Answer(in_plain_words(error))),
+            Err(error) => return Err(ClientError::Answer(with_remedy(error))),
         }
         let came = found.get(..length).unwrap_or_default();
         if !expected.starts_with(came) {

@@ -1,7 +1,7 @@
 //! One connection under load: what it may send, what it has sent, and what it still waits for.
 
 mod ending;
-mod knock;
+mod loss;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::super::error::{in_plain_words, quote};
+use super::super::error::{quote, with_remedy};
 use super::histogram::Histogram;
 use super::script::Script;
 pub(super) use ending::Broken;
@@ -20,16 +20,16 @@ pub(super) use ending::Broken;
 pub(super) struct Connection {
     /// The socket, which may not be connected yet; none once the connection was given up.
     stream: Option<TcpStream>,
-    /// Whom it talks to.
+    /// The server's address.
     pub address: SocketAddr,
-    /// Its place among the connections.
+    /// Its index among the connections.
     token: Token,
     /// The script's line with which this conversation began.
     first: u64,
     /// How many lines it may have sent by now.
     allowed: u64,
     /// Whether the rest of a batch waits until the answer to its first byte has begun.
-    knocks: bool,
+    detects_loss: bool,
     /// How many lines came before the latest batch.
     before_batch: u64,
     /// The bytes that it has sent.
@@ -42,18 +42,18 @@ pub(super) struct Connection {
     waiting: VecDeque<(u64, u64)>,
     /// When it was opened; the first one with the load.
     opened: u64,
-    /// How many in its place ended in a row before they had answered anything.
-    fruitless: u32,
+    /// How many connections at this index have ended in a row before a line was answered.
+    failures_in_a_row: u32,
 }
 
 impl Connection {
     /// Begins to connect. The conversation will begin with the script's line `first`; if it
-    /// `knocks`, the rest of what is allowed at once waits until its first byte is being answered.
+    /// `detects_loss`, the rest of what is allowed at once waits until its first byte is being answered.
     pub(super) fn open(
         address: SocketAddr,
         token: Token,
         first: u64,
-        knocks: bool,
+        detects_loss: bool,
         registry: &Registry,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -62,24 +62,24 @@ impl Connection {
             token,
             first,
             allowed: 0,
-            knocks,
+            detects_loss,
             before_batch: 0,
             sent: 0,
             received: 0,
             answered: 0,
             waiting: VecDeque::new(),
             opened: 0,
-            fruitless: 0,
+            failures_in_a_row: 0,
         })
     }
 
-    /// Tells whether it is connected by now, or why it cannot be.
+    /// Returns whether it is connected by now, or why it cannot be.
     pub(super) fn is_connected(&self) -> io::Result<bool> {
         let Some(stream) = &self.stream else {
             return Ok(false);
         };
         if let Some(error) = stream.take_error()? {
-            return Err(in_plain_words(error));
+            return Err(with_remedy(error));
         }
         Ok(stream.peer_addr().is_ok())
     }
@@ -92,7 +92,7 @@ impl Connection {
     /// Counts the lines that it may send and has not sent to their last byte.
     pub(super) fn unsent(&self, script: &Script) -> u64 {
         self.pending()
-            .min(self.allowed - self.sent / script.question_bytes)
+            .min(self.allowed - self.sent / script.request_bytes)
     }
 
     /// Lets it send lines that are due at a time.
@@ -114,11 +114,11 @@ impl Connection {
             if left == 0 {
                 return Ok(());
             }
-            let parts = script.question(self.first, self.sent, left);
+            let parts = script.request(self.first, self.sent, left);
             match stream.write_vectored(&parts.map(IoSlice::new)) {
                 Ok(length) => self.sent += u64::try_from(length).unwrap_or_default(),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(Broken::Failed(in_plain_words(error))),
+                Err(error) => return Err(Broken::Failed(with_remedy(error))),
             }
         }
     }
@@ -146,7 +146,7 @@ impl Connection {
                 }
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(Broken::Failed(in_plain_words(error))),
+                Err(error) => return Err(Broken::Failed(with_remedy(error))),
             };
             let found = buffer.get(..length).unwrap_or_default();
             if let Some(expected) = script.expected(self.first, self.received, found) {
@@ -173,7 +173,7 @@ impl Connection {
 
 /// Begins to connect.
 fn connect(address: SocketAddr, token: Token, registry: &Registry) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address).map_err(in_plain_words)?;
+    let mut stream = TcpStream::connect(address).map_err(with_remedy)?;
     stream.set_nodelay(true)?;
     registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
     Ok(stream)

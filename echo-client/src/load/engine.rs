@@ -2,7 +2,7 @@
 
 mod finish;
 mod opening;
-mod turns;
+mod process;
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::report::Report;
 use super::script::Script;
 
-/// How often progress is told.
+/// How often progress is reported.
 const PROGRESS: Duration = Duration::from_secs(1);
 
 /// The longest wait without a look at the clock.
@@ -67,7 +67,7 @@ impl Load {
         let begin = self.now();
         let end = begin + nanoseconds(duration);
         let deadline = end + nanoseconds(self.plan.timeout);
-        let mut told = begin;
+        let mut reported_at = begin;
         let mut pace = Pace::new(self.plan.pacing, begin, end, self.connections.len());
         self.begin(begin);
         loop {
@@ -78,8 +78,8 @@ impl Load {
             if is_given_up || now >= end && is_answered || now >= deadline {
                 break;
             }
-            if now - told >= nanoseconds(PROGRESS) {
-                told = now;
+            if now - reported_at >= nanoseconds(PROGRESS) {
+                reported_at = now;
                 self.report.elapsed = Duration::from_nanos(now - begin);
                 progress(&self.report);
             }
@@ -123,7 +123,7 @@ impl Load {
         connection.allow(lines, due);
         self.pending += lines;
         if let Err(broken) = connection.send(&self.script) {
-            self.mend(index, broken);
+            self.handle_broken(index, broken);
         }
     }
 
@@ -140,15 +140,16 @@ impl Load {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             let Token(index) = event.token();
-            if let Err(broken) = self.turn(index, event.is_readable(), event.is_read_closed(), end)
+            if let Err(broken) =
+                self.process(index, event.is_readable(), event.is_read_closed(), end)
             {
-                self.mend(index, broken);
+                self.handle_broken(index, broken);
             }
         }
         self.events = events;
     }
 
-    /// Tells the time, in nanoseconds since the load was made.
+    /// Returns the time, in nanoseconds since the load was made.
     fn now(&self) -> u64 {
         nanoseconds(self.origin.elapsed())
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// Values are told apart to one part in 2 to this power: under a percent.
+/// Values are distinguished to one part in 2 to this power: under a percent.
 const PRECISION_BITS: u32 = 7;
 
 /// Buckets enough for every number of nanoseconds: those below 2^8 one by one, then 2^7 for each
@@ -50,7 +50,7 @@ impl Histogram {
         self.longest = self.longest.max(other.longest);
     }
 
-    /// Gives the latency that this share of all, in millionths, did not exceed; zero if there are
+    /// Returns the latency that this share of all, in millionths, did not exceed; zero if there are
     /// none.
     pub fn quantile(&self, millionths: u32) -> Duration {
         let rank = u128::from(self.total) * u128::from(millionths);
@@ -65,7 +65,7 @@ impl Histogram {
         Duration::ZERO
     }
 
-    /// Gives the longest latency.
+    /// Returns the longest latency.
     pub fn longest(&self) -> Duration {
         Duration::from_nanos(self.longest)
     }
@@ -78,7 +78,7 @@ fn bucket(value: u64) -> usize {
     usize::try_from(index).unwrap_or(BUCKETS)
 }
 
-/// Gives the largest value that falls into a bucket.
+/// Returns the largest value that falls into a bucket.
 fn largest_of(index: usize) -> u64 {
     let index = u64::try_from(index).unwrap_or(u64::MAX);
     let dropped = (index >> PRECISION_BITS).saturating_sub(1);

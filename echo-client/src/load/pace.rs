@@ -25,7 +25,7 @@ pub enum Pacing {
 /// thread this much too late.
 const WAKE_UP: u64 = 1_500_000;
 
-/// Tells which line is due next, and on which connection. Of a closed loop none ever is.
+/// Which line is due next, and on which connection. Of a closed loop none ever is.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// When the first line is due, in nanoseconds.
@@ -56,7 +56,7 @@ impl Pace {
         }
     }
 
-    /// Gives when the next line is due; none after the end.
+    /// Returns when the next line is due; none after the end.
     fn due(&self) -> Option<u64> {
         let rate = u128::from(self.lines_per_second?);
         let after = u128::from(self.count) * 1_000_000_000 / rate;
@@ -72,7 +72,7 @@ impl Pace {
         Some((connection, due))
     }
 
-    /// Tells whether a line is due by now and not taken yet.
+    /// Returns whether a line is due by now and not taken yet.
     pub(super) fn is_behind(&self, now: u64) -> bool {
         self.due().is_some_and(|due| due <= now)
     }
@@ -87,7 +87,7 @@ impl Pace {
         u64::try_from(all).unwrap_or(u64::MAX) - self.count
     }
 
-    /// Tells how long to wait for events: not beyond the next line.
+    /// Returns how long to wait for events: not beyond the next line.
     pub(super) fn wait(&self, now: u64, longest: Duration) -> Duration {
         let Some(due) = self.due() else {
             return longest;

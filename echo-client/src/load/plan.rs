@@ -25,7 +25,7 @@ pub struct Plan {
     /// that lines left unanswered are known to be lost: see [`Report::lost`](super::Report::lost).
     /// Only for batches of [`Pacing::Closed`] that fit into one segment, and for servers that answer
     /// a line while it comes.
-    pub knocks: bool,
+    pub detects_loss: bool,
     /// How long to wait for connections, and for the last answers.
     pub timeout: Duration,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::super::milliseconds;
 use super::histogram::Histogram;
 
-/// The quantiles that are told, in millionths, and their names in the table and in JSON.
+/// The quantiles that are reported, in millionths, and their names in the table and in JSON.
 const QUANTILES: [(u32, &str, &str); 5] = [
     (500_000, "p50", "p50"),
     (900_000, "p90", "p90"),
@@ -50,28 +50,28 @@ pub struct Report {
     /// server may end its output while they are on their way, so they are no fault.
     pub resent: u64,
     /// Whole lines that the server had begun to read and left without an answer when the connection
-    /// ended; known only of a load that knocks.
+    /// ended; known only of a load that detects loss.
     pub lost: u64,
-    /// What went wrong first, in words.
-    pub first_trouble: Option<String>,
-    /// Why it ended earlier than it should, or before all lines were sent, in words.
+    /// The first failure, described.
+    pub first_failure: Option<String>,
+    /// Why it ended earlier than it should, or before all lines were sent.
     pub remark: Option<String>,
 }
 
 impl Report {
-    /// Tells whether every line was answered, and rightly. Connections that the server ended are no
+    /// Returns whether every line was answered, and rightly. Connections that the server ended are no
     /// fault as long as their lines were answered by others.
     pub fn is_clean(&self) -> bool {
         self.failed + self.corrupt + self.given_up + self.unanswered + self.lost == 0
     }
 
-    /// Gives the lines that were answered in a second.
+    /// Returns the lines that were answered in a second.
     pub fn lines_per_second(&self) -> u64 {
         per_second(self.lines, self.elapsed)
     }
 
-    /// Words what is wrong, the first of it in full.
-    pub(super) fn trouble(&self) -> String {
+    /// Describes what is wrong, the first of it in full.
+    pub(super) fn failure_summary(&self) -> String {
         let Self {
             corrupt,
             unanswered,
@@ -80,7 +80,7 @@ impl Report {
             given_up,
             ..
         } = self;
-        let first = self.first_trouble.as_deref().unwrap_or("no answer in time");
+        let first = self.first_failure.as_deref().unwrap_or("no answer in time");
         let remark = self.remark.iter().map(|remark| format!("; {remark}"));
         let remark: String = remark.collect();
         format!(
@@ -89,7 +89,7 @@ impl Report {
         )
     }
 
-    /// Gives the table.
+    /// Returns the table.
     pub(super) fn table(&self) -> String {
         let [sent, received] = [self.sent_bytes, self.received_bytes]
             .map(|bytes| in_bytes(per_second(bytes, self.elapsed)));
@@ -120,7 +120,7 @@ impl Report {
         )
     }
 
-    /// Gives one JSON object on one line. Latencies are nanoseconds.
+    /// Returns one JSON object on one line. Latencies are nanoseconds.
     pub(super) fn json(&self) -> String {
         let mut latency = String::new();
         for (millionths, _, name) in QUANTILES {
@@ -150,7 +150,7 @@ impl Report {
         )
     }
 
-    /// Gives one line about the time since an earlier report.
+    /// Returns one line about the time since an earlier report.
     pub(super) fn progress(&self, earlier: &Self) -> String {
         let lines = self.lines - earlier.lines;
         let since = self.elapsed.saturating_sub(earlier.elapsed);
@@ -164,7 +164,7 @@ impl Report {
     }
 }
 
-/// Words a number of bytes, in a unit that leaves at least two digits of it.
+/// Describes a number of bytes, in a unit that leaves at least two digits of it.
 fn in_bytes(bytes: u64) -> String {
     match bytes {
         0..10_000 => format!("{bytes} B"),

@@ -16,11 +16,11 @@ const MOST_LINES: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Script {
     /// All lines, each with its line feed.
-    questions: Vec<u8>,
+    requests: Vec<u8>,
     /// All answers, each with its line feed.
     answers: Vec<u8>,
     /// The bytes of one line.
-    pub question_bytes: u64,
+    pub request_bytes: u64,
     /// The bytes of one answer.
     pub answer_bytes: u64,
     /// How many lines there are.
@@ -35,40 +35,40 @@ impl Script {
     /// that a byte that is lost, repeated or changed anywhere is found. None is "exit".
     pub(super) fn new(line_bytes: usize, prefix: &[u8]) -> Self {
         let lines = (SCRIPT_BYTES / (line_bytes + 1)).clamp(FEWEST_LINES, MOST_LINES);
-        let (mut questions, mut answers) = (Vec::new(), Vec::new());
+        let (mut requests, mut answers) = (Vec::new(), Vec::new());
         let mut state = 1_u32;
         for number in 0..lines {
-            let begin = questions.len();
-            questions.extend_from_slice(format!("{number:03}").as_bytes());
-            questions.resize_with(begin + line_bytes.max(3), || next_character(&mut state));
-            questions.truncate(begin + line_bytes);
-            questions.push(b'\n');
+            let begin = requests.len();
+            requests.extend_from_slice(format!("{number:03}").as_bytes());
+            requests.resize_with(begin + line_bytes.max(3), || next_character(&mut state));
+            requests.truncate(begin + line_bytes);
+            requests.push(b'\n');
             answers.extend_from_slice(prefix);
-            answers.extend_from_slice(questions.get(begin..).unwrap_or_default());
+            answers.extend_from_slice(requests.get(begin..).unwrap_or_default());
         }
         let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         Self {
-            question_bytes: count(line_bytes + 1),
+            request_bytes: count(line_bytes + 1),
             answer_bytes: count(line_bytes + 1 + prefix.len()),
             lines: count(lines),
-            questions,
+            requests,
             answers,
         }
     }
 
-    /// Lends up to `most` bytes, and at most a script, of what a conversation that began with line
+    /// Returns up to `most` bytes, and at most a script, of what a conversation that began with line
     /// `first` sends after `sent` bytes: to the script's end, and from its beginning, so that both can
     /// be sent in one piece.
-    pub(super) fn question(&self, first: u64, sent: u64, most: u64) -> [&[u8]; 2] {
-        let rest = rest(&self.questions, first * self.question_bytes + sent);
+    pub(super) fn request(&self, first: u64, sent: u64, most: u64) -> [&[u8]; 2] {
+        let rest = rest(&self.requests, first * self.request_bytes + sent);
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let end = rest.get(..most).unwrap_or(rest);
-        let more = (most - end.len()).min(self.questions.len() - rest.len());
-        [end, self.questions.get(..more).unwrap_or_default()]
+        let more = (most - end.len()).min(self.requests.len() - rest.len());
+        [end, self.requests.get(..more).unwrap_or_default()]
     }
 
     /// Compares what a conversation that began with line `first` received after `received` bytes.
-    /// Tells what should have come instead, or nothing if that is what came.
+    /// Returns what should have come instead, or nothing if that is what came.
     pub(super) fn expected(&self, first: u64, received: u64, found: &[u8]) -> Option<&[u8]> {
         let mut at = first * self.answer_bytes + received;
         let mut found = found;
@@ -86,13 +86,13 @@ impl Script {
     }
 }
 
-/// Lends the bytes from a place to the end, counting from the beginning again after the end.
+/// Returns the bytes from a place to the end, counting from the beginning again after the end.
 fn rest(bytes: &[u8], at: u64) -> &[u8] {
     let at = usize::try_from(at).unwrap_or(usize::MAX) % bytes.len().max(1);
     bytes.get(at..).unwrap_or_default()
 }
 
-/// Gives printable characters in an order that does not repeat soon (a linear congruential
+/// Returns printable characters in an order that does not repeat soon (a linear congruential
 /// generator, with the factors of Numerical Recipes).
 fn next_character(state: &mut u32) -> u8 {
     *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -108,7 +108,7 @@ mod tests {
     fn lines_have_the_length_asked_for_and_differ_from_each_other() {
         for bytes in [3, 4, 64, 65_536] {
             let script = Script::new(bytes, b"> ");
-            let mut lines: Vec<_> = script.questions.split(|byte| *byte == b'\n').collect();
+            let mut lines: Vec<_> = script.requests.split(|byte| *byte == b'\n').collect();
             assert_eq!(lines.pop(), Some(&b""[..]));
             assert!(lines.iter().all(|line| line.len() == bytes));
             assert_eq!(lines.len() as u64, script.lines);
@@ -122,20 +122,20 @@ mod tests {
     fn lines_may_be_shorter_than_their_number() {
         for bytes in [0, 1, 2] {
             let script = Script::new(bytes, b"");
-            assert_eq!(script.questions.len(), 1000 * (bytes + 1));
+            assert_eq!(script.requests.len(), 1000 * (bytes + 1));
         }
     }
 
     #[test]
     fn what_is_sent_goes_on_from_the_end_with_the_beginning() {
         let script = Script::new(10, b"");
-        let all = script.questions.len() as u64;
-        let twice = script.questions.repeat(2);
+        let all = script.requests.len() as u64;
+        let twice = script.requests.repeat(2);
         for (first, sent, most) in [(0, 0, 5), (7, 3, 90), (0, all - 4, 11), (2, all, 2 * all)] {
             let sent_bytes = usize::try_from((first * 11 + sent) % all).unwrap();
             let length = usize::try_from(most.min(all)).unwrap();
             let expected = &twice[sent_bytes..sent_bytes + length];
-            assert!(script.question(first, sent, most).concat() == expected);
+            assert!(script.request(first, sent, most).concat() == expected);
         }
     }
 

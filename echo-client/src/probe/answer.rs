@@ -1,4 +1,4 @@
-//! What a probe sends, whether the answer is right, and who gave it.
+//! What a probe sends, whether the answer is right, and which echo server sent it.
 
 use echo_protocol::{Protocol, acknowledge};
 use serde_json::Value;
@@ -10,8 +10,8 @@ use crate::error::{ClientError, quote};
 /// sent back, and its answer names no pod.
 const DESCRIBED_BYTES: usize = 4 * 1024 - 1;
 
-/// Gives what is sent. With HTTP/1.0 the answer's body comes without chunks, and ends with the connection.
-pub(super) fn question(args: &ProbeArgs) -> Vec<u8> {
+/// Returns what is sent. With HTTP/1.0 the answer's body comes without chunks, and ends with the connection.
+pub(super) fn request(args: &ProbeArgs) -> Vec<u8> {
     let line = format!("{}\n", args.line);
     match args.protocol {
         Protocol::Http => format!(
@@ -25,7 +25,7 @@ pub(super) fn question(args: &ProbeArgs) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Gives what must come back; where any prefix is accepted, without one, and of a description the part that repeats the line.
+/// Returns what must come back; where any prefix is accepted, without one, and of a description the part that repeats the line.
 pub(super) fn expected(args: &ProbeArgs) -> Vec<u8> {
     let line = format!("{}\n", args.line);
     let prefix = match args.protocol {
@@ -39,7 +39,7 @@ pub(super) fn expected(args: &ProbeArgs) -> Vec<u8> {
     [prefix, line.as_bytes()].concat()
 }
 
-/// Compares an answer with what is expected, and gives who answered, where the answer says so.
+/// Compares an answer with what is expected, and returns the name of the echo server, where the answer has it.
 pub(super) fn verify(
     args: &ProbeArgs,
     expected: &[u8],
@@ -79,7 +79,7 @@ fn is_described(args: &ProbeArgs) -> bool {
     args.line.len() <= DESCRIBED_BYTES
 }
 
-/// Gives where a described answer comes from; nothing of a server that does not know. The last key of a name is taken, as the request's
+/// Returns where a described answer comes from; nothing if the server has no such names. The last key of a name is taken, as the request's
 /// headers, which may have the same, come before.
 fn named(description: &[u8]) -> Option<String> {
     let mut places = String::new();
@@ -98,7 +98,7 @@ fn named(description: &[u8]) -> Option<String> {
     Some(places).filter(|places| !places.is_empty())
 }
 
-/// Tells whether bytes are the beginning of an answer of HTTP/1, as far as they go.
+/// Returns whether bytes are the beginning of an answer of HTTP/1, as far as they go.
 pub(super) fn may_be_http(found: &[u8]) -> bool {
     found
         .iter()
@@ -106,7 +106,7 @@ pub(super) fn may_be_http(found: &[u8]) -> bool {
         .all(|(one, other)| one == other)
 }
 
-/// Gives the body of an answer of status 200, or else all of the answer.
+/// Returns the body of an answer of status 200, or else all of the answer.
 fn body(answer: &[u8]) -> &[u8] {
     const END_OF_HEAD: &[u8] = b"\r\n\r\n";
     let end = answer

@@ -1,4 +1,4 @@
-//! How answers spread over those who gave them.
+//! How many answers came from each echo server.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ pub(super) struct Tally(Vec<Row>);
 /// Probes with one outcome.
 #[derive(Debug)]
 struct Row {
-    /// The outcome, such as who answered.
+    /// The outcome, such as the name of the echo server.
     outcome: String,
     /// How many probes had it.
     count: u32,

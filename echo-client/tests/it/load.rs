@@ -1,7 +1,7 @@
 //! `echo-client load`: what it finds out about servers that are slow, wrong or gone.
 
+mod documented;
 mod ends;
-mod words;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -28,7 +28,7 @@ fn plan(server: SocketAddr) -> Plan {
             in_batches: false,
         },
         lines_per_connection: None,
-        knocks: false,
+        detects_loss: false,
         timeout: Duration::from_secs(5),
     }
 }
@@ -320,7 +320,7 @@ fn a_closed_loop_goes_on_after_an_end_with_nothing_in_flight() {
         ..plan(server)
     };
     let report = run(one, 500);
-    assert!(report.is_clean(), "{:?}", report.first_trouble);
+    assert!(report.is_clean(), "{:?}", report.first_failure);
     assert!(
         report.lines > 400 && report.closed > 40,
         "{} lines",
@@ -366,13 +366,13 @@ fn ending(after: usize, at_the_end: AtTheEnd) -> SocketAddr {
 }
 
 /// A closed loop that knows lost lines.
-fn knocking(server: SocketAddr) -> Plan {
+fn detecting_loss(server: SocketAddr) -> Plan {
     let pacing = Pacing::Closed {
         in_flight: 5,
         in_batches: true,
     };
     Plan {
-        knocks: true,
+        detects_loss: true,
         pacing,
         ..plan(server)
     }
@@ -382,12 +382,12 @@ fn knocking(server: SocketAddr) -> Plan {
 fn lines_that_a_server_reads_and_drops_are_distinguished_from_those_that_it_never_read() {
     // A batch is 55 bytes: at its first byte, in it, and at its end.
     for after in (551..=605).step_by(6) {
-        let good = run(knocking(ending(after, AtTheEnd::Answers)), 200);
-        assert!(good.is_clean(), "{after}: {:?}", good.first_trouble);
+        let good = run(detecting_loss(ending(after, AtTheEnd::Answers)), 200);
+        assert!(good.is_clean(), "{after}: {:?}", good.first_failure);
         assert!(good.closed > 0, "{after}: {} lines", good.lines);
     }
     for after in [551, 580, 604] {
-        let bad = run(knocking(ending(after, AtTheEnd::Drops)), 200);
+        let bad = run(detecting_loss(ending(after, AtTheEnd::Drops)), 200);
         let (lost, resent) = (bad.lost, bad.resent);
         assert!(lost >= 5 && resent >= lost, "{after}: {lost} of {resent}");
     }
@@ -397,18 +397,18 @@ fn lines_that_a_server_reads_and_drops_are_distinguished_from_those_that_it_neve
 fn the_program_fails_when_lines_were_lost_and_says_so() {
     let flags = ["--batches", "--in-flight=5", "--seconds=1", "--quiet"];
     let flags = |server, more: &[&str]| program(server, &[&flags, more].concat());
-    let knock = ["--knock", "--json"];
-    let good = flags(ending(1_000, AtTheEnd::Answers), &knock);
+    let detect_loss = ["--detect-loss", "--json"];
+    let good = flags(ending(1_000, AtTheEnd::Answers), &detect_loss);
     assert_eq!(good.status.code(), Some(0), "{good:?}");
     let bad_server = ending(1_000, AtTheEnd::Drops);
-    let bad = flags(bad_server, &knock);
+    let bad = flags(bad_server, &detect_loss);
     let text = String::from_utf8(bad.stderr).unwrap();
     assert_eq!(bad.status.code(), Some(1), "{text}");
     assert!(!text.contains(" 0 lost, "), "{text}");
     let bad = flags(bad_server, &[]);
     let table = String::from_utf8(bad.stdout).unwrap();
     assert!(!table.contains(" 0 sent again, "), "{table}");
-    let bad = flags(bad_server, &["--knock", "--line-bytes=1000"]);
+    let bad = flags(bad_server, &["--detect-loss", "--line-bytes=1000"]);
     let text = String::from_utf8(bad.stderr).unwrap();
     assert_eq!(bad.status.code(), Some(2), "{text}");
     assert!(text.contains(" may be 1200 bytes, not 5005"), "{text}");
@@ -424,15 +424,15 @@ fn a_drain_loses_no_line() {
     let many = Plan {
         connections: 64,
         pacing,
-        ..knocking(server.address)
+        ..detecting_loss(server.address)
     };
     let mut load = Load::connect(many).unwrap();
     let mut signal = |_: &Report| server.drain(); // after 1 s; half a second more is announcement
     let report = load.run(Duration::from_millis(1_900), &mut signal).unwrap();
-    // No server takes the lines of those that come again, so there is other trouble.
+    // No server takes the lines of those that come again, so there are other failures.
     let (closed, lost) = (report.closed, report.lost);
-    assert_eq!(lost, 0, "{:?}", report.first_trouble);
-    assert!(closed >= 64, "{closed}: {:?}", report.first_trouble);
+    assert_eq!(lost, 0, "{:?}", report.first_failure);
+    assert!(closed >= 64, "{closed}: {:?}", report.first_failure);
 }
 
 #[test]
@@ -450,10 +450,10 @@ fn a_server_that_closes_within_an_answer_has_failed() {
     let report = run(one, 10_000);
     // One was of use, and ten more in a row are not.
     assert_eq!((report.failed, report.closed), (11, 0));
-    let trouble = report.first_trouble.unwrap();
+    let failure = report.first_failure.unwrap();
     assert!(
-        trouble.ends_with(" closed the connection after 5 bytes of an answer"),
-        "{trouble}"
+        failure.ends_with(" closed the connection after 5 bytes of an answer"),
+        "{failure}"
     );
 }
 

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::process::{Command, Output};
 
-use crate::harness::EchoServer;
 use echo_protocol::line::Rules;
 use echo_server::config::{Config, Place};
 
 use crate::broken_servers::{converse, is_exit, right, serve, serve_by};
+use crate::harness::EchoServer;
 
 fn probe(server: &str, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_echo-client"))
@@ -120,7 +120,7 @@ fn an_answer_that_is_no_http_is_named_at_once() {
     }
 }
 
-/// Gives what a probe prints that goes well.
+/// Returns what a probe prints that goes well.
 fn printed(server: &str, arguments: &[&str]) -> String {
     let output = probe(server, arguments);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

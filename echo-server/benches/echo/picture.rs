@@ -79,13 +79,13 @@ fn draw_case(bars: &mut String, case: &Case, raced: &[Windows], from: f64) -> f6
     y
 }
 
-/// Gives where on the scale a ratio is.
+/// Returns where on the scale a ratio is.
 fn place(ratio: f64) -> f64 {
     let share = (ratio.clamp(LEAST, MOST) / LEAST).log2() / (MOST / LEAST).log2();
     NAMES + share * (WIDTH - NAMES - 50.0)
 }
 
-/// Gives a server's colour.
+/// Returns a server's colour.
 fn colour(peer: Peer) -> &'static str {
     match peer {
         Peer::Echo => "#d95f02",

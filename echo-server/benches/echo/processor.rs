@@ -33,7 +33,7 @@ impl Processors {
         Ok(processors)
     }
 
-    /// Does something on the server's processor: a process that is started there stays there.
+    /// Exchange something on the server's processor: a process that is started there stays there.
     pub(crate) fn on_server<T>(self, act: impl FnOnce() -> Result<T>) -> Result<T> {
         move_to(self.server)?;
         let done = act();

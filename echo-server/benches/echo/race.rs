@@ -62,7 +62,7 @@ impl Case {
             prefix: PREFIX.as_bytes().to_vec(),
             pacing: self.pacing,
             lines_per_connection: self.lines_per_connection,
-            knocks: false,
+            detects_loss: false,
             timeout: TIMEOUT,
         };
         Ok(Load::connect(plan)?)
@@ -98,12 +98,12 @@ impl Windows {
         }
     }
 
-    /// Gives the median of something over all rounds.
+    /// Returns the median of something over all rounds.
     pub(crate) fn median(&self, of: fn(&Window) -> f64) -> f64 {
         median(self.windows.iter().map(of).collect())
     }
 
-    /// Gives the ratio to another server's window of the round, over all rounds.
+    /// Returns the ratio to another server's window of the round, over all rounds.
     pub(crate) fn ratio(&self, to: &Self, of: fn(&Window) -> f64) -> Ratio {
         let pairs = self.windows.iter().zip(&to.windows);
         let ratios: Vec<_> = pairs.map(|(one, other)| of(one) / of(other)).collect();
@@ -124,12 +124,12 @@ pub(crate) struct Ratio {
     pub half: [f64; 2],
 }
 
-/// Gives the middle one of some numbers.
+/// Returns the middle one of some numbers.
 pub(crate) fn median(numbers: Vec<f64>) -> f64 {
     quartile(numbers, 2)
 }
 
-/// Gives the number that so many quarters of some numbers are below, which may lie between two.
+/// Returns the number that so many quarters of some numbers are below, which may lie between two.
 fn quartile(mut numbers: Vec<f64>, quarters: usize) -> f64 {
     numbers.sort_by(f64::total_cmp);
     let place = numbers.len().saturating_sub(1) * quarters;
@@ -196,7 +196,7 @@ fn run_window(case: &Case, server: &Server, load: &mut Load, time: Duration) -> 
         "{} did not answer all lines of {:?}: {:?}",
         server.peer.name(),
         case.name,
-        report.first_trouble
+        report.first_failure
     );
     let lines = report.lines as f64;
     let microseconds = |time: Duration| time.as_secs_f64() * 1e6;

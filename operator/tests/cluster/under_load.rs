@@ -15,13 +15,13 @@ use crate::wait;
 const LINES: u64 = 1_000_000;
 
 /// The lines that are on their way at a time are numbered, and every byte of their answers is compared; the client connects again when
-/// a server has ended its output, and takes anything else for a failure. It knocks, so that lines are lost, and not merely late, if a server
+/// a server has ended its output, and takes anything else for a failure. It detects loss, so that lines are lost, and not merely late, if a server
 /// that has begun to read them ends its output.
 const LOAD: [&str; 9] = [
     "load",
     "--connections=32",
     "--batches",
-    "--knock",
+    "--detect-loss",
     "--in-flight=40",
     "--line-bytes=24",
     "--seconds=10",

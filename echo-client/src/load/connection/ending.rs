@@ -1,4 +1,4 @@
-//! How a connection ends, and whether another one takes its place.
+//! How a connection ends, and whether another one replaces it.
 
 use std::io;
 
@@ -7,12 +7,12 @@ use mio::Registry;
 use super::{Connection, connect};
 use crate::load::script::Script;
 
-/// Connections in a row that end without an answer and after which their place is given up. A server
-/// that closes every second one does that to a place once in a thousand times.
-const MOST_FRUITLESS: u32 = 10;
+/// Connections in a row without an answer after which no other one replaces them. A server that closes
+/// every second connection does that to one of a thousand.
+const MAX_FAILURES_IN_A_ROW: u32 = 10;
 
-/// How long a connection has lived that ended with nothing in flight and yet not in vain: an idle
-/// timeout is longer, and a server that turns connections away is faster. In nanoseconds.
+/// The shortest life, in nanoseconds, of a connection that ended with nothing in flight and is not
+/// counted as a failure: an idle timeout is longer, and a server that rejects connections is faster.
 const SHORTEST_LIFE: u64 = 100_000_000;
 
 /// Why a connection is of no use any more.
@@ -34,17 +34,17 @@ pub(in crate::load) enum Broken {
 }
 
 impl Connection {
-    /// Counts how it ended, and tells whether there is no hope that another one in its place fares
-    /// better.
-    pub(in crate::load) fn is_hopeless(&mut self, broken: &Broken, now: u64) -> bool {
+    /// Counts an end without an answer as a failure, and returns whether there were too many in a row
+    /// to connect again.
+    pub(in crate::load) fn should_give_up(&mut self, broken: &Broken, now: u64) -> bool {
         let was_idle = matches!(broken, Broken::Closed)
             && self.pending() == 0
             && now.saturating_sub(self.opened) >= SHORTEST_LIFE;
         if self.answered > 0 || was_idle {
             return false;
         }
-        self.fruitless += 1;
-        self.fruitless >= MOST_FRUITLESS
+        self.failures_in_a_row += 1;
+        self.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
     }
 
     /// Connects anew. Lines that were due and not answered are sent again, and keep the time at
@@ -62,7 +62,7 @@ impl Connection {
         self.stream = Some(connect(self.address, self.token, registry)?);
         self.opened = now;
         if self.answered > 0 {
-            self.fruitless = 0;
+            self.failures_in_a_row = 0;
         }
         self.first = (self.first + self.answered) % script.lines;
         self.allowed -= self.answered;
@@ -80,7 +80,7 @@ impl Connection {
         unanswered
     }
 
-    /// Tells whether it was given up.
+    /// Returns whether it was given up.
     pub(in crate::load) fn is_given_up(&self) -> bool {
         self.stream.is_none()
     }

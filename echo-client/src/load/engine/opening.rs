@@ -50,7 +50,8 @@ impl Load {
                     .unwrap_or_else(|| SocketAddr::from(([0; 4], 0)));
                 let first = u64::try_from(index).unwrap_or_default() % load.script.lines;
                 let (token, registry) = (Token(index), load.poll.registry());
-                let opened = Connection::open(address, token, first, load.plan.knocks, registry);
+                let opened =
+                    Connection::open(address, token, first, load.plan.detects_loss, registry);
                 let opened = opened.map_err(|source| load.not_opened(address, source))?;
                 load.connections.push(opened);
             }
@@ -59,8 +60,8 @@ impl Load {
         Ok(load)
     }
 
-    /// Words why the next connection could not be begun. What the limit of descriptors leaves depends
-    /// on what the process was born with, so it is counted when it is reached.
+    /// Describes why the next connection could not be begun. What the limit of descriptors leaves depends
+    /// on what the process has open when it starts, so it is counted when it is reached.
     fn not_opened(&self, address: SocketAddr, source: io::Error) -> ClientError {
         if source.raw_os_error() == Some(Errno::EMFILE as i32) {
             return ClientError::Descriptors {
@@ -91,7 +92,7 @@ impl Load {
     }
 }
 
-/// Words that an address takes no connection.
+/// Describes that an address takes no connection.
 fn refused(address: SocketAddr, source: io::Error) -> ClientError {
     ClientError::Connect {
         target: address.to_string(),

@@ -1,4 +1,4 @@
-//! The words and numbers of a report.
+//! The text and numbers of a report.
 
 use super::*;
 

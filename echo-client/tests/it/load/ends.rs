@@ -33,7 +33,7 @@ fn an_idle_timeout_is_no_failure_however_often_it_occurs() {
         ..plan(server)
     };
     let report = run(one, 2_100);
-    assert!(report.is_clean(), "{:?}", report.first_trouble);
+    assert!(report.is_clean(), "{:?}", report.first_failure);
     assert_eq!(report.lines, 3);
     assert!(report.closed > 20, "{}", report.closed);
 }
@@ -52,7 +52,7 @@ fn a_connection_that_was_closed_before_its_first_answer_is_opened_again() {
         ..plan(server)
     };
     let report = run(one, 500);
-    assert!(report.is_clean(), "{:?}", report.first_trouble);
+    assert!(report.is_clean(), "{:?}", report.first_failure);
     assert!(report.lines > 20, "{} lines", report.lines);
     assert!(report.resent > 4 * report.lines, "{}", report.resent);
 }
@@ -93,10 +93,16 @@ fn a_rate_beyond_all_means_ends_in_time_and_is_reported() {
     let output = program(server, &flags);
     let elapsed = begin.elapsed();
     assert!(elapsed < Duration::from_secs(5), "{elapsed:?}");
-    let [table, told] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-    let (_, words) = told.split_once("; the rate could not be kept: ").unwrap();
-    assert!(words.ends_with(" lines were due and not sent\n"), "{told}");
-    assert!(told.contains("\n2 s: "), "{told}");
+    let [table, progress] =
+        [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    let (_, words) = progress
+        .split_once("; the rate could not be kept: ")
+        .unwrap();
+    assert!(
+        words.ends_with(" lines were due and not sent\n"),
+        "{progress}"
+    );
+    assert!(progress.contains("\n2 s: "), "{progress}");
     let mut words = table.split(' ').filter_map(|word| word.parse::<u64>().ok());
     let counts = [words.next(), words.next()].map(Option::unwrap_or_default);
     assert_eq!(counts.iter().sum::<u64>(), 10_000_000, "{table}");

@@ -1,6 +1,5 @@
 //! docs/echo-server.md explains every word of a load's report.
 
-
 use super::program;
 use crate::harness::EchoServer;
 

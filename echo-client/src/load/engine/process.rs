@@ -7,7 +7,7 @@ use crate::load::report::Report;
 
 impl Load {
     /// Receives on one connection what is there, and sends what may be sent.
-    pub(super) fn turn(
+    pub(super) fn process(
         &mut self,
         index: usize,
         is_readable: bool,
@@ -35,7 +35,7 @@ impl Load {
             self.replace(index, lines, end);
         }
         received?;
-        self.go_on(index, lines, end)
+        self.send_next(index, lines, end)
     }
 
     /// Allows as many lines as were answered just before the connection's end, to be sent on the next one: a closed loop that had
@@ -56,7 +56,7 @@ impl Load {
 
     /// Lets a connection of a closed loop send as many lines as were answered, unless it waits for
     /// the rest of a batch, or has carried enough of them and makes room for a new one. Sends what is left of earlier ones.
-    fn go_on(&mut self, index: usize, answered: u64, end: u64) -> Result<(), Broken> {
+    fn send_next(&mut self, index: usize, answered: u64, end: u64) -> Result<(), Broken> {
         let now = self.now();
         let Some(connection) = self.connections.get_mut(index) else {
             return Ok(());
@@ -88,43 +88,43 @@ impl Load {
         connection.send(&self.script)
     }
 
-    /// Counts why a connection is of no use any more, and opens it again unless that is hopeless.
-    pub(super) fn mend(&mut self, index: usize, broken: Broken) {
+    /// Counts why a connection is of no use any more, and opens it again unless it has failed too often.
+    pub(super) fn handle_broken(&mut self, index: usize, broken: Broken) {
         let now = self.now();
         let Some(connection) = self.connections.get_mut(index) else {
             return;
         };
-        let in_vain = connection.sent_in_vain(&self.script);
+        let unanswered = connection.unanswered(&self.script);
         let lost = connection.lost(&self.script);
-        let mut is_trouble = lost > 0 || !matches!(broken, Broken::Closed);
-        let is_hopeless = connection.is_hopeless(&broken, now);
-        let trouble = count(broken, in_vain, lost, &mut self.report);
+        let mut is_failure = lost > 0 || !matches!(broken, Broken::Closed);
+        let should_give_up = connection.should_give_up(&broken, now);
+        let failure = count(broken, unanswered, lost, &mut self.report);
         let address = connection.address;
         let registry = self.poll.registry();
-        if !is_hopeless && connection.reopen(&self.script, registry, now).is_ok() {
+        if !should_give_up && connection.reopen(&self.script, registry, now).is_ok() {
             self.report.reconnected += 1;
-            self.report.resent += in_vain;
+            self.report.resent += unanswered;
         } else {
-            is_trouble = true;
+            is_failure = true;
             self.report.given_up += 1;
             self.pending -= connection.pending();
             self.report.unanswered += connection.give_up();
         }
-        if is_trouble {
-            let trouble = || format!("{address} {trouble}");
-            self.report.first_trouble.get_or_insert_with(trouble);
+        if is_failure {
+            let failure = || format!("{address} {failure}");
+            self.report.first_failure.get_or_insert_with(failure);
         }
     }
 }
 
-/// Counts the end of a connection with lines that were sent in vain, some of them lost; words it.
-fn count(broken: Broken, in_vain: u64, lost: u64, report: &mut Report) -> String {
+/// Counts the end of a connection with unanswered lines, some of them lost, and describes it.
+fn count(broken: Broken, unanswered: u64, lost: u64, report: &mut Report) -> String {
     match broken {
         Broken::Closed => {
             report.closed += 1;
-            report.closed_early += u64::from(in_vain > 0);
+            report.closed_early += u64::from(unanswered > 0);
             report.lost += lost;
-            format!("closed the connection with {in_vain} lines unanswered")
+            format!("closed the connection with {unanswered} lines unanswered")
         }
         Broken::Torn(part) => {
             report.failed += 1;
