@@ -39,7 +39,7 @@ USER 65532:65532
 ENTRYPOINT ["/operator"]
 CMD ["run"]
 
-# echo-client is a link to echo-server, which tells by its name what to be.
+# echo-client is a link to echo-server: one executable, which is the program under whose name it is started.
 FROM scratch AS echo-server
 ARG VERSION=unknown
 ARG REVISION=unknown

@@ -1,6 +1,6 @@
 #![expect(
     clippy::disallowed_methods,
-    reason = "cargo talks to build scripts by variables"
+    reason = "cargo passes what it knows to build scripts in variables"
 )]
 //! Leaves out of the image's program what it never reads: a twelfth of its compressed size.
 //!
@@ -16,7 +16,7 @@ fn main() {
     let is = |name: &str, value: &str| var(name).is_ok_and(|found| found == value);
     // Other linkers than that of Rust for this machine were not tried.
     let is_known = is("CARGO_CFG_TARGET_ARCH", "x86_64") && is("CARGO_CFG_TARGET_OS", "linux");
-    // The folder tells of the profile; CARGO_CFG_PANIC does not know it.
+    // Only the name of the folder has the profile; CARGO_CFG_PANIC does not show it.
     let aborts = var("OUT_DIR").is_ok_and(|folder| folder.contains("/release-echo-server/"));
     if !is_known || !aborts {
         return;

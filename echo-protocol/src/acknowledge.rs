@@ -6,7 +6,7 @@
 /// Stands before the answered bytes.
 pub const PREFIX: &[u8] = b"Acknowledged: ";
 
-/// Follows one conversation: whether it has had its answer.
+/// The state of one connection: whether it has had its answer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Acknowledge {
     /// The answer was given, or the input has ended without any.
@@ -15,22 +15,22 @@ pub struct Acknowledge {
 
 impl Acknowledge {
     /// Appends the beginning of the answer to the first bytes of input, which these bytes end, and
-    /// tells whether there is one. Later input is dropped.
-    pub fn answer(&mut self, question: &[u8], answer: &mut Vec<u8>) -> bool {
-        let is_first = !self.is_over && !question.is_empty();
+    /// returns whether there is one. Later input is dropped.
+    pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> bool {
+        let is_first = !self.is_over && !input.is_empty();
         if is_first {
             self.is_over = true;
-            answer.extend_from_slice(PREFIX);
+            output.extend_from_slice(PREFIX);
         }
         is_first
     }
 
-    /// Ends the conversation at the end of input.
+    /// Ends the protocol at the end of input.
     pub fn finish(&mut self) {
         self.is_over = true;
     }
 
-    /// Returns whether the conversation has ended.
+    /// Returns whether the protocol has ended.
     pub fn is_over(self) -> bool {
         self.is_over
     }
@@ -42,10 +42,10 @@ mod tests {
 
     #[test]
     fn the_first_bytes_are_acknowledged_and_nothing_after_them() {
-        let (mut one, mut answer) = (Acknowledge::default(), Vec::new());
-        assert!(one.answer(b"a\n\0\xff", &mut answer));
+        let (mut one, mut output) = (Acknowledge::default(), Vec::new());
+        assert!(one.answer(b"a\n\0\xff", &mut output));
         assert!(one.is_over());
-        assert!(!one.answer(b"more", &mut answer));
-        assert_eq!(answer, b"Acknowledged: ");
+        assert!(!one.answer(b"more", &mut output));
+        assert_eq!(output, b"Acknowledged: ");
     }
 }

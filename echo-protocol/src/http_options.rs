@@ -7,7 +7,7 @@ const MOST_DELAY: Duration = Duration::from_secs(30);
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct HttpOptions {
     /// The status of the answer.
     pub status: u16,
     /// How long to wait before it.
@@ -16,9 +16,9 @@ pub struct Question {
     pub is_raw: bool,
 }
 
-/// Says what is wrong with a parameter of the query, and what is allowed.
+/// A parameter of the query is invalid; says what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BadQuestion {
+pub enum BadHttpOption {
     /// The status is none.
     #[error("invalid value {0:?} of status: must be a whole number from 200 to 599")]
     Status(String),
@@ -27,13 +27,13 @@ pub enum BadQuestion {
     Delay(String),
 }
 
-impl Question {
+impl HttpOptions {
     /// Reads a path and a query. Parameters of other names mean nothing.
     ///
     /// # Errors
-    /// [`BadQuestion`], when a value is none that is allowed.
-    pub fn read(path: &str, query: Option<&str>) -> Result<Self, BadQuestion> {
-        let mut question = Self {
+    /// [`BadHttpOption`], when a value is none that is allowed.
+    pub fn read(path: &str, query: Option<&str>) -> Result<Self, BadHttpOption> {
+        let mut options = Self {
             status: 200,
             delay: Duration::ZERO,
             is_raw: path == "/raw",
@@ -42,18 +42,18 @@ impl Question {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match name {
                 "status" => {
-                    question.status =
-                        status(value).ok_or_else(|| BadQuestion::Status(value.to_owned()))?;
+                    options.status =
+                        status(value).ok_or_else(|| BadHttpOption::Status(value.to_owned()))?;
                 }
                 "delay" => {
-                    question.delay =
-                        delay(value).ok_or_else(|| BadQuestion::Delay(value.to_owned()))?;
+                    options.delay =
+                        delay(value).ok_or_else(|| BadHttpOption::Delay(value.to_owned()))?;
                 }
-                "raw" => question.is_raw = true,
+                "raw" => options.is_raw = true,
                 _ => {}
             }
         }
-        Ok(question)
+        Ok(options)
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn status_delay_and_raw_may_be_asked_for_in_any_order() {
-        let read = |path, query| Question::read(path, query).unwrap();
+        let read = |path, query| HttpOptions::read(path, query).unwrap();
         let plain = read("/", None);
         assert_eq!(
             (plain.status, plain.delay, plain.is_raw),
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn what_is_out_of_bounds_is_named_with_what_is_allowed() {
         for value in ["", "99", "199", "600", "+200", "2e2", "x"] {
-            let error = Question::read("/", Some(&format!("status={value}"))).unwrap_err();
+            let error = HttpOptions::read("/", Some(&format!("status={value}"))).unwrap_err();
             let expected = "must be a whole number from 200 to 599";
             assert_eq!(
                 error.to_string(),
@@ -106,7 +106,7 @@ mod tests {
             );
         }
         for value in ["", "-1", "30.1", "1e3", "inf", "nan", "1.2.3", "1s"] {
-            let error = Question::read("/", Some(&format!("delay={value}"))).unwrap_err();
+            let error = HttpOptions::read("/", Some(&format!("delay={value}"))).unwrap_err();
             let expected = "must be a number of seconds from 0 to 30";
             assert_eq!(
                 error.to_string(),

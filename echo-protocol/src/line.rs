@@ -10,7 +10,7 @@ use memchr::memchr;
 
 pub use rules::{BadPrefix, MAX_PREFIX_BYTES, PREFIX, Rules};
 
-/// Ends the conversation when it is a whole line, in exactly this case.
+/// Ends the protocol when it is a whole line, in exactly this case.
 const EXIT: &[u8] = b"exit";
 
 /// Marks a line that cannot be [`EXIT`] any more: one past the count of its bytes.
@@ -24,21 +24,21 @@ const OVERHEAD_BYTES: usize = 2;
 /// piece of output is less than a copy.
 const MOST_COPIED: usize = 4096;
 
-/// Follows one conversation: where in a line it is, in eight bytes.
+/// The state of one connection: where in a line it is, in eight bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line {
     /// How many bytes of the line were passed on.
     length: u32,
     /// How many bytes of [`EXIT`] the line consists of so far, or [`NOT_EXIT`].
     exit_bytes: u8,
-    /// Where the conversation is.
+    /// The phase of the protocol.
     phase: Phase,
     /// A carriage return was received and not yet passed on, since a line feed after it would drop
     /// it.
     holds_carriage_return: bool,
 }
 
-/// Where a conversation is.
+/// The phase of the protocol.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
     /// No line has begun.
@@ -52,55 +52,55 @@ enum Phase {
     TooLong,
 }
 
-/// Returns how far an answer came.
+/// How far an answer came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Answered<'q> {
-    /// Bytes of the question that the answer covers; the rest must be asked again.
-    pub taken: usize,
+    /// Bytes of the input that the answer covers; the rest must be passed again.
+    pub consumed: usize,
     /// Lines completed by these bytes.
     pub lines: u64,
-    /// The end of the answer, where that is a part of the question as it is: sent from there, it
+    /// The end of the answer, where that is a part of the input as it is: sent from there, it
     /// need not be copied.
     pub verbatim: &'q [u8],
 }
 
 impl Line {
-    /// Appends to `answer` what the next bytes of input call for, until it holds `limit` bytes or
+    /// Appends to `output` what the next bytes of input call for, until it holds `limit` bytes or
     /// something comes that is better sent from where it is.
     ///
-    /// The limit exists because an empty line's answer is many times its question; one longer than
-    /// a prefix and a line's end is kept. Progress is certain when `answer` is empty; input after
-    /// the end of the conversation counts as taken and is dropped.
+    /// The limit exists because an empty line's answer is many times its input; one longer than
+    /// a prefix and a line's end is kept. Progress is certain when `output` is empty; input after
+    /// the end of the protocol counts as consumed and is dropped.
     pub fn answer<'q>(
         &mut self,
-        question: &'q [u8],
-        answer: &mut Vec<u8>,
+        input: &'q [u8],
+        output: &mut Vec<u8>,
         limit: usize,
         rules: &Rules,
     ) -> Answered<'q> {
         let overhead = rules.prefix().len() + OVERHEAD_BYTES;
-        let (mut rest, mut lines, mut verbatim) = (question, 0, [].as_slice());
+        let (mut rest, mut lines, mut verbatim) = (input, 0, [].as_slice());
         while !rest.is_empty() && verbatim.is_empty() && !self.is_over() {
-            let room = limit.saturating_sub(answer.len() + overhead);
-            if room == 0 && !answer.is_empty() {
+            let room = limit.saturating_sub(output.len() + overhead);
+            if room == 0 && !output.is_empty() {
                 break;
             }
             let end = memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1);
             let (line, beyond) = rest.split_at(end);
             if self.is_plain(line, room, rules) {
-                answer.extend_from_slice(rules.prefix());
-                answer.extend_from_slice(line);
+                output.extend_from_slice(rules.prefix());
+                output.extend_from_slice(line);
                 lines += 1;
                 rest = beyond;
                 continue;
             }
             let text = line.strip_suffix(b"\n").unwrap_or(line);
-            let passed = self.pass(text, answer, rules);
+            let passed = self.pass(text, output, rules);
             if passed.len() <= room.min(MOST_COPIED) {
-                answer.extend_from_slice(passed);
+                output.extend_from_slice(passed);
                 rest = beyond;
                 if line.len() > text.len() && self.end_line() {
-                    answer.push(b'\n');
+                    output.push(b'\n');
                     lines += 1;
                 }
             } else if passed.len() == text.len() {
@@ -112,22 +112,22 @@ impl Line {
         }
         let left = if self.is_over() { 0 } else { rest.len() };
         Answered {
-            taken: question.len() - left,
+            consumed: input.len() - left,
             lines,
             verbatim,
         }
     }
 
-    /// Ends the conversation at the end of input: a last line without a line feed is answered like
+    /// Ends the protocol at the end of input: a last line without a line feed is answered like
     /// any other.
     ///
     /// Returns how many lines that completed, 0 or 1. A carriage return at the very end stays, as
     /// no line feed follows.
-    pub fn finish(&mut self, answer: &mut Vec<u8>, rules: &Rules) -> u64 {
-        self.release_carriage_return(answer, rules);
+    pub fn finish(&mut self, output: &mut Vec<u8>, rules: &Rules) -> u64 {
+        self.release_carriage_return(output, rules);
         let completed = self.phase == Phase::Open && self.end_line();
         if completed {
-            answer.push(b'\n');
+            output.push(b'\n');
         }
         if self.phase != Phase::TooLong {
             self.phase = Phase::Over;
@@ -135,7 +135,7 @@ impl Line {
         u64::from(completed)
     }
 
-    /// Returns whether the conversation has ended: nothing more will be answered.
+    /// Returns whether the protocol has ended: nothing more will be answered.
     pub fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Over | Phase::TooLong)
     }
@@ -145,7 +145,7 @@ impl Line {
         self.phase == Phase::TooLong
     }
 
-    /// Returns whether no line has begun: a place where a conversation can be ended with nothing
+    /// Returns whether no line has begun: the connection can be closed here with nothing
     /// lost.
     pub fn is_between_lines(&self) -> bool {
         self.phase != Phase::Open
@@ -164,15 +164,15 @@ impl Line {
 
     /// Begins the line if it has not begun, and gives what can be passed on of its next bytes, which
     /// hold no line feed: not a carriage return at their end, and not what the rules forbid.
-    fn pass<'q>(&mut self, text: &'q [u8], answer: &mut Vec<u8>, rules: &Rules) -> &'q [u8] {
+    fn pass<'q>(&mut self, text: &'q [u8], output: &mut Vec<u8>, rules: &Rules) -> &'q [u8] {
         if self.phase == Phase::Between {
-            answer.extend_from_slice(rules.prefix());
+            output.extend_from_slice(rules.prefix());
             self.phase = Phase::Open;
         }
         if text.is_empty() {
             return text;
         }
-        self.release_carriage_return(answer, rules);
+        self.release_carriage_return(output, rules);
         let kept = text.strip_suffix(b"\r");
         self.holds_carriage_return = kept.is_some();
         self.allow(kept.unwrap_or(text), rules)
@@ -180,14 +180,14 @@ impl Line {
 
     /// Passes on the carriage return held back, now that something other than a line feed follows
     /// it.
-    fn release_carriage_return(&mut self, answer: &mut Vec<u8>, rules: &Rules) {
+    fn release_carriage_return(&mut self, output: &mut Vec<u8>, rules: &Rules) {
         if self.holds_carriage_return {
             self.holds_carriage_return = false;
-            answer.extend_from_slice(self.allow(b"\r", rules));
+            output.extend_from_slice(self.allow(b"\r", rules));
         }
     }
 
-    /// Gives as many bytes of the line as the rules allow, and compares them with [`EXIT`].
+    /// Returns as many bytes of the line as the rules allow, and compares them with [`EXIT`].
     fn allow<'q>(&mut self, text: &'q [u8], rules: &Rules) -> &'q [u8] {
         let count = u32::try_from(text.len()).unwrap_or(u32::MAX);
         let length = self.length.saturating_add(count);
@@ -205,7 +205,7 @@ impl Line {
         text
     }
 
-    /// Gives what the rules still allow of a line, and ends the conversation.
+    /// Returns what the rules still allow of a line, and ends the conversation.
     #[cold]
     fn cut<'q>(&mut self, text: &'q [u8], rules: &Rules) -> &'q [u8] {
         let room = usize::try_from(rules.max_line_bytes - self.length).unwrap_or(usize::MAX);

@@ -14,7 +14,7 @@ pub enum Protocol {
     Raw,
     /// Answers the first bytes of a connection once, then ends it: [`Acknowledge`](crate::acknowledge::Acknowledge).
     Acknowledge,
-    /// Answers each datagram with the same datagram, RFC 862 over UDP: [`Gate`](crate::udp::Gate).
+    /// Answers each datagram with the same datagram, RFC 862 over UDP: [`DatagramFilter`](crate::udp::DatagramFilter).
     Udp,
     /// Answers each request of HTTP/1.1 or HTTP/2 with its description or its body. Spoken by a
     /// library, outside of this module.
@@ -56,7 +56,7 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// Says that a name is no protocol, and which names are.
+/// A name is no protocol; says which ones there are.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("protocol {found:?} is not served; served: {}", served())]
 pub struct UnknownProtocol {

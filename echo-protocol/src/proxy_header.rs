@@ -1,5 +1,5 @@
 //! The PROXY protocol, versions 1 and 2: what a proxy writes before a connection's own bytes, to
-//! tell whose they are.
+//! name the client.
 //!
 //! By the specification of HAProxy (`doc/proxy-protocol.txt`). Pure: it reads bytes that others
 //! have received, and takes none of them.
@@ -26,7 +26,7 @@ const V2_FIXED_BYTES: usize = 16;
 /// Whether a listener's connections begin with a header. Only proxies should reach one where it is
 /// not `Off`, as anybody can write a header.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Proxy {
+pub enum ProxyMode {
     /// They do not; a header is input like any other.
     #[default]
     Off,
@@ -36,7 +36,7 @@ pub enum Proxy {
     Required,
 }
 
-impl Proxy {
+impl ProxyMode {
     /// Names it as `--listen` spells it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -47,7 +47,7 @@ impl Proxy {
     }
 }
 
-impl FromStr for Proxy {
+impl FromStr for ProxyMode {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -58,52 +58,56 @@ impl FromStr for Proxy {
 
 /// What a connection's first bytes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Too few to tell.
-    Unknown,
+pub enum Header {
+    /// More bytes are needed.
+    Incomplete,
     /// No header.
-    Data,
-    /// A header of so many bytes. It names a client, unless the proxy speaks for itself or does not
-    /// know.
-    Header(usize, Option<SocketAddr>),
+    Absent,
+    /// A header of so many bytes. It names a client, unless the connection is the proxy's own or
+    /// its client is unknown.
+    Complete(usize, Option<SocketAddr>),
     /// The beginning of a header that is none.
-    Bad,
+    Invalid,
 }
 
-impl Start {
-    /// Returns what the first bytes are by a listener's rule; `are_all` if no more will come.
-    pub fn of(bytes: &[u8], are_all: bool, proxy: Proxy) -> Self {
+impl Header {
+    /// Returns what the first bytes are by a listener's rule; `is_end` if no more will come.
+    pub fn parse(bytes: &[u8], is_end: bool, proxy: ProxyMode) -> Self {
         match read(bytes) {
-            Self::Unknown if !are_all => Self::Unknown,
-            Self::Unknown | Self::Data if proxy == Proxy::Optional => Self::Data,
-            Self::Unknown | Self::Data => Self::Bad,
-            known @ (Self::Header(..) | Self::Bad) => known,
+            Self::Incomplete if !is_end => Self::Incomplete,
+            Self::Incomplete | Self::Absent if proxy == ProxyMode::Optional => Self::Absent,
+            Self::Incomplete | Self::Absent => Self::Invalid,
+            known @ (Self::Complete(..) | Self::Invalid) => known,
         }
     }
 }
 
 /// Returns what the first bytes are.
-fn read(bytes: &[u8]) -> Start {
+fn read(bytes: &[u8]) -> Header {
     let begins_like = |start: &[u8]| bytes.iter().zip(start).all(|(one, other)| one == other);
     if begins_like(V2) {
-        read_v2(bytes).unwrap_or(Start::Unknown)
+        read_v2(bytes).unwrap_or(Header::Incomplete)
     } else if begins_like(V1) {
         read_v1(bytes)
     } else {
-        Start::Data
+        Header::Absent
     }
 }
 
-/// Reads a header of version 1: a line of words.
-fn read_v1(bytes: &[u8]) -> Start {
+/// Reads a header of version 1: a line of fields.
+fn read_v1(bytes: &[u8]) -> Header {
     let line = bytes.get(..V1_BYTES).unwrap_or(bytes);
     let Some(end) = line.windows(2).position(|two| two == b"\r\n") else {
         let is_open = bytes.len() < V1_BYTES;
-        return if is_open { Start::Unknown } else { Start::Bad };
+        return if is_open {
+            Header::Incomplete
+        } else {
+            Header::Invalid
+        };
     };
     let words = line.get(V1.len()..end).map(from_utf8);
     let Some(Ok(words)) = words else {
-        return Start::Bad;
+        return Header::Invalid;
     };
     let client = match words.split(' ').collect::<Vec<_>>().as_slice() {
         ["UNKNOWN", ..] => Some(None),
@@ -115,10 +119,10 @@ fn read_v1(bytes: &[u8]) -> Start {
         }
         _ => None,
     };
-    client.map_or(Start::Bad, |client| Start::Header(end + 2, client))
+    client.map_or(Header::Invalid, |client| Header::Complete(end + 2, client))
 }
 
-/// Reads the words of version 1 after the family, all of which must make sense.
+/// Reads the fields of version 1 after the family, all of which must be valid.
 fn client<A: FromStr + Into<IpAddr>>(
     from: &str,
     to: &str,
@@ -138,11 +142,11 @@ fn port(text: &str) -> Option<u16> {
 }
 
 /// Reads a header of version 2; none if more bytes must come first.
-fn read_v2(bytes: &[u8]) -> Option<Start> {
+fn read_v2(bytes: &[u8]) -> Option<Header> {
     let [command, family, high, low] = *bytes.get(V2.len()..)?.first_chunk()?;
     let length = V2_FIXED_BYTES + usize::from(u16::from_be_bytes([high, low]));
     if length > MAX_HEADER_BYTES {
-        return Some(Start::Bad);
+        return Some(Header::Invalid);
     }
     let addresses = bytes.get(V2_FIXED_BYTES..length)?;
     let client = match (command, family >> 4, family & 0xf) {
@@ -152,7 +156,7 @@ fn read_v2(bytes: &[u8]) -> Option<Start> {
         (0x21, 2, 1 | 2) => v6(addresses).map(Some),
         _ => None,
     };
-    Some(client.map_or(Start::Bad, |client| Start::Header(length, client)))
+    Some(client.map_or(Header::Invalid, |client| Header::Complete(length, client)))
 }
 
 /// Reads the first of two IPv4 addresses, and its port after both.

@@ -1,6 +1,6 @@
 //! The `Raw` protocol: every byte is answered by itself, as RFC 862 has it over TCP.
 
-/// Follows one conversation, of which nothing but its end need be known.
+/// The state of one connection: whether it has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Raw {
     /// The input has ended.
@@ -8,12 +8,12 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Ends the conversation at the end of input.
+    /// Ends the protocol at the end of input.
     pub fn finish(&mut self) {
         self.is_over = true;
     }
 
-    /// Returns whether the conversation has ended.
+    /// Returns whether the protocol has ended.
     pub fn is_over(self) -> bool {
         self.is_over
     }

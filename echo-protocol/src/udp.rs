@@ -12,10 +12,10 @@ use std::hash::{BuildHasher, RandomState};
 /// The port of the echo service (RFC 862), from which no client asks.
 const ECHO_PORT: u16 = 7;
 
-/// Clients whose rate is known; two of one place share what one is allowed.
+/// Buckets of clients; two clients of one bucket share what one is allowed.
 const BUCKETS: usize = 4096;
 
-/// Places for datagrams whose repetitions are counted, in sets of [`WAYS`].
+/// Datagrams whose repetitions are counted, in sets of [`WAYS`].
 const REPETITIONS: usize = 4096;
 
 /// Datagrams of one set. A new one takes the place of that which came the fewest times, of these the
@@ -30,15 +30,15 @@ const LAST_REPETITION: u32 = 100;
 /// and a client that asks once a second with the same bytes never gets to [`LAST_REPETITION`].
 const FORGOTTEN_AFTER: u64 = 900;
 
-/// As much of a datagram as tells it from others.
-const TELLING_BYTES: usize = 256;
+/// How much of a datagram distinguishes it from others.
+const HASHED_BYTES: usize = 256;
 
 /// Thousandths of a datagram, in which allowances are counted.
 const WHOLE: u64 = 1000;
 
 /// Decides for one worker, and keeps the state for that.
 #[derive(Debug)]
-pub struct Gate {
+pub struct DatagramFilter {
     /// The ports on which this very server listens.
     own_ports: Vec<u16>,
     /// How many answers a client gets each second; none: any number.
@@ -47,7 +47,7 @@ pub struct Gate {
     buckets: Box<[Bucket]>,
     /// How often datagrams came, by their hashes.
     repetitions: Box<[Repetition]>,
-    /// Hides from senders which place is whose.
+    /// Keeps senders from choosing datagrams that collide.
     secret: RandomState,
 }
 
@@ -91,7 +91,7 @@ pub enum Dropped {
     Loop,
 }
 
-impl Gate {
+impl DatagramFilter {
     /// Begins without a memory of any client.
     pub fn new(own_ports: Vec<u16>, rate: Option<u32>) -> Self {
         let full = Bucket {
@@ -119,7 +119,7 @@ impl Gate {
         if !self.is_allowed(source.client, now) {
             return Err(Dropped::Rate);
         }
-        if self.has_come_back(source, payload, now) {
+        if self.is_repeated(source, payload, now) {
             return Err(Dropped::Loop);
         }
         Ok(())
@@ -130,8 +130,8 @@ impl Gate {
         let Some(rate) = self.rate.map(u64::from) else {
             return true;
         };
-        let place = place(self.secret.hash_one(client), BUCKETS);
-        let Some(bucket) = self.buckets.get_mut(place) else {
+        let index = index(self.secret.hash_one(client), BUCKETS);
+        let Some(bucket) = self.buckets.get_mut(index) else {
             return true;
         };
         let gained = now.saturating_sub(bucket.at).saturating_mul(rate);
@@ -143,11 +143,11 @@ impl Gate {
     }
 
     /// Counts a datagram, and returns whether it is one repetition too many.
-    fn has_come_back(&mut self, source: Source, payload: &[u8], now: u64) -> bool {
-        let telling = payload.get(..TELLING_BYTES).unwrap_or(payload);
-        let hash = self.secret.hash_one((source, telling, payload.len()));
+    fn is_repeated(&mut self, source: Source, payload: &[u8], now: u64) -> bool {
+        let hashed = payload.get(..HASHED_BYTES).unwrap_or(payload);
+        let hash = self.secret.hash_one((source, hashed, payload.len()));
         let (sets, _) = self.repetitions.as_chunks_mut::<WAYS>();
-        let Some(set) = sets.get_mut(place(hash, REPETITIONS / WAYS)) else {
+        let Some(set) = sets.get_mut(index(hash, REPETITIONS / WAYS)) else {
             return false;
         };
         let known = set.iter().position(|known| known.hash == hash);
@@ -179,9 +179,9 @@ impl Gate {
     }
 }
 
-/// Finds a hash's place in a table.
-fn place(hash: u64, places: usize) -> usize {
-    usize::try_from(hash).unwrap_or_default() % places
+/// Returns a hash's index in a table.
+fn index(hash: u64, length: usize) -> usize {
+    usize::try_from(hash).unwrap_or_default() % length
 }
 
 #[cfg(test)]

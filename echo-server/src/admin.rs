@@ -6,6 +6,7 @@
 
 pub(crate) mod health;
 mod metrics;
+mod probe;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::listener::ACCEPT_PAUSE;
+use crate::engine::accept_errors::ACCEPT_PAUSE;
 use health::Health;
 
 /// Admin connections at once; more wait in the listener's queue. Probes and a few scrapers need a
@@ -86,7 +87,7 @@ async fn answer(request: &Request<Incoming>, health: &Health) -> Answer {
             .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
-    let verdict = match path {
+    let result = match path {
         "/metrics" => {
             // A worker adds up its measurements when it is woken; an unhealthy one is reported elsewhere.
             drop(health.check_alive().await);
@@ -95,7 +96,7 @@ async fn answer(request: &Request<Incoming>, health: &Health) -> Answer {
         "/livez" => health.check_alive().await,
         _ => health.check_ready().await,
     };
-    match verdict {
+    match result {
         Ok(()) => plain(StatusCode::OK, "ok"),
         Err(unhealthy) => plain(StatusCode::SERVICE_UNAVAILABLE, &unhealthy.to_string()),
     }

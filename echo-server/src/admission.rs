@@ -48,14 +48,14 @@ impl Admission {
         }
     }
 
-    /// Lets a connection in, if the limits allow. Each one let in must be told to [`Self::leave`].
+    /// Admits a connection, if the limits allow. Each that is admitted must [`Self::leave`].
     pub(crate) fn enter(&self, client: IpAddr) -> Result<Admitted, Rejection> {
         let admitted = self.enter_unknown()?;
         self.enter_client(client)
             .inspect_err(|_| self.leave(admitted))
     }
 
-    /// Lets a connection in whose client is not known yet.
+    /// Admits a connection whose client is not known yet.
     pub(crate) fn enter_unknown(&self) -> Result<Admitted, Rejection> {
         let one_more = |open| (open < self.most).then_some(open + 1);
         self.open
@@ -64,7 +64,7 @@ impl Admission {
         Ok(Admitted(None))
     }
 
-    /// Records the client of a connection that was let in.
+    /// Records the client of a connection that was admitted.
     pub(crate) fn enter_client(&self, client: IpAddr) -> Result<Admitted, Rejection> {
         let Some(clients) = &self.clients else {
             return Ok(Admitted(None));

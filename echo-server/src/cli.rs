@@ -15,7 +15,7 @@ use clap::Parser;
 
 use echo_client::usage::{UsageError, whole_number};
 
-use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, Place};
+use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, PodIdentity};
 use crate::faults::{Fault, Faults};
 use limits::LimitArgs;
 
@@ -23,12 +23,12 @@ use limits::LimitArgs;
 #[derive(Debug, Parser)]
 #[command(name = "echo-server", version)]
 struct Args {
-    /// What to serve, and where; may be repeated. Protocols are line, raw (every byte comes
+    /// Protocol to serve, and its address; may be repeated. Protocols are line, raw (every byte comes
     /// back, RFC 862), acknowledge (one answer, then the end), udp (RFC 862 in datagrams) and http
     /// (HTTP/1.1 and HTTP/2 without TLS). Without an address it is served on
     /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`. After the port,
-    /// `/proxy=required` or `/proxy=optional` says that connections must or may begin with a header of
-    /// the PROXY protocol, version 1 or 2, which names the client
+    /// with `/proxy=required` or `/proxy=optional`, connections must or may begin with a header of the
+    /// PROXY protocol, version 1 or 2, which names the client
     #[arg(
         long,
         value_name = "PROTOCOL:[ADDRESS:]PORT[/proxy=MODE]",
@@ -68,9 +68,9 @@ struct Args {
     #[arg(value_parser = whole_number(0, 1_000_000_000))]
     log_lines: u32,
 
-    /// What goes wrong on purpose, to test clients; may be repeated. delay=MILLIS or
+    /// Fault to inject, to test clients; may be repeated. delay=MILLIS or
     /// delay=MILLIS~JITTER of each answer, rate=BYTES a second, reset=BYTES after which a connection is
-    /// reset; of connections, refuse=PERCENT are reset at once and close=PERCENT closed without an
+    /// reset; refuse=PERCENT of connections are reset at once, and close=PERCENT closed without an
     /// answer; corrupt=PERCENT of answers have a wrong byte. Not for udp
     #[arg(
         long,
@@ -80,8 +80,8 @@ struct Args {
     )]
     fault: Vec<Fault>,
 
-    /// Decides which connections faults hit, 0 to 4294967295: the same ones if they come in the same
-    /// order
+    /// Seed of the faults, 0 to 4294967295: with the same one they hit the same connections, if those
+    /// come in the same order
     #[arg(
         long,
         value_name = "NUMBER",
@@ -91,19 +91,19 @@ struct Args {
     #[arg(value_parser = whole_number(0, u32::MAX))]
     fault_seed: u32,
 
-    /// The pod's name, which answers in HTTP tell
+    /// Name of the pod, for the answers of http
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pod_name: Option<String>,
 
-    /// The pod's namespace, which answers in HTTP tell
+    /// Namespace of the pod, for the answers of http
     #[arg(long, value_name = "NAME", env = "POD_NAMESPACE")]
     pod_namespace: Option<String>,
 
-    /// The node's name, which answers in HTTP tell
+    /// Name of the node, for the answers of http
     #[arg(long, value_name = "NAME", env = "NODE_NAME")]
     node_name: Option<String>,
 
-    /// How lines are answered, and how much is taken on.
+    /// How lines are answered, and the limits of connections.
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -134,7 +134,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Us
             faults: args.fault,
             seed: args.fault_seed.into(),
         },
-        place: Place {
+        pod_identity: PodIdentity {
             pod: args.pod_name,
             namespace: args.pod_namespace,
             node: args.node_name,

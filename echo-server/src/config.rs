@@ -1,4 +1,4 @@
-//! The configuration of the server, as types that hold only what is allowed.
+//! The configuration of the server, as types that cannot hold what is not allowed.
 //!
 //! Nothing here reads flags, the environment or a clock; `cli` fills it in.
 
@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use echo_protocol::line::Rules;
-use echo_protocol::proxy_header::Proxy;
+use echo_protocol::proxy_header::ProxyMode;
 use echo_protocol::{Protocol, UnknownProtocol};
 
 use crate::faults::Faults;
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 /// How many listeners one process may have: as many as an EchoCluster may declare.
 pub const MAX_LISTENERS: usize = 16;
 
-/// Everything that [`Server::bind`](crate::server::Server::bind) and its threads need to know.
+/// Everything that [`Server::bind`](crate::server::Server::bind) and its threads need.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// What to serve, and where; 1 to [`MAX_LISTENERS`].
@@ -27,32 +27,32 @@ pub struct Config {
     pub admin: Endpoint,
     /// How many worker threads answer connections.
     pub threads: NonZeroUsize,
-    /// From the signal to stop until the last connection is cut: the whole of a drain.
+    /// How long a drain takes at most, from the signal until the last connection is cut.
     pub drain: Duration,
     /// How the protocol Line answers.
     pub line: Rules,
-    /// How much is taken on.
+    /// The limits of connections.
     pub limits: Limits,
     /// One of so many lines is logged; 0: none.
     pub log_lines: u32,
-    /// What goes wrong on purpose.
+    /// Faults that are injected.
     pub faults: Faults,
-    /// Where the server runs.
-    pub place: Place,
+    /// The pod in which the server runs.
+    pub pod_identity: PodIdentity,
 }
 
 impl Config {
-    /// Returns whether a listener's connections are tasks rather than a worker's: those of HTTP, and
-    /// those to which faults happen.
-    pub(crate) fn makes_tasks(&self, listen: Listen) -> bool {
-        let is_faulty = self.faults.are_wanted() && !listen.protocol.is_datagrams();
+    /// Returns whether a listener is served by the asynchronous engine: those of HTTP, and those with
+    /// faults.
+    pub(crate) fn is_async(&self, listen: Listen) -> bool {
+        let is_faulty = self.faults.is_enabled() && !listen.protocol.is_datagrams();
         listen.protocol == Protocol::Http || is_faulty
     }
 }
 
-/// Where in a Kubernetes cluster the server runs, as far as it was told; `Http` answers tell it.
+/// The pod in which the server runs, as far as flags say so; `Http` answers contain it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct PodIdentity {
     /// The pod's name.
     pub pod: Option<String>,
     /// Its namespace.
@@ -72,7 +72,7 @@ impl Default for Config {
             listeners: vec![Listen {
                 protocol: Protocol::Line,
                 endpoint: endpoint(12345),
-                proxy: Proxy::Off,
+                proxy: ProxyMode::Off,
             }],
             admin: endpoint(9090),
             threads: NonZeroUsize::MIN,
@@ -81,7 +81,7 @@ impl Default for Config {
             limits: Limits::default(),
             log_lines: 0,
             faults: Faults::default(),
-            place: Place::default(),
+            pod_identity: PodIdentity::default(),
         }
     }
 }
@@ -89,12 +89,12 @@ impl Default for Config {
 /// A protocol and where it is served, written `protocol:[address:]port[/proxy=mode]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listen {
-    /// What is spoken there.
+    /// The protocol that is served there.
     pub protocol: Protocol,
     /// Where.
     pub endpoint: Endpoint,
     /// Whether connections begin with a header of the PROXY protocol.
-    pub proxy: Proxy,
+    pub proxy: ProxyMode,
 }
 
 /// A port, on one address or on all, written `[address:]port`.
@@ -126,7 +126,7 @@ impl Endpoint {
     }
 }
 
-/// Says what is wrong with a [`Listen`] or an [`Endpoint`], and what is allowed.
+/// What is wrong with a [`Listen`] or an [`Endpoint`], and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ParseError {
     /// There is no colon between protocol and port.
@@ -160,10 +160,10 @@ impl FromStr for Listen {
         let protocol: Protocol = protocol.parse()?;
         let endpoint = endpoint.parse()?;
         let proxy = match option.map(|option| option.strip_prefix("proxy=").unwrap_or_default()) {
-            None => Proxy::Off,
+            None => ProxyMode::Off,
             Some(name) => name.parse().map_err(|()| ParseError::Option)?,
         };
-        if proxy != Proxy::Off && protocol.is_datagrams() {
+        if proxy != ProxyMode::Off && protocol.is_datagrams() {
             return Err(ParseError::Option);
         }
         Ok(Self {
@@ -208,8 +208,8 @@ impl fmt::Display for Listen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}:{}", self.protocol, self.endpoint)?;
         match self.proxy {
-            Proxy::Off => Ok(()),
-            proxy @ (Proxy::Optional | Proxy::Required) => {
+            ProxyMode::Off => Ok(()),
+            proxy @ (ProxyMode::Optional | ProxyMode::Required) => {
                 write!(formatter, "/proxy={}", proxy.name())
             }
         }

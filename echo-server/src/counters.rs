@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::admission::Rejection;
-use crate::end::End;
+use crate::close_reason::CloseReason;
 
-/// The upper bounds of the latencies that are told apart; a last bucket holds what took longer.
+/// The upper bounds of the buckets of latencies; a last bucket holds what took longer.
 pub(crate) const LATENCY_BOUNDS: [Duration; 12] = [
     Duration::from_micros(10),
     Duration::from_micros(25),
@@ -41,22 +41,8 @@ pub(crate) struct Counters {
     pub(crate) rejected: Counter,
     /// Connections turned away, since their client has as many as one is allowed.
     pub(crate) rejected_client: Counter,
-    /// Connections ended by no limit: by the client, after `exit`, or by a drain.
-    pub(crate) ended: Counter,
-    /// Connections closed behind a proxy, since their client has as many as one is allowed.
-    pub(crate) closed_client: Counter,
-    /// Connections closed, since they began with no good header of the PROXY protocol.
-    pub(crate) bad_header: Counter,
-    /// Connections ended by a fault that was asked for.
-    pub(crate) fault: Counter,
-    /// Connections closed, since nothing came at first for too long.
-    pub(crate) silent: Counter,
-    /// Connections closed, since nothing came for too long.
-    pub(crate) idle: Counter,
-    /// Connections reset, since the client read nothing of the pending output for too long.
-    pub(crate) stuck: Counter,
-    /// Connections ended by a line longer than allowed.
-    pub(crate) too_long: Counter,
+    /// Connections closed, by their [`CloseReason`].
+    closed: [Counter; CloseReason::ALL.len()],
     /// Lines, requests or datagrams answered.
     pub(crate) lines: Counter,
     /// Bytes read from clients.
@@ -86,7 +72,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Adds up the bytes both ways: if a turn leaves this as it was, nothing moved.
+    /// Adds up the bytes both ways: if this is unchanged, nothing moved.
     pub(crate) fn traffic(&self) -> u64 {
         self.received_bytes
             .get()
@@ -101,17 +87,28 @@ impl Counters {
         }
     }
 
-    /// Finds the counter of an end.
-    pub(crate) fn ended_by(&self, end: End) -> &Counter {
-        match end {
-            End::Over => &self.ended,
-            End::BadHeader => &self.bad_header,
-            End::ClientLimit => &self.closed_client,
-            End::Silent => &self.silent,
-            End::Idle => &self.idle,
-            End::Stuck => &self.stuck,
-            End::TooLong => &self.too_long,
-            End::Fault => &self.fault,
+    /// Returns the counter of a reason to close a connection.
+    pub(crate) fn closed_for(&self, reason: CloseReason) -> &Counter {
+        let Self { closed, .. } = self;
+        let [
+            completed,
+            client_limit,
+            header,
+            fault,
+            first_byte,
+            idle,
+            write,
+            line,
+        ] = closed;
+        match reason {
+            CloseReason::Completed => completed,
+            CloseReason::ClientLimit => client_limit,
+            CloseReason::InvalidProxyHeader => header,
+            CloseReason::Fault => fault,
+            CloseReason::FirstByteTimeout => first_byte,
+            CloseReason::IdleTimeout => idle,
+            CloseReason::WriteTimeout => write,
+            CloseReason::LineTooLong => line,
         }
     }
 
@@ -142,19 +139,9 @@ impl Counters {
         self.stalls_begun.get().saturating_sub(ended)
     }
 
-    /// Adds up the connections that are over, for whatever reason.
-    pub(crate) fn closed(&self) -> u64 {
-        let reasons = [
-            &self.ended,
-            &self.closed_client,
-            &self.bad_header,
-            &self.fault,
-            &self.silent,
-            &self.idle,
-            &self.stuck,
-            &self.too_long,
-        ];
-        reasons.into_iter().map(Counter::get).sum()
+    /// Adds up the connections that are closed, for whatever reason.
+    pub(crate) fn all_closed(&self) -> u64 {
+        self.closed.iter().map(Counter::get).sum()
     }
 }
 
@@ -205,12 +192,12 @@ impl Counter {
     }
 }
 
-/// Turns a duration into nanoseconds; 584 years at most.
+/// Converts a duration to nanoseconds; 584 years at most.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Turns a length into a count.
+/// Converts a length to a count.
 pub(crate) fn count(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

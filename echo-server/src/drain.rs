@@ -6,8 +6,8 @@
 //!    that load balancers and endpoints can catch up. Half of the whole, at most 3 s.
 //! 2. Finish: what is queued at the listeners is accepted and they close. Each connection is
 //!    answered what it has sent; as soon as no line of it is open and it has taken its answers, it
-//!    sees the end of output, and has 2 s to close. One that has said nothing yet has 0.25 s to
-//!    begin, as its first words may be on their way.
+//!    receives the end of output, and has 2 s to close. One that has sent nothing yet has 0.25 s to
+//!    begin, as its first bytes may be in transit.
 //! 3. Cut, at the deadline: what is left is closed. The process ends with code 0, and earlier if
 //!    nothing is left.
 //!
@@ -15,14 +15,13 @@
 
 use std::time::Duration;
 
-/// The longest announcement. Endpoints and proxies learn within a second or two that a pod is
-/// going.
+/// The longest announcement. Endpoints and proxies are updated within a second or two.
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(3);
 
-/// How long to wait, after the listeners have closed, for what may be on its way: the first words of
+/// How long to wait, after the listeners have closed, for what may be in transit: the first bytes of
 /// clients that have just connected, and one more request of HTTP/1.1. A few round trips to most of
 /// the world.
-pub(crate) const SILENCE: Duration = Duration::from_millis(250);
+pub(crate) const DRAIN_QUIET_PERIOD: Duration = Duration::from_millis(250);
 
 /// Returns how long to go on as before, given the whole drain.
 pub(crate) fn announcement(whole: Duration) -> Duration {

@@ -1,4 +1,4 @@
-//! Faults that the server makes on purpose, for people who test clients: written `KIND=VALUE`.
+//! Faults that the server injects, to test clients: written `KIND=VALUE`.
 //!
 //! | fault | what happens |
 //! |---|---|
@@ -41,7 +41,7 @@ pub enum Fault {
     Corrupt(u32),
 }
 
-/// Says that a text is no fault, and what is one.
+/// A text is no fault; says which ones there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "must be delay=MILLIS or delay=MILLIS~JITTER (0 to {MOST_DELAY}, jitter at most the delay), rate=BYTES or \
@@ -93,7 +93,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All faults, and what decides whom they hit.
+/// All faults, and the seed that decides which connections they hit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults {
     /// The faults, one of each kind.
@@ -104,14 +104,14 @@ pub struct Faults {
 
 impl Faults {
     /// Returns whether there are any.
-    pub fn are_wanted(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         !self.faults.is_empty()
     }
 
     /// Chooses the faults of a connection, by its number.
-    pub(crate) fn of_connection(&self, connection: u64) -> ConnectionFaults {
+    pub(crate) fn plan_for_connection(&self, connection: u64) -> FaultPlan {
         let mut random = fastrand::Rng::with_seed(self.seed.wrapping_add(connection));
-        let mut injected = ConnectionFaults {
+        let mut plan = FaultPlan {
             refused: false,
             closed: false,
             delay: None,
@@ -122,22 +122,22 @@ impl Faults {
         };
         for fault in &self.faults {
             match *fault {
-                Fault::Delay { millis, jitter } => injected.delay = Some((millis, jitter)),
-                Fault::Rate(bytes) => injected.rate = Some(bytes),
-                Fault::Reset(bytes) => injected.reset_after = Some(bytes.into()),
-                Fault::Refuse(percent) => injected.refused = random.u32(0..100) < percent,
-                Fault::Close(percent) => injected.closed = random.u32(0..100) < percent,
-                Fault::Corrupt(percent) => injected.corrupt_percent = percent,
+                Fault::Delay { millis, jitter } => plan.delay = Some((millis, jitter)),
+                Fault::Rate(bytes) => plan.rate = Some(bytes),
+                Fault::Reset(bytes) => plan.reset_after = Some(bytes.into()),
+                Fault::Refuse(percent) => plan.refused = random.u32(0..100) < percent,
+                Fault::Close(percent) => plan.closed = random.u32(0..100) < percent,
+                Fault::Corrupt(percent) => plan.corrupt_percent = percent,
             }
         }
-        injected.random = random;
-        injected
+        plan.random = random;
+        plan
     }
 }
 
 /// The faults of one connection.
 #[derive(Debug)]
-pub(crate) struct ConnectionFaults {
+pub(crate) struct FaultPlan {
     /// It is reset at once.
     pub(crate) refused: bool,
     /// It is closed without an answer.
@@ -154,7 +154,7 @@ pub(crate) struct ConnectionFaults {
     random: fastrand::Rng,
 }
 
-impl ConnectionFaults {
+impl FaultPlan {
     /// Decides how much later an answer comes.
     pub(crate) fn next_delay(&mut self) -> Duration {
         let Some((millis, jitter)) = self.delay else {
@@ -234,7 +234,7 @@ mod tests {
         let refused = |seed| -> Vec<_> {
             let faults = faults(seed);
             (0..10_000)
-                .map(|number| faults.of_connection(number).refused)
+                .map(|number| faults.plan_for_connection(number).refused)
                 .collect()
         };
         assert_eq!(refused(1), refused(1));
@@ -255,18 +255,16 @@ mod tests {
             ],
             seed: 7,
         };
-        let mut injected = faults.of_connection(0);
-        let delays: Vec<_> = (0..1_000)
-            .map(|_| injected.next_delay().as_millis())
-            .collect();
+        let mut plan = faults.plan_for_connection(0);
+        let delays: Vec<_> = (0..1_000).map(|_| plan.next_delay().as_millis()).collect();
         assert_eq!(delays.iter().min(), Some(&80));
         assert_eq!(delays.iter().max(), Some(&120));
         for _ in 0..1_000 {
-            assert!(injected.corrupts_next());
+            assert!(plan.corrupts_next());
             let mut bytes = [7; 16];
-            injected.corrupt(&mut bytes);
+            plan.corrupt(&mut bytes);
             assert_eq!(bytes.iter().filter(|byte| **byte != 7).count(), 1);
         }
-        injected.corrupt(&mut []);
+        plan.corrupt(&mut []);
     }
 }

@@ -1,28 +1,28 @@
 //! A threaded echo server for the protocols `Line`, `Raw`, `Acknowledge`, `Udp` and `Http`, which
-//! `echo_protocol` defines.
+//! [`echo_protocol`] defines.
 //!
-//! `bind → accept → turn (read, answer, send or keep) → half-close → linger → close`, in worker
-//! threads that share nothing; beside them one thread that serves health and metrics and watches
-//! the workers.
+//! There are two engines with the same rooms: `worker`, in whose threads connections share nothing, and
+//! `async_worker`, which serves `Http` and injects [`faults`]. In both, a connection goes through
+//! `accept → header → process → half-close → linger → close`; `engine` has the rules that they share.
+//! Beside them one thread serves health and metrics and watches the others.
 //!
-//! Read in this order: `connection` (one client), `worker`
-//! (one thread's clients), `tasks` (those of `Http`, and under [`faults`]), [`limits`] (how many, and
-//! for how long), [`server`] (all threads), [`drain`] (how it ends), `admin` (health
-//! and metrics).
+//! Read in this order: `engine`, `worker`, `async_worker`, [`limits`], [`server`] (all threads),
+//! [`drain`] (how it ends), `admin` (health and metrics).
 
 pub mod cli;
 pub mod config;
 pub mod faults;
 pub mod limits;
 
+mod access_log;
 mod admission;
-mod connection;
+mod close_reason;
 mod counters;
-mod end;
-mod line_log;
 mod listener;
 mod probes;
-mod tasks;
+
+mod async_worker;
+mod engine;
 mod worker;
 
 mod admin;

@@ -1,4 +1,4 @@
-//! How much the server takes on: connections, and how long one may be silent or take nothing.
+//! The limits of connections: how many there may be, and how long one may send or read nothing.
 //!
 //! What happens at each limit, and the reason under which `/metrics` counts it:
 //!
@@ -44,14 +44,14 @@ impl Limits {
     pub const MAX_CONNECTIONS: usize = 10_000;
 
     /// The idle timeout unless something else is chosen: shorter than the 350 s after which load
-    /// balancers and firewalls in between forget a connection without a word.
+    /// balancers and firewalls in between drop a connection without a reset.
     pub const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
     /// The write timeout unless something else is chosen: many retransmissions of a lost packet.
     pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
     /// The datagrams of one client that are answered in a second unless something else is chosen:
-    /// many for a client, little for whomever a forged source means to hit.
+    /// many for a client, little for the target of a forged source.
     pub const DATAGRAMS_PER_SECOND: u32 = 10_000;
 }
 

@@ -6,7 +6,6 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::time::Duration;
 
 use echo_protocol::Protocol;
 use socket2::{Domain, Socket, Type};
@@ -16,10 +15,6 @@ use crate::config::Endpoint;
 /// Connections that may wait for `accept`; the kernel's own limit (`net.core.somaxconn`, 4096 by
 /// default) caps it.
 const BACKLOG: i32 = 4096;
-
-/// How long to accept nothing after the system refused, most often for want of a descriptor. The
-/// connection stays queued meanwhile, so who accepts would spin without a pause.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Bytes that the system keeps of a connection each way; it adds as many for its own use. Left to itself it
 /// would keep megabytes of a client that sends and takes nothing, and charge them to the pod. Half as much

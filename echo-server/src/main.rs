@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Binds, then serves on this thread's runtime until the signals have their way.
+/// Binds, then serves on this thread's runtime until a drain has ended or a second signal comes.
 fn run(config: &Config) -> Result<Ended, Box<dyn Error>> {
     let config = &with_descriptors(config);
     let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -3,14 +3,14 @@
     reason = "the deadline of a drain begins with the signal"
 )]
 //! The whole server: binds its sockets, runs its workers and the admin endpoint, and drains them
-//! when told to.
+//! after a signal.
 //!
 //! Echoes nothing itself. Ends only when every worker thread has ended; a worker that ends too
 //! early ends the server, as half a server must not pass for a whole one.
 
 mod error;
 mod sockets;
-mod team;
+mod worker_threads;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -23,17 +23,18 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::admin::{self, health::Health};
+use crate::async_worker::AsyncWorker;
 use crate::config::{Config, Endpoint};
 use crate::drain;
+use crate::engine::{Shared, WorkerHandle};
 use crate::faults::Faults;
 use crate::listener::{self, BoundListener};
-use crate::tasks::Tasks;
-use crate::worker::{Shared, Worker, WorkerHandle};
+use crate::worker::Worker;
 pub use error::{BindError, ServeError};
 use sockets::Sockets;
-use team::{Job, Team};
+use worker_threads::{Job, WorkerThreads};
 
-/// How long after the deadline a worker may take to end. One that needs longer is stuck.
+/// How long after the deadline a worker may take to end. One that needs longer does not respond.
 const DEADLINE_SLACK: Duration = Duration::from_secs(1);
 
 /// How a server ended that did not fail.
@@ -41,7 +42,7 @@ const DEADLINE_SLACK: Duration = Duration::from_secs(1);
 pub enum Ended {
     /// The drain is over.
     Drained {
-        /// Conversations that the deadline cut.
+        /// Connections that the deadline cut.
         cut: usize,
     },
     /// A second signal ended the drain.
@@ -57,11 +58,11 @@ pub struct Server {
     admin: (TcpListener, SocketAddr),
     /// The workers, one for each thread to be.
     workers: Vec<(Worker, WorkerHandle)>,
-    /// The thread of connections that are tasks, if there is a listener for it.
-    tasks: Option<(Tasks, WorkerHandle)>,
+    /// The asynchronous engine, if there is a listener for it.
+    async_worker: Option<(AsyncWorker, WorkerHandle)>,
     /// What the workers share.
     shared: Arc<Shared>,
-    /// The whole of a drain.
+    /// How long a drain takes at most.
     drain: Duration,
 }
 
@@ -75,7 +76,7 @@ impl Server {
         let Sockets {
             listeners,
             workers,
-            tasks,
+            async_worker,
         } = Sockets::open(&config)?;
         for (listen, bound) in config.listeners.iter_mut().zip(&listeners) {
             listen.endpoint.port = bound.address.port(); // 0 has become the real one
@@ -90,12 +91,13 @@ impl Server {
             .into_iter()
             .map(new_worker)
             .collect::<Result<_, _>>()?;
-        let tasks = (!tasks.is_empty()).then(|| Tasks::new(tasks, Arc::clone(&shared)));
+        let async_worker =
+            (!async_worker.is_empty()).then(|| AsyncWorker::new(async_worker, Arc::clone(&shared)));
         Ok(Self {
             listeners,
             admin,
             workers,
-            tasks,
+            async_worker,
             shared,
             drain: config.drain,
         })
@@ -111,7 +113,7 @@ impl Server {
         self.admin.1
     }
 
-    /// Serves until told to stop, then drains as [`drain`] describes.
+    /// Serves until a signal, then drains as [`drain`] describes.
     ///
     /// The first message begins the drain, a second one ends it at once.
     ///
@@ -124,21 +126,21 @@ impl Server {
         let admin = tokio::net::TcpListener::from_std(admin).map_err(ServeError::Admin)?;
         let workers = self.workers.into_iter();
         let workers = workers.map(|(worker, handle)| (Box::new(|| worker.run()) as Job, handle));
-        let tasks = self.tasks.into_iter();
-        let tasks = tasks.map(|(tasks, handle)| (Box::new(|| tasks.run()) as Job, handle));
-        let (workers, handles): (Vec<_>, Vec<_>) = workers.chain(tasks).unzip();
+        let engine = self.async_worker.into_iter();
+        let engine = engine.map(|(engine, handle)| (Box::new(|| engine.run()) as Job, handle));
+        let (workers, handles): (Vec<_>, Vec<_>) = workers.chain(engine).unzip();
         let health = Arc::new(Health {
             workers: handles,
             listeners: self.listeners,
             shared: self.shared,
             is_draining: AtomicBool::new(false),
         });
-        let mut team = Team::start(workers, Arc::clone(&health))?;
+        let mut threads = WorkerThreads::start(workers, Arc::clone(&health))?;
         let ended = tokio::select! {
-            ended = run(&mut team, &health, self.drain, &mut stops) => ended,
+            ended = run(&mut threads, &health, self.drain, &mut stops) => ended,
             never = admin::serve(admin, Arc::clone(&health)) => never,
         };
-        team.stop().await;
+        threads.stop().await;
         ended
     }
 
@@ -160,28 +162,28 @@ impl Server {
 
 /// Waits for the signal, then drains.
 async fn run(
-    team: &mut Team,
+    threads: &mut WorkerThreads,
     health: &Health,
     whole: Duration,
     stops: &mut UnboundedReceiver<()>,
 ) -> Result<Ended, ServeError> {
     tokio::select! {
-        failure = team.failure() => return Err(failure),
+        failure = threads.failure() => return Err(failure),
         _ = stops.recv() => {}
     }
     let deadline = Instant::now() + whole;
     health.is_draining.store(true, Ordering::Relaxed);
     info!(drain_seconds = whole.as_secs(), "draining: no longer ready");
     tokio::select! {
-        failure = team.failure() => return Err(failure),
+        failure = threads.failure() => return Err(failure),
         () = again(stops) => return Ok(interrupted()),
         () = sleep(drain::announcement(whole)) => {}
     }
     info!("draining: listeners close");
-    team.drain(deadline);
+    threads.drain(deadline);
     let left = deadline.saturating_duration_since(Instant::now());
     tokio::select! {
-        cut = team.ended() => cut.map(drained),
+        cut = threads.ended() => cut.map(drained),
         () = again(stops) => Ok(interrupted()),
         () = sleep(left + DEADLINE_SLACK) => Err(ServeError::Stuck),
     }
@@ -225,7 +227,7 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::worker::Command;
+    use crate::engine::Command;
 
     #[tokio::test]
     async fn a_worker_that_ends_by_itself_ends_the_server_with_an_error() {

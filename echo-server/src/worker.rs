@@ -1,20 +1,24 @@
 #![expect(
     clippy::disallowed_methods,
-    reason = "the worker's loop reads the clock once a pass and hands it on"
+    reason = "the worker's loop reads the clock once an iteration and hands it on"
 )]
-//! A worker thread's loop: waits for its sockets, accepts, gives connections their turns, and obeys
-//! commands.
+//! The threaded engine: a worker thread's loop, which waits for its sockets, accepts, processes
+//! connections, and handles commands.
 //!
 //! Owns everything that it touches except counters, so it takes no lock on the data path. It wakes
 //! for events, commands and due deadlines only: an idle worker sleeps without a timeout.
 
 mod acceptor;
-mod connections;
+mod buffers;
+mod connection;
 mod datagrams;
-mod handle;
+mod header;
 mod listening;
 mod meter;
-mod shared;
+mod output;
+mod session;
+mod sessions;
+mod timeouts;
 mod timer_wheel;
 
 use std::io;
@@ -26,15 +30,14 @@ use mio::event::Event;
 use mio::{Events, Poll, Token, Waker};
 
 use crate::config::MAX_LISTENERS;
-use crate::counters::{Counters, Load};
-use crate::drain::SILENCE;
+use crate::counters::Load;
+use crate::drain::DRAIN_QUIET_PERIOD;
+use crate::engine::{Command, CommandSender, Shared, WAITING_COMMANDS, WorkerError, WorkerHandle};
 use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
-use connections::Connections;
 use datagrams::Datagrams;
-pub(crate) use handle::{Command, Mailbox, WorkerHandle};
 use meter::Meter;
-pub(crate) use shared::Shared;
+use sessions::Sessions;
 
 /// The token of commands.
 const COMMANDS: Token = Token(0);
@@ -48,44 +51,30 @@ const FIRST_CONNECTION: usize = FIRST_LISTENER + MAX_LISTENERS;
 /// Events taken from the kernel at once.
 const EVENTS: usize = 512;
 
-/// Commands that may wait. A worker that has left as many unread is stuck.
-const WAITING_COMMANDS: usize = 64;
-
-/// Says why a worker could not begin or go on. Trying again in the same process does not help.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkerError {
-    /// The poll, its waker or a listener's registration was refused.
-    #[error("failed to set up a worker's poll")]
-    SetUp(#[source] io::Error),
-    /// Waiting for events failed.
-    #[error("failed to wait for events")]
-    Poll(#[source] io::Error),
-}
-
-/// One worker thread's belongings.
+/// A worker thread's state.
 #[derive(Debug)]
 pub(crate) struct Worker {
     /// Where its events come from.
     poll: Poll,
-    /// What the rest of the process wants of it.
+    /// The commands to it.
     commands: Receiver<Command>,
     /// Its listening sockets.
     acceptor: Acceptor,
     /// Its sockets for datagrams.
     datagrams: Datagrams,
     /// Its connections.
-    connections: Connections,
+    sessions: Sessions,
     /// Measures its time.
     meter: Meter,
     /// When a drain ends, once it has begun.
     deadline: Option<Instant>,
-    /// It shall end at once.
+    /// It is to end at once.
     is_stopped: bool,
 }
 
 impl Worker {
-    /// Makes a worker with a socket for each listener that it serves, which comes with the
-    /// listener's place among all, and the handle that commands it.
+    /// Makes a worker with a socket for each listener that it serves, with its `listener_index`, and
+    /// the handle that commands it.
     ///
     /// # Errors
     /// [`WorkerError::SetUp`], most often because descriptors have run out.
@@ -96,30 +85,29 @@ impl Worker {
         let poll = Poll::new().map_err(WorkerError::SetUp)?;
         let waker = Waker::new(poll.registry(), COMMANDS).map_err(WorkerError::SetUp)?;
         let (sender, commands) = sync_channel(WAITING_COMMANDS);
-        let sets = 0..=shared.listeners.len();
-        let counters: Arc<[_]> = sets.map(|_| Counters::default()).collect();
+        let counters = shared.new_counters();
         let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
         let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
-        for (listener, socket) in sockets {
+        for (listener_index, socket) in sockets {
             match socket {
-                ListeningSocket::Stream(socket) => streams.push((listener, socket)),
-                ListeningSocket::Datagrams(socket) => datagrams.push((listener, socket)),
+                ListeningSocket::Stream(socket) => streams.push((listener_index, socket)),
+                ListeningSocket::Datagrams(socket) => datagrams.push((listener_index, socket)),
             }
         }
         let begin = Instant::now();
         let acceptor = Acceptor::new(streams, &registry).map_err(WorkerError::SetUp)?;
         let datagrams = Datagrams::new(datagrams, &registry, &shared, &counters, begin);
         let datagrams = datagrams.map_err(WorkerError::SetUp)?;
-        let connections = Connections::new(registry, shared, Arc::clone(&counters), begin);
+        let sessions = Sessions::new(registry, shared, Arc::clone(&counters), begin);
         let load = Arc::new(Load::default());
         let meter = Meter::new(Arc::clone(&load), Arc::clone(&counters), begin);
-        let handle = WorkerHandle::new(Mailbox::Worker(sender, waker), counters, Some(load));
+        let handle = WorkerHandle::new(CommandSender::Worker(sender, waker), counters, Some(load));
         let worker = Self {
             poll,
             commands,
             acceptor,
             datagrams,
-            connections,
+            sessions,
             meter,
             deadline: None,
             is_stopped: false,
@@ -127,7 +115,7 @@ impl Worker {
         Ok((worker, handle))
     }
 
-    /// Serves until it is stopped or drained, and returns how many conversations the deadline cut.
+    /// Serves until it is stopped or drained, and returns how many connections the deadline cut.
     ///
     /// # Errors
     /// [`WorkerError::Poll`]; its connections are lost then.
@@ -142,65 +130,65 @@ impl Worker {
                 done => done.map_err(WorkerError::Poll)?,
             }
             self.meter.begin(now);
-            self.connections.set_now(now);
+            self.sessions.set_now(now);
             for event in &events {
                 self.dispatch(event, now);
             }
-            self.acceptor.accept(&mut self.connections, now);
+            self.acceptor.accept(&mut self.sessions, now);
             self.datagrams.answer(now);
-            self.connections.take_turns();
-            self.connections.end_silence(now);
-            self.connections.close_overdue();
+            self.sessions.process_ready();
+            self.sessions.end_quiet_period(now);
+            self.sessions.close_overdue();
             self.meter.end(Instant::now());
         }
-        Ok(self.connections.count_unfinished())
+        Ok(self.sessions.count_unfinished())
     }
 
     /// Returns whether there is nothing left to do.
     fn is_over(&self, now: Instant) -> bool {
-        let is_drained = |deadline| self.connections.is_empty() || now >= deadline;
+        let is_drained = |deadline| self.sessions.is_empty() || now >= deadline;
         self.is_stopped || self.deadline.is_some_and(is_drained)
     }
 
     /// Returns how long to wait for events: not at all with work at hand, forever with no deadline
     /// ahead.
     fn timeout(&self, now: Instant) -> Option<Duration> {
-        if self.connections.has_turns() || self.acceptor.has_work() || self.datagrams.has_work() {
+        if self.sessions.has_ready() || self.acceptor.has_work() || self.datagrams.has_work() {
             return Some(Duration::ZERO);
         }
         let ahead = [
             self.acceptor.resumes_at(),
-            self.connections.next_due(),
-            self.connections.silence_ends_at(),
+            self.sessions.next_due(),
+            self.sessions.quiet_period_ends_at(),
             self.deadline,
         ];
         let next = ahead.into_iter().flatten().min()?;
         Some(next.saturating_duration_since(now))
     }
 
-    /// Hands an event to whom it concerns.
+    /// Hands an event to the owner of its token.
     fn dispatch(&mut self, event: &Event, now: Instant) {
         let Token(token) = event.token();
         if event.token() == COMMANDS {
-            self.obey(now);
+            self.handle_commands(now);
         } else if let Some(key) = token.checked_sub(FIRST_CONNECTION) {
-            self.connections.turn(key, event.is_read_closed());
+            self.sessions.handle_event(key, event.is_read_closed());
         } else {
             self.acceptor.note_ready(token - FIRST_LISTENER);
             self.datagrams.note_ready(token - FIRST_LISTENER);
         }
     }
 
-    /// Obeys the commands that have come.
-    fn obey(&mut self, now: Instant) {
+    /// Handles the commands that have come.
+    fn handle_commands(&mut self, now: Instant) {
         while let Ok(command) = self.commands.try_recv() {
             match command {
                 Command::Ping(pong) => drop(pong.send(())),
                 Command::Stop => self.is_stopped = true,
                 Command::Drain { deadline } => {
-                    self.acceptor.accept_rest_and_close(&mut self.connections);
+                    self.acceptor.accept_rest_and_close(&mut self.sessions);
                     self.datagrams.answer_rest_and_close();
-                    self.connections.drain(deadline.min(now + SILENCE));
+                    self.sessions.drain(deadline.min(now + DRAIN_QUIET_PERIOD));
                     self.deadline = Some(deadline);
                 }
             }

@@ -353,7 +353,7 @@ fn ending(after: usize, at_the_end: AtTheEnd) -> SocketAddr {
                 let mut answer = Vec::new();
                 let rules = Rules::default();
                 let answered = line.answer(&bytes[..length], &mut answer, 1 << 20, &rules);
-                assert_eq!((answered.taken, answered.verbatim), (length, &b""[..]));
+                assert_eq!((answered.consumed, answered.verbatim), (length, &b""[..]));
                 stream.write_all(&answer).unwrap();
                 if read > after && line.is_between_lines() {
                     break;

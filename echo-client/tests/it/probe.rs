@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::process::{Command, Output};
 
 use echo_protocol::line::Rules;
-use echo_server::config::{Config, Place};
+use echo_server::config::{Config, PodIdentity};
 
 use crate::broken_servers::{converse, is_exit, right, serve, serve_by};
 use crate::harness::EchoServer;
@@ -165,7 +165,7 @@ fn with_any_prefix_a_probe_prints_who_answered() {
 #[test]
 fn over_http_a_probe_prints_which_pod_answered_and_where() {
     let config = Config {
-        place: Place {
+        pod_identity: PodIdentity {
             pod: Some("a".to_owned()),
             namespace: Some("b".to_owned()),
             node: Some("c".to_owned()),

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use echo_protocol::udp::{Gate, Source};
+use echo_protocol::udp::{DatagramFilter, Source};
 use libfuzzer_sys::fuzz_target;
 
 /// Where the server listens.
@@ -19,7 +19,7 @@ const MOST_ALIKE: u32 = 198;
 type Alike = (u8, u16, Vec<u8>, u8, u16);
 
 fuzz_target!(|datagrams: Vec<Alike>| {
-    let mut gate = Gate::new(vec![PORT], Some(RATE));
+    let mut filter = DatagramFilter::new(vec![PORT], Some(RATE));
     let (mut now, mut answered) = (0, HashMap::new());
     for (client, port, payload, count, later) in datagrams {
         now += u64::from(later);
@@ -29,7 +29,7 @@ fuzz_target!(|datagrams: Vec<Alike>| {
         };
         let mut alike = 0;
         for _ in 0..count {
-            if gate.admit(source, &payload, now).is_err() {
+            if filter.admit(source, &payload, now).is_err() {
                 alike = 0;
                 continue;
             }

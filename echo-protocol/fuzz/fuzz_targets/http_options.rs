@@ -1,9 +1,9 @@
-//! What a path and a query ask for is within bounds, or refused in words that name it.
+//! What a path and a query ask for is within bounds, or refused with an error that names it.
 #![no_main]
 
 use std::time::Duration;
 
-use echo_protocol::http_options::Question;
+use echo_protocol::http_options::HttpOptions;
 use libfuzzer_sys::fuzz_target;
 
 /// The parameters that mean something.
@@ -22,11 +22,11 @@ fuzz_target!(|asked: Asked| {
             .unwrap_or_default();
         query += &format!("{name}{number}{more}&");
     }
-    match Question::read(&path, Some(&query)) {
-        Ok(question) => {
-            assert!((200..=599).contains(&question.status));
-            assert!(question.delay <= Duration::from_secs(30));
-            assert!(question.is_raw || path != "/raw");
+    match HttpOptions::read(&path, Some(&query)) {
+        Ok(options) => {
+            assert!((200..=599).contains(&options.status));
+            assert!(options.delay <= Duration::from_secs(30));
+            assert!(options.is_raw || path != "/raw");
         }
         Err(error) => {
             let error = error.to_string();

@@ -21,13 +21,13 @@ fuzz_target!(|given: (Vec<u8>, u16, Vec<u8>)| {
         let (mut piece, later) = rest.split_at(length.min(rest.len()));
         rest = later;
         while !piece.is_empty() {
-            let mut answer = Vec::new();
-            let answered = line.answer(piece, &mut answer, room.into(), &rules);
-            assert!(answered.taken > 0, "no progress");
-            all.append(&mut answer);
+            let mut output = Vec::new();
+            let answered = line.answer(piece, &mut output, room.into(), &rules);
+            assert!(answered.consumed > 0, "no progress");
+            all.append(&mut output);
             all.extend_from_slice(answered.verbatim);
             lines += answered.lines;
-            piece = &piece[answered.taken..];
+            piece = &piece[answered.consumed..];
         }
     }
     lines += line.finish(&mut all, &rules);

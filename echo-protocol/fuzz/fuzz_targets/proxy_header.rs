@@ -1,7 +1,7 @@
-//! What begins a connection is judged once, whatever it is: with more bytes the verdict stays, and a header fits into them.
+//! The beginning of a connection is decided once: with more bytes the result stays, and a header fits into them.
 #![no_main]
 
-use echo_protocol::proxy_header::{MAX_HEADER_BYTES, Proxy, Start};
+use echo_protocol::proxy_header::{Header, MAX_HEADER_BYTES, ProxyMode};
 use libfuzzer_sys::fuzz_target;
 
 /// What connections begin with before it is changed: nothing, and a whole header of each version, which random bytes never come to.
@@ -24,19 +24,19 @@ fuzz_target!(|given: Changed| {
         }
     }
     bytes.extend(more);
-    for proxy in [Proxy::Optional, Proxy::Required] {
-        let mut before = Start::Unknown;
+    for proxy in [ProxyMode::Optional, ProxyMode::Required] {
+        let mut before = Header::Incomplete;
         for length in 0..=bytes.len() {
-            let start = Start::of(&bytes[..length], false, proxy);
-            if before != Start::Unknown {
+            let start = Header::parse(&bytes[..length], false, proxy);
+            if before != Header::Incomplete {
                 assert_eq!(start, before, "{proxy:?}, {length} bytes");
             }
-            if let Start::Header(header, _) = start {
+            if let Header::Complete(header, _) = start {
                 assert!(header <= length);
             }
             before = start;
         }
-        assert!(before != Start::Unknown || bytes.len() < MAX_HEADER_BYTES);
-        assert!(Start::of(&bytes, true, proxy) != Start::Unknown);
+        assert!(before != Header::Incomplete || bytes.len() < MAX_HEADER_BYTES);
+        assert!(Header::parse(&bytes, true, proxy) != Header::Incomplete);
     }
 });

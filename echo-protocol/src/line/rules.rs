@@ -18,7 +18,7 @@ pub struct Rules {
     pub(super) max_line_bytes: u32,
 }
 
-/// Says why a text can be no prefix.
+/// A text cannot be a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be at most {MAX_PREFIX_BYTES} bytes without a line break")]
 pub struct BadPrefix;

@@ -3,7 +3,7 @@ mod reference;
 use super::*;
 use reference::reference;
 
-/// Feeds the pieces one after the other, each until it is taken, with at most `limit` bytes of
+/// Feeds the pieces one after the other, each until it is consumed, with at most `limit` bytes of
 /// answer at a time.
 fn converse(pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) {
     converse_by(&Rules::default(), pieces, limit)
@@ -15,17 +15,17 @@ fn converse_by(rules: &Rules, pieces: &[&[u8]], limit: usize) -> (Vec<u8>, u64) 
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
-            let mut answer = Vec::new();
-            let answered = line.answer(rest, &mut answer, limit, rules);
+            let mut output = Vec::new();
+            let answered = line.answer(rest, &mut output, limit, rules);
             let most = limit.max(rules.prefix().len() + OVERHEAD_BYTES);
             assert!(
-                answered.taken > 0 && answer.len() <= most,
+                answered.consumed > 0 && output.len() <= most,
                 "{answered:?} of {rest:?}"
             );
-            all.append(&mut answer);
+            all.append(&mut output);
             all.extend_from_slice(answered.verbatim);
             lines += answered.lines;
-            rest = &rest[answered.taken..];
+            rest = &rest[answered.consumed..];
         }
     }
     lines += line.finish(&mut all, rules);
@@ -83,9 +83,9 @@ fn every_input_is_answered_alike_with_the_least_room_for_answers() {
 
 #[test]
 fn the_prefix_goes_out_before_the_line_has_ended() {
-    let (mut line, mut answer) = (Line::default(), Vec::new());
-    line.answer(b"hel", &mut answer, 1 << 10, &Rules::default());
-    assert_eq!(answer, b"Server received: hel");
+    let (mut line, mut output) = (Line::default(), Vec::new());
+    line.answer(b"hel", &mut output, 1 << 10, &Rules::default());
+    assert_eq!(output, b"Server received: hel");
     assert!(!line.is_between_lines());
 }
 
@@ -104,27 +104,27 @@ fn only_exit_itself_ends_the_conversation() {
         ("exi\n", false),
         ("exi\nt\n", false),
     ] {
-        let (mut line, mut answer) = (Line::default(), Vec::new());
-        line.answer(text.as_bytes(), &mut answer, 1 << 10, &Rules::default());
+        let (mut line, mut output) = (Line::default(), Vec::new());
+        line.answer(text.as_bytes(), &mut output, 1 << 10, &Rules::default());
         assert_eq!(line.is_over(), ends, "{text:?}");
     }
 }
 
 #[test]
 fn nothing_after_exit_is_answered() {
-    let (mut line, mut answer) = (Line::default(), Vec::new());
-    let answered = line.answer(b"exit\nmore\n", &mut answer, 1 << 10, &Rules::default());
+    let (mut line, mut output) = (Line::default(), Vec::new());
+    let answered = line.answer(b"exit\nmore\n", &mut output, 1 << 10, &Rules::default());
     assert_eq!(
         answered,
         Answered {
-            taken: 10,
+            consumed: 10,
             lines: 1,
             verbatim: b"",
         }
     );
-    line.answer(b"still more\n", &mut answer, 1 << 10, &Rules::default());
-    assert_eq!(line.finish(&mut answer, &Rules::default()), 0);
-    assert_eq!(answer, b"Server received: exit\n");
+    line.answer(b"still more\n", &mut output, 1 << 10, &Rules::default());
+    assert_eq!(line.finish(&mut output, &Rules::default()), 0);
+    assert_eq!(output, b"Server received: exit\n");
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn another_prefix_or_none_stands_before_every_line() {
 #[test]
 fn a_line_longer_than_allowed_is_answered_as_far_as_that_and_ends_it_however_it_comes() {
     let rules = Rules::new("", 3).unwrap();
-    for (input, answer, is_too_long) in [
+    for (input, output, is_too_long) in [
         (&b"abc\nabc\r\nabc"[..], &b"abc\nabc\nabc\n"[..], false),
         (b"ab\nabcd\nmore\n", b"ab\nabc", true),
         (b"abc\rd\n", b"abc", true),
@@ -159,7 +159,7 @@ fn a_line_longer_than_allowed_is_answered_as_far_as_that_and_ends_it_however_it_
             }
             assert_eq!(line.is_too_long(), is_too_long, "{input:?} by {size}");
             line.finish(&mut got, &rules);
-            assert_eq!(got, answer, "{input:?} by {size}");
+            assert_eq!(got, output, "{input:?} by {size}");
             assert!(line.is_over());
         }
     }
@@ -168,10 +168,10 @@ fn a_line_longer_than_allowed_is_answered_as_far_as_that_and_ends_it_however_it_
 #[test]
 fn a_carriage_return_at_the_end_of_input_can_be_the_byte_too_many() {
     let rules = Rules::new("", 3).unwrap();
-    let (mut line, mut answer) = (Line::default(), Vec::new());
-    line.answer(b"abc\r", &mut answer, 1 << 10, &rules);
-    assert_eq!(line.finish(&mut answer, &rules), 0);
-    assert_eq!(answer, b"abc");
+    let (mut line, mut output) = (Line::default(), Vec::new());
+    line.answer(b"abc\r", &mut output, 1 << 10, &rules);
+    assert_eq!(line.finish(&mut output, &rules), 0);
+    assert_eq!(output, b"abc");
     assert!(line.is_too_long());
 }
 
@@ -182,10 +182,10 @@ fn without_a_limit_a_line_beyond_4_gib_goes_on() {
         phase: Phase::Open,
         ..Line::default()
     };
-    let mut answer = Vec::new();
-    line.answer(b"abc", &mut answer, 1 << 10, &Rules::default());
-    line.answer(b"def\n", &mut answer, 1 << 10, &Rules::default());
-    assert_eq!(answer, b"abcdef\n");
+    let mut output = Vec::new();
+    line.answer(b"abc", &mut output, 1 << 10, &Rules::default());
+    line.answer(b"def\n", &mut output, 1 << 10, &Rules::default());
+    assert_eq!(output, b"abcdef\n");
 }
 
 #[test]

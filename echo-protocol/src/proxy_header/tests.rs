@@ -50,12 +50,12 @@ fn a_header_is_known_when_its_last_byte_has_come_and_not_before() {
         for length in 0..header.len() {
             assert_eq!(
                 read(&header[..length]),
-                Start::Unknown,
+                Header::Incomplete,
                 "{length} of {text}"
             );
         }
         for more in [&b""[..], b"\n", b"PROXY TCP4", &[0; 5000]] {
-            let expected = Start::Header(header.len(), client);
+            let expected = Header::Complete(header.len(), client);
             assert_eq!(read(&[&header, more].concat()), expected, "{text}");
         }
     }
@@ -84,29 +84,29 @@ fn what_only_begins_like_a_header_is_bad() {
         &v2(0x21, 0x21, &[0; 35]),
         &v2(0x21, 0x11, &[0; MAX_HEADER_BYTES]),
     ] {
-        assert_eq!(read(bad), Start::Bad, "{}", bad.escape_ascii());
+        assert_eq!(read(bad), Header::Invalid, "{}", bad.escape_ascii());
     }
 }
 
 #[test]
 fn a_rule_decides_about_what_is_no_header_and_about_the_end_of_input() {
-    use Proxy::{Optional, Required};
-    for (bytes, are_all, proxy, expected) in [
-        (&b"hello"[..], false, Optional, Start::Data),
-        (b"hello", false, Required, Start::Bad),
-        (b"PRO", false, Optional, Start::Unknown),
-        (b"PRO", false, Required, Start::Unknown),
-        (b"PRO", true, Optional, Start::Data),
-        (b"PRO", true, Required, Start::Bad),
-        (b"PROXY \r\n", false, Optional, Start::Bad),
+    use ProxyMode::{Optional, Required};
+    for (bytes, is_end, proxy, expected) in [
+        (&b"hello"[..], false, Optional, Header::Absent),
+        (b"hello", false, Required, Header::Invalid),
+        (b"PRO", false, Optional, Header::Incomplete),
+        (b"PRO", false, Required, Header::Incomplete),
+        (b"PRO", true, Optional, Header::Absent),
+        (b"PRO", true, Required, Header::Invalid),
+        (b"PROXY \r\n", false, Optional, Header::Invalid),
     ] {
         let text = bytes.escape_ascii();
-        assert_eq!(Start::of(bytes, are_all, proxy), expected, "{text}");
+        assert_eq!(Header::parse(bytes, is_end, proxy), expected, "{text}");
     }
 }
 
 #[test]
-fn whatever_comes_a_verdict_once_given_stays_and_fits_the_input() {
+fn a_result_stays_as_more_bytes_come_and_a_header_fits_the_input() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
@@ -119,13 +119,13 @@ fn whatever_comes_a_verdict_once_given_stays_and_fits_the_input() {
             let place = random.usize(..bytes.len());
             bytes[place] = random.u8(..);
         }
-        let mut before = Start::Unknown;
+        let mut before = Header::Incomplete;
         for length in 0..=bytes.len() {
             let start = read(&bytes[..length]);
-            if before != Start::Unknown {
+            if before != Header::Incomplete {
                 assert_eq!(start, before, "{}", bytes.escape_ascii());
             }
-            if let Start::Header(header, _) = start {
+            if let Header::Complete(header, _) = start {
                 assert!(header <= length);
             }
             before = start;

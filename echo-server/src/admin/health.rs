@@ -1,42 +1,36 @@
-//! Whether the server is alive and ready, by commands to its workers and a line to itself.
+//! Whether the server is alive and ready, by commands to its workers and probes of its listeners.
 //!
 //! Checks only on request: nothing here runs between two requests.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use echo_protocol::conversation;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, UdpSocket};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::probe::probe;
+use crate::engine::{Command, Shared, WorkerHandle};
 use crate::listener::BoundListener;
-use crate::worker::{Command, Shared, WorkerHandle};
 
 /// How long workers may take to answer. Shorter than the one second after which a Kubernetes probe
 /// gives up by default, so that it sees the reason.
 const TIMEOUT: Duration = Duration::from_millis(800);
 
-/// The datagram that the server sends to itself.
-const QUESTION: &[u8] = b"?";
-
-/// Says in one sentence what is wrong.
+/// Why the server is not alive or not ready, in one sentence.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unhealthy {
     /// A worker has ended or reads no commands.
     #[error("worker thread {worker} is dead")]
     Dead {
-        /// Its place among the workers.
+        /// Its index among the workers.
         worker: usize,
     },
     /// A worker is not coming back to its loop.
     #[error("worker thread {worker} did not answer within {} ms", TIMEOUT.as_millis())]
     Stuck {
-        /// Its place among the workers.
+        /// Its index among the workers.
         worker: usize,
     },
     /// A signal to stop has come.
@@ -70,8 +64,8 @@ impl Health {
     pub(crate) async fn check_alive(&self) -> Result<(), Unhealthy> {
         let mut pongs = Vec::with_capacity(self.workers.len());
         for (worker, handle) in self.workers.iter().enumerate() {
-            let (question, pong) = oneshot::channel();
-            if !handle.send(Command::Ping(question)) {
+            let (sender, pong) = oneshot::channel();
+            if !handle.send(Command::Ping(sender)) {
                 return Err(Unhealthy::Dead { worker });
             }
             pongs.push(pong);
@@ -97,7 +91,7 @@ impl Health {
         self.check_alive().await?;
         for listener in &self.listeners {
             let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-            let echo = timeout(TIMEOUT, self.probe(*listener)).await;
+            let echo = timeout(TIMEOUT, probe(*listener, &self.shared)).await;
             echo.unwrap_or_else(|_| Err(late()))
                 .map_err(|source| Unhealthy::NoEcho {
                     listener: *listener,
@@ -106,63 +100,11 @@ impl Health {
         }
         Ok(())
     }
-
-    /// Sends a line through a listener and compares the answer, on a connection that no metric
-    /// and no limit counts.
-    async fn probe(&self, listener: BoundListener) -> io::Result<()> {
-        let address = listener.address;
-        if listener.protocol.is_datagrams() {
-            return self.probe_datagrams(address).await;
-        }
-        let target = SocketAddr::new(reachable(address.ip()), address.port());
-        let socket = if target.is_ipv4() {
-            TcpSocket::new_v4()
-        } else {
-            TcpSocket::new_v6()
-        }?;
-        // Bound before it connects, so that its address can be announced first.
-        socket.bind(SocketAddr::new(target.ip(), 0))?;
-        let _probe = self.shared.probes.announce(socket.local_addr()?);
-        let mut stream = socket.connect(target).await?;
-        let (question, expected) = conversation::probe(listener.protocol, &self.shared.rules);
-        stream.write_all(&question).await?;
-        let mut answer = vec![0; expected.len()];
-        stream.read_exact(&mut answer).await?;
-        check_answer(answer == expected)
-    }
-
-    /// Sends a datagram and compares the answer.
-    async fn probe_datagrams(&self, listener: SocketAddr) -> io::Result<()> {
-        let target = SocketAddr::new(reachable(listener.ip()), listener.port());
-        let socket = UdpSocket::bind(SocketAddr::new(target.ip(), 0)).await?;
-        let _probe = self.shared.probes.announce(socket.local_addr()?);
-        socket.connect(target).await?;
-        socket.send(QUESTION).await?;
-        let mut answer = [0; QUESTION.len() + 1];
-        let length = socket.recv(&mut answer).await?;
-        check_answer(answer.get(..length) == Some(QUESTION))
-    }
-}
-
-/// Turns a comparison into a probe's result.
-fn check_answer(is_right: bool) -> io::Result<()> {
-    let wrong = || io::Error::other("the answer is not what was sent");
-    is_right.then_some(()).ok_or_else(wrong)
-}
-
-/// Gives an address of this machine that reaches a listener: loopback when it listens on all of
-/// them. IPv4 reaches a dual-stack listener also where IPv6 is switched off.
-fn reachable(listener: IpAddr) -> IpAddr {
-    if listener.is_unspecified() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    } else {
-        listener
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
 
     use echo_protocol::Protocol;
 
@@ -200,9 +142,9 @@ mod tests {
     #[tokio::test]
     async fn a_worker_that_does_not_come_back_to_its_loop_is_stuck() {
         let (_running, handle) = worker();
-        let verdict = health(vec![handle], closed_address()).check_alive().await;
+        let result = health(vec![handle], closed_address()).check_alive().await;
         assert_eq!(
-            verdict.unwrap_err().to_string(),
+            result.unwrap_err().to_string(),
             "worker thread 0 did not answer within 800 ms"
         );
     }
@@ -211,15 +153,15 @@ mod tests {
     async fn a_worker_that_has_ended_is_dead() {
         let (ended, handle) = worker();
         drop(ended);
-        let verdict = health(vec![handle], closed_address()).check_alive().await;
-        assert_eq!(verdict.unwrap_err().to_string(), "worker thread 0 is dead");
+        let result = health(vec![handle], closed_address()).check_alive().await;
+        assert_eq!(result.unwrap_err().to_string(), "worker thread 0 is dead");
     }
 
     #[tokio::test]
     async fn a_listener_that_refuses_is_not_ready() {
         let address = closed_address();
-        let verdict = health(Vec::new(), address).check_ready().await;
-        let sentence = verdict.unwrap_err().to_string();
+        let result = health(Vec::new(), address).check_ready().await;
+        let sentence = result.unwrap_err().to_string();
         assert!(
             sentence.starts_with(&format!("no echo through line:{address}: ")),
             "{sentence}"
@@ -228,10 +170,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_listener_that_never_answers_is_not_ready() {
-        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = silent.local_addr().unwrap();
-        let verdict = health(Vec::new(), address).check_ready().await;
-        let sentence = verdict.unwrap_err().to_string();
+        let unanswered = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = unanswered.local_addr().unwrap();
+        let result = health(Vec::new(), address).check_ready().await;
+        let sentence = result.unwrap_err().to_string();
         assert_eq!(
             sentence,
             format!("no echo through line:{address}: no answer in time")

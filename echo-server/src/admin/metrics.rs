@@ -14,6 +14,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::health::Health;
+use crate::close_reason::CloseReason;
 use crate::counters::{self, Counters, count};
 
 /// What the text is, for the scraper.
@@ -47,7 +48,7 @@ const TOTALS: [(&str, &str, Pick); 4] = [
 type Reasons = (&'static str, &'static str, &'static [(&'static str, Pick)]);
 
 /// What is counted by reason.
-const BY_REASON: [Reasons; 4] = [
+const BY_REASON: [Reasons; 3] = [
     (
         "echo_accept_errors",
         "Failed accepts, by reason",
@@ -72,20 +73,6 @@ const BY_REASON: [Reasons; 4] = [
             ("rate", |set| &set.dropped_rate),
             ("loop", |set| &set.dropped_loop),
             ("unsent", |set| &set.dropped_unsent),
-        ],
-    ),
-    (
-        "echo_connections_closed",
-        "Connections ended, by the limit that was reached",
-        &[
-            ("none", |set| &set.ended),
-            ("max_connections_per_client", |set| &set.closed_client),
-            ("proxy_header", |set| &set.bad_header),
-            ("fault", |set| &set.fault),
-            ("first_byte_timeout", |set| &set.silent),
-            ("idle_timeout", |set| &set.idle),
-            ("write_timeout", |set| &set.stuck),
-            ("max_line_bytes", |set| &set.too_long),
         ],
     ),
 ];
@@ -121,6 +108,12 @@ pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
     for (name, help, reasons) in BY_REASON {
         registry.register(name, help, by_reason(health, reasons));
     }
+    let closed = CloseReason::ALL.map(|reason| (reason.label(), reason));
+    registry.register(
+        "echo_connections_closed",
+        "Connections ended, by the limit that was reached",
+        counted_by(health, &closed, |set, reason| set.closed_for(reason)),
+    );
     let threads = Gauge::<i64>::default();
     let workers = health
         .workers
@@ -139,7 +132,7 @@ fn active(health: &Health) -> Family<Labels, Gauge> {
     let family = Family::<Labels, Gauge>::default();
     for (index, labels) in labels(health) {
         // Read first, so that the difference is never negative.
-        let closed = sum(health, index, Counters::closed);
+        let closed = sum(health, index, Counters::all_closed);
         let accepted = sum(health, index, |set| set.accepted.get());
         family
             .get_or_create(&labels)
@@ -160,14 +153,23 @@ fn stalled(health: &Health) -> Family<Labels, Gauge> {
 
 /// Counts one metric by its reasons.
 fn by_reason(health: &Health, reasons: &[(&'static str, Pick)]) -> Family<Labels, Counter> {
+    counted_by(health, reasons, |set, pick| pick(set))
+}
+
+/// Counts one metric by labels of `reason`, each with what finds its counter.
+fn counted_by<R: Copy>(
+    health: &Health,
+    reasons: &[(&'static str, R)],
+    pick: impl Fn(&Counters, R) -> &counters::Counter,
+) -> Family<Labels, Counter> {
     let family = Family::<Labels, Counter>::default();
     for (index, labels) in labels(health) {
-        for (reason, pick) in reasons {
+        for (label, reason) in reasons {
             let mut labels = labels.clone();
-            labels.push(("reason", (*reason).to_owned()));
+            labels.push(("reason", (*label).to_owned()));
             family
                 .get_or_create(&labels)
-                .inc_by(sum(health, index, |set| pick(set).get()));
+                .inc_by(sum(health, index, |set| pick(set, *reason).get()));
         }
     }
     family

@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 
 use slab::Slab;
 
-/// Names a client while it has connections: one more than its place. Four bytes, also as an option,
+/// The key of a client while it has connections: one more than its index. Four bytes, also as an option,
 /// since every connection keeps one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientKey(NonZeroU32);
@@ -71,12 +71,12 @@ impl Clients {
     }
 }
 
-/// Gives a key's place.
+/// Returns a key's index.
 fn index(ClientKey(key): ClientKey) -> usize {
     usize::try_from(key.get() - 1).unwrap_or(usize::MAX)
 }
 
-/// Gives what counts as one client: an IPv4 address, in IPv6 form or not, or the first 64 bits of
+/// Returns what counts as one client: an IPv4 address, in IPv6 form or not, or the first 64 bits of
 /// an IPv6 address, as a subscriber gets at least that many addresses (RFC 6177). The two never
 /// meet but in ::/32, which is loopback and reserved (RFC 4291).
 pub(crate) fn network(address: IpAddr) -> u64 {

@@ -1,5 +1,5 @@
-//! The flags of what is answered and how much is taken on. The operator passes those that an
-//! EchoCluster sets.
+//! The flags of how lines are answered, and of the limits of connections. The operator passes those that
+//! an EchoCluster sets.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::limits::Limits;
 /// The flags, with the bounds of an EchoCluster's fields.
 #[derive(Debug, Args)]
 pub(super) struct LimitArgs {
-    /// What stands before every answered line; at most 6144 bytes without a line break
+    /// Prefix of every answered line; at most 6144 bytes without a line break
     #[arg(long, value_name = "TEXT", env = "ECHO_LINE_PREFIX", default_value = PREFIX)]
     line_prefix: String,
 
@@ -39,7 +39,7 @@ pub(super) struct LimitArgs {
     max_connections_per_client: u32,
 
     /// Seconds without a byte, 0 to 86400, after which (or up to an eighth or 0.5 s later) a
-    /// connection that has taken its answers is closed; 0: never
+    /// connection without pending output is closed; 0: never
     #[arg(long, value_name = "SECONDS", env = "ECHO_IDLE_TIMEOUT_SECONDS")]
     #[arg(default_value = "300", value_parser = whole_number(0, 86_400))]
     idle_timeout_seconds: u32,
@@ -52,7 +52,7 @@ pub(super) struct LimitArgs {
     first_byte_timeout_seconds: u32,
 
     /// Seconds, 0 to 3600, after which (or up to an eighth or 0.5 s later) a connection is reset whose
-    /// client takes nothing of its answers; 0: never
+    /// client reads nothing of its pending output; 0: never
     #[arg(long, value_name = "SECONDS", env = "ECHO_WRITE_TIMEOUT_SECONDS")]
     #[arg(default_value = "30", value_parser = whole_number(0, 3_600))]
     write_timeout_seconds: u32,
@@ -64,7 +64,7 @@ pub(super) struct LimitArgs {
 }
 
 impl LimitArgs {
-    /// Gives the protocol's rules. The prefix is checked here rather than by clap, which would
+    /// Returns the protocol's rules. The prefix is checked here rather than by clap, which would
     /// print a line break as it is.
     pub(super) fn rules(&self) -> Result<Rules, UsageError> {
         Rules::new(&self.line_prefix, self.max_line_bytes).map_err(|allowed| {
@@ -75,7 +75,7 @@ impl LimitArgs {
         })
     }
 
-    /// Gives the limits.
+    /// Returns the limits.
     pub(super) fn limits(&self) -> Limits {
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
         let unless_zero = |number: u32| Some(number).filter(|number| *number > 0);
@@ -90,7 +90,7 @@ impl LimitArgs {
     }
 }
 
-/// Turns a flag's number into a count.
+/// Converts a flag's number to a count.
 fn count(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }

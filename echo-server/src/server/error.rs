@@ -3,9 +3,9 @@
 use std::io;
 
 use crate::config::Endpoint;
-use crate::worker::WorkerError;
+use crate::engine::WorkerError;
 
-/// Says why the server could not begin. Retrying helps once the cause is gone, such as another
+/// Why the server could not begin. Retrying helps once the cause is gone, such as another
 /// program on the port.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -30,7 +30,7 @@ pub enum BindError {
     Worker(#[from] WorkerError),
 }
 
-/// Says why a running server failed. The process must be started anew.
+/// Why a running server failed. The process must be started anew.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The admin endpoint's socket cannot be used.
@@ -42,18 +42,18 @@ pub enum ServeError {
     /// A worker ended with an error.
     #[error("worker thread {worker} failed")]
     Worker {
-        /// Its place among the workers.
+        /// Its index among the workers.
         worker: usize,
         /// Why.
         source: WorkerError,
     },
-    /// A worker ended without an error and without being told to: it panicked.
+    /// A worker ended without an error and without a command: it panicked.
     #[error("worker thread {worker} ended by itself")]
     Ended {
-        /// Its place among the workers.
+        /// Its index among the workers.
         worker: usize,
     },
-    /// Workers did not end when told to.
+    /// Workers did not end after a command to.
     #[error("worker threads did not end by the deadline")]
     Stuck,
 }

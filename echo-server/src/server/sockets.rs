@@ -6,29 +6,29 @@ use super::BindError;
 use crate::config::Config;
 use crate::listener::{self, BoundListener, ListeningSocket};
 
-/// The listeners' sockets, each with its listener's place among all.
+/// The listeners' sockets, each with its `listener_index`.
 #[derive(Debug)]
 pub(super) struct Sockets {
     /// What is served where.
     pub(super) listeners: Vec<BoundListener>,
     /// Those of each worker.
     pub(super) workers: Vec<Vec<(usize, ListeningSocket)>>,
-    /// Those of the thread of tasks.
-    pub(super) tasks: Vec<(usize, TcpListener)>,
+    /// Those of the asynchronous engine.
+    pub(super) async_worker: Vec<(usize, TcpListener)>,
 }
 
 impl Sockets {
-    /// Binds every listener: once for each worker, or for the thread of tasks alone.
+    /// Binds every listener: once for each worker, or for the asynchronous engine alone.
     ///
     /// # Errors
     /// [`BindError::Listen`]; retrying helps when the port becomes free.
     pub(super) fn open(config: &Config) -> Result<Self, BindError> {
         let threads = config.threads.get();
         let mut workers: Vec<Vec<_>> = (0..threads).map(|_| Vec::new()).collect();
-        let (mut listeners, mut tasks) = (Vec::new(), Vec::new());
-        for (place, listen) in config.listeners.iter().enumerate() {
-            let is_task = config.makes_tasks(*listen);
-            let count = if is_task { 1 } else { threads };
+        let (mut listeners, mut async_worker) = (Vec::new(), Vec::new());
+        for (listener_index, listen) in config.listeners.iter().enumerate() {
+            let is_async = config.is_async(*listen);
+            let count = if is_async { 1 } else { threads };
             let refused = |source| BindError::Listen {
                 what: listen.to_string(),
                 source,
@@ -41,9 +41,11 @@ impl Sockets {
             });
             for (worker, socket) in workers.iter_mut().zip(opened) {
                 match socket {
-                    ListeningSocket::Stream(socket) if is_task => tasks.push((place, socket)),
+                    ListeningSocket::Stream(socket) if is_async => {
+                        async_worker.push((listener_index, socket));
+                    }
                     socket @ (ListeningSocket::Stream(_) | ListeningSocket::Datagrams(_)) => {
-                        worker.push((place, socket));
+                        worker.push((listener_index, socket));
                     }
                 }
             }
@@ -51,7 +53,7 @@ impl Sockets {
         Ok(Self {
             listeners,
             workers,
-            tasks,
+            async_worker,
         })
     }
 }

@@ -2,24 +2,18 @@
 
 use std::io;
 use std::net;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mio::Registry;
 use mio::net::TcpListener;
 use tracing::warn;
 
-use super::connections::Connections;
 use super::listening::{self, Listening};
-use crate::listener::ACCEPT_PAUSE;
+use super::sessions::Sessions;
+use crate::engine::accept_errors::{ACCEPT_PAUSE, PauseLog, must_pause};
 
-/// Connections accepted from one listener before the connections that there are come first again.
+/// Connections accepted from one listener before the existing ones are processed.
 const BATCH: usize = 64;
-
-/// How often at most to log that accepting pauses.
-const WARNING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Errors of `accept` that concern one client only: it was gone already, or a signal came.
-const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
 
 /// The listening sockets.
 #[derive(Debug)]
@@ -28,8 +22,8 @@ pub(super) struct Acceptor {
     sockets: Vec<Listening<TcpListener>>,
     /// Until when nothing is accepted.
     paused_until: Option<Instant>,
-    /// When a pause was last logged.
-    warned_at: Option<Instant>,
+    /// Logs pauses.
+    pause_log: PauseLog,
 }
 
 /// How a batch of accepting ended.
@@ -44,24 +38,24 @@ enum Batch {
 }
 
 impl Acceptor {
-    /// Registers the sockets, each of which comes with its listener's place among all.
+    /// Registers the sockets, each of which comes with its `listener_index`.
     pub(super) fn new(
         sockets: Vec<(usize, net::TcpListener)>,
         registry: &Registry,
     ) -> io::Result<Self> {
         let sockets = sockets
             .into_iter()
-            .map(|(listener, socket)| (listener, TcpListener::from_std(socket)));
+            .map(|(index, socket)| (index, TcpListener::from_std(socket)));
         Ok(Self {
             sockets: listening::register(sockets, registry)?,
             paused_until: None,
-            warned_at: None,
+            pause_log: PauseLog::default(),
         })
     }
 
     /// Records that connections are queued at a listener.
-    pub(super) fn note_ready(&mut self, listener: usize) {
-        listening::note_ready(&mut self.sockets, listener);
+    pub(super) fn note_ready(&mut self, listener_index: usize) {
+        listening::note_ready(&mut self.sockets, listener_index);
     }
 
     /// Returns whether there is something to accept now.
@@ -75,7 +69,7 @@ impl Acceptor {
     }
 
     /// Accepts a batch from each listener that has connections queued, unless it is paused.
-    pub(super) fn accept(&mut self, connections: &mut Connections, now: Instant) {
+    pub(super) fn accept(&mut self, sessions: &mut Sessions, now: Instant) {
         if self.paused_until.is_some_and(|until| now < until) {
             return;
         }
@@ -85,7 +79,7 @@ impl Acceptor {
             if !listening.is_ready {
                 continue;
             }
-            match accept_batch(listening.listener, &listening.socket, connections) {
+            match accept_batch(listening.listener_index, &listening.socket, sessions) {
                 Batch::Empty => listening.is_ready = false,
                 Batch::Full => {}
                 Batch::Refused(error) => refused = Some(error),
@@ -93,15 +87,15 @@ impl Acceptor {
         }
         if let Some(error) = refused {
             self.paused_until = Some(now + ACCEPT_PAUSE);
-            self.warn(&error, now);
+            self.pause_log.warn(&error, now);
         }
     }
 
-    /// Accepts all that is queued, so that closing resets nobody, and closes the listeners.
-    pub(super) fn accept_rest_and_close(&mut self, connections: &mut Connections) {
+    /// Accepts all that is queued, so that closing resets no client, and closes the listeners.
+    pub(super) fn accept_rest_and_close(&mut self, sessions: &mut Sessions) {
         for listening in self.sockets.drain(..) {
             loop {
-                match accept_batch(listening.listener, &listening.socket, connections) {
+                match accept_batch(listening.listener_index, &listening.socket, sessions) {
                     Batch::Full => {}
                     Batch::Empty => break,
                     Batch::Refused(error) => {
@@ -113,31 +107,19 @@ impl Acceptor {
         }
         self.paused_until = None;
     }
-
-    /// Logs a pause, now and then.
-    fn warn(&mut self, error: &io::Error, now: Instant) {
-        let is_due = |at| now.saturating_duration_since(at) >= WARNING_INTERVAL;
-        if self.warned_at.is_none_or(is_due) {
-            self.warned_at = Some(now);
-            warn!(%error, pause = ?ACCEPT_PAUSE, "failed to accept: trying again after each pause");
-        }
-    }
 }
 
 /// Accepts until the queue is empty, the batch is full, or the system refuses.
-fn accept_batch(listener: usize, socket: &TcpListener, connections: &mut Connections) -> Batch {
+fn accept_batch(listener_index: usize, socket: &TcpListener, sessions: &mut Sessions) -> Batch {
     for _ in 0..BATCH {
         let accepted = socket
             .accept()
-            .and_then(|(stream, client)| connections.admit(stream, client, listener));
+            .and_then(|(stream, client)| sessions.admit(stream, client, listener_index));
         let Err(error) = accepted else { continue };
         if error.kind() == io::ErrorKind::WouldBlock {
             return Batch::Empty;
         }
-        if let Some(counters) = connections.counters(listener) {
-            counters.note_accept_failed(&error);
-        }
-        if !HARMLESS.contains(&error.kind()) {
+        if must_pause(&error, sessions.counters(listener_index)) {
             return Batch::Refused(error);
         }
     }

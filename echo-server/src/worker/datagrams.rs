@@ -8,18 +8,18 @@ use std::net;
 use std::sync::Arc;
 use std::time::Instant;
 
-use echo_protocol::udp::{Dropped, Gate, Source};
+use echo_protocol::udp::{DatagramFilter, Dropped, Source};
 use mio::Registry;
 use mio::net::UdpSocket;
 
 use super::listening::{self, Listening};
-use super::shared::Shared;
 use crate::admission::clients::network;
 use crate::counters::{Counter, Counters, count};
+use crate::engine::Shared;
 use batch::{Buffers, Received, answer_batch};
 
-/// Batches answered from one socket before others come first again.
-const BATCHES_PER_TURN: usize = 8;
+/// Batches answered from one socket before others are served.
+const BATCHES_AT_ONCE: usize = 8;
 
 /// Batches answered at the end: as many as a socket's buffer can hold of small datagrams.
 const LAST_BATCHES: usize = 64;
@@ -29,17 +29,17 @@ const LAST_BATCHES: usize = 64;
 pub(super) struct Datagrams {
     /// One for each listener with datagrams; none any more once a drain has closed them.
     sockets: Vec<Listening<UdpSocket>>,
-    /// Lent to each batch; none without sockets, as it is large.
-    desk: Option<Desk>,
+    /// Used by one batch after another; none without sockets, as it is large.
+    handler: Option<UdpHandler>,
     /// When milliseconds began to be counted.
     begin: Instant,
 }
 
-/// What answering takes.
+/// Answers datagrams, with memory for one batch.
 #[derive(Debug)]
-struct Desk {
+struct UdpHandler {
     /// Decides what is answered.
-    gate: Gate,
+    filter: DatagramFilter,
     /// Holds a batch.
     buffers: Buffers,
     /// The addresses of probes.
@@ -49,7 +49,7 @@ struct Desk {
 }
 
 impl Datagrams {
-    /// Registers the sockets, each of which comes with its listener's place among all.
+    /// Registers the sockets, each of which comes with its `listener_index`.
     pub(super) fn new(
         sockets: Vec<(usize, net::UdpSocket)>,
         registry: &Registry,
@@ -59,19 +59,19 @@ impl Datagrams {
     ) -> io::Result<Self> {
         let sockets = sockets
             .into_iter()
-            .map(|(listener, socket)| (listener, UdpSocket::from_std(socket)));
+            .map(|(index, socket)| (index, UdpSocket::from_std(socket)));
         let sockets = listening::register(sockets, registry)?;
-        let desk = (!sockets.is_empty()).then(|| Desk::new(shared, counters));
+        let handler = (!sockets.is_empty()).then(|| UdpHandler::new(shared, counters));
         Ok(Self {
             sockets,
-            desk,
+            handler,
             begin,
         })
     }
 
     /// Records that datagrams are waiting at a listener.
-    pub(super) fn note_ready(&mut self, listener: usize) {
-        listening::note_ready(&mut self.sockets, listener);
+    pub(super) fn note_ready(&mut self, listener_index: usize) {
+        listening::note_ready(&mut self.sockets, listener_index);
     }
 
     /// Returns whether there is something to answer now.
@@ -83,32 +83,34 @@ impl Datagrams {
     pub(super) fn answer(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.begin);
         let now = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let Some(desk) = &mut self.desk else { return };
+        let Some(handler) = &mut self.handler else {
+            return;
+        };
         for listening in self.sockets.iter_mut().filter(|socket| socket.is_ready) {
-            listening.is_ready = desk.answer(listening, BATCHES_PER_TURN, now);
+            listening.is_ready = handler.answer(listening, BATCHES_AT_ONCE, now);
         }
     }
 
     /// Answers what is waiting, and closes the sockets.
     pub(super) fn answer_rest_and_close(&mut self) {
-        if let Some(desk) = &mut self.desk {
+        if let Some(handler) = &mut self.handler {
             for listening in &self.sockets {
-                desk.answer(listening, LAST_BATCHES, u64::MAX);
+                handler.answer(listening, LAST_BATCHES, u64::MAX);
             }
         }
         self.sockets.clear();
-        self.desk = None;
+        self.handler = None;
     }
 }
 
-impl Desk {
+impl UdpHandler {
     /// Makes room for a batch.
     fn new(shared: &Arc<Shared>, counters: &Arc<[Counters]>) -> Self {
         let listeners = shared.listeners.iter();
         let datagrams = listeners.filter(|listen| listen.protocol.is_datagrams());
         let own_ports = datagrams.map(|listen| listen.endpoint.port).collect();
         Self {
-            gate: Gate::new(own_ports, shared.limits.datagrams_per_second),
+            filter: DatagramFilter::new(own_ports, shared.limits.datagrams_per_second),
             buffers: Buffers::new(),
             shared: Arc::clone(shared),
             counters: Arc::clone(counters),
@@ -118,12 +120,13 @@ impl Desk {
     /// Answers at most so many batches, and returns whether there may be more.
     fn answer(&mut self, listening: &Listening<UdpSocket>, batches: usize, now: u64) -> bool {
         let Self {
-            gate,
+            filter,
             buffers,
             shared,
             counters,
         } = self;
-        let (Some(own), Some(probes)) = (counters.get(listening.listener), counters.last()) else {
+        let (Some(own), Some(probes)) = (counters.get(listening.listener_index), counters.last())
+        else {
             return false;
         };
         let mut admit = |from, payload: &[u8]| {
@@ -131,7 +134,7 @@ impl Desk {
                 return Some(probes);
             }
             own.received_bytes.add(count(payload.len()));
-            match gate.admit(source(from), payload, now) {
+            match filter.admit(source(from), payload, now) {
                 Ok(()) => Some(own),
                 Err(dropped) => {
                     dropped_counter(own, dropped).add(1);
@@ -148,7 +151,7 @@ impl Desk {
     }
 }
 
-/// Returns the gate where a datagram comes from.
+/// Returns the source of a datagram, as the filter distinguishes them.
 fn source(from: net::SocketAddr) -> Source {
     Source {
         client: network(from.ip()),

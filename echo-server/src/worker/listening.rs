@@ -1,4 +1,4 @@
-//! A worker's sockets of one kind, and where the kernel has said that there is something to take.
+//! A worker's sockets of one kind, and whether the kernel has reported them ready.
 
 use std::io;
 
@@ -10,25 +10,25 @@ use super::FIRST_LISTENER;
 /// A socket, and whether something may be waiting there.
 #[derive(Debug)]
 pub(super) struct Listening<S> {
-    /// The listener's place among all.
-    pub listener: usize,
+    /// The listener, by its index in the configuration.
+    pub listener_index: usize,
     /// The socket.
     pub socket: S,
     /// The kernel has reported it since it was last found empty.
     pub is_ready: bool,
 }
 
-/// Registers sockets, each of which comes with its listener's place among all.
+/// Registers sockets, each of which comes with its `listener_index`.
 pub(super) fn register<S: Source>(
     sockets: impl Iterator<Item = (usize, S)>,
     registry: &Registry,
 ) -> io::Result<Vec<Listening<S>>> {
     sockets
-        .map(|(listener, mut socket)| {
-            let token = Token(FIRST_LISTENER + listener);
+        .map(|(listener_index, mut socket)| {
+            let token = Token(FIRST_LISTENER + listener_index);
             registry.register(&mut socket, token, Interest::READABLE)?;
             Ok(Listening {
-                listener,
+                listener_index,
                 socket,
                 is_ready: false,
             })
@@ -37,9 +37,9 @@ pub(super) fn register<S: Source>(
 }
 
 /// Records that something is waiting at a listener.
-pub(super) fn note_ready<S>(sockets: &mut [Listening<S>], listener: usize) {
+pub(super) fn note_ready<S>(sockets: &mut [Listening<S>], listener_index: usize) {
     let mut sockets = sockets.iter_mut();
-    if let Some(listening) = sockets.find(|listening| listening.listener == listener) {
+    if let Some(listening) = sockets.find(|listening| listening.listener_index == listener_index) {
         listening.is_ready = true;
     }
 }

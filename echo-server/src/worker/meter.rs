@@ -13,7 +13,7 @@ pub(super) struct Meter {
     load: Arc<Load>,
     /// One set for each listener, and a last one for probes.
     counters: Arc<[Counters]>,
-    /// The lines of each set whose latency is known.
+    /// The lines of each set whose latency is recorded.
     measured: Box<[u64]>,
     /// When the pass began.
     begin: Instant,

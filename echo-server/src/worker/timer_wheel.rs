@@ -177,7 +177,7 @@ fn place(key: usize) -> Option<u32> {
     u32::try_from(key).ok()?.checked_add(HEADS)
 }
 
-/// Gives a place's index.
+/// Returns a place's index.
 fn index(place: u32) -> usize {
     usize::try_from(place).unwrap_or(usize::MAX)
 }

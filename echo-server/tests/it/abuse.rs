@@ -14,7 +14,7 @@ use echo_client::descriptors::raise_limit;
 use socket2::SockRef;
 
 use crate::harness::{
-    Program, closed, connect, exchange, is_turned_away, number, ping, request, wait_until,
+    Program, closed, connect, exchange, is_rejected, number, ping, request, wait_until,
 };
 
 const HTTP: &str = "--listen=http:127.0.0.1:0";
@@ -207,7 +207,7 @@ fn a_header_that_is_garbage_is_closed_and_counted_each_time() {
         bytes.extend((0..random.usize(..5_000)).map(|_| random.u8(..)));
         let mut stream = connect(server.listener("raw"));
         let _closed_already = stream.write_all(&bytes);
-        assert!(is_turned_away(stream));
+        assert!(is_rejected(stream));
         wait_until("it is counted", || {
             closed(server.admin, "raw", "proxy_header") == count
         });

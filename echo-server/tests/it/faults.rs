@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 
 use crate::harness::{
-    Program, closed, connect, exchange, expect, is_turned_away, ping, read_to_end, request,
-    stalled, wait_until,
+    Program, closed, connect, exchange, expect, is_rejected, ping, read_to_end, request, stalled,
+    wait_until,
 };
 
 #[test]
@@ -94,7 +94,7 @@ fn connections_are_refused_or_closed_without_an_answer_and_the_server_stays_read
         for number in 1..=3 {
             let stream = connect(server.address);
             let _refused_already = (&stream).write_all(b"hello\n");
-            assert!(is_turned_away(stream), "{fault}");
+            assert!(is_rejected(stream), "{fault}");
             wait_until("it is counted", || {
                 closed(server.admin, "line", "fault") == number
             });
@@ -110,7 +110,7 @@ fn a_seed_hits_the_same_connections_again() {
         let hit = |_| {
             let mut stream = connect(server.address);
             stream.write_all(b"hello\n").unwrap();
-            is_turned_away(stream)
+            is_rejected(stream)
         };
         (0..20).map(hit).collect()
     };
@@ -212,6 +212,6 @@ fn a_connection_that_is_to_be_closed_is_also_when_all_came_at_once() {
     ] {
         let mut stream = connect(server.listener(protocol));
         stream.write_all(question.as_bytes()).unwrap();
-        assert!(is_turned_away(stream), "{protocol}");
+        assert!(is_rejected(stream), "{protocol}");
     }
 }

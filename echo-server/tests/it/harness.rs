@@ -211,7 +211,7 @@ impl Program {
         self.log_until(words);
     }
 
-    /// Gives the log from where it was last read to a line that holds these words.
+    /// Returns the log from where it was last read to a line that holds these words.
     pub(crate) fn log_until(&mut self, words: &str) -> String {
         let mut log = String::new();
         while !log.contains(words) {
@@ -341,7 +341,7 @@ pub(crate) fn stalled(admin: SocketAddr, protocol: &str) -> usize {
 }
 
 /// Returns whether the server has closed a connection without an answer.
-pub(crate) fn is_turned_away(mut stream: TcpStream) -> bool {
+pub(crate) fn is_rejected(mut stream: TcpStream) -> bool {
     match stream.read(&mut [0; 8]) {
         Ok(length) => length == 0,
         Err(error) => error.kind() == ErrorKind::ConnectionReset,

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::harness::{
-    Program, closed, connect, exchange, expect, is_turned_away, read_to_end, request, wait_until,
+    Program, closed, connect, exchange, expect, is_rejected, read_to_end, request, wait_until,
 };
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
@@ -295,9 +295,9 @@ fn limits_of_connections_hold_for_http_too() {
         .write_all(b"GET /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n")
         .unwrap();
     expect(&first, b"HTTP/1.1 204 ");
-    assert!(is_turned_away(connect(address)));
+    assert!(is_rejected(connect(address)));
     assert!(
-        is_turned_away(connect(server.address)),
+        is_rejected(connect(server.address)),
         "nor at another listener"
     );
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
@@ -317,7 +317,7 @@ fn the_client_behind_a_proxy_is_reported() {
     (&bad)
         .write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         .unwrap();
-    assert!(is_turned_away(bad));
+    assert!(is_rejected(bad));
     wait_until("it is counted", || {
         closed(server.admin, "http", "proxy_header") == 1
     });

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Socket, Type};
 
 use crate::harness::{
-    self, Program, connect, expect, is_turned_away, number, ping, read_to_end, request, wait_until,
+    self, Program, connect, expect, is_rejected, number, ping, read_to_end, request, wait_until,
 };
 
 /// Reads how many connections of the Line listener were turned away for a reason.
@@ -55,7 +55,7 @@ fn one_connection_too_many_is_closed_at_once_and_the_server_stays_ready() {
         ping(client, "served");
     }
     for turned_away in 1..=3 {
-        assert!(is_turned_away(connect(server.address)));
+        assert!(is_rejected(connect(server.address)));
         assert_eq!(rejected(&server, "max_connections"), turned_away);
         assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
     }
@@ -69,7 +69,7 @@ fn a_client_with_too_many_connections_is_turned_away_and_others_are_not() {
     let server = Program::start_flags(&["--max-connections-per-client=1"]);
     let first = connect(server.address);
     ping(&first, "served");
-    assert!(is_turned_away(connect(server.address)));
+    assert!(is_rejected(connect(server.address)));
     assert_eq!(rejected(&server, "max_connections_per_client"), 1);
     assert_eq!(rejected(&server, "max_connections"), 0);
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
@@ -110,7 +110,7 @@ fn clients_that_take_all_places_and_say_nothing_give_them_back() {
     let flags = ["--max-connections=20", "--first-byte-timeout-seconds=1"];
     let server = Program::start_flags(&flags);
     let silent: Vec<_> = (0..20).map(|_| connect(server.address)).collect();
-    assert!(is_turned_away(connect(server.address)));
+    assert!(is_rejected(connect(server.address)));
     for stream in silent {
         assert_eq!(read_to_end(&stream), b"");
     }

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use crate::harness::{
-    Program, closed, connect, exchange, expect, is_turned_away, read_to_end, request, wait_until,
+    Program, closed, connect, exchange, expect, is_rejected, read_to_end, request, wait_until,
 };
 
 const REQUIRED: &str = "--listen=raw:127.0.0.1:0/proxy=required";
@@ -39,13 +39,13 @@ fn a_required_header_that_is_missing_or_bad_closes_and_is_counted_and_the_server
     for (number, start) in (1..).zip(["hello\n", "PROXY TCP9 a b c d\r\n", "\0"]) {
         let mut stream = connect(raw);
         stream.write_all(start.as_bytes()).unwrap();
-        assert!(is_turned_away(stream), "{start:?}");
+        assert!(is_rejected(stream), "{start:?}");
         assert_eq!(closed(server.admin, "raw", "proxy_header"), number);
     }
     let mut cut = connect(raw);
     cut.write_all(b"PROXY TC").unwrap();
     cut.shutdown(Shutdown::Write).unwrap();
-    assert!(is_turned_away(cut));
+    assert!(is_rejected(cut));
     assert_eq!(closed(server.admin, "raw", "proxy_header"), 4);
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
 }
@@ -79,7 +79,7 @@ fn the_limit_of_one_client_looks_at_whom_the_header_names() {
     for stream in [&first, &second] {
         expect(stream, b"hello");
     }
-    assert!(is_turned_away(open(1)));
+    assert!(is_rejected(open(1)));
     let turned_away = || closed(server.admin, "raw", "max_connections_per_client");
     wait_until("it is counted", || turned_away() == 1);
     drop(first);
@@ -96,7 +96,7 @@ fn who_sends_half_a_header_is_closed_like_who_sends_nothing() {
     (&half).write_all(b"PROXY TCP4 192.0.2.1").unwrap();
     let silent = connect(server.listener("raw"));
     for stream in [half, silent] {
-        assert!(is_turned_away(stream));
+        assert!(is_rejected(stream));
     }
     assert_eq!(closed(server.admin, "raw", "first_byte_timeout"), 2);
 }

@@ -28,7 +28,7 @@ impl Buffers {
     }
 }
 
-/// Returns how a batch was received.
+/// How a batch was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
     /// There may be more.
@@ -80,7 +80,7 @@ fn receive(
     Ok(received.map(|one| (one.address, one.bytes)).collect())
 }
 
-/// An answer: where to, what, and whose counters it goes to.
+/// An answer: its destination, its payload, and the counters of its listener.
 type Answer<'a, 'c> = (Option<SockaddrStorage>, [IoSlice<'a>; 1], &'c Counters);
 
 /// Sends the answers and counts them. One that the system does not take is left out; if it takes
@@ -141,7 +141,7 @@ mod tests {
         client
             .set_read_timeout(Some(Duration::from_secs(10)))
             .unwrap();
-        let nowhere = "127.0.0.1:0".parse().unwrap(); // nobody can be sent to port 0
+        let nowhere = "127.0.0.1:0".parse().unwrap(); // nothing can be sent to port 0
         let answers = [nowhere, client.local_addr().unwrap()].map(|to| {
             let payload = [IoSlice::new(b"hello")];
             (Some(SockaddrStorage::from(to)), payload, &counters)

@@ -1,0 +1,108 @@
+//! The asynchronous engine: each connection is a task of a runtime on one thread for all.
+//!
+//! `Http` is served here, by hyper, and every protocol of bytes that has faults injected, so that
+//! neither costs the workers anything. Limits, counters, timeouts and the drain are those of the
+//! workers: [`crate::engine`].
+
+mod acceptor;
+mod activity;
+mod context;
+mod conversation;
+mod exchange;
+mod faulty_stream;
+mod header;
+mod http;
+mod linger;
+mod metered_stream;
+mod serve;
+mod session;
+mod timeouts;
+
+use std::io;
+use std::net;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::JoinSet;
+use tokio::time::sleep_until;
+
+use crate::engine::{Command, CommandSender, Shared, WAITING_COMMANDS, WorkerError, WorkerHandle};
+use acceptor::accept;
+use context::Context;
+
+/// The thread's state.
+#[derive(Debug)]
+pub(crate) struct AsyncWorker {
+    /// The sockets, each with its `listener_index`.
+    sockets: Vec<(usize, net::TcpListener)>,
+    /// The commands to it.
+    commands: Receiver<Command>,
+    /// What all connections share.
+    context: Arc<Context>,
+}
+
+impl AsyncWorker {
+    /// Makes the thread's state and the handle that commands it.
+    pub(crate) fn new(
+        sockets: Vec<(usize, net::TcpListener)>,
+        shared: Arc<Shared>,
+    ) -> (Self, WorkerHandle) {
+        let (sender, commands) = channel(WAITING_COMMANDS);
+        let counters = shared.new_counters();
+        let sender = CommandSender::AsyncWorker(sender);
+        let handle = WorkerHandle::new(sender, Arc::clone(&counters), None);
+        let worker = Self {
+            sockets,
+            commands,
+            context: Arc::new(Context::new(shared, counters)),
+        };
+        (worker, handle)
+    }
+
+    /// Serves until it is stopped or drained, and returns how many connections the deadline cut.
+    ///
+    /// # Errors
+    /// [`WorkerError::SetUp`], when the system gives no runtime or takes a socket back.
+    pub(crate) fn run(self) -> Result<usize, WorkerError> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(WorkerError::SetUp)?;
+        runtime.block_on(self.serve()).map_err(WorkerError::SetUp)
+    }
+
+    /// Accepts at every listener, and handles commands.
+    async fn serve(mut self) -> io::Result<usize> {
+        let mut listeners = JoinSet::new();
+        for (listener_index, socket) in self.sockets {
+            let socket = TcpListener::from_std(socket)?;
+            listeners.spawn(accept(socket, listener_index, Arc::clone(&self.context)));
+        }
+        let mut deadline = None;
+        loop {
+            let cut = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Ping(pong)) => {
+                        self.context.count_stalled();
+                        let _gone = pong.send(());
+                    }
+                    Some(Command::Drain { deadline: end }) => {
+                        deadline = Some(end.into());
+                        self.context.begin_drain();
+                    }
+                    Some(Command::Stop) | None => break,
+                },
+                ended = listeners.join_next() => if ended.is_none() { break },
+                () = cut => break,
+            }
+        }
+        Ok(self.context.open.load(Ordering::Relaxed))
+    }
+}

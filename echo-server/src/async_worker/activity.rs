@@ -1,0 +1,235 @@
+//! The activity of a connection, and its timeouts.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::exchange::Exchanges;
+use crate::engine::timeouts::{Awaited, Timeouts};
+
+/// The state that a connection's stream, its requests and its timeouts share.
+#[derive(Debug)]
+pub(super) struct Activity {
+    /// What comes are requests.
+    is_http: bool,
+    /// When it began.
+    begin: Instant,
+    /// When a byte last moved, in milliseconds since then.
+    moved_at: AtomicU64,
+    /// When a request, or a piece of one or of an answer, last came or went; as above.
+    stepped_at: AtomicU64,
+    /// Only such steps restart the idle timeout, as bytes may be mere PINGs of HTTP/2.
+    counts_steps: AtomicBool,
+    /// A byte has come, or the head of a request.
+    has_begun: AtomicBool,
+    /// All that has come was read, and more is waited for.
+    wants_more: AtomicBool,
+    /// The next request is to be the last.
+    is_last_call: AtomicBool,
+    /// The client does not read the pending output.
+    has_pending_output: AtomicBool,
+    /// A fault delays an answer.
+    is_gated: AtomicBool,
+    /// Requests whose answers were not sent yet, and some that are over.
+    exchanges: Exchanges,
+    /// The number of requests with a requested delay, in which no timeout runs.
+    held: AtomicU64,
+    /// Notified when another timeout applies.
+    changed: Notify,
+    /// The stream is to be reset when it is dropped.
+    is_reset: AtomicBool,
+}
+
+impl Activity {
+    /// Begins now, before the first byte.
+    pub(super) fn new(is_http: bool) -> Self {
+        Self {
+            is_http,
+            begin: Instant::now(),
+            moved_at: AtomicU64::new(0),
+            stepped_at: AtomicU64::new(0),
+            counts_steps: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
+            wants_more: AtomicBool::new(false),
+            is_last_call: AtomicBool::new(false),
+            has_pending_output: AtomicBool::new(false),
+            is_gated: AtomicBool::new(false),
+            exchanges: Exchanges::default(),
+            held: AtomicU64::new(0),
+            changed: Notify::new(),
+            is_reset: AtomicBool::new(false),
+        }
+    }
+
+    /// Records that bytes have moved.
+    pub(super) fn note_moved(&self) {
+        self.moved_at.store(self.age(), Ordering::Relaxed);
+        if !self.is_http {
+            self.note_begun();
+        }
+    }
+
+    /// Records whether more is waited for than has come.
+    pub(super) fn note_wanting(&self, wants_more: bool) {
+        self.wants_more.store(wants_more, Ordering::Relaxed);
+    }
+
+    /// Records that the first byte, or the head of a request, has come.
+    pub(super) fn note_begun(&self) {
+        if !self.has_begun.swap(true, Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Records that a request has come, or a piece of one, or that a piece of an answer went.
+    pub(super) fn note_step(&self) {
+        self.stepped_at.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Lets only such steps restart the idle timeout from now on.
+    pub(super) fn count_steps(&self) {
+        self.note_step();
+        self.counts_steps.store(true, Ordering::Relaxed);
+    }
+
+    /// Records whether the client reads the pending output; returns whether that has changed.
+    pub(super) fn note_pending_output(&self, has_pending_output: bool) -> bool {
+        let has_changed = self
+            .has_pending_output
+            .swap(has_pending_output, Ordering::Relaxed)
+            != has_pending_output;
+        if has_changed {
+            self.changed.notify_one();
+        }
+        has_changed
+    }
+
+    /// Records whether a fault delays an answer. No timeout runs meanwhile.
+    pub(super) fn note_gated(&self, is_gated: bool) {
+        if self.is_gated.swap(is_gated, Ordering::Relaxed) != is_gated {
+            self.note_moved();
+            self.note_step();
+            self.exchanges.note_step();
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits for the delay that a request specifies.
+    pub(super) async fn hold(self: &Arc<Self>, delay: Duration) {
+        let _held = self.held();
+        tokio::time::sleep(delay).await;
+    }
+
+    /// Stops the idle timeout until the guard is dropped, also when the request is cancelled.
+    pub(super) fn held(self: &Arc<Self>) -> Held {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        self.changed.notify_one();
+        Held(Arc::clone(self))
+    }
+
+    /// Lets the stream be reset when it is dropped, rather than closed.
+    pub(super) fn reset(&self) {
+        self.is_reset.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the stream is to be reset.
+    pub(super) fn is_reset(&self) -> bool {
+        self.is_reset.load(Ordering::Relaxed)
+    }
+
+    /// Waits until all requests that have come are answered, and lets the next one be the last; then
+    /// waits until nothing has moved for a while.
+    pub(super) async fn last_call(&self, quiet: Duration) {
+        let poll_between = |_: &mut Context<'_>| {
+            // Changes only in whatever reads and writes, which is polled in the same task.
+            if self.wants_more.load(Ordering::Relaxed) && self.exchanges.are_over() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        };
+        poll_fn(poll_between).await;
+        self.is_last_call.store(true, Ordering::Relaxed);
+        let due = || self.at(self.moved_at.load(Ordering::Relaxed)) + quiet;
+        while Instant::now() < due() {
+            sleep_until(due()).await;
+        }
+    }
+
+    /// Returns whether a request is to be the last.
+    pub(super) fn is_last_call(&self) -> bool {
+        self.is_last_call.load(Ordering::Relaxed)
+    }
+
+    /// Returns since when the connection has waited, in milliseconds, and for what; nothing while no
+    /// timeout runs. Pending answers have precedence over held requests, as a client can hold a request
+    /// while it reads nothing of another answer.
+    pub(super) fn waiting(&self, timeouts: &Timeouts) -> Option<(u64, Awaited)> {
+        let moved_at = self.moved_at.load(Ordering::Relaxed);
+        let is_held = self.held.load(Ordering::Relaxed) > 0;
+        let has_begun = is_held || self.has_begun.load(Ordering::Relaxed);
+        let pending_since = self.exchanges.pending_since();
+        let stalled_since = if self.has_pending_output.load(Ordering::Relaxed) {
+            Some(pending_since.unwrap_or(moved_at).min(moved_at))
+        } else {
+            pending_since.filter(|_| timeouts.after(Awaited::WriteProgress).is_some())
+        };
+        if self.is_gated.load(Ordering::Relaxed) {
+            None
+        } else if !has_begun && timeouts.has_first_byte() {
+            Some((0, Awaited::FirstByte))
+        } else if let Some(since) = stalled_since {
+            Some((since, Awaited::WriteProgress))
+        } else if is_held {
+            None
+        } else if self.counts_steps.load(Ordering::Relaxed) {
+            Some((self.stepped_at.load(Ordering::Relaxed), Awaited::Input))
+        } else {
+            Some((moved_at, Awaited::Input))
+        }
+    }
+
+    /// Waits until another timeout applies.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Lets the timeouts be looked at anew.
+    pub(super) fn notify_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Returns the requests whose answers were not sent yet.
+    pub(super) fn exchanges(&self) -> &Exchanges {
+        &self.exchanges
+    }
+
+    /// Returns how long ago it began, in milliseconds.
+    pub(super) fn age(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Returns when it was so many milliseconds old.
+    pub(super) fn at(&self, age: u64) -> Instant {
+        self.begin + Duration::from_millis(age)
+    }
+}
+
+/// A request with a requested delay, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Held(Arc<Activity>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let activity = &self.0;
+        activity.held.fetch_sub(1, Ordering::Relaxed);
+        activity.note_moved();
+        activity.note_step();
+        activity.changed.notify_one();
+    }
+}

@@ -1,0 +1,109 @@
+//! The protocols of bytes, where faults are injected; otherwise workers serve them.
+
+use std::io;
+use std::net::SocketAddr;
+
+use echo_protocol::Protocol;
+use echo_protocol::conversation::Conversation;
+use echo_protocol::line::Rules;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::faulty_stream::FaultyStream;
+use super::linger::linger;
+use super::session::{Counted, Session};
+use crate::close_reason::CloseReason;
+use crate::counters::count;
+
+/// Bytes read at once, and the most answer made at once.
+const BUFFER_BYTES: usize = 16 * 1024;
+
+/// Serves a connection until it ends, or until a drain between two lines.
+pub(super) async fn serve(
+    mut stream: FaultyStream,
+    protocol: Protocol,
+    session: &Session,
+    begin: Instant,
+) -> CloseReason {
+    let mut answerer = Answerer {
+        conversation: Conversation::new(protocol),
+        rules: &session.context().shared.rules,
+        counted: session.counted(),
+        client: session.client(),
+        output: Vec::new(),
+    };
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let read = tokio::select! {
+            biased;
+            read = stream.read(&mut buffer) => read,
+            () = session.context().drain_due(begin), if answerer.conversation.is_at_boundary() => break,
+        };
+        let Ok(length) = read else {
+            return CloseReason::Completed;
+        };
+        let input = buffer.get(..length).unwrap_or_default();
+        if answerer.answer(input, &mut stream).await.is_err() {
+            let is_fault = stream.is_reset();
+            return if is_fault {
+                CloseReason::Fault
+            } else {
+                CloseReason::Completed
+            };
+        }
+        if answerer.conversation.is_over() {
+            break;
+        }
+    }
+    linger(&mut stream).await;
+    if answerer.conversation.is_too_long() {
+        CloseReason::LineTooLong
+    } else {
+        CloseReason::Completed
+    }
+}
+
+/// Answers one connection.
+struct Answerer<'a> {
+    /// The state of its protocol.
+    conversation: Conversation,
+    /// How lines are answered.
+    rules: &'a Rules,
+    /// Where lines are counted.
+    counted: Counted,
+    /// Its client.
+    client: SocketAddr,
+    /// Used for one answer after another.
+    output: Vec<u8>,
+}
+
+impl Answerer<'_> {
+    /// Answers input, no bytes of which are its end.
+    async fn answer(&mut self, input: &[u8], stream: &mut FaultyStream) -> io::Result<()> {
+        let begin = Instant::now();
+        let (mut lines, mut sent) = (0, 0);
+        let mut rest = input;
+        while !rest.is_empty() {
+            self.output.clear();
+            let answered =
+                self.conversation
+                    .answer(rest, &mut self.output, BUFFER_BYTES, self.rules);
+            rest = rest.get(answered.consumed..).unwrap_or_default();
+            lines += answered.lines;
+            self.output.extend_from_slice(answered.verbatim);
+            sent += count(self.output.len());
+            stream.write_all(&self.output).await?;
+        }
+        if input.is_empty() {
+            self.output.clear();
+            lines += self.conversation.finish(&mut self.output, self.rules);
+            sent += count(self.output.len());
+            stream.write_all(&self.output).await?;
+        }
+        self.counted.note_lines(self.client, lines, sent);
+        if let Some(counters) = self.counted.get() {
+            counters.latency.observe(lines, begin.elapsed());
+        }
+        Ok(())
+    }
+}

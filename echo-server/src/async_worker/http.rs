@@ -1,0 +1,120 @@
+//! The protocol `Http`: HTTP/1.1, and HTTP/2 without TLS for clients that begin with it.
+
+mod answer;
+mod body;
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
+
+use super::activity::Activity;
+use super::faulty_stream::FaultyStream;
+use super::linger::linger;
+use super::session::Session;
+use crate::close_reason::CloseReason;
+use crate::drain::DRAIN_QUIET_PERIOD;
+use answer::Answerer;
+use body::Answer;
+
+/// The longest head of a request in bytes; a longer one is answered by 431. What an HTTP/1.1
+/// connection buffers at most is this in each direction.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// [`HEAD_BYTES`], for HTTP/2, where each header counts 32 bytes more (RFC 9113, section 6.5.2). Half
+/// as much, as [`STREAMS`] heads can be held at once, and a header of 3 bytes takes about 180 then.
+const HEADER_LIST_BYTES: u32 = 8 * 1024;
+
+/// Requests at once on one HTTP/2 connection, each of which may hold a body.
+const STREAMS: u32 = 4;
+
+/// Bytes that an HTTP/2 client may send before they are read, of one stream and of all.
+const WINDOW_BYTES: u32 = 64 * 1024;
+
+/// Bytes of answers that one HTTP/2 stream buffers.
+const SEND_BYTES: usize = 16 * 1024;
+
+/// Serves a connection until it ends; a drain lets it end after the requests that have come.
+pub(super) async fn serve(
+    mut stream: FaultyStream,
+    is_http2: bool,
+    session: &Session,
+    activity: &Arc<Activity>,
+    begin: Instant,
+) -> CloseReason {
+    let answerer = Arc::new(Answerer::new(session, Arc::clone(activity)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let answerer = Arc::clone(&answerer);
+        async move { Ok::<Response<Answer>, Infallible>(answerer.answer(request).await) }
+    });
+    let context = session.context();
+    let due = context.drain_due(begin);
+    let io = TokioIo::new(&mut stream);
+    let served = if is_http2 {
+        activity.count_steps();
+        let connection = http2().serve_connection(io, service);
+        until(due, connection, http2::Connection::graceful_shutdown).await
+    } else {
+        let ended = async {
+            due.await;
+            activity.last_call(DRAIN_QUIET_PERIOD).await;
+        };
+        let connection = http1(context.shared.limits.idle_timeout).serve_connection(io, service);
+        until(ended, connection, http1::Connection::graceful_shutdown).await
+    };
+    if !activity.is_reset() {
+        let _silent = activity.held();
+        linger(&mut stream).await;
+    }
+    match served {
+        Err(error) if error.is_timeout() => CloseReason::IdleTimeout,
+        Err(_) if activity.is_reset() => CloseReason::Fault,
+        Ok(()) | Err(_) => CloseReason::Completed,
+    }
+}
+
+/// Serves a connection until it ends; asks it to do so at some time.
+async fn until<C: Future>(
+    time: impl Future,
+    connection: C,
+    shut_down: impl FnOnce(Pin<&mut C>),
+) -> C::Output {
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        served = connection.as_mut() => served,
+        _ = time => {
+            shut_down(connection.as_mut());
+            connection.await
+        }
+    }
+}
+
+/// Sets HTTP/1.1's limits.
+fn http1(head_timeout: Option<Duration>) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(head_timeout)
+        .max_buf_size(HEAD_BYTES)
+        .half_close(true);
+    http
+}
+
+/// Sets HTTP/2's limits.
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut http = http2::Builder::new(TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .max_header_list_size(HEADER_LIST_BYTES)
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .max_send_buf_size(SEND_BYTES);
+    http
+}

@@ -1,0 +1,211 @@
+//! The answer to a request: its description as JSON, or its body as it came.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use echo_protocol::http_options::HttpOptions;
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::{Body, Incoming};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::request::Parts;
+use hyper::{Method, Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::super::activity::Activity;
+use super::super::exchange::Exchange;
+use super::super::session::{Counted, Session};
+use super::body::{Answer, Content};
+use crate::config::PodIdentity;
+
+/// The longest body that is described; a longer one is answered by 413. Described, one of control
+/// characters is six times as long.
+const DESCRIBED_BYTES: usize = 4 * 1024;
+
+/// The longest description; a longer one, of a head that grows as it is described, is answered by 413.
+const DESCRIPTION_BYTES: usize = 32 * 1024;
+
+/// The type of whatever is not JSON. `nosniff` keeps browsers from guessing another.
+const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// The type of descriptions, and of bodies that say so.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// Answers one connection's requests.
+#[derive(Debug)]
+pub(super) struct Answerer {
+    /// The client.
+    client: SocketAddr,
+    /// The pod in which the server runs.
+    pod_identity: PodIdentity,
+    /// Where requests are counted.
+    counted: Counted,
+    /// Records delays.
+    activity: Arc<Activity>,
+}
+
+impl Answerer {
+    /// Begins for a connection.
+    pub(super) fn new(session: &Session, activity: Arc<Activity>) -> Self {
+        Self {
+            client: session.client(),
+            pod_identity: session.context().shared.pod_identity.clone(),
+            counted: session.counted(),
+            activity,
+        }
+    }
+
+    /// Answers a request, and counts it like a line; the delay that it asks for is not counted as
+    /// its latency.
+    pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Answer> {
+        let exchange = Exchange::begin(&self.activity);
+        let begin = Instant::now();
+        let is_head = request.method() == Method::HEAD;
+        let (answer, delay) = self.respond(request).await;
+        let mut answer = guarded(answer, is_head);
+        if self.activity.is_last_call() {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(CONNECTION, close);
+        }
+        if let Some(counters) = self.counted.get() {
+            let took = begin.elapsed().saturating_sub(delay);
+            counters.latency.observe(1, took);
+        }
+        let length = answer.body().size_hint().exact().unwrap_or_default();
+        self.counted.note_lines(self.client, 1, length);
+        Answer::watched(answer, exchange)
+    }
+
+    /// Does what a request asks for, and returns how long it asked to wait.
+    async fn respond(&self, request: Request<Incoming>) -> (Response<Content>, Duration) {
+        let uri = request.uri();
+        let options = match HttpOptions::read(uri.path(), uri.query()) {
+            Ok(options) => options,
+            Err(bad) => {
+                let answer = plain(StatusCode::BAD_REQUEST, &bad.to_string());
+                return (answer, Duration::ZERO);
+            }
+        };
+        if request.method() == Method::CONNECT {
+            // It would ask for a tunnel.
+            let answer = plain(StatusCode::METHOD_NOT_ALLOWED, "CONNECT is not allowed");
+            return (answer, Duration::ZERO);
+        }
+        if !options.delay.is_zero() {
+            self.activity.hold(options.delay).await;
+        }
+        let mut answer = if options.is_raw {
+            raw(request)
+        } else {
+            self.describe(request).await
+        };
+        if answer.status().is_success() {
+            *answer.status_mut() = StatusCode::from_u16(options.status).unwrap_or_default();
+        }
+        (answer, options.delay)
+    }
+
+    /// Describes a request in JSON.
+    async fn describe(&self, request: Request<Incoming>) -> Response<Content> {
+        let (head, body) = request.into_parts();
+        let body = body.map_frame(|frame| {
+            self.activity.note_step();
+            frame
+        });
+        let body = match Limited::new(body, DESCRIBED_BYTES).collect().await {
+            Ok(body) => body.to_bytes(),
+            Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+                let sentence = format!(
+                    "only bodies of at most {DESCRIBED_BYTES} bytes are described; \
+                     /raw and ?raw answer any as it came"
+                );
+                return plain(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
+            }
+            Err(_) => return plain(StatusCode::BAD_REQUEST, "the body is broken"),
+        };
+        let text = json!({
+            "method": head.method.as_str(),
+            "path": head.uri.path(),
+            "query": head.uri.query(),
+            "version": format!("{:?}", head.version),
+            "headers": headers(&head),
+            "body": String::from_utf8_lossy(&body),
+            "bodyBytes": body.len(),
+            "client": self.client.to_string(),
+            "pod": self.pod_identity.pod,
+            "namespace": self.pod_identity.namespace,
+            "node": self.pod_identity.node,
+        });
+        let mut text = format!("{text}\n");
+        text.shrink_to_fit(); // it may be pending for long
+        if text.len() > DESCRIPTION_BYTES {
+            let sentence = format!("the description is longer than {DESCRIPTION_BYTES} bytes");
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
+        }
+        let mut answer = whole(text);
+        answer.headers_mut().insert(CONTENT_TYPE, JSON);
+        answer
+    }
+}
+
+/// Returns a request's body back as it comes, of any length.
+fn raw(request: Request<Incoming>) -> Response<Content> {
+    let asked = request.headers().get(CONTENT_TYPE);
+    let is_json = asked.is_some_and(|asked| *asked == JSON);
+    let mut answer = Response::new(Either::Right(request.into_body()));
+    let kind = if is_json { JSON } else { PLAIN_TEXT };
+    answer.headers_mut().insert(CONTENT_TYPE, kind);
+    answer
+}
+
+/// Describes headers; the values of one name are joined by commas. HTTP/2 has the host elsewhere.
+fn headers(Parts { headers, uri, .. }: &Parts) -> Value {
+    let mut described = Map::new();
+    if let Some(authority) = uri.authority() {
+        described.insert(HOST.to_string(), Value::String(authority.to_string()));
+    }
+    for name in headers.keys() {
+        let values = headers.get_all(name).into_iter();
+        let values: Vec<_> = values
+            .map(|value| String::from_utf8_lossy(value.as_bytes()))
+            .collect();
+        described.insert(name.to_string(), Value::String(values.join(", ")));
+    }
+    Value::Object(described)
+}
+
+/// Answers with a sentence.
+fn plain(status: StatusCode, sentence: &str) -> Response<Content> {
+    let mut answer = whole(format!("{sentence}\n"));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, PLAIN_TEXT);
+    answer
+}
+
+/// Answers with a text.
+fn whole(text: String) -> Response<Content> {
+    Response::new(Either::Left(Full::from(text)))
+}
+
+/// Adds what every answer has, and takes the body from those that may have none. To HEAD its length
+/// is sent; hyper removes the body of HTTP/1.1 by itself, that of HTTP/2 not.
+fn guarded(mut answer: Response<Content>, is_head: bool) -> Response<Content> {
+    let length = answer.body().size_hint().exact();
+    let headers = answer.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let has_body = ![204, 205, 304].contains(&answer.status().as_u16());
+    if !has_body {
+        answer.headers_mut().remove(CONTENT_TYPE);
+    } else if let (true, Some(length)) = (is_head, length) {
+        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
+    }
+    if is_head || !has_body {
+        *answer.body_mut() = Either::Left(Full::default());
+    }
+    answer
+}

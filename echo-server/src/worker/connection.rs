@@ -1,0 +1,251 @@
+//! One connection: reads what is there, answers it, and keeps the output that the client has not read.
+//!
+//! Works on any `Read + Write` that says `WouldBlock`; it never waits, opens or closes anything.
+//! Buffers belong to the worker: a connection has memory of its own only while it has pending output, and
+//! is not read meanwhile.
+
+use std::io::{self, ErrorKind, Read, Write};
+
+use echo_protocol::conversation::Conversation;
+use echo_protocol::line::Rules;
+
+use super::buffers::{Buffers, OUTPUT_BYTES};
+use super::output::{PendingOutput, send};
+use crate::counters::{Counters, count};
+
+/// Bytes of output after which other connections come first. Output is counted rather than input,
+/// since an empty line costs many times its length; one read is answered whole.
+const OUTPUT_BYTES_AT_ONCE: u64 = 128 * 1024;
+
+/// Reads discarded before other connections come first.
+const DISCARDS_AT_ONCE: usize = 4;
+
+/// A client's stream and the state of its protocol.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    /// Where bytes come from and go to.
+    stream: S,
+    /// The state of the protocol, as far as output was sent.
+    conversation: Conversation,
+    /// The client has closed its side, so a short read does not mean that there is nothing more to
+    /// learn.
+    peer_is_closed: bool,
+    /// The end of input was read.
+    has_ended: bool,
+    /// What the client has not taken yet.
+    pending: Option<Box<PendingOutput>>,
+}
+
+/// What a connection needs after it was processed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// To be processed at the next event of its socket.
+    Wait,
+    /// To be processed again soon: there may be more to read.
+    Again,
+    /// To send the end of output.
+    HalfClose,
+    /// To be closed.
+    Close,
+}
+
+impl<S: Read + Write> Connection<S> {
+    /// Begins a conversation.
+    pub(super) fn new(stream: S, conversation: Conversation) -> Self {
+        Self {
+            stream,
+            conversation,
+            peer_is_closed: false,
+            has_ended: false,
+            pending: None,
+        }
+    }
+
+    /// Returns the stream, for what only a socket can do.
+    pub(super) fn stream(&mut self) -> &mut S {
+        &mut self.stream
+    }
+
+    /// Returns whether the client has not taken all of its answers.
+    pub(super) fn has_pending_output(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Returns whether a line longer than allowed has ended the conversation.
+    pub(super) fn is_too_long(&self) -> bool {
+        self.conversation.is_too_long()
+    }
+
+    /// Returns whether the client is known to have closed its side.
+    pub(super) fn is_peer_closed(&self) -> bool {
+        self.peer_is_closed
+    }
+
+    /// Records that the client has closed its side.
+    pub(super) fn note_peer_closed(&mut self) {
+        self.peer_is_closed = true;
+    }
+
+    /// Processes the connection: sends pending output, then reads and answers until there is
+    /// nothing more or enough was done. While `draining`, it is asked to half-close as soon as all
+    /// that came is answered and no line is open.
+    pub(super) fn process(&mut self, buffers: &mut Buffers, to: &Counters, draining: bool) -> Next {
+        let next = self.try_process(buffers, to).unwrap_or(Next::Close);
+        let is_quiet =
+            next == Next::Wait && self.pending.is_none() && self.conversation.is_at_boundary();
+        if draining && is_quiet {
+            Next::HalfClose
+        } else {
+            next
+        }
+    }
+
+    /// Discards what still comes after the end of output, so that unread bytes do not reset the
+    /// connection and with it the answer that is still in transit.
+    pub(super) fn read_and_discard(&mut self, buffers: &mut Buffers) -> Next {
+        for _ in 0..DISCARDS_AT_ONCE {
+            match self.stream.read(&mut buffers.input) {
+                Ok(0) => return Next::Close,
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return Next::Close,
+            }
+        }
+        Next::Again
+    }
+
+    /// Processes the connection without regard to draining.
+    fn try_process(&mut self, buffers: &mut Buffers, counters: &Counters) -> io::Result<Next> {
+        let Buffers {
+            rules,
+            input,
+            output,
+        } = buffers;
+        let before = counters.sent_bytes.get();
+        self.flush_pending(output, rules, counters)?;
+        loop {
+            if let Some(next) = self.next_without_reading() {
+                return Ok(next);
+            }
+            if counters.sent_bytes.get() - before >= OUTPUT_BYTES_AT_ONCE {
+                return Ok(Next::Again);
+            }
+            let length = match self.stream.read(input) {
+                Ok(length) => length,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Next::Wait),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if length == 0 {
+                self.finish(None, output, rules, counters)?;
+                continue;
+            }
+            counters.received_bytes.add(count(length));
+            let received = input.get(..length).unwrap_or_default();
+            self.answer(received, None, output, rules, counters)?;
+            let is_drained = length < input.len() && !self.peer_is_closed;
+            if is_drained && self.next_without_reading().is_none() {
+                return Ok(Next::Wait);
+            }
+        }
+    }
+
+    /// Returns what is next if it is not reading.
+    fn next_without_reading(&self) -> Option<Next> {
+        if self.pending.is_some() {
+            Some(Next::Wait)
+        } else if self.has_ended {
+            Some(Next::Close)
+        } else if self.conversation.is_over() {
+            Some(Next::HalfClose)
+        } else {
+            None
+        }
+    }
+
+    /// Sends pending output.
+    fn flush_pending(
+        &mut self,
+        output: &mut Vec<u8>,
+        rules: &Rules,
+        counters: &Counters,
+    ) -> io::Result<()> {
+        match self.pending.take() {
+            None => Ok(()),
+            Some(pending) if self.has_ended => {
+                self.finish(Some(pending.sent), output, rules, counters)
+            }
+            Some(pending) => {
+                self.answer(&pending.input, Some(pending.sent), output, rules, counters)
+            }
+        }
+    }
+
+    /// Answers input, a part at a time, until the socket takes no more. `sent` is how much of the
+    /// first part's answer is sent, if it was begun before; its lines are counted then.
+    fn answer(
+        &mut self,
+        input: &[u8],
+        mut sent: Option<usize>,
+        output: &mut Vec<u8>,
+        rules: &Rules,
+        to: &Counters,
+    ) -> io::Result<()> {
+        let mut rest = input;
+        while !rest.is_empty() && self.pending.is_none() {
+            let before = self.conversation.clone();
+            output.clear();
+            let answered = self.conversation.answer(rest, output, OUTPUT_BYTES, rules);
+            let parts = [output.as_slice(), answered.verbatim];
+            if sent.is_none() {
+                to.lines.add(answered.lines);
+            }
+            let sent = sent.take().unwrap_or_default();
+            self.send_or_keep(parts, sent, rest, before, to)?;
+            rest = rest.get(answered.consumed..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    /// Answers a last line without a line feed. `sent` is as for [`Self::answer`].
+    fn finish(
+        &mut self,
+        sent: Option<usize>,
+        output: &mut Vec<u8>,
+        rules: &Rules,
+        counters: &Counters,
+    ) -> io::Result<()> {
+        self.has_ended = true;
+        let before = self.conversation.clone();
+        output.clear();
+        let lines = self.conversation.finish(output, rules);
+        if sent.is_none() {
+            counters.lines.add(lines);
+        }
+        let sent = sent.unwrap_or_default();
+        self.send_or_keep([output, &[]], sent, &[], before, counters)
+    }
+
+    /// Sends an answer, of which `sent` bytes are sent already. If the socket does not take it all,
+    /// restores the state of the protocol `before` the input, and keeps that.
+    fn send_or_keep(
+        &mut self,
+        output: [&[u8]; 2],
+        sent: usize,
+        input: &[u8],
+        before: Conversation,
+        to: &Counters,
+    ) -> io::Result<()> {
+        let sent = send(&mut self.stream, output, sent, to)?;
+        if sent < output.map(<[u8]>::len).iter().sum() {
+            self.conversation = before;
+            let input = input.into();
+            self.pending = Some(Box::new(PendingOutput { input, sent }));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,484 @@
+//! A worker's connections: admits them, processes those with events, and closes them.
+//!
+//! An event means that there may be something to do; a connection is processed until its socket has
+//! nothing more, or until it has done so much that others come first. Then it waits in the ready queue,
+//! since no other event will announce what is left.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr};
+use std::sync::Arc;
+use std::time::Instant;
+
+use echo_protocol::Protocol;
+use echo_protocol::conversation::Conversation;
+use echo_protocol::proxy_header::ProxyMode;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use slab::Slab;
+
+use super::FIRST_CONNECTION;
+use super::buffers::Buffers;
+use super::connection::{Connection, Next};
+use super::header;
+use super::session::{Session, Stage};
+use super::timeouts::Deadlines;
+use crate::access_log::AccessLog;
+use crate::close_reason::CloseReason;
+use crate::counters::Counters;
+use crate::engine::timeouts::Timeouts;
+use crate::engine::{Permit, Shared, reset_on_close};
+
+/// The most connections for which a worker reserves addresses when it begins, which costs no memory
+/// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
+const MOST_ROOM: usize = 1 << 16;
+
+/// The connections.
+#[derive(Debug)]
+pub(super) struct Sessions {
+    /// The connections, by the key that their token holds.
+    slots: Slab<Session>,
+    /// Connections with more to do, which no event will announce.
+    ready_queue: Vec<usize>,
+    /// When they have waited for too long.
+    deadlines: Deadlines,
+    /// What they wait for at most.
+    timeouts: Timeouts,
+    /// Registers new ones.
+    registry: Registry,
+    /// Used by one connection after another.
+    buffers: Buffers,
+    /// Decides which lines are logged.
+    log: AccessLog,
+    /// Clients that a PROXY header has named, by their connections' keys; kept for that log alone.
+    named: HashMap<usize, SocketAddr>,
+    /// What all threads share.
+    shared: Arc<Shared>,
+    /// One set for each listener, and a last one for probes.
+    counters: Arc<[Counters]>,
+    /// How far a drain is.
+    drain: Drain,
+}
+
+/// Which connections a drain half-closes as soon as no line of theirs is open.
+#[derive(Debug, Clone, Copy)]
+enum Drain {
+    /// None: it has not begun.
+    None,
+    /// All that have sent something.
+    Active {
+        /// When those follow that have not.
+        quiet_period_ends_at: Instant,
+    },
+    /// All.
+    All,
+}
+
+impl Drain {
+    /// Returns whether it applies to connections in a stage.
+    fn applies_to(self, stage: Stage) -> bool {
+        match self {
+            Self::None => false,
+            Self::Active { .. } => {
+                !matches!(stage, Stage::AwaitingHeader | Stage::AwaitingFirstByte)
+            }
+            Self::All => true,
+        }
+    }
+}
+
+impl Sessions {
+    /// Begins with none.
+    pub(super) fn new(
+        registry: Registry,
+        shared: Arc<Shared>,
+        counters: Arc<[Counters]>,
+        begin: Instant,
+    ) -> Self {
+        let room = shared.limits.max_connections.min(MOST_ROOM);
+        let timeouts = Timeouts::from(&shared.limits);
+        Self {
+            slots: Slab::with_capacity(room),
+            ready_queue: Vec::new(),
+            deadlines: Deadlines::new(timeouts.clone(), room, begin),
+            timeouts,
+            registry,
+            buffers: Buffers::new(shared.rules.clone()),
+            log: AccessLog::new(shared.log_lines),
+            named: HashMap::new(),
+            shared,
+            counters,
+            drain: Drain::None,
+        }
+    }
+
+    /// Returns the counters of a listener.
+    pub(super) fn counters(&self, listener_index: usize) -> Option<&Counters> {
+        self.counters.get(listener_index)
+    }
+
+    /// Takes the time for all that is done until the next wait.
+    pub(super) fn set_now(&mut self, now: Instant) {
+        self.deadlines.set_now(now);
+    }
+
+    /// Admits a new connection, or closes it if a limit rejects it.
+    ///
+    /// # Errors
+    /// The system's, when it cannot watch another socket; the connection is closed then.
+    pub(super) fn admit(
+        &mut self,
+        stream: TcpStream,
+        client: SocketAddr,
+        listener_index: usize,
+    ) -> io::Result<()> {
+        let admitted = self.shared.admit(&self.counters, client, listener_index);
+        let Some(permit) = admitted else {
+            return Ok(());
+        };
+        let inserted = self.insert(stream, permit, listener_index);
+        if inserted.is_err() && !self.shared.is_probe(permit.counters_index) {
+            self.shared.admission.leave(permit.admitted);
+        }
+        inserted
+    }
+
+    /// Watches a connection and gives it a slot.
+    fn insert(
+        &mut self,
+        mut stream: TcpStream,
+        permit: Permit,
+        listener_index: usize,
+    ) -> io::Result<()> {
+        let listen = self.shared.listeners.get(listener_index);
+        let protocol = listen.map_or(Protocol::Line, |listen| listen.protocol);
+        let counters_index = usize::from(permit.counters_index);
+        let entry = self.slots.vacant_entry();
+        let key = entry.key();
+        let token = Token(FIRST_CONNECTION + key);
+        self.registry
+            .register(&mut stream, token, Interest::READABLE)?;
+        entry.insert(Session {
+            connection: Connection::new(stream, Conversation::new(protocol)),
+            admitted: permit.admitted,
+            counters_index: permit.counters_index,
+            is_queued: false,
+            stage: if self.shared.proxy_mode(counters_index) == ProxyMode::Off {
+                Stage::AwaitingFirstByte
+            } else {
+                Stage::AwaitingHeader
+            },
+            timer_is_for: None,
+        });
+        if let Some(counters) = self.counters(counters_index) {
+            counters.accepted.add(1);
+        }
+        self.deadlines.note_active(key);
+        self.set_timer(key);
+        Ok(())
+    }
+
+    /// Processes a connection that has an event, unless it is in the ready queue.
+    pub(super) fn handle_event(&mut self, key: usize, peer_is_closed: bool) {
+        let Some(session) = self.slots.get_mut(key) else {
+            return;
+        };
+        if peer_is_closed {
+            session.connection.note_peer_closed();
+        }
+        if !session.is_queued {
+            self.process(key);
+        }
+    }
+
+    /// Processes each connection of the ready queue once.
+    pub(super) fn process_ready(&mut self) {
+        let mut queue = std::mem::take(&mut self.ready_queue);
+        for key in queue.drain(..) {
+            if let Some(session) = self.slots.get_mut(key) {
+                session.is_queued = false;
+                self.process(key);
+            }
+        }
+        if self.ready_queue.is_empty() {
+            self.ready_queue = queue; // keeps the memory
+        }
+    }
+
+    /// Returns whether connections are in the ready queue.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready_queue.is_empty()
+    }
+
+    /// Returns whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Counts those that have not sent their end of output.
+    pub(super) fn count_unfinished(&self) -> usize {
+        let unfinished = |(_, session): &(usize, &Session)| session.stage != Stage::LingeringClose;
+        self.slots.iter().filter(unfinished).count()
+    }
+
+    /// Begins a drain: half-closes all connections without an open line, except those that have sent
+    /// nothing yet, which may still begin until `quiet_period_ends_at`.
+    pub(super) fn drain(&mut self, quiet_period_ends_at: Instant) {
+        self.drain = Drain::Active {
+            quiet_period_ends_at,
+        };
+        self.process_all();
+    }
+
+    /// Half-closes, in a drain, the connections that have sent nothing in time.
+    pub(super) fn end_quiet_period(&mut self, now: Instant) {
+        if self.quiet_period_ends_at().is_some_and(|end| now >= end) {
+            self.drain = Drain::All;
+            self.process_all();
+        }
+    }
+
+    /// Returns when [`Self::end_quiet_period`] is due; none without a drain, and after it.
+    pub(super) fn quiet_period_ends_at(&self) -> Option<Instant> {
+        match self.drain {
+            Drain::Active {
+                quiet_period_ends_at,
+            } => Some(quiet_period_ends_at),
+            Drain::None | Drain::All => None,
+        }
+    }
+
+    /// Returns when [`Self::close_overdue`] is due; none without connections.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.deadlines.next_due()
+    }
+
+    /// Closes the connections whose timeout has expired.
+    pub(super) fn close_overdue(&mut self) {
+        let due = self.deadlines.take_due();
+        for key in &due {
+            if let Some(session) = self.slots.get_mut(*key) {
+                session.timer_is_for = None;
+            }
+        }
+        for key in due {
+            self.close_if_overdue(key);
+        }
+    }
+
+    /// Closes a connection if its timeout has expired.
+    fn close_if_overdue(&mut self, key: usize) {
+        if self.is_overdue(key) {
+            // Bytes may have come in this iteration of the loop. And the kernel does not announce room
+            // for a few bytes, but waits until a third of its buffer is free: only a write shows that a
+            // slow client has read some.
+            self.process(key);
+        }
+        if !self.is_overdue(key) {
+            self.set_timer(key);
+        } else if let Some(session) = self.slots.get(key) {
+            let reason = self.timeouts.reason(session.awaited());
+            self.close(key, reason);
+        }
+    }
+
+    /// Returns whether the timeout of a connection has expired.
+    fn is_overdue(&self, key: usize) -> bool {
+        let session = self.slots.get(key);
+        session.is_some_and(|session| self.deadlines.is_overdue(key, session.awaited()))
+    }
+
+    /// Makes sure that a connection is looked at when its timeout expires.
+    fn set_timer(&mut self, key: usize) {
+        if let Some(session) = self.slots.get_mut(key) {
+            let (awaited, set_for) = (session.awaited(), session.timer_is_for);
+            session.timer_is_for = self.deadlines.set_timer(key, awaited, set_for);
+        }
+    }
+
+    /// Processes all connections.
+    fn process_all(&mut self) {
+        let keys: Vec<_> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.process(key);
+        }
+    }
+
+    /// Lets a connection read and write, and does what it needs next.
+    fn process(&mut self, key: usize) {
+        let stage = self.slots.get(key).map(|session| session.stage);
+        if stage != Some(Stage::AwaitingHeader) || self.take_header(key) {
+            self.exchange(key);
+        }
+    }
+
+    /// Takes a connection's header, and returns whether its protocol can begin.
+    fn take_header(&mut self, key: usize) -> bool {
+        let Some(session) = self.slots.get_mut(key) else {
+            return false;
+        };
+        let mode = self.shared.proxy_mode(usize::from(session.counters_index));
+        let peer_is_closed = session.connection.is_peer_closed();
+        let stream = session.connection.stream();
+        match header::take(stream, self.buffers.input(), peer_is_closed, mode) {
+            Ok(Some(client)) => return self.begin(key, client),
+            Ok(None) if self.drain.applies_to(Stage::AwaitingHeader) => self.half_close(key), // no line is open
+            Ok(None) => self.set_timer(key),
+            Err(reason) => self.close(key, reason),
+        }
+        false
+    }
+
+    /// Begins the protocol with a client that a header has named, unless it has too many connections.
+    fn begin(&mut self, key: usize, client: SocketAddr) -> bool {
+        let entered = self.shared.admission.enter_client(client.ip());
+        let (Ok(admitted), Some(session)) = (entered, self.slots.get_mut(key)) else {
+            self.close(key, CloseReason::ClientLimit);
+            return false;
+        };
+        if self.shared.log_lines > 0 {
+            self.named.insert(key, client);
+        }
+        session.admitted = admitted;
+        session.stage = Stage::AwaitingFirstByte;
+        true
+    }
+
+    /// Lets a connection whose protocol has begun read and write, and does what it needs next.
+    fn exchange(&mut self, key: usize) {
+        let Some(session) = self.slots.get_mut(key) else {
+            return;
+        };
+        let Some(counters) = self.counters.get(usize::from(session.counters_index)) else {
+            return;
+        };
+        let before = counters.traffic();
+        let was_stalled = session.connection.has_pending_output();
+        let (lines, sent) = (counters.lines.get(), counters.sent_bytes.get());
+        let next = if session.stage == Stage::LingeringClose {
+            session.connection.read_and_discard(&mut self.buffers)
+        } else {
+            let is_draining = self.drain.applies_to(session.stage);
+            session
+                .connection
+                .process(&mut self.buffers, counters, is_draining)
+        };
+        let is_stalled = session.connection.has_pending_output();
+        let has_moved = counters.traffic() != before;
+        if has_moved && session.stage == Stage::AwaitingFirstByte {
+            session.stage = Stage::Active;
+        }
+        let is_changed = is_stalled != was_stalled;
+        if is_changed {
+            counters.note_stalled(is_stalled);
+        }
+        let lines = counters.lines.get() - lines;
+        let sent = counters.sent_bytes.get() - sent;
+        if has_moved {
+            self.deadlines.note_active(key);
+        }
+        if lines > 0 && self.log.is_due(lines) {
+            self.log_lines(key, lines, sent);
+        }
+        if is_changed && self.watch(key).is_err() {
+            return self.close(key, CloseReason::Completed);
+        }
+        match next {
+            Next::Wait => self.set_timer(key),
+            Next::Again => self.enqueue(key),
+            Next::HalfClose => self.half_close(key),
+            Next::Close => self.close(key, CloseReason::Completed),
+        }
+    }
+
+    /// Waits for the event that a connection needs next: room for pending output, or else input.
+    /// Most never have pending output, and new ones would announce their room at once.
+    fn watch(&mut self, key: usize) -> io::Result<()> {
+        let Some(session) = self.slots.get_mut(key) else {
+            return Ok(());
+        };
+        let interest = if session.connection.has_pending_output() {
+            Interest::WRITABLE
+        } else {
+            Interest::READABLE
+        };
+        let token = Token(FIRST_CONNECTION + key);
+        self.registry
+            .reregister(session.connection.stream(), token, interest)
+    }
+
+    /// Logs lines of a connection that were answered at once. A probe's are not logged.
+    #[cold]
+    fn log_lines(&mut self, key: usize, lines: u64, sent: u64) {
+        let Some(session) = self.slots.get_mut(key) else {
+            return;
+        };
+        let named = self.named.get(&key).copied();
+        let listen = self
+            .shared
+            .listeners
+            .get(usize::from(session.counters_index));
+        let client = named.or_else(|| session.connection.stream().peer_addr().ok());
+        if let (Some(listen), Some(client)) = (listen, client) {
+            AccessLog::write(*listen, client, lines, sent);
+        }
+    }
+
+    /// Puts a connection into the ready queue.
+    fn enqueue(&mut self, key: usize) {
+        if let Some(session) = self.slots.get_mut(key)
+            && !session.is_queued
+        {
+            session.is_queued = true;
+            self.ready_queue.push(key);
+        }
+    }
+
+    /// Sends the end of output, and lets the connection linger until the client closes.
+    fn half_close(&mut self, key: usize) {
+        let Some(session) = self.slots.get_mut(key) else {
+            return;
+        };
+        if session
+            .connection
+            .stream()
+            .shutdown(Shutdown::Write)
+            .is_err()
+        {
+            return self.close(key, CloseReason::Completed);
+        }
+        session.stage = Stage::LingeringClose;
+        self.deadlines.note_active(key);
+        self.set_timer(key);
+        self.enqueue(key); // input may be waiting already, which no event will announce again
+    }
+
+    /// Removes a connection, which closes it; after a write timeout by a reset.
+    fn close(&mut self, key: usize, reason: CloseReason) {
+        let Some(mut session) = self.slots.try_remove(key) else {
+            return;
+        };
+        self.deadlines.clear(key);
+        if !self.named.is_empty() {
+            self.named.remove(&key);
+        }
+        if reason == CloseReason::WriteTimeout {
+            reset_on_close(session.connection.stream());
+        }
+        let counters = self.counters(usize::from(session.counters_index));
+        if let Some(counters) = counters.filter(|_| session.connection.has_pending_output()) {
+            counters.note_stalled(false);
+        }
+        let is_too_long = reason == CloseReason::Completed && session.connection.is_too_long();
+        let reason = if is_too_long {
+            CloseReason::LineTooLong
+        } else {
+            reason
+        };
+        self.shared
+            .release(&self.counters, session.permit(), reason);
+    }
+}
+
+#[cfg(test)]
+mod tests;
