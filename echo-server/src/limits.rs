@@ -40,7 +40,7 @@ pub struct Limits {
 
 impl Limits {
     /// The connections allowed unless something else is chosen: those of a small pod. Each takes a
-    /// descriptor, 44 bytes of ours and a few kilobytes of the kernel's.
+    /// descriptor, 36 bytes of ours and a few kilobytes of the kernel's.
     pub const MAX_CONNECTIONS: usize = 10_000;
 
     /// The idle timeout unless something else is chosen: shorter than the 350 s after which load

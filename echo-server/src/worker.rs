@@ -19,7 +19,6 @@ mod output;
 mod session;
 mod sessions;
 mod timeouts;
-mod timer_wheel;
 
 use std::io;
 use std::sync::Arc;
@@ -158,7 +157,7 @@ impl Worker {
         }
         let ahead = [
             self.acceptor.resumes_at(),
-            self.sessions.next_due(),
+            self.sessions.next_sweep(),
             self.sessions.quiet_period_ends_at(),
             self.deadline,
         ];

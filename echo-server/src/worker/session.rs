@@ -20,8 +20,6 @@ pub(super) struct Session {
     pub(super) is_queued: bool,
     /// How far it has come.
     pub(super) stage: Stage,
-    /// What it waited for when its timer was set; none if no timer is.
-    pub(super) timer_is_for: Option<Awaited>,
 }
 
 /// How far a connection has come.

@@ -100,7 +100,7 @@ impl Sessions {
         Self {
             slots: Slab::with_capacity(room),
             ready_queue: Vec::new(),
-            deadlines: Deadlines::new(timeouts.clone(), room, begin),
+            deadlines: Deadlines::new(&timeouts, room, begin),
             timeouts,
             registry,
             buffers: Buffers::new(shared.rules.clone()),
@@ -168,13 +168,12 @@ impl Sessions {
             } else {
                 Stage::AwaitingHeader
             },
-            timer_is_for: None,
         });
         if let Some(counters) = self.counters(counters_index) {
             counters.accepted.add(1);
         }
         self.deadlines.note_active(key);
-        self.set_timer(key);
+        self.expect_timeout(key);
         Ok(())
     }
 
@@ -248,51 +247,52 @@ impl Sessions {
         }
     }
 
-    /// Returns when [`Self::close_overdue`] is due; none without connections.
-    pub(super) fn next_due(&self) -> Option<Instant> {
-        self.deadlines.next_due()
+    /// Returns when [`Self::close_overdue`] is due; nothing without connections.
+    pub(super) fn next_sweep(&self) -> Option<Instant> {
+        self.deadlines
+            .next_sweep()
+            .filter(|_| !self.slots.is_empty())
     }
 
-    /// Closes the connections whose timeout has expired.
+    /// Closes the connections whose timeout has expired, if a sweep is due.
     pub(super) fn close_overdue(&mut self) {
-        let due = self.deadlines.take_due();
-        for key in &due {
-            if let Some(session) = self.slots.get_mut(*key) {
-                session.timer_is_for = None;
+        if !self.deadlines.begin_sweep() {
+            return;
+        }
+        let mut overdue = Vec::new();
+        for (key, session) in &self.slots {
+            if self.deadlines.is_overdue(key, session.awaited()) {
+                overdue.push(key);
+            } else {
+                self.deadlines.expect(key, session.awaited());
             }
         }
-        for key in due {
+        for key in overdue {
+            // Bytes may have come in this iteration of the loop. And the kernel does not announce room
+            // for a few bytes, but waits until a third of its buffer is free: only a write shows that a
+            // slow client has read some.
+            self.process(key);
             self.close_if_overdue(key);
         }
     }
 
     /// Closes a connection if its timeout has expired.
     fn close_if_overdue(&mut self, key: usize) {
-        if self.is_overdue(key) {
-            // Bytes may have come in this iteration of the loop. And the kernel does not announce room
-            // for a few bytes, but waits until a third of its buffer is free: only a write shows that a
-            // slow client has read some.
-            self.process(key);
+        let Some(session) = self.slots.get(key) else {
+            return;
+        };
+        let awaited = session.awaited();
+        if self.deadlines.is_overdue(key, awaited) {
+            self.close(key, self.timeouts.reason(awaited));
+        } else {
+            self.deadlines.expect(key, awaited);
         }
-        if !self.is_overdue(key) {
-            self.set_timer(key);
-        } else if let Some(session) = self.slots.get(key) {
-            let reason = self.timeouts.reason(session.awaited());
-            self.close(key, reason);
-        }
-    }
-
-    /// Returns whether the timeout of a connection has expired.
-    fn is_overdue(&self, key: usize) -> bool {
-        let session = self.slots.get(key);
-        session.is_some_and(|session| self.deadlines.is_overdue(key, session.awaited()))
     }
 
     /// Makes sure that a connection is looked at when its timeout expires.
-    fn set_timer(&mut self, key: usize) {
-        if let Some(session) = self.slots.get_mut(key) {
-            let (awaited, set_for) = (session.awaited(), session.timer_is_for);
-            session.timer_is_for = self.deadlines.set_timer(key, awaited, set_for);
+    fn expect_timeout(&mut self, key: usize) {
+        if let Some(session) = self.slots.get(key) {
+            self.deadlines.expect(key, session.awaited());
         }
     }
 
@@ -323,7 +323,7 @@ impl Sessions {
         match header::take(stream, self.buffers.input(), peer_is_closed, mode) {
             Ok(Some(client)) => return self.begin(key, client),
             Ok(None) if self.drain.applies_to(Stage::AwaitingHeader) => self.half_close(key), // no line is open
-            Ok(None) => self.set_timer(key),
+            Ok(None) => self.expect_timeout(key),
             Err(reason) => self.close(key, reason),
         }
         false
@@ -384,7 +384,7 @@ impl Sessions {
             return self.close(key, CloseReason::Completed);
         }
         match next {
-            Next::Wait => self.set_timer(key),
+            Next::Wait => self.expect_timeout(key),
             Next::Again => self.enqueue(key),
             Next::HalfClose => self.half_close(key),
             Next::Close => self.close(key, CloseReason::Completed),
@@ -449,7 +449,7 @@ impl Sessions {
         }
         session.stage = Stage::LingeringClose;
         self.deadlines.note_active(key);
-        self.set_timer(key);
+        self.expect_timeout(key);
         self.enqueue(key); // input may be waiting already, which no event will announce again
     }
 
@@ -458,7 +458,6 @@ impl Sessions {
         let Some(mut session) = self.slots.try_remove(key) else {
             return;
         };
-        self.deadlines.clear(key);
         if !self.named.is_empty() {
             self.named.remove(&key);
         }
