@@ -104,13 +104,7 @@ async fn answer(request: &Request<Incoming>, health: &Health) -> Answer {
 
 /// Answers a scrape.
 fn metrics(health: &Health) -> Answer {
-    let Ok(text) = metrics::render(health) else {
-        return plain(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "failed to render the metrics",
-        );
-    };
-    let mut answer = Response::new(Full::from(text));
+    let mut answer = Response::new(Full::from(metrics::render(health)));
     answer
         .headers_mut()
         .insert(CONTENT_TYPE, metrics::CONTENT_TYPE);

@@ -1,45 +1,43 @@
-//! The metrics as OpenMetrics text, each summed over the workers at a scrape.
+//! The metrics as OpenMetrics text, each summed over the threads at a scrape.
 //!
 //! Labels are the listener's protocol and port, reasons, and the worker's number: closed sets all.
 
-mod seconds;
+mod text;
 
-use std::fmt;
+use std::time::Duration;
 
 use hyper::header::HeaderValue;
-use prometheus_client::encoding::text;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::registry::Registry;
 
 use super::health::Health;
 use crate::close_reason::CloseReason;
-use crate::counters::{self, Counters, count};
+use crate::counters::{Counter, Counters, LATENCY_BOUNDS};
+use text::{Kind, Text, seconds};
 
 /// What the text is, for the scraper.
 pub(super) const CONTENT_TYPE: HeaderValue =
     HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
-/// Finds a number in a worker's set.
-type Pick = fn(&Counters) -> &counters::Counter;
+/// Finds a number in a thread's set.
+type Pick = fn(&Counters) -> &Counter;
 
-/// The counters' names, what they count, and where they are. The text adds `_total` to each name.
+/// The counters' names, what they count, and where they are.
 const TOTALS: [(&str, &str, Pick); 4] = [
-    ("echo_connections_accepted", "Connections accepted", |set| {
-        &set.accepted
-    }),
+    (
+        "echo_connections_accepted",
+        "Connections accepted.",
+        |set| &set.accepted,
+    ),
     (
         "echo_lines",
-        "Lines, requests or datagrams answered",
+        "Lines, requests or datagrams answered.",
         |set| &set.lines,
     ),
     (
         "echo_received_bytes",
-        "Bytes received from clients",
+        "Bytes received from clients.",
         |set| &set.received_bytes,
     ),
-    ("echo_sent_bytes", "Bytes sent to clients", |set| {
+    ("echo_sent_bytes", "Bytes sent to clients.", |set| {
         &set.sent_bytes
     }),
 ];
@@ -51,7 +49,7 @@ type Reasons = (&'static str, &'static str, &'static [(&'static str, Pick)]);
 const BY_REASON: [Reasons; 3] = [
     (
         "echo_accept_errors",
-        "Failed accepts, by reason",
+        "Failed accepts, by reason.",
         &[
             ("exhausted", |set| &set.accept_exhausted),
             ("other", |set| &set.accept_failed),
@@ -59,7 +57,7 @@ const BY_REASON: [Reasons; 3] = [
     ),
     (
         "echo_connections_rejected",
-        "Connections closed at once, by the limit that was reached",
+        "Connections closed at once, by the limit that was reached.",
         &[
             ("max_connections", |set| &set.rejected),
             ("max_connections_per_client", |set| &set.rejected_client),
@@ -67,7 +65,7 @@ const BY_REASON: [Reasons; 3] = [
     ),
     (
         "echo_datagrams_dropped",
-        "Datagrams without an answer, by reason",
+        "Datagrams without an answer, by reason.",
         &[
             ("port", |set| &set.dropped_port),
             ("rate", |set| &set.dropped_rate),
@@ -77,132 +75,156 @@ const BY_REASON: [Reasons; 3] = [
     ),
 ];
 
-/// The labels of a number.
-type Labels = Vec<(&'static str, String)>;
-
-/// Renders all metrics.
-///
-/// # Errors
-/// None in practice: writing to a string does not fail.
-pub(super) fn render(health: &Health) -> Result<String, fmt::Error> {
-    let mut registry = Registry::default();
+/// Writes all metrics.
+pub(super) fn render(health: &Health) -> String {
+    let mut scrape = Scrape {
+        health,
+        listeners: labels(health),
+        text: Text::default(),
+    };
     for (name, help, pick) in TOTALS {
-        let family = Family::<Labels, Counter>::default();
-        for (index, labels) in labels(health) {
-            family
-                .get_or_create(&labels)
-                .inc_by(sum(health, index, |set| pick(set).get()));
-        }
-        registry.register(name, help, family);
+        scrape.text.family(name, Kind::Counter, help);
+        scrape.counter(name, "", |set| pick(set).get());
     }
-    registry.register(
-        "echo_connections_active",
-        "Connections open now",
-        active(health),
-    );
-    registry.register(
-        "echo_connections_stalled",
-        "Connections not read now, since their clients take no answers",
-        stalled(health),
-    );
+    scrape.gauges();
     for (name, help, reasons) in BY_REASON {
-        registry.register(name, help, by_reason(health, reasons));
-    }
-    let closed = CloseReason::ALL.map(|reason| (reason.label(), reason));
-    registry.register(
-        "echo_connections_closed",
-        "Connections ended, by the limit that was reached",
-        counted_by(health, &closed, |set, reason| set.closed_for(reason)),
-    );
-    let threads = Gauge::<i64>::default();
-    let workers = health
-        .workers
-        .iter()
-        .filter(|worker| worker.load().is_some());
-    threads.set(gauge(count(workers.count())));
-    registry.register("echo_threads", "Worker threads", threads);
-    seconds::register(&mut registry, health);
-    let mut rendered = String::new();
-    text::encode(&mut rendered, &registry)?;
-    Ok(rendered)
-}
-
-/// Counts open connections: accepted, and not ended.
-fn active(health: &Health) -> Family<Labels, Gauge> {
-    let family = Family::<Labels, Gauge>::default();
-    for (index, labels) in labels(health) {
-        // Read first, so that the difference is never negative.
-        let closed = sum(health, index, Counters::all_closed);
-        let accepted = sum(health, index, |set| set.accepted.get());
-        family
-            .get_or_create(&labels)
-            .set(gauge(accepted.saturating_sub(closed)));
-    }
-    family
-}
-
-/// Counts connections that are not read, since they have pending output.
-fn stalled(health: &Health) -> Family<Labels, Gauge> {
-    let family = Family::<Labels, Gauge>::default();
-    for (index, labels) in labels(health) {
-        let stalled = sum(health, index, Counters::stalled);
-        family.get_or_create(&labels).set(gauge(stalled));
-    }
-    family
-}
-
-/// Counts one metric by its reasons.
-fn by_reason(health: &Health, reasons: &[(&'static str, Pick)]) -> Family<Labels, Counter> {
-    counted_by(health, reasons, |set, pick| pick(set))
-}
-
-/// Counts one metric by labels of `reason`, each with what finds its counter.
-fn counted_by<R: Copy>(
-    health: &Health,
-    reasons: &[(&'static str, R)],
-    pick: impl Fn(&Counters, R) -> &counters::Counter,
-) -> Family<Labels, Counter> {
-    let family = Family::<Labels, Counter>::default();
-    for (index, labels) in labels(health) {
-        for (label, reason) in reasons {
-            let mut labels = labels.clone();
-            labels.push(("reason", (*label).to_owned()));
-            family
-                .get_or_create(&labels)
-                .inc_by(sum(health, index, |set| pick(set, *reason).get()));
+        scrape.text.family(name, Kind::Counter, help);
+        for (reason, pick) in reasons {
+            scrape.counter(name, reason, |set| pick(set).get());
         }
     }
-    family
+    let name = "echo_connections_closed";
+    let help = "Connections ended, by the limit that was reached.";
+    scrape.text.family(name, Kind::Counter, help);
+    for reason in CloseReason::ALL {
+        scrape.counter(name, reason.label(), |set| set.closed_for(reason).get());
+    }
+    scrape.threads();
+    scrape.latency();
+    scrape.text.end()
 }
 
-/// Lists the listeners' places and labels.
-fn labels(health: &Health) -> impl Iterator<Item = (usize, Labels)> {
-    health
-        .listeners
-        .iter()
-        .enumerate()
-        .map(|(index, listener)| {
-            let port = listener.address.port().to_string();
-            (
-                index,
-                vec![
-                    ("protocol", listener.protocol.name().to_owned()),
-                    ("port", port),
-                ],
-            )
-        })
+/// A scrape, as far as it is written.
+struct Scrape<'a> {
+    /// Where the counters are.
+    health: &'a Health,
+    /// The labels of each listener.
+    listeners: Vec<String>,
+    /// What is written.
+    text: Text,
 }
 
-/// Adds up one number of one listener over the workers.
-fn sum(health: &Health, listener: usize, read: impl Fn(&Counters) -> u64) -> u64 {
+impl Scrape<'_> {
+    /// Writes a counter of each listener, with a reason unless that is empty.
+    fn counter(&mut self, name: &str, reason: &str, read: impl Fn(&Counters) -> u64) {
+        let name = format!("{name}_total");
+        for (index, labels) in self.listeners.iter().enumerate() {
+            let total = sum(self.health, index, &read);
+            if reason.is_empty() {
+                self.text.sample(&name, labels, total);
+            } else {
+                let labels = format!("{labels},reason=\"{reason}\"");
+                self.text.sample(&name, &labels, total);
+            }
+        }
+    }
+
+    /// Writes how many connections there are.
+    fn gauges(&mut self) {
+        let name = "echo_connections_active";
+        self.text.family(name, Kind::Gauge, "Connections open now.");
+        for (index, labels) in self.listeners.iter().enumerate() {
+            // Read first, so that the difference is never negative.
+            let closed = sum(self.health, index, Counters::all_closed);
+            let accepted = sum(self.health, index, |set| set.accepted.get());
+            self.text
+                .sample(name, labels, accepted.saturating_sub(closed));
+        }
+        let name = "echo_connections_stalled";
+        let help = "Connections not read now, since their clients take no answers.";
+        self.text.family(name, Kind::Gauge, help);
+        for (index, labels) in self.listeners.iter().enumerate() {
+            let stalled = sum(self.health, index, Counters::stalled);
+            self.text.sample(name, labels, stalled);
+        }
+    }
+
+    /// Writes how many worker threads there are and where their time goes.
+    fn threads(&mut self) {
+        let workers = self.health.workers.iter();
+        let loads: Vec<_> = workers.map(|worker| worker.load()).collect();
+        let name = "echo_threads";
+        self.text.family(name, Kind::Gauge, "Worker threads.");
+        self.text.sample(name, "", loads.iter().flatten().count());
+        let help = "Time for which connections were not read, since their clients took no answers, added \
+                    up over the connections.";
+        let name = "echo_backpressure_seconds";
+        self.text.family(name, Kind::Counter, help);
+        for (index, labels) in self.listeners.iter().enumerate() {
+            let stalled = sum(self.health, index, |set| set.stalled_nanos.get());
+            let name = "echo_backpressure_seconds_total";
+            self.text.sample(name, labels, seconds(stalled));
+        }
+        let help = "Time in which a worker thread did not wait; its rate is the busy share.";
+        self.text
+            .family("echo_worker_busy_seconds", Kind::Counter, help);
+        for (number, load) in loads.iter().enumerate() {
+            if let Some(load) = load {
+                let labels = format!("worker=\"{number}\"");
+                let busy = seconds(load.busy_nanos.get());
+                self.text
+                    .sample("echo_worker_busy_seconds_total", &labels, busy);
+            }
+        }
+    }
+
+    /// Writes the histogram of the latency of lines at each listener.
+    fn latency(&mut self) {
+        let name = "echo_line_latency_seconds";
+        let help = "From when a worker learned of a line until all that it learned of with it was answered.";
+        self.text.family(name, Kind::Histogram, help);
+        for (index, labels) in self.listeners.iter().enumerate() {
+            let bounds = LATENCY_BOUNDS.iter().map(Duration::as_nanos);
+            let bounds = bounds.map(|bound| seconds(u64::try_from(bound).unwrap_or(u64::MAX)));
+            let mut lines = 0;
+            let buckets = bounds.chain(["+Inf".to_owned()]).enumerate();
+            let buckets: Vec<_> = buckets
+                .map(|(bucket, bound)| {
+                    lines += sum(self.health, index, |set| {
+                        set.latency.lines.get(bucket).map_or(0, Counter::get)
+                    });
+                    (bound, lines)
+                })
+                .collect();
+            let nanos = sum(self.health, index, |set| set.latency.nanos.get());
+            self.text
+                .sample("echo_line_latency_seconds_sum", labels, seconds(nanos));
+            self.text
+                .sample("echo_line_latency_seconds_count", labels, lines);
+            for (bound, lines) in buckets {
+                let labels = format!("le=\"{bound}\",{labels}");
+                self.text
+                    .sample("echo_line_latency_seconds_bucket", &labels, lines);
+            }
+        }
+    }
+}
+
+/// Lists the labels of the listeners.
+fn labels(health: &Health) -> Vec<String> {
+    let listeners = health.listeners.iter();
+    let labels = listeners.map(|listener| {
+        let (protocol, port) = (listener.protocol.name(), listener.address.port());
+        format!("protocol=\"{protocol}\",port=\"{port}\"")
+    });
+    labels.collect()
+}
+
+/// Adds up one number of one listener over the threads.
+fn sum(health: &Health, listener_index: usize, read: impl Fn(&Counters) -> u64) -> u64 {
     let sets = health
         .workers
         .iter()
-        .filter_map(|worker| worker.counters(listener));
+        .filter_map(|worker| worker.counters(listener_index));
     sets.map(read).sum()
-}
-
-/// Turns a count into what a gauge holds.
-fn gauge(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
