@@ -2,7 +2,7 @@
 //!
 //! `Http` is served here, by hyper, and every protocol of bytes that has faults injected, so that
 //! neither costs the workers anything. Limits, counters, timeouts and the drain are those of the
-//! workers: [`crate::engine`].
+//! workers: [`crate::engine`]. What connections share stays on their thread, so it needs no lock.
 
 mod acceptor;
 mod activity;
@@ -14,21 +14,23 @@ mod header;
 mod http;
 mod linger;
 mod metered_stream;
+mod progress;
 mod serve;
 mod session;
 mod timeouts;
 
 use std::io;
 use std::net;
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep_until;
 
+use crate::counters::Counters;
 use crate::engine::{Command, CommandSender, Shared, WAITING_COMMANDS, WorkerError, WorkerHandle};
 use acceptor::accept;
 use context::Context;
@@ -40,8 +42,10 @@ pub(crate) struct AsyncWorker {
     sockets: Vec<(usize, net::TcpListener)>,
     /// The commands to it.
     commands: Receiver<Command>,
-    /// What all connections share.
-    context: Arc<Context>,
+    /// What is shared with the workers.
+    shared: Arc<Shared>,
+    /// One set for each listener, and a last one for probes.
+    counters: Arc<[Counters]>,
 }
 
 impl AsyncWorker {
@@ -57,7 +61,8 @@ impl AsyncWorker {
         let worker = Self {
             sockets,
             commands,
-            context: Arc::new(Context::new(shared, counters)),
+            shared,
+            counters,
         };
         (worker, handle)
     }
@@ -69,15 +74,17 @@ impl AsyncWorker {
     pub(crate) fn run(self) -> Result<usize, WorkerError> {
         let runtime = Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(WorkerError::SetUp)?;
-        runtime.block_on(self.serve()).map_err(WorkerError::SetUp)
+        let served = LocalSet::new().block_on(&runtime, self.serve());
+        served.map_err(WorkerError::SetUp)
     }
 
     /// Accepts at every listener, and handles commands.
     async fn serve(mut self) -> io::Result<usize> {
+        let context = Rc::new(Context::new(self.shared, self.counters));
         let mut listeners = JoinSet::new();
         for (listener_index, socket) in self.sockets {
             let socket = TcpListener::from_std(socket)?;
-            listeners.spawn(accept(socket, listener_index, Arc::clone(&self.context)));
+            listeners.spawn_local(accept(socket, listener_index, Rc::clone(&context)));
         }
         let mut deadline = None;
         loop {
@@ -90,12 +97,12 @@ impl AsyncWorker {
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Ping(pong)) => {
-                        self.context.count_stalled();
+                        context.count_stalled();
                         let _gone = pong.send(());
                     }
                     Some(Command::Drain { deadline: end }) => {
                         deadline = Some(end.into());
-                        self.context.begin_drain();
+                        context.begin_drain();
                     }
                     Some(Command::Stop) | None => break,
                 },
@@ -103,6 +110,6 @@ impl AsyncWorker {
                 () = cut => break,
             }
         }
-        Ok(self.context.open.load(Ordering::Relaxed))
+        Ok(context.open.get())
     }
 }

@@ -1,6 +1,6 @@
 //! The acceptor of one listener: accepts its connections until a drain, and those that are queued then.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, yield_now};
@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::engine::accept_errors::{ACCEPT_PAUSE, PauseLog, must_pause};
 
 /// Serves a listener's connections until a drain, then what is queued, then waits until all are closed.
-pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: Arc<Context>) {
+pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: Rc<Context>) {
     let Some(listen) = context.shared.listeners.get(listener_index).copied() else {
         return;
     };
@@ -28,7 +28,7 @@ pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: 
         match accepted {
             Ok((stream, client)) => {
                 if let Some(session) = Session::admit(&context, client, listener_index) {
-                    connections.spawn(serve(stream, listen, session));
+                    connections.spawn_local(serve(stream, listen, session));
                 }
                 yield_now().await; // so that connections that are done release descriptors
             }
@@ -48,7 +48,7 @@ pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: 
                 .and_then(|()| TcpStream::from_std(stream));
             let Ok(stream) = stream else { continue };
             if let Some(session) = Session::admit(&context, client, listener_index) {
-                connections.spawn(serve(stream, listen, session));
+                connections.spawn_local(serve(stream, listen, session));
             }
         }
     }

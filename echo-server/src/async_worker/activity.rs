@@ -1,15 +1,15 @@
 //! The activity of a connection, and its timeouts.
 
+use std::cell::Cell;
 use std::future::poll_fn;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::exchange::Exchanges;
+use super::progress::OpenRequests;
 use crate::engine::timeouts::{Awaited, Timeouts};
 
 /// The state that a connection's stream, its requests and its timeouts share.
@@ -20,29 +20,29 @@ pub(super) struct Activity {
     /// When it began.
     begin: Instant,
     /// When a byte last moved, in milliseconds since then.
-    moved_at: AtomicU64,
+    moved_at: Cell<u64>,
     /// When a request, or a piece of one or of an answer, last came or went; as above.
-    stepped_at: AtomicU64,
+    stepped_at: Cell<u64>,
     /// Only such steps restart the idle timeout, as bytes may be mere PINGs of HTTP/2.
-    counts_steps: AtomicBool,
+    counts_steps: Cell<bool>,
     /// A byte has come, or the head of a request.
-    has_begun: AtomicBool,
+    has_begun: Cell<bool>,
     /// All that has come was read, and more is waited for.
-    wants_more: AtomicBool,
+    wants_more: Cell<bool>,
     /// The next request is to be the last.
-    is_last_call: AtomicBool,
+    is_last_call: Cell<bool>,
     /// The client does not read the pending output.
-    has_pending_output: AtomicBool,
+    has_pending_output: Cell<bool>,
     /// A fault delays an answer.
-    is_gated: AtomicBool,
-    /// Requests whose answers were not sent yet, and some that are over.
-    exchanges: Exchanges,
+    is_gated: Cell<bool>,
+    /// Requests whose answers were not sent yet.
+    open_requests: OpenRequests,
     /// The number of requests with a requested delay, in which no timeout runs.
-    held: AtomicU64,
+    held: Cell<u64>,
     /// Notified when another timeout applies.
     changed: Notify,
     /// The stream is to be reset when it is dropped.
-    is_reset: AtomicBool,
+    is_reset: Cell<bool>,
 }
 
 impl Activity {
@@ -51,24 +51,24 @@ impl Activity {
         Self {
             is_http,
             begin: Instant::now(),
-            moved_at: AtomicU64::new(0),
-            stepped_at: AtomicU64::new(0),
-            counts_steps: AtomicBool::new(false),
-            has_begun: AtomicBool::new(false),
-            wants_more: AtomicBool::new(false),
-            is_last_call: AtomicBool::new(false),
-            has_pending_output: AtomicBool::new(false),
-            is_gated: AtomicBool::new(false),
-            exchanges: Exchanges::default(),
-            held: AtomicU64::new(0),
+            moved_at: Cell::new(0),
+            stepped_at: Cell::new(0),
+            counts_steps: Cell::new(false),
+            has_begun: Cell::new(false),
+            wants_more: Cell::new(false),
+            is_last_call: Cell::new(false),
+            has_pending_output: Cell::new(false),
+            is_gated: Cell::new(false),
+            open_requests: OpenRequests::default(),
+            held: Cell::new(0),
             changed: Notify::new(),
-            is_reset: AtomicBool::new(false),
+            is_reset: Cell::new(false),
         }
     }
 
     /// Records that bytes have moved.
     pub(super) fn note_moved(&self) {
-        self.moved_at.store(self.age(), Ordering::Relaxed);
+        self.moved_at.set(self.age());
         if !self.is_http {
             self.note_begun();
         }
@@ -76,33 +76,30 @@ impl Activity {
 
     /// Records whether more is waited for than has come.
     pub(super) fn note_wanting(&self, wants_more: bool) {
-        self.wants_more.store(wants_more, Ordering::Relaxed);
+        self.wants_more.set(wants_more);
     }
 
     /// Records that the first byte, or the head of a request, has come.
     pub(super) fn note_begun(&self) {
-        if !self.has_begun.swap(true, Ordering::Relaxed) {
+        if !self.has_begun.replace(true) {
             self.changed.notify_one();
         }
     }
 
     /// Records that a request has come, or a piece of one, or that a piece of an answer went.
     pub(super) fn note_step(&self) {
-        self.stepped_at.store(self.age(), Ordering::Relaxed);
+        self.stepped_at.set(self.age());
     }
 
     /// Lets only such steps restart the idle timeout from now on.
     pub(super) fn count_steps(&self) {
         self.note_step();
-        self.counts_steps.store(true, Ordering::Relaxed);
+        self.counts_steps.set(true);
     }
 
     /// Records whether the client reads the pending output; returns whether that has changed.
     pub(super) fn note_pending_output(&self, has_pending_output: bool) -> bool {
-        let has_changed = self
-            .has_pending_output
-            .swap(has_pending_output, Ordering::Relaxed)
-            != has_pending_output;
+        let has_changed = self.has_pending_output.replace(has_pending_output) != has_pending_output;
         if has_changed {
             self.changed.notify_one();
         }
@@ -111,35 +108,35 @@ impl Activity {
 
     /// Records whether a fault delays an answer. No timeout runs meanwhile.
     pub(super) fn note_gated(&self, is_gated: bool) {
-        if self.is_gated.swap(is_gated, Ordering::Relaxed) != is_gated {
+        if self.is_gated.replace(is_gated) != is_gated {
             self.note_moved();
             self.note_step();
-            self.exchanges.note_step();
+            self.open_requests.note_step(self.age());
             self.changed.notify_one();
         }
     }
 
     /// Waits for the delay that a request specifies.
-    pub(super) async fn hold(self: &Arc<Self>, delay: Duration) {
+    pub(super) async fn hold(self: &Rc<Self>, delay: Duration) {
         let _held = self.held();
         tokio::time::sleep(delay).await;
     }
 
     /// Stops the idle timeout until the guard is dropped, also when the request is cancelled.
-    pub(super) fn held(self: &Arc<Self>) -> Held {
-        self.held.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn held(self: &Rc<Self>) -> Held {
+        self.held.set(self.held.get() + 1);
         self.changed.notify_one();
-        Held(Arc::clone(self))
+        Held(Rc::clone(self))
     }
 
     /// Lets the stream be reset when it is dropped, rather than closed.
     pub(super) fn reset(&self) {
-        self.is_reset.store(true, Ordering::Relaxed);
+        self.is_reset.set(true);
     }
 
     /// Returns whether the stream is to be reset.
     pub(super) fn is_reset(&self) -> bool {
-        self.is_reset.load(Ordering::Relaxed)
+        self.is_reset.get()
     }
 
     /// Waits until all requests that have come are answered, and lets the next one be the last; then
@@ -147,15 +144,15 @@ impl Activity {
     pub(super) async fn last_call(&self, quiet: Duration) {
         let poll_between = |_: &mut Context<'_>| {
             // Changes only in whatever reads and writes, which is polled in the same task.
-            if self.wants_more.load(Ordering::Relaxed) && self.exchanges.are_over() {
+            if self.wants_more.get() && self.open_requests.is_empty() {
                 Poll::Ready(())
             } else {
                 Poll::Pending
             }
         };
         poll_fn(poll_between).await;
-        self.is_last_call.store(true, Ordering::Relaxed);
-        let due = || self.at(self.moved_at.load(Ordering::Relaxed)) + quiet;
+        self.is_last_call.set(true);
+        let due = || self.at(self.moved_at.get()) + quiet;
         while Instant::now() < due() {
             sleep_until(due()).await;
         }
@@ -163,23 +160,23 @@ impl Activity {
 
     /// Returns whether a request is to be the last.
     pub(super) fn is_last_call(&self) -> bool {
-        self.is_last_call.load(Ordering::Relaxed)
+        self.is_last_call.get()
     }
 
     /// Returns since when the connection has waited, in milliseconds, and for what; nothing while no
     /// timeout runs. Pending answers have precedence over held requests, as a client can hold a request
     /// while it reads nothing of another answer.
     pub(super) fn waiting(&self, timeouts: &Timeouts) -> Option<(u64, Awaited)> {
-        let moved_at = self.moved_at.load(Ordering::Relaxed);
-        let is_held = self.held.load(Ordering::Relaxed) > 0;
-        let has_begun = is_held || self.has_begun.load(Ordering::Relaxed);
-        let pending_since = self.exchanges.pending_since();
-        let stalled_since = if self.has_pending_output.load(Ordering::Relaxed) {
+        let moved_at = self.moved_at.get();
+        let is_held = self.held.get() > 0;
+        let has_begun = is_held || self.has_begun.get();
+        let pending_since = self.open_requests.pending_since();
+        let stalled_since = if self.has_pending_output.get() {
             Some(pending_since.unwrap_or(moved_at).min(moved_at))
         } else {
             pending_since.filter(|_| timeouts.after(Awaited::WriteProgress).is_some())
         };
-        if self.is_gated.load(Ordering::Relaxed) {
+        if self.is_gated.get() {
             None
         } else if !has_begun && timeouts.has_first_byte() {
             Some((0, Awaited::FirstByte))
@@ -187,8 +184,8 @@ impl Activity {
             Some((since, Awaited::WriteProgress))
         } else if is_held {
             None
-        } else if self.counts_steps.load(Ordering::Relaxed) {
-            Some((self.stepped_at.load(Ordering::Relaxed), Awaited::Input))
+        } else if self.counts_steps.get() {
+            Some((self.stepped_at.get(), Awaited::Input))
         } else {
             Some((moved_at, Awaited::Input))
         }
@@ -205,8 +202,8 @@ impl Activity {
     }
 
     /// Returns the requests whose answers were not sent yet.
-    pub(super) fn exchanges(&self) -> &Exchanges {
-        &self.exchanges
+    pub(super) fn open_requests(&self) -> &OpenRequests {
+        &self.open_requests
     }
 
     /// Returns how long ago it began, in milliseconds.
@@ -222,12 +219,12 @@ impl Activity {
 
 /// A request with a requested delay, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Held(Arc<Activity>);
+pub(super) struct Held(Rc<Activity>);
 
 impl Drop for Held {
     fn drop(&mut self) {
         let activity = &self.0;
-        activity.held.fetch_sub(1, Ordering::Relaxed);
+        activity.held.set(activity.held.get().saturating_sub(1));
         activity.note_moved();
         activity.note_step();
         activity.changed.notify_one();

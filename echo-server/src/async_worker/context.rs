@@ -1,8 +1,8 @@
 //! What all connections of the asynchronous engine share.
 
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -14,7 +14,7 @@ use crate::engine::Shared;
 use crate::engine::timeouts::Timeouts;
 use crate::faults::FaultPlan;
 
-/// What all connections share.
+/// What all connections share. Only their thread uses it, so it needs no lock.
 #[derive(Debug)]
 pub(super) struct Context {
     /// What is shared with the workers.
@@ -24,13 +24,13 @@ pub(super) struct Context {
     /// How long connections may wait.
     pub(super) timeouts: Timeouts,
     /// Connections that are open.
-    pub(super) open: AtomicUsize,
+    pub(super) open: Cell<usize>,
     /// Decides which lines are logged.
-    log: Mutex<AccessLog>,
+    log: RefCell<AccessLog>,
     /// Connections that have had a plan of faults.
-    planned: AtomicU64,
+    planned: Cell<u64>,
     /// Until when the time of connections with pending output was counted.
-    stalled_until: Mutex<Instant>,
+    stalled_until: Cell<Instant>,
     /// Set when a drain has begun.
     drain: watch::Sender<Option<Instant>>,
 }
@@ -40,10 +40,10 @@ impl Context {
     pub(super) fn new(shared: Arc<Shared>, counters: Arc<[Counters]>) -> Self {
         Self {
             timeouts: Timeouts::from(&shared.limits),
-            open: AtomicUsize::new(0),
-            log: Mutex::new(AccessLog::new(shared.log_lines)),
-            planned: AtomicU64::new(0),
-            stalled_until: Mutex::new(Instant::now()),
+            open: Cell::new(0),
+            log: RefCell::new(AccessLog::new(shared.log_lines)),
+            planned: Cell::new(0),
+            stalled_until: Cell::new(Instant::now()),
             drain: watch::Sender::new(None),
             shared,
             counters,
@@ -55,22 +55,17 @@ impl Context {
         if self.shared.log_lines == 0 {
             return;
         }
-        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let listen = self.shared.listeners.get(usize::from(counters_index));
-        if let Some(listen) = listen.filter(|_| log.is_due(lines)) {
+        if let Some(listen) = listen.filter(|_| self.log.borrow_mut().is_due(lines)) {
             AccessLog::write(*listen, client, lines, sent);
         }
     }
 
     /// Counts the time since the last call for connections with pending output.
     pub(super) fn count_stalled(&self) {
-        let mut until = self
-            .stalled_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let since = nanos(now.saturating_duration_since(*until));
-        *until = now;
+        let until = self.stalled_until.replace(now);
+        let since = nanos(now.saturating_duration_since(until));
         for set in self.counters.iter() {
             set.stalled_nanos.add(since.saturating_mul(set.stalled()));
         }
@@ -79,8 +74,11 @@ impl Context {
     /// Returns the faults of the next connection; nothing if none are configured.
     pub(super) fn next_fault_plan(&self) -> Option<FaultPlan> {
         let faults = &self.shared.faults;
-        let next = || faults.plan_for_connection(self.planned.fetch_add(1, Ordering::Relaxed));
-        faults.is_enabled().then(next)
+        faults.is_enabled().then(|| {
+            let number = self.planned.get();
+            self.planned.set(number + 1);
+            faults.plan_for_connection(number)
+        })
     }
 
     /// Begins a drain.

@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) struct FaultyStream {
     /// What happens to them; none: nothing.
     plan: Option<Box<FaultPlan>>,
     /// Records a reset, and delays by faults.
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
     /// Until when nothing is written.
     gate: Option<Pin<Box<Sleep>>>,
     /// Something was read since the last write, so that the next is another answer.
@@ -40,7 +40,7 @@ impl FaultyStream {
     pub(super) fn new(
         stream: MeteredStream,
         plan: Option<FaultPlan>,
-        activity: Arc<Activity>,
+        activity: Rc<Activity>,
     ) -> Self {
         Self {
             stream,

@@ -2,17 +2,18 @@
 
 mod answer;
 mod body;
+mod executor;
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Instant;
 
 use super::activity::Activity;
@@ -23,6 +24,7 @@ use crate::close_reason::CloseReason;
 use crate::drain::DRAIN_QUIET_PERIOD;
 use answer::Answerer;
 use body::Answer;
+use executor::LocalExecutor;
 
 /// The longest head of a request in bytes; a longer one is answered by 431. What an HTTP/1.1
 /// connection buffers at most is this in each direction.
@@ -46,12 +48,12 @@ pub(super) async fn serve(
     mut stream: FaultyStream,
     is_http2: bool,
     session: &Session,
-    activity: &Arc<Activity>,
+    activity: &Rc<Activity>,
     begin: Instant,
 ) -> CloseReason {
-    let answerer = Arc::new(Answerer::new(session, Arc::clone(activity)));
+    let answerer = Rc::new(Answerer::new(session, Rc::clone(activity)));
     let service = service_fn(move |request: Request<Incoming>| {
-        let answerer = Arc::clone(&answerer);
+        let answerer = Rc::clone(&answerer);
         async move { Ok::<Response<Answer>, Infallible>(answerer.answer(request).await) }
     });
     let context = session.context();
@@ -108,8 +110,8 @@ fn http1(head_timeout: Option<Duration>) -> http1::Builder {
 }
 
 /// Sets HTTP/2's limits.
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut http = http2::Builder::new(TokioExecutor::new());
+fn http2() -> http2::Builder<LocalExecutor> {
+    let mut http = http2::Builder::new(LocalExecutor);
     http.timer(TokioTimer::new())
         .max_header_list_size(HEADER_LIST_BYTES)
         .max_concurrent_streams(STREAMS)

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
@@ -21,20 +21,20 @@ pub(super) struct MeteredStream {
     /// What was read before it came here.
     start: Vec<u8>,
     /// The rest, shared with whoever waits for a reset.
-    stream: Arc<TcpStream>,
+    stream: Rc<TcpStream>,
     /// Where bytes are counted.
     counted: Counted,
     /// Records when bytes move.
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
 }
 
 impl MeteredStream {
     /// Takes over a stream and what was read of it.
     pub(super) fn new(
-        stream: Arc<TcpStream>,
+        stream: Rc<TcpStream>,
         start: Vec<u8>,
         counted: Counted,
-        activity: Arc<Activity>,
+        activity: Rc<Activity>,
     ) -> Self {
         Self {
             start,

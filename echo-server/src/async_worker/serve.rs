@@ -1,6 +1,6 @@
 //! One connection, from its admission until it is closed, in any protocol.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use echo_protocol::Protocol;
 use tokio::net::TcpStream;
@@ -20,8 +20,8 @@ use crate::faults::FaultPlan;
 
 /// Serves a connection until it ends or a timeout closes it.
 pub(super) async fn serve(stream: TcpStream, listen: Listen, mut session: Session) {
-    let activity = Arc::new(Activity::new(listen.protocol == Protocol::Http));
-    let context = Arc::clone(session.context());
+    let activity = Rc::new(Activity::new(listen.protocol == Protocol::Http));
+    let context = Rc::clone(session.context());
     let reason = tokio::select! {
         reason = exchange(stream, listen, &mut session, &activity) => reason,
         reason = timeouts::expired(&activity, &context.timeouts) => reason,
@@ -34,7 +34,7 @@ async fn exchange(
     mut stream: TcpStream,
     listen: Listen,
     session: &mut Session,
-    activity: &Arc<Activity>,
+    activity: &Rc<Activity>,
 ) -> CloseReason {
     let plan = (!session.is_probe()).then(|| session.context().next_fault_plan());
     let plan = plan.flatten();
@@ -44,14 +44,14 @@ async fn exchange(
         Err(reason) => return reason,
     };
     let is_http2 = beginning.is_http2;
-    let shared = Arc::new(stream);
+    let shared = Rc::new(stream);
     let metered = MeteredStream::new(
-        Arc::clone(&shared),
+        Rc::clone(&shared),
         beginning.bytes,
         session.counted(),
-        Arc::clone(activity),
+        Rc::clone(activity),
     );
-    let stream = FaultyStream::new(metered, plan, Arc::clone(activity));
+    let stream = FaultyStream::new(metered, plan, Rc::clone(activity));
     let served = async {
         if listen.protocol == Protocol::Http {
             http::serve(stream, is_http2, session, activity, now).await
@@ -81,7 +81,7 @@ async fn begin(
         reset_on_close(stream);
         return Err(CloseReason::Fault);
     }
-    let context = Arc::clone(session.context());
+    let context = Rc::clone(session.context());
     let beginning = tokio::select! {
         biased;
         beginning = header::read(stream, listen, session) => beginning?,

@@ -1,8 +1,7 @@
 //! One connection from its admission until it is closed: its share of the limits and the metrics.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::rc::Rc;
 
 use super::context::Context;
 use crate::admission::canonical;
@@ -14,7 +13,7 @@ use crate::engine::Permit;
 #[derive(Debug)]
 pub(super) struct Session {
     /// What all connections share.
-    context: Arc<Context>,
+    context: Rc<Context>,
     /// What it holds until it is closed.
     permit: Permit,
     /// The client, as far as it is known.
@@ -26,19 +25,19 @@ pub(super) struct Session {
 impl Session {
     /// Admits a connection, unless a limit rejects it.
     pub(super) fn admit(
-        context: &Arc<Context>,
+        context: &Rc<Context>,
         client: SocketAddr,
         listener_index: usize,
     ) -> Option<Self> {
         let shared = &context.shared;
         let permit = shared.admit(&context.counters, client, listener_index)?;
         let session = Self {
-            context: Arc::clone(context),
+            context: Rc::clone(context),
             permit,
             client: canonical(client),
             reason: CloseReason::Completed,
         };
-        context.open.fetch_add(1, Ordering::Relaxed);
+        context.open.set(context.open.get() + 1);
         if let Some(counters) = session.counted().get() {
             counters.accepted.add(1);
         }
@@ -46,7 +45,7 @@ impl Session {
     }
 
     /// Returns what all connections share.
-    pub(super) fn context(&self) -> &Arc<Context> {
+    pub(super) fn context(&self) -> &Rc<Context> {
         &self.context
     }
 
@@ -62,7 +61,7 @@ impl Session {
 
     /// Returns its counters.
     pub(super) fn counted(&self) -> Counted {
-        Counted(Arc::clone(&self.context), self.permit.counters_index)
+        Counted(Rc::clone(&self.context), self.permit.counters_index)
     }
 
     /// Records the client that a header names, if any.
@@ -91,14 +90,14 @@ impl Drop for Session {
             open,
             ..
         } = &*self.context;
-        open.fetch_sub(1, Ordering::Relaxed);
+        open.set(open.get().saturating_sub(1));
         shared.release(counters, self.permit, self.reason);
     }
 }
 
 /// One connection's counters, for a stream or a request that outlives a borrow of the session.
 #[derive(Debug, Clone)]
-pub(super) struct Counted(Arc<Context>, u8);
+pub(super) struct Counted(Rc<Context>, u8);
 
 impl Counted {
     /// Counts and logs lines that were answered at once, or a request.

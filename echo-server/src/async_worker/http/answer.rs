@@ -1,7 +1,7 @@
 //! The answer to a request: its description as JSON, or its body as it came.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::time::Duration;
 
 use echo_protocol::http_options::HttpOptions;
@@ -45,12 +45,12 @@ pub(super) struct Answerer {
     /// Where requests are counted.
     counted: Counted,
     /// Records delays.
-    activity: Arc<Activity>,
+    activity: Rc<Activity>,
 }
 
 impl Answerer {
     /// Begins for a connection.
-    pub(super) fn new(session: &Session, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(session: &Session, activity: Rc<Activity>) -> Self {
         Self {
             client: session.client(),
             pod_identity: session.context().shared.pod_identity.clone(),

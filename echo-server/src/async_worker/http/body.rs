@@ -4,7 +4,7 @@
 //! socket stays writable.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http_body_util::{Either, Full};
@@ -22,14 +22,14 @@ pub(in crate::async_worker) struct Answer {
     /// What is left of it.
     content: Content,
     /// What it belongs to.
-    exchange: Arc<Exchange>,
+    exchange: Rc<Exchange>,
     /// Set while a body that is known as a whole has not been sent.
     pending: Option<Pending>,
 }
 
 impl Answer {
     /// Wraps the body of a response.
-    pub(super) fn watched(response: Response<Content>, exchange: Arc<Exchange>) -> Response<Self> {
+    pub(super) fn watched(response: Response<Content>, exchange: Rc<Exchange>) -> Response<Self> {
         response.map(|content| Self {
             pending: matches!(&content, Either::Left(body) if !body.is_end_stream())
                 .then(|| exchange.add_pending()),
