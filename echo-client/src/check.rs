@@ -11,9 +11,9 @@ use std::thread;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 
-use super::Server;
 use super::connect::connect;
 use super::error::{ClientError, quote_at, with_remedy};
+use crate::server::Server;
 use cases::{CASES, Case, Exchange};
 
 /// The flags of `check`.

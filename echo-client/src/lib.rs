@@ -13,7 +13,9 @@ mod cli;
 mod connect;
 mod conversation;
 mod error;
+mod milliseconds;
 mod probe;
+mod server;
 mod target;
 
 pub mod descriptors;
@@ -25,13 +27,9 @@ use std::ffi::OsString;
 use std::io::{self, BufReader};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use cli::{Action, Arguments, Server, parse};
+use cli::{Action, Arguments, NAME, parse};
 pub use error::ClientError;
-
-/// The program's name.
-const NAME: &str = "echo-client";
 
 /// Returns whether a program was started under the client's name.
 pub fn is_program_name(program: Option<OsString>) -> bool {
@@ -64,10 +62,4 @@ fn run(arguments: &Arguments) -> Result<(), ClientError> {
         }
         (None, None) => Ok(()), // clap has refused that
     }
-}
-
-/// Writes a time in milliseconds.
-fn milliseconds(time: Duration) -> String {
-    let microseconds = time.as_micros();
-    format!("{}.{:03}", microseconds / 1000, microseconds % 1000)
 }

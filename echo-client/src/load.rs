@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::Server;
 use super::connect::{connect_to, resolve};
 use super::error::ClientError;
 use crate::descriptors;
+use crate::server::Server;
 use crate::usage::whole_number;
 pub use engine::Load;
 pub use histogram::Histogram;

@@ -14,7 +14,8 @@ use echo_protocol::Protocol;
 
 use super::connect::{connect_to, resolve};
 use super::error::{ClientError, with_remedy};
-use super::{Server, milliseconds};
+use crate::milliseconds::milliseconds;
+use crate::server::Server;
 use crate::usage::whole_number;
 use answer::{expected, may_be_http, request, verify};
 use tally::Tally;

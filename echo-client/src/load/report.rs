@@ -6,8 +6,8 @@ mod tests;
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::super::milliseconds;
 use super::histogram::Histogram;
+use crate::milliseconds::milliseconds;
 
 /// The quantiles that are reported, in millionths, and their names in the table and in JSON.
 const QUANTILES: [(u32, &str, &str); 5] = [

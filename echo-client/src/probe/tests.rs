@@ -1,8 +1,8 @@
 use std::net::TcpListener;
 use std::thread;
 
-use super::super::{Action, parse};
 use super::*;
+use crate::cli::{Action, parse};
 
 /// Answers every line with a prefix, one connection at a time, until the test's process ends.
 fn serve(address: &str, prefix: &'static str) -> SocketAddr {
