@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_decides_whom_faults_hit_and_the_share_is_as_asked_for() {
+    fn a_seed_decides_which_connections_faults_hit_and_the_share_is_as_configured() {
         let faults = |seed| Faults {
             faults: vec![Fault::Refuse(30), Fault::Close(10)],
             seed,

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_worker_that_does_not_come_back_to_its_loop_is_stuck() {
+    async fn a_worker_that_does_not_return_to_its_loop_is_reported_as_not_answering() {
         let (_running, handle) = worker();
         let result = health(vec![handle], closed_address()).check_alive().await;
         assert_eq!(

@@ -90,7 +90,7 @@ fn the_latency_of_lines_and_the_workers_time_are_measured() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_costs_backpressure_seconds() {
+fn a_client_that_reads_nothing_costs_backpressure_seconds() {
     let server = Program::start_flags(&[]);
     let mut stream = connect(server.address);
     stream.set_nonblocking(true).unwrap();

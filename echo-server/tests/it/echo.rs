@@ -195,7 +195,7 @@ fn readers_that_are_stuck_cost_64_kib_each_and_delay_no_other() {
     let good = connect(server.address);
     ping(&good, "before");
     let before = server.peak_kib();
-    let stuck: Vec<_> = (0..STUCK).map(|_| stuck_reader(&server)).collect();
+    let stuck: Vec<_> = (0..STUCK).map(|_| stalled_reader(&server)).collect();
     for number in 0..100 {
         ping(&good, &format!("{number} beside stuck readers"));
     }
@@ -218,7 +218,7 @@ fn readers_that_are_stuck_cost_64_kib_each_and_delay_no_other() {
 
 /// A client that has sent empty lines and read nothing until the server took no more of them; and
 /// how many it sent.
-fn stuck_reader(server: &Program) -> (TcpStream, usize) {
+fn stalled_reader(server: &Program) -> (TcpStream, usize) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(64 << 10).unwrap(); // so that it is stuck soon
     socket.set_send_buffer_size(64 << 10).unwrap();

@@ -106,7 +106,7 @@ fn cost(ask: impl Fn(SocketAddr) -> TcpStream) -> usize {
 }
 
 #[test]
-fn who_takes_nothing_of_an_answer_is_reset_whatever_else_it_sends() {
+fn a_client_that_reads_nothing_of_an_answer_is_reset_whatever_else_it_sends() {
     let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
     let stream = take_nothing(server.listener("http"), 1, 8);
     assert!(is_ended_while(stream, ping));
@@ -116,7 +116,7 @@ fn who_takes_nothing_of_an_answer_is_reset_whatever_else_it_sends() {
 }
 
 #[test]
-fn who_takes_nothing_of_an_answer_is_reset_whatever_other_answers_it_takes_or_gives_up() {
+fn a_client_that_reads_nothing_of_an_answer_is_reset_whatever_other_answers_it_reads_or_cancels() {
     let server = Program::start_flags(&[LISTEN, "--write-timeout-seconds=1"]);
     for (count, path) in (1..).zip([&b"/"[..], b"/raw"]) {
         let mut stream = begin(server.listener("http"), 0);

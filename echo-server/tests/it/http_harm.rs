@@ -70,7 +70,7 @@ fn heads_that_never_end_cost_little_each() {
 }
 
 #[test]
-fn the_time_of_a_client_that_takes_nothing_is_reported_while_it_passes() {
+fn the_time_of_a_client_that_reads_nothing_is_reported_while_it_passes() {
     let raw = "--listen=raw:127.0.0.1:0";
     let server = Program::start_flags(&[LISTEN, raw, "--write-timeout-seconds=0"]);
     let (http, raw) = ("http", "raw");

@@ -106,7 +106,7 @@ fn a_client_that_is_gone_by_a_reset_is_not_waited_for() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_of_a_raw_body_is_reset() {
+fn a_client_that_reads_nothing_of_a_raw_body_is_reset() {
     let (server, address) = start(&["--write-timeout-seconds=1"]);
     let mut stream = connect(address);
     let head = format!(

@@ -65,7 +65,7 @@ fn one_connection_too_many_is_closed_at_once_and_the_server_stays_ready() {
 }
 
 #[test]
-fn a_client_with_too_many_connections_is_turned_away_and_others_are_not() {
+fn a_client_with_too_many_connections_is_rejected_and_others_are_not() {
     let server = Program::start_flags(&["--max-connections-per-client=1"]);
     let first = connect(server.address);
     ping(&first, "served");
@@ -121,7 +121,7 @@ fn clients_that_take_all_places_and_say_nothing_give_them_back() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_reset() {
+fn a_client_that_reads_nothing_is_reset() {
     let server = Program::start_flags(&["--write-timeout-seconds=1"]);
     let mut stream = connect(server.address);
     let end = loop {

@@ -66,7 +66,7 @@ fn where_a_header_is_optional_both_are_served() {
 }
 
 #[test]
-fn the_limit_of_one_client_looks_at_whom_the_header_names() {
+fn the_limit_of_one_client_applies_to_the_client_that_the_header_names() {
     let server = Program::start_flags(&[REQUIRED, "--max-connections-per-client=1"]);
     let raw = server.listener("raw");
     let open = |client| {

@@ -237,7 +237,7 @@ fn a_connection_is_announced_when_bytes_come_and_not_for_the_room_of_an_empty_so
 }
 
 #[test]
-fn a_client_that_was_stuck_is_announced_when_it_takes_and_again_when_it_sends() {
+fn a_client_with_pending_output_causes_an_event_when_it_reads_and_again_when_it_sends() {
     let (mut fixture, client) = stalled(timeouts(0, 0));
     let mut reader = client.try_clone().unwrap();
     let reading = std::thread::spawn(move || reader.read_to_end(&mut Vec::new()));
@@ -265,7 +265,7 @@ fn stalled(limits: Limits) -> (Fixture, net::TcpStream) {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_reset_at_its_timeout() {
+fn a_client_that_reads_nothing_is_reset_at_its_timeout() {
     let (mut fixture, mut client) = stalled(timeouts(2, 10)); // longer than an idle one's
     fixture.pass(10.0);
     assert_eq!(fixture.open(), 1);
@@ -285,7 +285,7 @@ fn a_client_that_takes_nothing_is_reset_at_its_timeout() {
 }
 
 #[test]
-fn a_client_that_takes_a_little_is_not_reset_though_no_event_tells_of_it() {
+fn a_client_that_reads_a_little_is_not_reset_although_there_is_no_event() {
     let (mut fixture, mut client) = stalled(timeouts(0, 10));
     client.read_exact(&mut vec![0; 1 << 20]).unwrap();
     fixture.pass(11.0);
