@@ -3,7 +3,7 @@
 //! No code here opens a socket, reads a clock or starts a thread: bytes and times are arguments. So
 //! every rule can be tested and fuzzed without a server; `fuzz/` has the targets.
 //!
-//! [`conversation`] is the protocol of one connection: [`line`], [`raw`] or [`acknowledge`]. [`udp`]
+//! [`conversation`] is the protocol of one connection: [`mod@line`], [`raw`] or [`acknowledge`]. [`udp`]
 //! decides which datagrams are answered, [`proxy_header`] reads who the client behind a proxy is, and
 //! [`http_options`] reads what the path and query of an HTTP request ask for.
 
