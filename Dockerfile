@@ -12,7 +12,9 @@ ENV RUSTUP_TOOLCHAIN=${RUST_VERSION} RUSTFLAGS="-C target-feature=+crt-static"
 WORKDIR /source
 COPY . .
 # A named target keeps the flags away from procedural macros, which cannot be static.
+# arm64 kernels have pages of up to 64 KiB, which the operator's allocator has to expect.
 RUN target=$(rustc -vV | sed -n 's/^host: //p') \
+ && case $target in aarch64*) export JEMALLOC_SYS_WITH_LG_PAGE=16 ;; esac \
  && cargo build --locked --target "$target" --release --package operator \
  && cargo build --locked --target "$target" --profile release-echo-server --package echo-server --bin echo-server \
  && mkdir -p /bin/images/operator /bin/images/echo-server \

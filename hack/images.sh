@@ -16,6 +16,8 @@ build_binaries() {
   local target
   target=$(rustc -vV | sed -n 's/^host: //p')
   export RUSTFLAGS="-C target-feature=+crt-static"
+  # arm64 kernels have pages of up to 64 KiB, which the operator's allocator has to expect.
+  case $target in aarch64*) export JEMALLOC_SYS_WITH_LG_PAGE=16 ;; esac
   say "Building static binaries (up to 10 minutes the first time)"
   cargo build --locked --target "$target" --release --package operator
   cargo build --locked --target "$target" --profile release-echo-server --package echo-server --bin echo-server

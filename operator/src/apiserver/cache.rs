@@ -26,7 +26,7 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
-use self::definition::Definition;
+use self::list_watch::definition::Definition;
 use self::list_watch::{Selector, Signal, Source, list_watch};
 use self::objects::{Entry, Objects, key};
 pub(crate) use self::objects::{Index, Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};

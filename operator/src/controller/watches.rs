@@ -13,8 +13,9 @@ use tokio::task::JoinSet;
 
 use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
-use crate::apiserver::cache::definition::{Definition, watch_definition};
+use crate::apiserver::cache::definition::watch_definition;
 use crate::apiserver::cache::list_watch::Selector;
+use crate::apiserver::cache::list_watch::definition::Definition;
 use crate::apiserver::cache::pods::watch_pods;
 use crate::apiserver::cache::{
     Cache, CacheChange, Caches, Key, Requirement, affected_clusters, scaled_deployment,

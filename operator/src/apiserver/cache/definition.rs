@@ -13,30 +13,12 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
+use super::list_watch::definition::Definition;
 use super::list_watch::{Selector, Signal, Source, list_watch};
 use super::{CacheSync, Requirement, WatchEvent};
 
 /// A CustomResourceDefinition without its schema.
 type PartialDefinition = PartialObjectMeta<CustomResourceDefinition>;
-
-/// Whether a CustomResourceDefinition exists. Clones share it.
-#[derive(Clone)]
-pub(crate) struct Definition {
-    is_absent: watch::Receiver<bool>,
-}
-
-impl Definition {
-    /// Whether it is certain that it does not exist. While the watch fails, nothing is certain.
-    pub(crate) fn is_absent(&self) -> bool {
-        *self.is_absent.borrow()
-    }
-
-    /// Waits until it exists, or until that is not certain any more.
-    pub(crate) async fn wait_while_absent(&mut self) {
-        // An error means that the watch has ended, as it does when the operator stops.
-        let _ = self.is_absent.wait_for(|is_absent| !is_absent).await;
-    }
-}
 
 /// Watches the CustomResourceDefinition of this name. Returns its state, that of the watch, and the future that keeps both up to date.
 pub(crate) fn watch_definition(
@@ -66,7 +48,7 @@ pub(crate) fn watch_definition(
             writer.note(signal, drop);
         }
     };
-    (Definition { is_absent }, sync, watch)
+    (Definition::new(is_absent), sync, watch)
 }
 
 /// Returns whether the definition was absent when the API server last reported it.

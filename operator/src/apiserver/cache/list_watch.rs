@@ -4,6 +4,8 @@
 //! before its end, and resumes at the same resourceVersion after HTTP 410 or 404. Here every request has a deadline, a list is one
 //! event, and any answer of the API server that does not open the watch leads to a new list.
 
+pub(crate) mod definition;
+
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -14,7 +16,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::definition::Definition;
+use self::definition::Definition;
 use super::objects::WatchEvent;
 
 /// The time after which the API server ends a watch, so that a half-open connection is detected.
