@@ -1,4 +1,5 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::SignedDuration;
 
 use super::golden::{State, live, reported, unobserved};
 use super::*;
@@ -239,6 +240,20 @@ fn pods_without_a_node_stall_at_the_progress_deadline_and_the_operator_looks_aga
     assert_eq!(before.changes_at, Some(deadline));
     let after = report(600);
     assert_eq!((stalled(&after).as_str(), after.changes_at), ("True", None));
+}
+
+#[test]
+fn a_slow_start_without_a_cause_is_no_problem_for_ten_seconds_and_one_with_a_cause_is() {
+    let problem = |seconds: i64, cause: &str| {
+        let result = reported(|state| {
+            let since = state.observed.now - SignedDuration::from_secs(seconds);
+            let failure = state.fails(PodFailureKind::NotStarted, cause);
+            failure.since = Some(since);
+        });
+        summaries(&result)[1].contains("StartupProbeFailed")
+    };
+    assert!(!problem(9, "") && problem(10, ""));
+    assert!(!problem(2, "refused") && problem(3, "refused"));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{Affects, Problem, Stalls, after};
 use crate::api::v1alpha1::conditions::Reason;
 use crate::model::observed::Observed;
 use crate::model::pod_failure::{PodFailure, PodFailureKind};
-use crate::model::status::messages;
+use crate::model::status::{INITIAL_ROLLOUT_GRACE, messages};
 use crate::model::validate::ValidatedSpec;
 
 /// How long pods may be rejected: pods that are being terminated still count against a quota, so that a rolling update under a tight one
@@ -33,9 +33,11 @@ pub(super) fn refused(spec: &ValidatedSpec, observed: &Observed) -> Option<Probl
 /// A pod is not ready.
 pub(super) fn failure(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let failure = observed.pod_failure.as_ref()?;
+    let has_no_cause = failure.kind.is_phase() && failure.message.is_empty();
     // While an image is being pulled for the first time, neither the pod nor its events have a cause.
-    let is_being_created = failure.kind == PodFailureKind::NotCreated && failure.message.is_empty();
-    if is_being_created || failure.is_starting(observed.now) {
+    let is_being_created = has_no_cause && failure.kind == PodFailureKind::NotCreated;
+    let is_slow = has_no_cause && failure.age(observed.now) < INITIAL_ROLLOUT_GRACE;
+    if is_being_created || is_slow || failure.is_starting(observed.now) {
         return None;
     }
     Some(Problem {
