@@ -16,6 +16,9 @@ use crate::config::Endpoint;
 /// default) caps it.
 const BACKLOG: i32 = 4096;
 
+/// Connections that can be queued at a listening socket: the kernel takes one more than the backlog.
+pub(crate) const MAX_QUEUED: usize = 4097;
+
 /// Bytes that the system keeps of a connection each way; it adds as many for its own use. Left to itself it
 /// would keep megabytes of a client that sends and takes nothing, and charge them to the pod. Half as much
 /// would not take a line of 64 KiB at once, and cost such lines a fifth of their rate.

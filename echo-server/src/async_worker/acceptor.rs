@@ -9,15 +9,21 @@ use tokio::time::{Instant, sleep};
 use super::context::Context;
 use super::serve::serve;
 use super::session::Session;
-use crate::engine::accept_errors::{ACCEPT_PAUSE, PauseLog, must_pause};
+use crate::engine::accept_errors::{ACCEPT_PAUSE, Attempt, PauseLog, accept_queued};
 
 /// Serves a listener's connections until a drain, then what is queued, then waits until all are closed.
 pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: Rc<Context>) {
     let Some(listen) = context.shared.listeners.get(listener_index).copied() else {
         return;
     };
+    let counters = context.counters.get(listener_index);
     let mut connections = JoinSet::new();
     let mut pause_log = PauseLog::default();
+    let begin = |stream, client, connections: &mut JoinSet<()>| {
+        if let Some(session) = Session::admit(&context, client, listener_index) {
+            connections.spawn_local(serve(stream, listen, session));
+        }
+    };
     loop {
         let accepted = tokio::select! {
             biased;
@@ -25,32 +31,26 @@ pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: 
             accepted = socket.accept() => accepted,
             Some(_) = connections.join_next() => continue,
         };
-        match accepted {
-            Ok((stream, client)) => {
-                if let Some(session) = Session::admit(&context, client, listener_index) {
-                    connections.spawn_local(serve(stream, listen, session));
-                }
-                yield_now().await; // so that connections that are done release descriptors
-            }
-            Err(error) => {
-                if must_pause(&error, context.counters.get(listener_index)) {
-                    pause_log.warn(&error, Instant::now().into_std());
-                    sleep(ACCEPT_PAUSE).await;
-                }
+        let accepted = accepted.map(|(stream, client)| begin(stream, client, &mut connections));
+        match Attempt::new(accepted, counters) {
+            // So that connections that are done release descriptors.
+            Attempt::More | Attempt::Empty => yield_now().await,
+            Attempt::Refused(error) => {
+                pause_log.warn(&error, Instant::now().into_std());
+                sleep(ACCEPT_PAUSE).await;
             }
         }
     }
     // Calls accept directly, as the runtime may not have polled the queued connections yet.
     if let Ok(socket) = socket.into_std() {
-        while let Ok((stream, client)) = socket.accept() {
-            let stream = stream
-                .set_nonblocking(true)
-                .and_then(|()| TcpStream::from_std(stream));
-            let Ok(stream) = stream else { continue };
-            if let Some(session) = Session::admit(&context, client, listener_index) {
-                connections.spawn_local(serve(stream, listen, session));
-            }
-        }
+        accept_queued(|| {
+            let accepted = socket.accept().and_then(|(stream, client)| {
+                stream.set_nonblocking(true)?;
+                begin(TcpStream::from_std(stream)?, client, &mut connections);
+                Ok(())
+            });
+            Attempt::new(accepted, counters)
+        });
     }
     while connections.join_next().await.is_some() {}
 }

@@ -1,11 +1,13 @@
-//! When accepting pauses: after an error that would come again at once.
+//! What an attempt to accept a connection means, and how much is accepted when a drain begins.
 
 use std::io;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use tracing::warn;
 
 use crate::counters::Counters;
+use crate::listener::MAX_QUEUED;
 
 /// How long to accept nothing after the system refused, most often for want of a descriptor. The
 /// connection stays queued meanwhile, so accepting without a pause would be a busy loop.
@@ -14,15 +16,70 @@ pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How often at most a pause is logged.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Errors of `accept` that concern one client only: it was gone already, or a signal came.
-const HARMLESS: [io::ErrorKind; 2] = [io::ErrorKind::ConnectionAborted, io::ErrorKind::Interrupted];
+/// Errors of `accept` after which the next connection is accepted at once: a signal came, or an error of
+/// one client's connection, which accept(2) says to treat as if nothing had been queued. A pause for these
+/// would let one client delay the others.
+const TRANSIENT: [Errno; 12] = [
+    Errno::EINTR,
+    Errno::ECONNABORTED,
+    Errno::ECONNRESET,
+    Errno::ETIMEDOUT,
+    Errno::ENETDOWN,
+    Errno::EPROTO,
+    Errno::ENOPROTOOPT,
+    Errno::EHOSTDOWN,
+    Errno::ENONET,
+    Errno::EHOSTUNREACH,
+    Errno::EOPNOTSUPP,
+    Errno::ENETUNREACH,
+];
 
-/// Counts the error, and returns whether accepting has to pause.
-pub(crate) fn must_pause(error: &io::Error, counters: Option<&Counters>) -> bool {
-    if let Some(counters) = counters {
-        counters.note_accept_failed(error);
+/// What an attempt to accept has come to.
+#[derive(Debug)]
+pub(crate) enum Attempt {
+    /// A connection left the queue, and there may be more.
+    More,
+    /// The queue is empty.
+    Empty,
+    /// The system refuses, and would again at once.
+    Refused(io::Error),
+}
+
+impl Attempt {
+    /// Interprets the result of accepting and admitting a connection, and counts an error.
+    pub(crate) fn new(accepted: io::Result<()>, counters: Option<&Counters>) -> Self {
+        let Err(error) = accepted else {
+            return Self::More;
+        };
+        if error.kind() == io::ErrorKind::WouldBlock {
+            return Self::Empty;
+        }
+        if let Some(counters) = counters {
+            counters.note_accept_failed(&error);
+        }
+        let errno = error.raw_os_error().map(Errno::from_raw);
+        if errno.is_some_and(|errno| TRANSIENT.contains(&errno)) {
+            Self::More
+        } else {
+            Self::Refused(error)
+        }
     }
-    !HARMLESS.contains(&error.kind())
+}
+
+/// Accepts what is queued at a listener that is about to close, so that closing resets no client. The
+/// number of attempts is limited to the length of the queue: what was queued before the call is accepted,
+/// and clients that connect faster than they are accepted cannot prolong it.
+pub(crate) fn accept_queued(mut accept: impl FnMut() -> Attempt) {
+    for _ in 0..MAX_QUEUED {
+        match accept() {
+            Attempt::More => {}
+            Attempt::Empty => return,
+            Attempt::Refused(error) => {
+                warn!(%error, "failed to accept all that was queued before closing");
+                return;
+            }
+        }
+    }
 }
 
 /// Logs pauses, each at most every ten seconds, so that a lack of descriptors does not fill the log.
@@ -40,5 +97,45 @@ impl PauseLog {
             self.logged_at = Some(now);
             warn!(%error, pause = ?ACCEPT_PAUSE, "failed to accept: trying again after each pause");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_queue_that_clients_keep_full_is_accepted_from_as_often_as_it_is_long() {
+        let mut attempts = 0;
+        accept_queued(|| {
+            attempts += 1;
+            assert!(attempts <= MAX_QUEUED, "clients decide when it ends");
+            Attempt::More
+        });
+        assert_eq!(attempts, MAX_QUEUED);
+    }
+
+    #[test]
+    fn accepting_what_is_queued_ends_when_nothing_is_and_when_the_system_refuses() {
+        for last in [Attempt::Empty, Attempt::Refused(Errno::EMFILE.into())] {
+            let mut attempts = vec![last, Attempt::More];
+            accept_queued(|| attempts.pop().unwrap());
+        }
+    }
+
+    #[test]
+    fn an_error_of_one_connection_delays_no_other_and_an_error_of_the_system_pauses() {
+        let counters = Counters::default();
+        let attempt = |errno: Errno| Attempt::new(Err(errno.into()), Some(&counters));
+        for errno in TRANSIENT {
+            assert!(matches!(attempt(errno), Attempt::More), "{errno}");
+        }
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EPERM] {
+            assert!(matches!(attempt(errno), Attempt::Refused(_)), "{errno}");
+        }
+        assert!(matches!(attempt(Errno::EAGAIN), Attempt::Empty));
+        assert!(matches!(Attempt::new(Ok(()), None), Attempt::More));
+        assert_eq!(counters.accept_exhausted.get(), 3);
+        assert_eq!(counters.accept_failed.get(), 13);
     }
 }

@@ -6,11 +6,10 @@ use std::time::Instant;
 
 use mio::Registry;
 use mio::net::TcpListener;
-use tracing::warn;
 
 use super::listening::{self, Listening};
 use super::sessions::Sessions;
-use crate::engine::accept_errors::{ACCEPT_PAUSE, PauseLog, must_pause};
+use crate::engine::accept_errors::{ACCEPT_PAUSE, Attempt, PauseLog, accept_queued};
 
 /// Connections accepted from one listener before the existing ones are processed.
 const BATCH: usize = 64;
@@ -24,17 +23,6 @@ pub(super) struct Acceptor {
     paused_until: Option<Instant>,
     /// Logs pauses.
     pause_log: PauseLog,
-}
-
-/// How a batch of accepting ended.
-#[derive(Debug)]
-enum Batch {
-    /// The queue is empty.
-    Empty,
-    /// There may be more.
-    Full,
-    /// The system refuses, and would again at once.
-    Refused(io::Error),
 }
 
 impl Acceptor {
@@ -80,9 +68,9 @@ impl Acceptor {
                 continue;
             }
             match accept_batch(listening.listener_index, &listening.socket, sessions) {
-                Batch::Empty => listening.is_ready = false,
-                Batch::Full => {}
-                Batch::Refused(error) => refused = Some(error),
+                Attempt::Empty => listening.is_ready = false,
+                Attempt::More => {}
+                Attempt::Refused(error) => refused = Some(error),
             }
         }
         if let Some(error) = refused {
@@ -94,34 +82,27 @@ impl Acceptor {
     /// Accepts all that is queued, so that closing resets no client, and closes the listeners.
     pub(super) fn accept_rest_and_close(&mut self, sessions: &mut Sessions) {
         for listening in self.sockets.drain(..) {
-            loop {
-                match accept_batch(listening.listener_index, &listening.socket, sessions) {
-                    Batch::Full => {}
-                    Batch::Empty => break,
-                    Batch::Refused(error) => {
-                        warn!(%error, "failed to accept all that was queued before closing");
-                        break;
-                    }
-                }
-            }
+            accept_queued(|| accept(listening.listener_index, &listening.socket, sessions));
         }
         self.paused_until = None;
     }
 }
 
 /// Accepts until the queue is empty, the batch is full, or the system refuses.
-fn accept_batch(listener_index: usize, socket: &TcpListener, sessions: &mut Sessions) -> Batch {
+fn accept_batch(listener_index: usize, socket: &TcpListener, sessions: &mut Sessions) -> Attempt {
     for _ in 0..BATCH {
-        let accepted = socket
-            .accept()
-            .and_then(|(stream, client)| sessions.admit(stream, client, listener_index));
-        let Err(error) = accepted else { continue };
-        if error.kind() == io::ErrorKind::WouldBlock {
-            return Batch::Empty;
-        }
-        if must_pause(&error, sessions.counters(listener_index)) {
-            return Batch::Refused(error);
+        let attempt = accept(listener_index, socket, sessions);
+        if !matches!(attempt, Attempt::More) {
+            return attempt;
         }
     }
-    Batch::Full
+    Attempt::More
+}
+
+/// Accepts one connection.
+fn accept(listener_index: usize, socket: &TcpListener, sessions: &mut Sessions) -> Attempt {
+    let accepted = socket
+        .accept()
+        .and_then(|(stream, client)| sessions.admit(stream, client, listener_index));
+    Attempt::new(accepted, sessions.counters(listener_index))
 }
