@@ -171,6 +171,9 @@ impl Worker {
         if event.token() == COMMANDS {
             self.handle_commands(now);
         } else if let Some(key) = token.checked_sub(FIRST_CONNECTION) {
+            if event.is_priority() {
+                self.sessions.note_urgent(key);
+            }
             self.sessions.handle_event(key, event.is_read_closed());
         } else {
             self.acceptor.note_ready(token - FIRST_LISTENER);

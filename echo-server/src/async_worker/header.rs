@@ -1,10 +1,10 @@
 //! How a connection begins: with a PROXY header or without, and with which version of HTTP.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use echo_protocol::Protocol;
 use echo_protocol::proxy_header::{MAX_HEADER_BYTES, ProxyMode};
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
 use super::session::Session;
@@ -29,7 +29,7 @@ pub(super) struct Beginning {
 /// # Errors
 /// Why the connection is closed instead.
 pub(super) async fn read(
-    stream: &mut TcpStream,
+    stream: &TcpStream,
     listen: Listen,
     session: &mut Session,
 ) -> Result<Beginning, CloseReason> {
@@ -53,7 +53,7 @@ fn may_be_http2(bytes: &[u8]) -> bool {
 
 /// Reads a header and removes it from the bytes that were read.
 async fn take_header(
-    stream: &mut TcpStream,
+    stream: &TcpStream,
     mode: ProxyMode,
     bytes: &mut Vec<u8>,
 ) -> Result<Option<SocketAddr>, CloseReason> {
@@ -68,15 +68,21 @@ async fn take_header(
 }
 
 /// Waits for input, and discards it.
-pub(super) async fn read_and_discard(stream: &mut TcpStream) {
+pub(super) async fn read_and_discard(stream: &TcpStream) {
     let _length = read_more(stream, &mut Vec::new()).await;
 }
 
-/// Reads what there is, no more than the longest header.
-async fn read_more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<usize, CloseReason> {
+/// Reads what there is, no more than the longest header. Reads until the socket would block: tokio's own
+/// `read` takes a short read for the end of what there is, and one before urgent data is not.
+async fn read_more(stream: &TcpStream, bytes: &mut Vec<u8>) -> Result<usize, CloseReason> {
     let mut more = [0; MAX_HEADER_BYTES];
-    let read = stream.read(&mut more).await;
-    let length = read.map_err(|_| CloseReason::Completed)?;
+    let length = loop {
+        let ready = stream.readable().await;
+        match ready.and_then(|()| stream.try_read(&mut more)) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => break read.map_err(|_| CloseReason::Completed)?,
+        }
+    };
     bytes.extend_from_slice(more.get(..length).unwrap_or_default());
     Ok(length)
 }

@@ -30,6 +30,8 @@ pub(super) struct Connection<S> {
     /// The client has closed its side, so a short read does not mean that there is nothing more to
     /// learn.
     peer_is_closed: bool,
+    /// Urgent data has come. A read ends before it, so a short one does not mean that nothing is left.
+    is_urgent: bool,
     /// The end of input was read.
     has_ended: bool,
     /// What the client has not taken yet.
@@ -56,6 +58,7 @@ impl<S: Read + Write> Connection<S> {
             stream,
             conversation,
             peer_is_closed: false,
+            is_urgent: false,
             has_ended: false,
             pending: None,
         }
@@ -84,6 +87,16 @@ impl<S: Read + Write> Connection<S> {
     /// Records that the client has closed its side.
     pub(super) fn note_peer_closed(&mut self) {
         self.peer_is_closed = true;
+    }
+
+    /// Records that urgent data has come. The next reads do not end before the socket has nothing more.
+    pub(super) fn note_urgent(&mut self) {
+        self.is_urgent = true;
+    }
+
+    /// Returns whether urgent data has come that was not read past yet.
+    pub(super) fn is_urgent(&self) -> bool {
+        self.is_urgent
     }
 
     /// Processes the connection: sends pending output, then reads and answers until there is
@@ -133,7 +146,10 @@ impl<S: Read + Write> Connection<S> {
             }
             let length = match self.stream.read(input) {
                 Ok(length) => length,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Next::Wait),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.is_urgent = false;
+                    return Ok(Next::Wait);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
@@ -144,7 +160,7 @@ impl<S: Read + Write> Connection<S> {
             counters.received_bytes.add(count(length));
             let received = input.get(..length).unwrap_or_default();
             self.answer(received, None, output, rules, counters)?;
-            let is_drained = length < input.len() && !self.peer_is_closed;
+            let is_drained = length < input.len() && !self.peer_is_closed && !self.is_urgent;
             if is_drained && self.next_without_reading().is_none() {
                 return Ok(Next::Wait);
             }

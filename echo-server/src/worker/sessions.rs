@@ -33,6 +33,9 @@ use crate::engine::{Permit, Shared, reset_on_close};
 /// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
 const MOST_ROOM: usize = 1 << 16;
 
+/// The events of a connection without pending output. Urgent data is one, as a read ends before it.
+const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
+
 /// The connections.
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -156,8 +159,7 @@ impl Sessions {
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         let token = Token(FIRST_CONNECTION + key);
-        self.registry
-            .register(&mut stream, token, Interest::READABLE)?;
+        self.registry.register(&mut stream, token, READABLE)?;
         entry.insert(Session {
             connection: Connection::new(stream, Conversation::new(protocol)),
             admitted: permit.admitted,
@@ -175,6 +177,13 @@ impl Sessions {
         self.deadlines.note_active(key);
         self.expect_timeout(key);
         Ok(())
+    }
+
+    /// Records that urgent data has come to a connection.
+    pub(super) fn note_urgent(&mut self, key: usize) {
+        if let Some(session) = self.slots.get_mut(key) {
+            session.connection.note_urgent();
+        }
     }
 
     /// Processes a connection that has an event, unless it is in the ready queue.
@@ -319,10 +328,13 @@ impl Sessions {
         };
         let mode = self.shared.proxy_mode(usize::from(session.counters_index));
         let peer_is_closed = session.connection.is_peer_closed();
+        let is_urgent = session.connection.is_urgent();
         let stream = session.connection.stream();
         match header::take(stream, self.buffers.input(), peer_is_closed, mode) {
             Ok(Some(client)) => return self.begin(key, client),
             Ok(None) if self.drain.applies_to(Stage::AwaitingHeader) => self.half_close(key), // no line is open
+            // The kernel shows nothing beyond urgent data, so the header can never become complete.
+            Ok(None) if is_urgent => self.close(key, CloseReason::InvalidProxyHeader),
             Ok(None) => self.expect_timeout(key),
             Err(reason) => self.close(key, reason),
         }
@@ -400,7 +412,7 @@ impl Sessions {
         let interest = if session.connection.has_pending_output() {
             Interest::WRITABLE
         } else {
-            Interest::READABLE
+            READABLE
         };
         let token = Token(FIRST_CONNECTION + key);
         self.registry

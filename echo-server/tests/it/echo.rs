@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::harness::{Program, Running, connect, exchange, expect, ping, read_to_end};
+use crate::harness::{
+    Program, Running, connect, exchange, expect, is_rejected, ping, read_to_end, request,
+    wait_until,
+};
 
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -240,4 +243,72 @@ fn stalled_reader(server: &Program) -> (TcpStream, usize) {
             }
         }
     }
+}
+
+#[test]
+fn what_comes_before_and_after_urgent_data_is_answered_although_nothing_follows() {
+    let get = "OST /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n";
+    for (flags, protocol, before, after, expected) in [
+        (
+            &[][..],
+            "line",
+            "a\n",
+            "b\nc\n",
+            "Server received: a\nServer received: b\nServer received: c\n",
+        ),
+        (&["--listen=raw:127.0.0.1:0"], "raw", "a", "bc", "abc"),
+        (
+            &["--listen=http:127.0.0.1:0"],
+            "http",
+            "P",
+            get,
+            "HTTP/1.1 204 ",
+        ),
+        (
+            &["--listen=raw:127.0.0.1:0", "--fault=delay=0"],
+            "raw",
+            "a",
+            "bc",
+            "abc",
+        ),
+    ] {
+        let server = Program::start_flags(flags);
+        let client = connect(server.listener(protocol));
+        client_is_admitted(&server, protocol);
+        all_at_once(&server, &client, before, after);
+        expect(&client, expected.as_bytes());
+    }
+    let server = Program::start_flags(&["--listen=raw:127.0.0.1:0/proxy=required"]);
+    let client = connect(server.listener("raw"));
+    client_is_admitted(&server, "raw");
+    all_at_once(
+        &server,
+        &client,
+        "PROXY TCP4 192.0.2.1 ",
+        "192.0.2.2 1 2\r\n",
+    );
+    assert!(is_rejected(client), "no header has urgent data in it");
+}
+
+/// Waits until the only client of a protocol is connected as the server sees it.
+fn client_is_admitted(server: &Program, protocol: &str) {
+    let accepted = format!("echo_connections_accepted_total{{protocol=\"{protocol}\"");
+    wait_until("the client is admitted", || {
+        let (_, _, body) = request(server.admin, "GET", "/metrics");
+        let mut lines = body.lines();
+        lines.any(|line| line.starts_with(&accepted) && line.ends_with(" 1"))
+    });
+}
+
+/// Sends bytes, a byte of urgent data, and more bytes, all of which the server sees in one event.
+fn all_at_once(server: &Program, mut client: &TcpStream, before: &str, after: &str) {
+    server.signal("STOP");
+    let stat = format!("/proc/{}/stat", server.child.id());
+    wait_until("it is stopped", || {
+        std::fs::read_to_string(&stat).unwrap().contains(") T ")
+    });
+    client.write_all(before.as_bytes()).unwrap();
+    SockRef::from(client).send_out_of_band(b"!").unwrap();
+    client.write_all(after.as_bytes()).unwrap();
+    server.signal("CONT");
 }

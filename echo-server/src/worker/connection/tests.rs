@@ -281,3 +281,22 @@ fn raw_and_acknowledge_end_with_a_drain_or_with_the_input() {
         assert_eq!(ended.script().taken, b"", "{protocol}");
     }
 }
+
+#[test]
+fn after_urgent_data_a_short_read_does_not_end_the_reading_until_nothing_is_left() {
+    let mut fixture = Fixture::new(1_000, &[b"a\n", b"b\n", b"c\n"]);
+    fixture.connection.note_urgent();
+    assert_eq!(fixture.process(false), Next::Wait);
+    let answers = ["a", "b", "c"].map(|line| format!("{PREFIX}{line}\n"));
+    assert_eq!(fixture.script().taken, answers.concat().as_bytes());
+    fixture
+        .script()
+        .pieces
+        .extend([b"d\n".to_vec(), b"e\n".to_vec()]);
+    assert_eq!(fixture.process(false), Next::Wait);
+    assert_eq!(
+        fixture.script().pieces.len(),
+        1,
+        "a short read ends the reading again"
+    );
+}
