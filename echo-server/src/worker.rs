@@ -157,6 +157,7 @@ impl Worker {
         }
         let ahead = [
             self.acceptor.resumes_at(),
+            self.datagrams.resumes_at(),
             self.sessions.next_sweep(),
             self.sessions.quiet_period_ends_at(),
             self.deadline,

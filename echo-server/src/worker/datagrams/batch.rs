@@ -35,6 +35,8 @@ pub(super) enum Received {
     Full,
     /// Nothing more is waiting.
     Last,
+    /// The system refused, although datagrams may be waiting. No event will announce those again.
+    Failed,
 }
 
 /// Receives a batch and answers those datagrams for which `admit` gives the counters of the answer.
@@ -48,7 +50,8 @@ pub(super) fn answer_batch<'c>(
     let received = match receive(socket, memory, &mut headers) {
         Ok(received) => received,
         Err(Errno::EINTR) => return Received::Full,
-        Err(_) => return Received::Last,
+        Err(Errno::EAGAIN) => return Received::Last,
+        Err(_) => return Received::Failed,
     };
     let mut answers = Vec::with_capacity(received.len());
     for ((from, length), slot) in received.iter().zip(memory.chunks(MOST_BYTES)) {
