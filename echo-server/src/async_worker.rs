@@ -26,12 +26,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::sleep_until;
 
 use crate::counters::Counters;
-use crate::engine::{Command, CommandSender, Shared, WAITING_COMMANDS, WorkerError, WorkerHandle};
+use crate::engine::{Command, CommandReceiver, Shared, WorkerError, WorkerHandle, commands};
 use acceptor::accept;
 use context::Context;
 
@@ -41,7 +40,7 @@ pub(crate) struct AsyncWorker {
     /// The sockets, each with its `listener_index`.
     sockets: Vec<(usize, net::TcpListener)>,
     /// The commands to it.
-    commands: Receiver<Command>,
+    commands: CommandReceiver,
     /// What is shared with the workers.
     shared: Arc<Shared>,
     /// One set for each listener, and a last one for probes.
@@ -54,9 +53,8 @@ impl AsyncWorker {
         sockets: Vec<(usize, net::TcpListener)>,
         shared: Arc<Shared>,
     ) -> (Self, WorkerHandle) {
-        let (sender, commands) = channel(WAITING_COMMANDS);
+        let (sender, commands) = commands(None);
         let counters = shared.new_counters();
-        let sender = CommandSender::AsyncWorker(sender);
         let handle = WorkerHandle::new(sender, Arc::clone(&counters), None);
         let worker = Self {
             sockets,
@@ -95,7 +93,7 @@ impl AsyncWorker {
                 }
             };
             tokio::select! {
-                command = self.commands.recv() => match command {
+                command = self.commands.next() => match command {
                     Some(Command::Ping(pong)) => {
                         context.count_stalled();
                         let _gone = pong.send(());

@@ -13,6 +13,6 @@ mod shared;
 pub(crate) mod timeouts;
 
 pub(crate) use error::WorkerError;
-pub(crate) use handle::{Command, CommandSender, WAITING_COMMANDS, WorkerHandle};
+pub(crate) use handle::{Command, CommandReceiver, WorkerHandle, commands};
 pub(crate) use reset::reset_on_close;
 pub(crate) use shared::{Permit, Shared};

@@ -22,7 +22,6 @@ mod timeouts;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
@@ -31,7 +30,7 @@ use mio::{Events, Poll, Token, Waker};
 use crate::config::MAX_LISTENERS;
 use crate::counters::Load;
 use crate::drain::DRAIN_QUIET_PERIOD;
-use crate::engine::{Command, CommandSender, Shared, WAITING_COMMANDS, WorkerError, WorkerHandle};
+use crate::engine::{Command, CommandReceiver, Shared, WorkerError, WorkerHandle, commands};
 use crate::listener::ListeningSocket;
 use acceptor::Acceptor;
 use datagrams::Datagrams;
@@ -56,7 +55,7 @@ pub(crate) struct Worker {
     /// Where its events come from.
     poll: Poll,
     /// The commands to it.
-    commands: Receiver<Command>,
+    commands: CommandReceiver,
     /// Its listening sockets.
     acceptor: Acceptor,
     /// Its sockets for datagrams.
@@ -83,7 +82,7 @@ impl Worker {
     ) -> Result<(Self, WorkerHandle), WorkerError> {
         let poll = Poll::new().map_err(WorkerError::SetUp)?;
         let waker = Waker::new(poll.registry(), COMMANDS).map_err(WorkerError::SetUp)?;
-        let (sender, commands) = sync_channel(WAITING_COMMANDS);
+        let (sender, commands) = commands(Some(waker));
         let counters = shared.new_counters();
         let registry = poll.registry().try_clone().map_err(WorkerError::SetUp)?;
         let (mut streams, mut datagrams) = (Vec::new(), Vec::new());
@@ -100,7 +99,7 @@ impl Worker {
         let sessions = Sessions::new(registry, shared, Arc::clone(&counters), begin);
         let load = Arc::new(Load::default());
         let meter = Meter::new(Arc::clone(&load), Arc::clone(&counters), begin);
-        let handle = WorkerHandle::new(CommandSender::Worker(sender, waker), counters, Some(load));
+        let handle = WorkerHandle::new(sender, counters, Some(load));
         let worker = Self {
             poll,
             commands,
@@ -184,7 +183,7 @@ impl Worker {
 
     /// Handles the commands that have come.
     fn handle_commands(&mut self, now: Instant) {
-        while let Ok(command) = self.commands.try_recv() {
+        while let Some(command) = self.commands.try_next() {
             match command {
                 Command::Ping(pong) => drop(pong.send(())),
                 Command::Stop => self.is_stopped = true,
