@@ -33,6 +33,8 @@ pub(super) struct Activity {
     is_last_call: Cell<bool>,
     /// The client does not read the pending output.
     has_pending_output: Cell<bool>,
+    /// The next write is to be tried although the socket was not announced to have room.
+    retries_write: Cell<bool>,
     /// A fault delays an answer.
     is_gated: Cell<bool>,
     /// Requests whose answers were not sent yet.
@@ -58,6 +60,7 @@ impl Activity {
             wants_more: Cell::new(false),
             is_last_call: Cell::new(false),
             has_pending_output: Cell::new(false),
+            retries_write: Cell::new(false),
             is_gated: Cell::new(false),
             open_requests: OpenRequests::default(),
             held: Cell::new(0),
@@ -104,6 +107,24 @@ impl Activity {
             self.changed.notify_one();
         }
         has_changed
+    }
+
+    /// Returns whether a write may show that a slow client has read some of the pending output, and lets
+    /// the next one be tried: the kernel announces room only when a third of its buffer is free.
+    pub(super) fn retry_write(&self) -> bool {
+        self.retries_write.set(self.has_pending_output.get());
+        self.has_pending_output.get()
+    }
+
+    /// Returns whether the next write is to be tried without an announcement, once for each retry.
+    pub(super) fn takes_retry(&self) -> bool {
+        self.retries_write.take()
+    }
+
+    /// Records that a retried write has sent something. All answers wait for the same socket then, so
+    /// none of them is stuck.
+    pub(super) fn note_retried(&self) {
+        self.open_requests.note_step(self.age());
     }
 
     /// Records whether a fault delays an answer. No timeout runs meanwhile.

@@ -44,6 +44,22 @@ impl MeteredStream {
         }
     }
 
+    /// Writes without an announcement of room, if that is to be tried. Returns nothing if it is not, and if
+    /// the socket takes nothing.
+    fn retry_write(&self, bytes: &[u8]) -> Option<io::Result<usize>> {
+        if !self.activity.takes_retry() {
+            return None;
+        }
+        let written = SockRef::from(&*self.stream).send(bytes);
+        match written {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            written => {
+                self.activity.note_retried();
+                Some(written)
+            }
+        }
+    }
+
     /// Records whether the client has not read all output.
     fn note_pending_output(&self, has_pending_output: bool) {
         if self.activity.note_pending_output(has_pending_output) {
@@ -86,7 +102,11 @@ impl AsyncWrite for MeteredStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let polled = poll_write(&self.stream, context, bytes);
+        let retried = self.retry_write(bytes);
+        let polled = match retried {
+            Some(written) => Poll::Ready(written),
+            None => poll_write(&self.stream, context, bytes),
+        };
         self.note_pending_output(polled.is_pending());
         let length = ready!(polled)?;
         self.activity.note_moved();

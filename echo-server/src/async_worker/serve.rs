@@ -23,6 +23,7 @@ pub(super) async fn serve(stream: TcpStream, listen: Listen, mut session: Sessio
     let activity = Rc::new(Activity::new(listen.protocol == Protocol::Http));
     let context = Rc::clone(session.context());
     let reason = tokio::select! {
+        biased;
         reason = exchange(stream, listen, &mut session, &activity) => reason,
         reason = timeouts::expired(&activity, &context.timeouts) => reason,
     };

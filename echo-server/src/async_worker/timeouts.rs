@@ -1,13 +1,17 @@
 //! Which timeout applies to a connection, and when it expires.
 
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::activity::Activity;
 use crate::close_reason::CloseReason;
 use crate::engine::timeouts::{Awaited, Timeouts};
 
-/// Waits until a timeout of the connection expires, and returns why it is closed.
+/// Waits until a timeout of the connection expires, and returns why it is closed. Must be polled after the
+/// connection in the same task, which then has retried a write before it is closed for a client that
+/// reads nothing.
 pub(super) async fn expired(activity: &Activity, timeouts: &Timeouts) -> CloseReason {
+    let mut has_retried = false;
     loop {
         let waiting = activity.waiting(timeouts);
         let due = waiting.and_then(|(since, awaited)| {
@@ -19,11 +23,18 @@ pub(super) async fn expired(activity: &Activity, timeouts: &Timeouts) -> CloseRe
             continue;
         };
         if Instant::now() >= due {
-            if awaited == Awaited::WriteProgress {
+            let is_stuck = awaited == Awaited::WriteProgress;
+            if is_stuck && !has_retried && activity.retry_write() {
+                has_retried = true;
+                yield_now().await;
+                continue;
+            }
+            if is_stuck {
                 activity.reset();
             }
             return timeouts.reason(awaited);
         }
+        has_retried = false;
         tokio::select! {
             () = sleep_until(due) => {}
             () = activity.changed() => {}

@@ -1,11 +1,11 @@
 #![expect(
     clippy::disallowed_methods,
-    reason = "one test is about what happens for a while: nothing"
+    reason = "two tests are about what happens for a while: nothing, and little at a time"
 )]
 //! What happens at each limit, and how it is counted.
 
-use std::io::{ErrorKind, Write};
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
@@ -131,6 +131,42 @@ fn a_client_that_reads_nothing_is_reset() {
     };
     assert_eq!(end, ErrorKind::ConnectionReset);
     wait_until("it is counted", || closed(&server, "write_timeout") == 1);
+}
+
+#[test]
+fn a_client_that_reads_slowly_and_steadily_is_not_reset_whatever_it_speaks() {
+    let (raw, http) = ("--listen=raw:127.0.0.1:0", "--listen=http:127.0.0.1:0");
+    let timeout = "--write-timeout-seconds=1";
+    let plain = Program::start_flags(&[raw, http, timeout]);
+    let faulty = Program::start_flags(&[raw, "--fault=delay=0", timeout]);
+    let post = "POST /raw HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999\r\n\r\n";
+    let clients = [
+        (plain.listener("raw"), ""),
+        (plain.listener("http"), post),
+        (faulty.listener("raw"), ""),
+    ];
+    let clients = clients.map(|(address, head)| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(8192).unwrap();
+        socket.connect(&address.into()).unwrap();
+        let mut client = TcpStream::from(socket);
+        client.write_all(head.as_bytes()).unwrap();
+        client.set_nonblocking(true).unwrap();
+        client
+    });
+    let (begin, bytes) = (Instant::now(), vec![b'x'; 65536]);
+    while begin.elapsed() < Duration::from_secs(5) {
+        for mut client in &clients {
+            for moved in [client.write(&bytes), client.read(&mut [0; 1000])] {
+                let is_blocked = |error: &io::Error| error.kind() == ErrorKind::WouldBlock;
+                assert!(
+                    moved.is_ok() || moved.as_ref().is_err_and(is_blocked),
+                    "{moved:?}"
+                );
+            }
+        }
+        std::thread::sleep(Duration::from_millis(50)); // 20 kB a second: the kernel would announce room after 4 s
+    }
 }
 
 #[test]
