@@ -6,9 +6,10 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
 
 use echo_protocol::Protocol;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Socket, TcpKeepalive, Type};
 
 use crate::config::Endpoint;
 
@@ -23,6 +24,16 @@ pub(crate) const MAX_QUEUED: usize = 4097;
 /// would keep megabytes of a client that sends and takes nothing, and charge them to the pod. Half as much
 /// would not take a line of 64 KiB at once, and cost such lines a fifth of their rate.
 const SYSTEM_BYTES: usize = 128 * 1024;
+
+/// How long nothing is received of a peer before the kernel asks whether it still exists.
+const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
+
+/// How long the kernel waits for an answer before it asks again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Unanswered questions after which a connection is closed: two minutes after its peer was lost. Without
+/// this, a peer that is lost without a FIN would keep its connection forever with the idle timeout off.
+const KEEPALIVE_PROBES: u32 = 4;
 
 /// Errors that mean "this machine has no IPv6", by their Linux numbers: EPROTONOSUPPORT,
 /// EAFNOSUPPORT, EADDRNOTAVAIL.
@@ -93,11 +104,20 @@ pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListen
         socket.set_tcp_nodelay(true)?;
         socket.set_send_buffer_size(SYSTEM_BYTES)?;
         socket.set_recv_buffer_size(SYSTEM_BYTES)?;
+        socket.set_tcp_keepalive(&keepalive())?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         Ok(socket.into())
     };
     (0..count).map(open_one).collect()
+}
+
+/// Returns how lost peers are detected.
+fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(KEEPALIVE_IDLE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_PROBES)
 }
 
 /// Opens `count` sockets for datagrams on one endpoint. As none of a kind without connections can be
@@ -186,6 +206,19 @@ mod tests {
             let most = 3 * SYSTEM_BYTES; // some is on the other side
             assert!(kept <= most, "{kept} bytes");
         }
+    }
+
+    #[test]
+    fn a_peer_that_is_lost_without_a_fin_is_detected_within_two_minutes() {
+        let sockets = open("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let _client = TcpStream::connect(sockets[0].local_addr().unwrap()).unwrap();
+        let (server, _) = sockets[0].accept().unwrap();
+        let socket = socket2::SockRef::from(&server);
+        assert!(socket.keepalive().unwrap());
+        let asks = socket.tcp_keepalive_retries().unwrap();
+        let interval = socket.tcp_keepalive_interval().unwrap();
+        let lost_after = socket.tcp_keepalive_time().unwrap() + interval * asks;
+        assert_eq!(lost_after, Duration::from_mins(2));
     }
 
     #[test]
