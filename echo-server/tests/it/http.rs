@@ -65,7 +65,7 @@ fn requests(server: &Program) -> u64 {
 }
 
 #[test]
-fn a_request_is_described_in_json_with_client_pod_namespace_and_node() {
+fn a_request_is_described_as_by_the_gateway_apis_echo_server_with_client_and_node() {
     let place = ["--pod-name=p", "--pod-namespace=s", "--node-name=n"];
     let (server, address) = start(&place);
     let stream = connect(address);
@@ -83,14 +83,31 @@ fn a_request_is_described_in_json_with_client_pod_namespace_and_node() {
         assert!(head.lines().any(|line| line == header), "{head}");
     }
     let expected = json!({
-        "method": "PUT", "path": "/a/b", "query": "c=d", "version": "HTTP/1.1",
-        "headers": {"host": "h", "x-a": "1, 2", "content-length": "5", "connection": "close"},
-        "body": "\"\u{1}\u{fffd}\u{e9}", "bodyBytes": 5, "client": client,
-        "pod": "p", "namespace": "s", "node": "n",
+        "path": "/a/b?c=d", "host": "h", "method": "PUT", "proto": "HTTP/1.1",
+        "headers": {"x-a": ["1", "2"], "content-length": ["5"], "connection": ["close"]},
+        "namespace": "s", "pod": "p", "node": "n",
+        "query": "c=d", "body": "\"\u{1}\u{fffd}\u{e9}", "bodyBytes": 5, "client": client,
     });
     assert_eq!(body.parse::<Value>().unwrap(), expected);
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
     wait_until("it is counted, and no probe is", || requests(&server) == 1);
+}
+
+#[test]
+fn an_absolute_target_names_the_host_and_one_without_a_path_is_described_as_it_is() {
+    let (_server, address) = start(&[]);
+    for (target, path, host) in [
+        ("http://a:1/b?c", "/b?c", "a:1"),
+        ("http://a", "/", "a"),
+        ("*", "*", "h"),
+    ] {
+        let question = format!("OPTIONS {target} HTTP/1.1\r\nHost: h\r\n\r\n");
+        let answer = ask(address, &question);
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let described: Value = body.parse().unwrap();
+        assert_eq!(described["path"], path, "{target}");
+        assert_eq!(described["host"], host, "{target}");
+    }
 }
 
 #[test]
@@ -167,8 +184,9 @@ fn http2_is_spoken_with_clients_that_begin_with_it() {
             assert_eq!(answer.status(), 201);
             let body = answer.into_body().collect().await.unwrap().to_bytes();
             let described: Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(described["version"], "HTTP/2.0");
-            assert_eq!(described["headers"]["host"], "h");
+            assert_eq!(described["proto"], "HTTP/2.0");
+            assert_eq!(described["host"], "h");
+            assert_eq!(described["path"], format!("/{number}?status=201"));
             assert_eq!(described["body"], format!("body {number}"));
         }
         let large = Bytes::from(vec![b'x'; 1 << 20]);

@@ -1,5 +1,6 @@
 //! The answer to a request: its description as JSON, or its body as it came.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use hyper::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
+use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -127,19 +129,7 @@ impl Answerer {
             }
             Err(_) => return plain(StatusCode::BAD_REQUEST, "the body is broken"),
         };
-        let text = json!({
-            "method": head.method.as_str(),
-            "path": head.uri.path(),
-            "query": head.uri.query(),
-            "version": format!("{:?}", head.version),
-            "headers": headers(&head),
-            "body": String::from_utf8_lossy(&body),
-            "bodyBytes": body.len(),
-            "client": self.client.to_string(),
-            "pod": self.pod_identity.pod,
-            "namespace": self.pod_identity.namespace,
-            "node": self.pod_identity.node,
-        });
+        let text = self.description(&head, &body);
         let mut text = format!("{text}\n");
         text.shrink_to_fit(); // it may be pending for long
         if text.len() > DESCRIPTION_BYTES {
@@ -150,6 +140,34 @@ impl Answerer {
         answer.headers_mut().insert(CONTENT_TYPE, JSON);
         answer
     }
+
+    /// Returns a description. `path`, which contains the query, `host`, `method`, `proto`, `headers`,
+    /// `namespace` and `pod` are those of the Gateway API's conformance echo server, so that its clients
+    /// decode the answer.
+    fn description(&self, head: &Parts, body: &[u8]) -> Value {
+        let target = head.uri.path_and_query();
+        json!({
+            "path": target.map_or_else(|| head.uri.path(), PathAndQuery::as_str),
+            "host": host(head),
+            "method": head.method.as_str(),
+            "proto": format!("{:?}", head.version),
+            "headers": headers(head),
+            "namespace": self.pod_identity.namespace,
+            "pod": self.pod_identity.pod,
+            "node": self.pod_identity.node,
+            "query": head.uri.query(),
+            "body": String::from_utf8_lossy(body),
+            "bodyBytes": body.len(),
+            "client": self.client.to_string(),
+        })
+    }
+}
+
+/// Returns the host that a request is for: of HTTP/2 and of an absolute target that is in the target.
+fn host(Parts { headers, uri, .. }: &Parts) -> Option<Cow<'_, str>> {
+    let named = headers.get(HOST);
+    let in_target = uri.authority().map(|host| Cow::Borrowed(host.as_str()));
+    in_target.or_else(|| named.map(|host| String::from_utf8_lossy(host.as_bytes())))
 }
 
 /// Returns a request's body back as it comes, of any length.
@@ -162,18 +180,13 @@ fn raw(request: Request<Incoming>) -> Response<Content> {
     answer
 }
 
-/// Describes headers; the values of one name are joined by commas. HTTP/2 has the host elsewhere.
-fn headers(Parts { headers, uri, .. }: &Parts) -> Value {
+/// Describes headers: all values of each name, except of the host, which is described by itself.
+fn headers(Parts { headers, .. }: &Parts) -> Value {
     let mut described = Map::new();
-    if let Some(authority) = uri.authority() {
-        described.insert(HOST.to_string(), Value::String(authority.to_string()));
-    }
-    for name in headers.keys() {
+    for name in headers.keys().filter(|name| **name != HOST) {
         let values = headers.get_all(name).into_iter();
-        let values: Vec<_> = values
-            .map(|value| String::from_utf8_lossy(value.as_bytes()))
-            .collect();
-        described.insert(name.to_string(), Value::String(values.join(", ")));
+        let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into());
+        described.insert(name.to_string(), Value::Array(values.collect()));
     }
     Value::Object(described)
 }
