@@ -136,6 +136,44 @@ fn a_raw_body_comes_back_while_it_is_sent() {
 }
 
 #[test]
+fn a_client_that_expects_100_gets_it_before_its_body_wherever_that_is_read() {
+    let (_server, address) = start(&[]);
+    for (target, length) in [
+        ("/", "Content-Length: 5"),
+        ("/raw", "Content-Length: 5"),
+        ("/x?raw&status=201", "Transfer-Encoding: chunked"),
+        ("/?delay=0.1", "Transfer-Encoding: chunked"),
+    ] {
+        let mut stream = connect(address);
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\n{length}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        expect(&stream, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let body = if length.starts_with("Content") {
+            "hello"
+        } else {
+            "5\r\nhello\r\n0\r\n\r\n"
+        };
+        stream.write_all(body.as_bytes()).unwrap();
+        let answer = String::from_utf8(read_to_end(&stream)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 20"), "{target}: {answer}");
+        assert!(answer.contains("hello"), "{target}: {answer}");
+    }
+    let mut stream = connect(address);
+    let early =
+        "POST /raw HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    stream.write_all(early.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    expect(&stream, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 400 ");
+    let refused =
+        "POST /?status=1 HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let mut stream = connect(address);
+    stream.write_all(refused.as_bytes()).unwrap();
+    expect(&stream, b"HTTP/1.1 400 ");
+}
+
+#[test]
 fn status_and_delay_are_obeyed_and_what_is_out_of_bounds_is_explained() {
     let (_server, address) = start(&[]);
     let get = |target: &str| {

@@ -9,19 +9,19 @@ use echo_protocol::http_options::HttpOptions;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderValue,
     X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::super::activity::Activity;
 use super::super::exchange::Exchange;
 use super::super::session::{Counted, Session};
-use super::body::{Answer, Content};
+use super::body::{Answer, Content, RequestBody};
 use crate::config::PodIdentity;
 
 /// The longest body that is described; a longer one is answered by 413. Described, one of control
@@ -36,6 +36,9 @@ const PLAIN_TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=ut
 
 /// The type of descriptions, and of bodies that say so.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The answer to a body that ends early, or whose chunks are none.
+const BROKEN_BODY: &str = "the body is broken";
 
 /// Answers one connection's requests.
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl Answerer {
             self.activity.hold(options.delay).await;
         }
         let mut answer = if options.is_raw {
-            raw(request)
+            raw(request).await
         } else {
             self.describe(request).await
         };
@@ -127,7 +130,7 @@ impl Answerer {
                 );
                 return plain(StatusCode::PAYLOAD_TOO_LARGE, &sentence);
             }
-            Err(_) => return plain(StatusCode::BAD_REQUEST, "the body is broken"),
+            Err(_) => return plain(StatusCode::BAD_REQUEST, BROKEN_BODY),
         };
         let text = self.description(&head, &body);
         let mut text = format!("{text}\n");
@@ -170,14 +173,26 @@ fn host(Parts { headers, uri, .. }: &Parts) -> Option<Cow<'_, str>> {
     in_target.or_else(|| named.map(|host| String::from_utf8_lossy(host.as_bytes())))
 }
 
-/// Returns a request's body back as it comes, of any length.
-fn raw(request: Request<Incoming>) -> Response<Content> {
-    let asked = request.headers().get(CONTENT_TYPE);
-    let is_json = asked.is_some_and(|asked| *asked == JSON);
-    let mut answer = Response::new(Either::Right(request.into_body()));
+/// Returns a request's body back as it comes, of any length. If the client waits for `100 Continue`, the
+/// answer begins when the body does, as an answer that has begun would be no request to send the body.
+async fn raw(request: Request<Incoming>) -> Response<Content> {
+    let (head, body) = request.into_parts();
+    let is_json = head.headers.get(CONTENT_TYPE) == Some(&JSON);
+    let mut body = RequestBody::new(body);
+    if expects_continue(&head) && body.begin().await.is_err() {
+        return plain(StatusCode::BAD_REQUEST, BROKEN_BODY);
+    }
+    let mut answer = Response::new(Either::Right(body));
     let kind = if is_json { JSON } else { PLAIN_TEXT };
     answer.headers_mut().insert(CONTENT_TYPE, kind);
     answer
+}
+
+/// Returns whether a client may send the body only after `100 Continue`. hyper sends that in HTTP/1.1 only.
+fn expects_continue(head: &Parts) -> bool {
+    let expected = head.headers.get(EXPECT);
+    head.version == Version::HTTP_11
+        && expected.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// Describes headers: all values of each name, except of the host, which is described by itself.

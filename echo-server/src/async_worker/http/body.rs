@@ -7,14 +7,72 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Buf, Bytes, Frame, Incoming, SizeHint};
 use hyper::{Error, Response};
 
 use super::super::exchange::{Exchange, Pending};
+use crate::counters::count;
 
 /// What is answered: a body that is whole, or the request's own.
-pub(super) type Content = Either<Full<Bytes>, Incoming>;
+pub(super) type Content = Either<Full<Bytes>, RequestBody>;
+
+/// The body of a request, whose first frame may have been awaited.
+#[derive(Debug)]
+pub(super) struct RequestBody {
+    /// The first frame, if it was awaited.
+    first: Option<Frame<Bytes>>,
+    /// What comes after it.
+    rest: Incoming,
+}
+
+impl RequestBody {
+    /// Takes a body of which nothing was read.
+    pub(super) fn new(rest: Incoming) -> Self {
+        Self { first: None, rest }
+    }
+
+    /// Waits until some of it, or its end, has come. Only before the head of an answer is sent, a body that
+    /// is read lets hyper send `100 Continue`.
+    ///
+    /// # Errors
+    /// That the body is broken.
+    pub(super) async fn begin(&mut self) -> Result<(), Error> {
+        self.first = self.rest.frame().await.transpose()?;
+        Ok(())
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let data = self.first.as_ref().and_then(Frame::data_ref);
+        let first = data.map_or(0, |data| count(data.len()));
+        let rest = self.rest.size_hint();
+        let mut all = SizeHint::new();
+        all.set_lower(rest.lower().saturating_add(first));
+        if let Some(upper) = rest.upper() {
+            all.set_upper(upper.saturating_add(first));
+        }
+        all
+    }
+}
 
 /// The body.
 #[derive(Debug)]
