@@ -5,10 +5,12 @@
 //!
 //! [`conversation`] is the protocol of one connection: [`mod@line`], [`raw`] or [`acknowledge`]. [`udp`]
 //! decides which datagrams are answered, [`proxy_header`] reads who the client behind a proxy is, and
-//! [`http_options`] reads what the path and query of an HTTP request ask for.
+//! [`http_options`] reads what the path and query of an HTTP request ask for, and [`http_host`] checks its
+//! Host header.
 
 pub mod acknowledge;
 pub mod conversation;
+pub mod http_host;
 pub mod http_options;
 pub mod line;
 mod protocol;

@@ -174,6 +174,29 @@ fn a_client_that_expects_100_gets_it_before_its_body_wherever_that_is_read() {
 }
 
 #[test]
+fn a_request_of_http_1_1_without_exactly_one_valid_host_is_refused() {
+    let (_server, address) = start(&[]);
+    for (hosts, version, status) in [
+        ("", "1.1", "400"),
+        ("Host: a\r\nHost: a\r\n", "1.1", "400"),
+        ("Host: a b\r\n", "1.1", "400"),
+        ("Host: a\r\nHost: b\r\n", "1.0", "400"),
+        ("Host:\r\n", "1.1", "204"),
+        ("Host: [::1]:80\r\n", "1.1", "204"),
+        ("", "1.0", "204"),
+    ] {
+        for target in ["/?status=204", "/raw?status=204"] {
+            let answer = ask(
+                address,
+                &format!("GET {target} HTTP/{version}\r\n{hosts}\r\n"),
+            );
+            let found = answer.split(' ').nth(1);
+            assert_eq!(found, Some(status), "{hosts:?} {version}: {answer}");
+        }
+    }
+}
+
+#[test]
 fn status_and_delay_are_obeyed_and_what_is_out_of_bounds_is_explained() {
     let (_server, address) = start(&[]);
     let get = |target: &str| {

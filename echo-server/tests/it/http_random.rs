@@ -59,6 +59,9 @@ fn requests(random: &mut Rng) -> Vec<u8> {
     for _ in 0..random.usize(1..4) {
         bytes.extend(random.choice(STARTS).unwrap().bytes());
         bytes.extend(b"\r\n");
+        if random.u8(..10) > 0 {
+            bytes.extend(b"Host: h\r\n");
+        }
         for _ in 0..random.usize(..4) {
             bytes.extend(random.choice(HEADERS).unwrap().bytes());
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use echo_protocol::http_host::check_hosts;
 use echo_protocol::http_options::HttpOptions;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
@@ -87,13 +88,16 @@ impl Answerer {
 
     /// Does what a request asks for, and returns how long it asked to wait.
     async fn respond(&self, request: Request<Incoming>) -> (Response<Content>, Duration) {
+        let refuse = |sentence: &str| (plain(StatusCode::BAD_REQUEST, sentence), Duration::ZERO);
+        let hosts = request.headers().get_all(HOST).into_iter();
+        let is_required = request.version() == Version::HTTP_11;
+        if let Err(bad) = check_hosts(hosts.map(HeaderValue::as_bytes), is_required) {
+            return refuse(&bad.to_string());
+        }
         let uri = request.uri();
         let options = match HttpOptions::read(uri.path(), uri.query()) {
             Ok(options) => options,
-            Err(bad) => {
-                let answer = plain(StatusCode::BAD_REQUEST, &bad.to_string());
-                return (answer, Duration::ZERO);
-            }
+            Err(bad) => return refuse(&bad.to_string()),
         };
         if request.method() == Method::CONNECT {
             // It would ask for a tunnel.
