@@ -1,4 +1,5 @@
-//! The asynchronous engine: each connection is a task of a runtime on one thread for all.
+//! The asynchronous engine: each connection is a task of a runtime on one thread, of which there are as
+//! many as workers. With faults there is one for all.
 //!
 //! `Http` is served here, by hyper, and every protocol of bytes that has faults injected, so that
 //! neither costs the workers anything. Limits, counters, timeouts and the drain are those of the

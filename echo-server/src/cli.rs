@@ -38,7 +38,7 @@ struct Args {
     #[arg(default_value = "line:12345")]
     listen: Vec<Listen>,
 
-    /// Worker threads, 1 to 256 [default: what the CPU limit allows]
+    /// Worker threads, and as many for http, 1 to 256 [default: what the CPU limit allows]
     #[arg(long, value_name = "COUNT", env = "ECHO_THREADS")]
     #[arg(value_parser = whole_number(1, 256))] // more serve no machine that runs pods
     threads: Option<u32>,

@@ -25,7 +25,7 @@ pub struct Config {
     pub listeners: Vec<Listen>,
     /// Where health and metrics are served.
     pub admin: Endpoint,
-    /// How many worker threads answer connections.
+    /// How many worker threads answer connections; for HTTP there are as many more.
     pub threads: NonZeroUsize,
     /// How long a drain takes at most, from the signal until the last connection is cut.
     pub drain: Duration,
@@ -47,6 +47,18 @@ impl Config {
     pub(crate) fn is_async(&self, listen: Listen) -> bool {
         let is_faulty = self.faults.is_enabled() && !listen.protocol.is_datagrams();
         listen.protocol == Protocol::Http || is_faulty
+    }
+
+    /// Returns how many threads the asynchronous engine has: none without a listener for it, and one with
+    /// faults, as the same connections are affected again only if one thread accepts them in their order.
+    pub(crate) fn async_threads(&self) -> usize {
+        if !self.listeners.iter().any(|listen| self.is_async(*listen)) {
+            0
+        } else if self.faults.is_enabled() {
+            1
+        } else {
+            self.threads.get()
+        }
     }
 }
 

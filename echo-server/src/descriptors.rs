@@ -11,7 +11,7 @@ const EACH_THREAD: usize = 4;
 /// Returns how many connections so many descriptors suffice for, at least one.
 pub fn left_for_connections(limit: u64, config: &Config) -> usize {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let threads = config.threads.get() + 2; // the asynchronous engine, and the main thread
+    let threads = config.threads.get() + config.async_threads() + 1; // and the main thread
     let kept = KEPT + threads * (config.listeners.len() + EACH_THREAD);
     limit.saturating_sub(kept).max(1)
 }

@@ -58,8 +58,8 @@ pub struct Server {
     admin: (TcpListener, SocketAddr),
     /// The workers, one for each thread to be.
     workers: Vec<(Worker, WorkerHandle)>,
-    /// The asynchronous engine, if there is a listener for it.
-    async_worker: Option<(AsyncWorker, WorkerHandle)>,
+    /// The threads to be of the asynchronous engine; none without a listener for it.
+    async_workers: Vec<(AsyncWorker, WorkerHandle)>,
     /// What the workers share.
     shared: Arc<Shared>,
     /// How long a drain takes at most.
@@ -76,7 +76,7 @@ impl Server {
         let Sockets {
             listeners,
             workers,
-            async_worker,
+            async_workers,
         } = Sockets::open(&config)?;
         for (listen, bound) in config.listeners.iter_mut().zip(&listeners) {
             listen.endpoint.port = bound.address.port(); // 0 has become the real one
@@ -91,13 +91,13 @@ impl Server {
             .into_iter()
             .map(new_worker)
             .collect::<Result<_, _>>()?;
-        let async_worker =
-            (!async_worker.is_empty()).then(|| AsyncWorker::new(async_worker, Arc::clone(&shared)));
+        let new_worker = |sockets| AsyncWorker::new(sockets, Arc::clone(&shared));
+        let async_workers = async_workers.into_iter().map(new_worker).collect();
         Ok(Self {
             listeners,
             admin,
             workers,
-            async_worker,
+            async_workers,
             shared,
             drain: config.drain,
         })
@@ -126,9 +126,10 @@ impl Server {
         let admin = tokio::net::TcpListener::from_std(admin).map_err(ServeError::Admin)?;
         let workers = self.workers.into_iter();
         let workers = workers.map(|(worker, handle)| (Box::new(|| worker.run()) as Job, handle));
-        let engine = self.async_worker.into_iter();
-        let engine = engine.map(|(engine, handle)| (Box::new(|| engine.run()) as Job, handle));
-        let (workers, handles): (Vec<_>, Vec<_>) = workers.chain(engine).unzip();
+        let async_workers = self.async_workers.into_iter();
+        let async_workers =
+            async_workers.map(|(worker, handle)| (Box::new(|| worker.run()) as Job, handle));
+        let (workers, handles): (Vec<_>, Vec<_>) = workers.chain(async_workers).unzip();
         let health = Arc::new(Health {
             workers: handles,
             listeners: self.listeners,
