@@ -6,7 +6,7 @@
 //! [`conversation`] is the protocol of one connection: [`mod@line`], [`raw`] or [`acknowledge`]. [`udp`]
 //! decides which datagrams are answered, [`proxy_header`] reads who the client behind a proxy is, and
 //! [`http_options`] reads what the path and query of an HTTP request ask for, and [`http_host`] checks its
-//! Host header.
+//! Host header. [`websocket`] echoes frames after an upgrade.
 
 pub mod acknowledge;
 pub mod conversation;
@@ -17,5 +17,6 @@ mod protocol;
 pub mod proxy_header;
 pub mod raw;
 pub mod udp;
+pub mod websocket;
 
 pub use protocol::{Protocol, UnknownProtocol};

@@ -3,9 +3,10 @@
 mod answer;
 mod body;
 mod executor;
+mod websocket;
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,28 +53,39 @@ pub(super) async fn serve(
     begin: Instant,
 ) -> CloseReason {
     let answerer = Rc::new(Answerer::new(session, Rc::clone(activity)));
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(|request: Request<Incoming>| {
         let answerer = Rc::clone(&answerer);
         async move { Ok::<Response<Answer>, Infallible>(answerer.answer(request).await) }
     });
     let context = session.context();
     let due = context.drain_due(begin);
     let io = TokioIo::new(&mut stream);
+    let mut upgraded_reason = None;
     let served = if is_http2 {
         activity.count_steps();
-        let connection = http2().serve_connection(io, service);
-        until(due, connection, http2::Connection::graceful_shutdown).await
+        let mut connection = http2().serve_connection(io, service);
+        until(due, &mut connection, http2::Connection::graceful_shutdown).await
     } else {
         let ended = async {
             due.await;
             activity.last_call(DRAIN_QUIET_PERIOD).await;
         };
-        let connection = http1(context.shared.limits.idle_timeout).serve_connection(io, service);
-        until(ended, connection, http1::Connection::graceful_shutdown).await
+        let idle_timeout = context.shared.limits.idle_timeout;
+        let mut connection = http1(idle_timeout).serve_connection(io, service);
+        let shut_down = http1::Connection::graceful_shutdown;
+        let served = until(ended, &mut connection, shut_down).await;
+        let start = connection.into_parts().read_buf;
+        if served.is_ok() && answerer.is_upgraded() {
+            upgraded_reason = Some(websocket::serve(&mut stream, &start, session, begin).await);
+        }
+        served
     };
     if !activity.is_reset() {
         let _silent = activity.held();
         linger(&mut stream).await;
+    }
+    if let Some(reason) = upgraded_reason {
+        return reason;
     }
     match served {
         Err(error) if error.is_timeout() => CloseReason::IdleTimeout,
@@ -83,17 +95,16 @@ pub(super) async fn serve(
 }
 
 /// Serves a connection until it ends; asks it to do so at some time.
-async fn until<C: Future>(
+async fn until<C: Future + Unpin>(
     time: impl Future,
-    connection: C,
+    connection: &mut C,
     shut_down: impl FnOnce(Pin<&mut C>),
 ) -> C::Output {
-    let mut connection = pin!(connection);
     tokio::select! {
         biased;
-        served = connection.as_mut() => served,
+        served = &mut *connection => served,
         _ = time => {
-            shut_down(connection.as_mut());
+            shut_down(Pin::new(&mut *connection));
             connection.await
         }
     }

@@ -40,3 +40,5 @@ mod protocols;
 mod proxy;
 #[cfg(test)]
 mod udp;
+#[cfg(test)]
+mod websocket;

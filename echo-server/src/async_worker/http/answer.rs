@@ -1,6 +1,7 @@
 //! The answer to a request: its description as JSON, or its body as it came.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderValue,
-    X_CONTENT_TYPE_OPTIONS,
+    SEC_WEBSOCKET_VERSION, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
@@ -23,6 +24,7 @@ use super::super::activity::Activity;
 use super::super::exchange::Exchange;
 use super::super::session::{Counted, Session};
 use super::body::{Answer, Content, RequestBody};
+use super::websocket::{self, Handshake};
 use crate::config::PodIdentity;
 
 /// The longest body that is described; a longer one is answered by 413. Described, one of control
@@ -52,6 +54,8 @@ pub(super) struct Answerer {
     counted: Counted,
     /// Records delays.
     activity: Rc<Activity>,
+    /// A request to switch to WebSocket was accepted, so no other one comes.
+    is_upgraded: Cell<bool>,
 }
 
 impl Answerer {
@@ -62,7 +66,13 @@ impl Answerer {
             pod_identity: session.context().shared.pod_identity.clone(),
             counted: session.counted(),
             activity,
+            is_upgraded: Cell::new(false),
         }
+    }
+
+    /// Returns whether the connection is one of WebSocket when hyper has sent its last answer.
+    pub(super) fn is_upgraded(&self) -> bool {
+        self.is_upgraded.get()
     }
 
     /// Answers a request, and counts it like a line; the delay that it asks for is not counted as
@@ -73,7 +83,7 @@ impl Answerer {
         let is_head = request.method() == Method::HEAD;
         let (answer, delay) = self.respond(request).await;
         let mut answer = guarded(answer, is_head);
-        if self.activity.is_last_call() {
+        if self.activity.is_last_call() && !self.is_upgraded() {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(CONNECTION, close);
         }
@@ -107,7 +117,9 @@ impl Answerer {
         if !options.delay.is_zero() {
             self.activity.hold(options.delay).await;
         }
-        let mut answer = if options.is_raw {
+        let mut answer = if let Some(answer) = self.switch(&request) {
+            answer
+        } else if options.is_raw {
             raw(request).await
         } else {
             self.describe(request).await
@@ -116,6 +128,30 @@ impl Answerer {
             *answer.status_mut() = StatusCode::from_u16(options.status).unwrap_or_default();
         }
         (answer, options.delay)
+    }
+
+    /// Answers a request to switch to WebSocket; nothing if it is none.
+    fn switch(&self, request: &Request<Incoming>) -> Option<Response<Content>> {
+        Some(match Handshake::read(request) {
+            Handshake::Absent => return None,
+            Handshake::UnknownVersion => {
+                let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken");
+                let headers = answer.headers_mut();
+                headers.insert(SEC_WEBSOCKET_VERSION, websocket::VERSION);
+                answer
+            }
+            Handshake::InvalidKey => plain(
+                StatusCode::BAD_REQUEST,
+                "Sec-WebSocket-Key must be 16 bytes in base64",
+            ),
+            Handshake::Accepted(headers) => {
+                self.is_upgraded.set(true);
+                let mut answer = whole(String::new());
+                *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                answer.headers_mut().extend(headers);
+                answer
+            }
+        })
     }
 
     /// Describes a request in JSON.

@@ -1,0 +1,131 @@
+//! The head of a frame: what it says of the payload.
+
+/// The kinds of frames (RFC 6455, section 5.2).
+pub(super) mod opcode {
+    /// A further fragment of a message.
+    pub(in crate::websocket) const CONTINUATION: u8 = 0;
+    /// Text, or the first fragment of one.
+    pub(super) const TEXT: u8 = 1;
+    /// Bytes, or their first fragment.
+    pub(super) const BINARY: u8 = 2;
+    /// The end of the connection.
+    pub(in crate::websocket) const CLOSE: u8 = 8;
+    /// To be answered by a pong.
+    pub(in crate::websocket) const PING: u8 = 9;
+    /// An answer to a ping.
+    pub(in crate::websocket) const PONG: u8 = 10;
+}
+
+/// The longest payload of a close, a ping or a pong.
+const MAX_CONTROL_BYTES: u64 = 125;
+
+/// The length in the second byte that stands for one in the two bytes after it.
+const IN_TWO_BYTES: u8 = 126;
+
+/// The length in the second byte that stands for one in the eight bytes after it.
+const IN_EIGHT_BYTES: u8 = 127;
+
+/// What a frame's head says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// The first byte, which an echo has too.
+    pub(super) first: u8,
+    /// No further fragment follows.
+    pub(super) is_final: bool,
+    /// The kind of frame.
+    pub(super) opcode: u8,
+    /// The length of the payload.
+    pub(super) length: u64,
+    /// What the payload is masked with.
+    pub(super) mask: [u8; 4],
+}
+
+impl Head {
+    /// Reads a complete head. Returns nothing if a client must not send it.
+    pub(super) fn parse(HeadBytes { bytes, .. }: &HeadBytes) -> Option<Self> {
+        let [first, second, rest @ ..] = *bytes;
+        let [l0, l1, l2, l3, l4, l5, l6, l7, m0, m1, m2, m3] = rest; // as after the longest length
+        let is_masked = second & 0x80 != 0;
+        let (length, mask, least) = match second & 0x7f {
+            IN_TWO_BYTES => (u16::from_be_bytes([l0, l1]).into(), [l2, l3, l4, l5], 126),
+            IN_EIGHT_BYTES => {
+                let length = u64::from_be_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
+                (length, [m0, m1, m2, m3], 1 << 16)
+            }
+            length => (length.into(), [l0, l1, l2, l3], 0),
+        };
+        let (is_final, opcode) = (first & 0x80 != 0, first & 0x0f);
+        let is_known = match opcode {
+            opcode::CONTINUATION | opcode::TEXT | opcode::BINARY => true,
+            opcode::CLOSE | opcode::PING | opcode::PONG => is_final && length <= MAX_CONTROL_BYTES,
+            _ => false,
+        };
+        let has_extension = first & 0x70 != 0;
+        let is_shortest = length >= least && length >> 63 == 0;
+        (is_masked && is_known && is_shortest && !has_extension).then_some(Self {
+            first,
+            is_final,
+            opcode,
+            length,
+            mask,
+        })
+    }
+
+    /// Appends the head of a frame with the same length and no mask, as a server sends it.
+    pub(super) fn write(&self, first: u8, output: &mut Vec<u8>) {
+        output.push(first);
+        match (u8::try_from(self.length), u16::try_from(self.length)) {
+            (Ok(length), _) if length < IN_TWO_BYTES => output.push(length),
+            (_, Ok(length)) => {
+                output.push(IN_TWO_BYTES);
+                output.extend_from_slice(&length.to_be_bytes());
+            }
+            _ => {
+                output.push(IN_EIGHT_BYTES);
+                output.extend_from_slice(&self.length.to_be_bytes());
+            }
+        }
+    }
+}
+
+/// The bytes of a head, as far as they have come.
+#[derive(Debug, Default)]
+pub(super) struct HeadBytes {
+    /// The bytes.
+    bytes: [u8; 14],
+    /// How many have come.
+    length: usize,
+}
+
+impl HeadBytes {
+    /// Takes as much of the input as belongs to it, and returns the rest.
+    pub(super) fn fill<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
+        let mut rest = input;
+        while !self.is_complete()
+            && let Some((byte, after)) = rest.split_first()
+            && let Some(slot) = self.bytes.get_mut(self.length)
+        {
+            *slot = *byte;
+            self.length += 1;
+            rest = after;
+        }
+        rest
+    }
+
+    /// Returns whether nothing of it has come.
+    pub(super) fn is_empty(&self) -> bool {
+        self.length == 0
+    }
+
+    /// Returns whether all of it has come.
+    pub(super) fn is_complete(&self) -> bool {
+        let [_, second, ..] = self.bytes;
+        let length = match second & 0x7f {
+            IN_TWO_BYTES => 2,
+            IN_EIGHT_BYTES => 8,
+            _ => 0,
+        };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        self.length >= 2 && self.length >= 2 + length + mask
+    }
+}

@@ -1,0 +1,164 @@
+use super::*;
+
+/// The mask of all frames.
+const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// Makes a frame as clients send it.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = Vec::new();
+    let head = Head {
+        first,
+        is_final: true,
+        opcode: 0,
+        length: payload.len().try_into().unwrap(),
+        mask: MASK,
+    };
+    head.write(first, &mut frame);
+    frame[1] |= 0x80;
+    frame.extend(MASK);
+    let masked = payload.iter().zip(MASK.iter().cycle());
+    frame.extend(masked.map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// Makes a frame as the server sends it.
+fn answer(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let length = payload.len().try_into().unwrap();
+    let head = Head {
+        first,
+        is_final: true,
+        opcode: 0,
+        length,
+        mask: MASK,
+    };
+    head.write(first, &mut answer);
+    answer.extend(payload);
+    answer
+}
+
+/// Returns the answer to input in pieces of so many bytes, how many messages it completed, and the state.
+fn answers(input: &[u8], piece: usize) -> (Vec<u8>, u64, WebSocket) {
+    let (mut socket, mut output) = (WebSocket::default(), Vec::new());
+    let pieces = input.chunks(piece);
+    let messages = pieces.map(|piece| socket.answer(piece, &mut output)).sum();
+    (output, messages, socket)
+}
+
+#[test]
+fn frames_of_any_length_are_echoed_alike_in_any_pieces() {
+    for length in [0, 1, 125, 126, 127, 65_535, 65_536, 100_000] {
+        let payload = vec![b'x'; length];
+        let input = [frame(0x81, &payload), frame(0x82, &payload)].concat();
+        let expected = [answer(0x81, &payload), answer(0x82, &payload)].concat();
+        for piece in [1, 3, 1000, input.len()] {
+            let (output, messages, socket) = answers(&input, piece);
+            assert!(output == expected, "{length} in pieces of {piece}");
+            assert_eq!(messages, 2);
+            assert!(socket.is_between_messages());
+        }
+    }
+}
+
+#[test]
+fn fragments_are_echoed_as_fragments_with_pings_between_them() {
+    let input = [
+        frame(0x01, b"Hel"),
+        frame(0x89, b"ping"),
+        frame(0x00, b"l"),
+        frame(0x8a, b"a pong that nobody asked for"),
+        frame(0x80, b"o"),
+    ];
+    let expected = [
+        answer(0x01, b"Hel"),
+        answer(0x8a, b"ping"),
+        answer(0x00, b"l"),
+        answer(0x80, b"o"),
+    ];
+    let (output, messages, socket) = answers(&input.concat(), 2);
+    assert_eq!(output, expected.concat());
+    assert_eq!(messages, 1);
+    assert!(socket.is_between_messages());
+    assert!(!answers(&frame(0x01, b"open"), 1).2.is_between_messages());
+    assert!(
+        !answers(&frame(0x81, b"open")[..3], 1)
+            .2
+            .is_between_messages()
+    );
+}
+
+#[test]
+fn a_close_is_answered_by_its_code_and_nothing_after_it_is() {
+    for (payload, expected) in [
+        (&b""[..], &b""[..]),
+        (b"\x03\xe8", b"\x03\xe8"),
+        (b"\x03\xe9bye", b"\x03\xe9"),
+        (b"\x0f\xa0mine", b"\x0f\xa0"),
+        (b"\x03", b"\x03\xea"),
+        (b"\x03\xed", b"\x03\xea"), // 1005 is never sent
+        (b"\x03\xe8\xff", b"\x03\xef"),
+    ] {
+        let input = [frame(0x88, payload), frame(0x81, b"late")].concat();
+        let (output, messages, socket) = answers(&input, 3);
+        assert_eq!(output, answer(0x88, expected), "{payload:?}");
+        assert_eq!(messages, 0);
+        assert!(socket.is_over());
+    }
+}
+
+#[test]
+fn a_frame_that_no_client_may_send_is_answered_by_a_close() {
+    let mut unmasked = frame(0x81, b"");
+    unmasked[1] &= 0x7f;
+    for input in [
+        unmasked,
+        frame(0xc1, b"an extension"),
+        frame(0x83, b"an unknown kind"),
+        frame(0x8b, b"an unknown kind"),
+        frame(0x09, b"a fragment of a ping"),
+        frame(0x89, &[b'x'; 126]),
+        frame(0x80, b"a fragment of nothing"),
+        vec![0x82, 0xfe, 0, 125, 0, 0, 0, 0],
+        vec![0x82, 0xff, 0, 0, 0, 0, 0, 0, 255, 255, 0, 0, 0, 0],
+        vec![0x82, 0xff, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ] {
+        let (output, _, socket) = answers(&input, 1);
+        assert_eq!(output, answer(0x88, b"\x03\xea"), "{input:?}");
+        assert!(socket.is_over());
+    }
+    let second = [frame(0x01, b"first"), frame(0x81, b"second")].concat();
+    let (output, ..) = answers(&second, 1);
+    let expected = [answer(0x01, b"first"), answer(0x88, b"\x03\xea")].concat();
+    assert_eq!(output, expected);
+}
+
+#[test]
+fn random_bytes_are_answered_alike_in_any_pieces_and_by_no_more_than_they_are_and_a_close() {
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..2_000 {
+        let mut input = Vec::new();
+        for _ in 0..random.usize(1..5) {
+            let first = random.choice([0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0x8a]);
+            let payload: Vec<_> = (0..random.usize(..140)).map(|_| random.u8(..)).collect();
+            input.extend(frame(first.unwrap(), &payload));
+        }
+        if random.bool() {
+            let place = random.usize(..input.len());
+            input[place] = random.u8(..);
+        }
+        let (whole, messages, _) = answers(&input, input.len());
+        let piece = random.usize(1..20);
+        let (cut, same, _) = answers(&input, piece);
+        assert_eq!((whole.len(), messages), (cut.len(), same));
+        assert!(whole == cut && whole.len() <= input.len() + 4);
+    }
+}
+
+#[test]
+fn a_server_that_ends_says_so_once() {
+    let (mut socket, mut output) = (WebSocket::default(), Vec::new());
+    socket.go_away(&mut output);
+    socket.go_away(&mut output);
+    assert_eq!(output, answer(0x88, b"\x03\xe9"));
+    assert!(socket.is_over());
+}
