@@ -12,6 +12,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::connect::connect;
+use super::deadline::{Deadline, TimedStream};
 use super::error::{ClientError, quote_at, with_remedy};
 use crate::server::Server;
 use cases::{CASES, Case, Exchange};
@@ -29,13 +30,27 @@ pub(super) struct CheckArgs {
     skip: Vec<String>,
 }
 
+/// The bytes that are read of an output beyond those that are right, so that an error can quote them.
+const MOST_EXTRA_BYTES: usize = 1 << 10;
+
 /// A server being checked.
 struct Subject<'a>(&'a Server);
 
 impl Subject<'_> {
     /// Connects.
     fn connect(&self) -> Result<TcpStream, ClientError> {
-        connect(&self.0.target, self.0.timeout.duration())
+        connect(&self.0.target, self.deadline())
+    }
+
+    /// Returns when the next connection, or the next answer as a whole, has to be there.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.0.timeout.duration())
+    }
+
+    /// Returns a connection on which the next answer, as a whole, is awaited until its deadline.
+    fn timed<'a>(&self, stream: &'a TcpStream) -> TimedStream<'a> {
+        let deadline = self.deadline();
+        TimedStream { stream, deadline }
     }
 
     /// Returns the answers that lines call for.
@@ -49,9 +64,11 @@ impl Subject<'_> {
     /// compares all that comes until the server ends its output.
     fn converse(&self, input: &[u8], ends: bool, expected: &[u8]) -> Result<(), ClientError> {
         let stream = self.connect()?;
+        let timed = self.timed(&stream);
+        let most = expected.len() + MOST_EXTRA_BYTES;
         let found = thread::scope(|scope| {
             let sending = thread::Builder::new().spawn_scoped(scope, || {
-                let mut writer = &stream;
+                let mut writer = timed;
                 // A server that has ended takes no more; what it said is what counts.
                 drop(writer.write_all(input));
                 if ends {
@@ -60,7 +77,8 @@ impl Subject<'_> {
             });
             sending.map_err(ClientError::Wait)?;
             let mut found = Vec::new();
-            let read = (&stream).read_to_end(&mut found);
+            let mut reader = timed.take(u64::try_from(most).unwrap_or(u64::MAX));
+            let read = reader.read_to_end(&mut found);
             drop(stream.shutdown(Shutdown::Both)); // so that sending ends as well
             match read {
                 Err(error) if found == expected => Err(never_ended(error)),
@@ -129,7 +147,7 @@ fn compare(expected: &[u8], found: &[u8]) -> Result<(), ClientError> {
 
 /// Describes that all answers were right and the end did not come.
 fn never_ended(error: std::io::Error) -> ClientError {
-    if error.kind() == ErrorKind::WouldBlock {
+    if error.kind() == ErrorKind::TimedOut {
         let text = "answered rightly, but did not end its output";
         ClientError::Answer(std::io::Error::new(ErrorKind::TimedOut, text))
     } else {

@@ -2,8 +2,10 @@
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
 
+use super::deadline::Deadline;
 use super::error::{ClientError, with_remedy};
 use super::target::Target;
 
@@ -11,24 +13,37 @@ use super::target::Target;
 ///
 /// # Errors
 /// [`ClientError::Name`]; retrying helps when the name server was at fault.
-pub(super) fn resolve(target: &Target) -> Result<Vec<SocketAddr>, ClientError> {
-    let no_address = |source| ClientError::Name {
+pub(super) fn resolve(target: &Target, deadline: Deadline) -> Result<Vec<SocketAddr>, ClientError> {
+    look_up(target.clone(), deadline).map_err(|source| ClientError::Name {
         host: target.host.clone(),
-        source,
-    };
-    let addresses = (target.host.as_str(), target.port).to_socket_addrs();
-    Ok(addresses.map_err(no_address)?.collect())
+        source: with_remedy(source),
+    })
 }
 
-/// Connects to the first address of the server that takes a connection, waiting up to `timeout`
-/// for each.
+/// Asks the C library in a thread of its own, as its timeouts are those of `/etc/resolv.conf`: for several
+/// name servers and search domains they sum up to minutes.
+fn look_up(target: Target, deadline: Deadline) -> io::Result<Vec<SocketAddr>> {
+    let (sender, found) = channel();
+    thread::Builder::new().spawn(move || {
+        let addresses = (target.host.as_str(), target.port).to_socket_addrs();
+        drop(sender.send(addresses.map(Vec::from_iter))); // too late is of no use
+    })?;
+    match found.recv_timeout(deadline.left()?) {
+        Ok(addresses) => addresses,
+        Err(RecvTimeoutError::Timeout) => Err(ErrorKind::TimedOut.into()),
+        Err(RecvTimeoutError::Disconnected) => Err(io::Error::other("the look-up failed")),
+    }
+}
+
+/// Connects to the first address of the server that takes a connection. The addresses share the time.
 ///
 /// # Errors
 /// [`ClientError::Name`] and [`ClientError::Connect`], the latter for the last address.
-pub(super) fn connect(target: &Target, timeout: Duration) -> Result<TcpStream, ClientError> {
+pub(super) fn connect(target: &Target, deadline: Deadline) -> Result<TcpStream, ClientError> {
     let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-    for address in resolve(target)? {
-        match connect_to(address, timeout) {
+    let addresses = resolve(target, deadline)?;
+    for (index, address) in addresses.iter().enumerate() {
+        match connect_to(*address, deadline.share(addresses.len() - index)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = error,
         }
@@ -39,18 +54,15 @@ pub(super) fn connect(target: &Target, timeout: Duration) -> Result<TcpStream, C
     })
 }
 
-/// Connects to one address. Nothing on the connection waits longer than `timeout`, and short lines
-/// are sent at once.
+/// Connects to one address. Short lines are sent at once.
 ///
 /// # Errors
 /// The system's, with the remedy of common ones.
-pub(super) fn connect_to(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let set_up = |stream: TcpStream| {
+pub(super) fn connect_to(address: SocketAddr, deadline: Deadline) -> io::Result<TcpStream> {
+    let connected = || {
+        let stream = TcpStream::connect_timeout(&address, deadline.left()?)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
         Ok(stream)
     };
-    let stream = TcpStream::connect_timeout(&address, timeout).and_then(set_up);
-    stream.map_err(with_remedy)
+    connected().map_err(with_remedy)
 }

@@ -1,24 +1,32 @@
 //! The client's side of the `Line` protocol over a blocking TCP stream.
 
-use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
+use std::time::Duration;
 
+use super::deadline::{Deadline, TimedStream};
 use super::error::{ClientError, quote, with_remedy};
 
 /// Stands before every answer that is printed.
 const PREFIX: &[u8] = b"Server response: ";
 
-/// Sends each line of the input and prints its answer, until the line `exit` or the end of input.
+/// The bytes that an answer may be longer than its line: a server's prefix is shorter.
+const MOST_PREFIX_BYTES: usize = 16 << 10;
+
+/// Sends each line of the input and prints its answer, until the line `exit` or the end of input. Each
+/// answer has `timeout` as a whole.
 ///
 /// # Errors
 /// All of [`ClientError`] but those of connecting.
 pub(super) fn converse(
     stream: &TcpStream,
+    timeout: Duration,
     mut input: impl BufRead,
     output: &mut impl Write,
 ) -> Result<(), ClientError> {
-    let mut answers = BufReader::new(stream);
+    let deadline = Deadline::after(timeout);
+    let mut answers = BufReader::new(TimedStream { stream, deadline });
     let (mut line, mut answer) = (Vec::new(), Vec::new());
     loop {
         line.clear();
@@ -33,7 +41,8 @@ pub(super) fn converse(
             line.push(b'\n');
         }
         answer.clear();
-        ask(stream, &mut answers, &line, &mut answer)?;
+        answers.get_mut().deadline = Deadline::after(timeout);
+        ask(&mut answers, &line, &mut answer)?;
         let printed = output
             .write_all(PREFIX)
             .and_then(|()| output.write_all(&answer));
@@ -49,18 +58,19 @@ pub(super) fn converse(
 /// Sends a line and reads its answer, both at once: a server that streams answers reads no further
 /// while the client leaves the answer's beginning unread.
 fn ask(
-    stream: &TcpStream,
-    answers: &mut impl BufRead,
+    answers: &mut BufReader<TimedStream<'_>>,
     line: &[u8],
     answer: &mut Vec<u8>,
 ) -> Result<(), ClientError> {
+    let TimedStream { stream, deadline } = *answers.get_ref();
+    let most = line.len() + MOST_PREFIX_BYTES;
     thread::scope(|scope| {
         let sending = thread::Builder::new().spawn_scoped(scope, move || {
-            let mut stream = stream;
-            stream.write_all(line)
+            TimedStream { stream, deadline }.write_all(line)
         });
         let sending = sending.map_err(ClientError::Answer)?;
-        let read = answers.read_until(b'\n', answer);
+        let bounded = &mut answers.take(u64::try_from(most).unwrap_or(u64::MAX));
+        let read = bounded.read_until(b'\n', answer);
         if answer.last() == Some(&b'\n') {
             return Ok(()); // the server has the line, however sending ended
         }
@@ -68,7 +78,11 @@ fn ask(
         let sent = sending.join().unwrap_or(Ok(()));
         match (read, sent) {
             (Err(error), _) => Err(ClientError::Answer(with_remedy(error))),
-            (Ok(_), Err(error)) if error.kind() == ErrorKind::WouldBlock => {
+            _ if answer.len() >= most => Err(ClientError::TooLong {
+                most,
+                found: quote(answer),
+            }),
+            (Ok(_), Err(error)) if error.kind() == ErrorKind::TimedOut => {
                 Err(ClientError::Answer(with_remedy(error)))
             }
             _ if answer.is_empty() => Err(ClientError::ClosedEarly),

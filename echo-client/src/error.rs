@@ -42,6 +42,14 @@ pub enum ClientError {
     /// The server closed the connection within its answer, of which this part had come, quoted.
     #[error("the server closed the connection within its answer, of which came {0}")]
     Torn(String),
+    /// The answer is longer than any that is right, and more of it is not read.
+    #[error("expected an answer of at most {most} bytes, but got more: {found}")]
+    TooLong {
+        /// The bytes that were read of it.
+        most: usize,
+        /// Its beginning, quoted.
+        found: String,
+    },
     /// The answer has other bytes than the protocol asks for.
     #[error("expected the answer {expected}, but got {found}")]
     WrongAnswer {

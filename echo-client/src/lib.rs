@@ -12,6 +12,7 @@ mod check;
 mod cli;
 mod connect;
 mod conversation;
+mod deadline;
 mod error;
 mod milliseconds;
 mod probe;
@@ -29,6 +30,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cli::{Action, Arguments, NAME, parse};
+use deadline::Deadline;
 pub use error::ClientError;
 
 /// Returns whether a program was started under the client's name.
@@ -57,8 +59,10 @@ fn run(arguments: &Arguments) -> Result<(), ClientError> {
         (Some(Action::Load(args)), _) => load::main(args, output),
         (Some(Action::Check(args)), _) => check::run(args, output),
         (None, Some(server)) => {
-            let stream = connect::connect(server, arguments.timeout.duration())?;
-            conversation::converse(&stream, BufReader::new(io::stdin().lock()), output)
+            let timeout = arguments.timeout.duration();
+            let stream = connect::connect(server, Deadline::after(timeout))?;
+            let input = BufReader::new(io::stdin().lock());
+            conversation::converse(&stream, timeout, input, output)
         }
         (None, None) => Ok(()), // clap has refused that
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::connect::{connect_to, resolve};
+use super::deadline::Deadline;
 use super::error::ClientError;
 use crate::descriptors;
 use crate::server::Server;
@@ -152,9 +153,12 @@ pub(super) fn check_loss_detection(args: &LoadArgs) -> Result<(), String> {
 /// server, or the way to it, does not have.
 fn usable_addresses(server: &Server, timeout: Duration) -> Result<Vec<SocketAddr>, ClientError> {
     let mut last = io::Error::from(io::ErrorKind::NotFound);
-    let mut usable = resolve(&server.target)?;
+    let deadline = Deadline::after(timeout);
+    let mut usable = resolve(&server.target, deadline)?;
+    let mut untried = usable.len();
     usable.retain(|address| {
-        let refusal = connect_to(*address, timeout).err();
+        let refusal = connect_to(*address, deadline.share(untried)).err();
+        untried -= 1;
         let takes_one = refusal.is_none();
         last = refusal.unwrap_or_else(|| io::ErrorKind::NotFound.into());
         takes_one

@@ -1,4 +1,4 @@
-#![expect(clippy::disallowed_methods, reason = "a probe is about time")]
+#![expect(clippy::disallowed_methods, reason = "a probe measures time")]
 //! A line to a server, how long its answer takes, and which echo server gives it.
 
 mod answer;
@@ -6,13 +6,14 @@ mod tally;
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use echo_protocol::Protocol;
 
 use super::connect::{connect_to, resolve};
+use super::deadline::{Deadline, TimedStream};
 use super::error::{ClientError, with_remedy};
 use crate::milliseconds::milliseconds;
 use crate::server::Server;
@@ -85,22 +86,28 @@ fn parse_line(text: &str) -> Result<String, &'static str> {
 /// # Errors
 /// That of the last probe that failed, if one did: of a name, a probe has failed if no address answered.
 pub(super) fn run(args: &ProbeArgs, output: &mut impl Write) -> Result<(), ClientError> {
-    probe_all(args, &resolve(&args.server.target)?, output)
+    let deadline = Deadline::after(args.server.timeout.duration());
+    let addresses = resolve(&args.server.target, deadline)?;
+    probe_all(args, &addresses, deadline, output)
 }
 
-/// Probes the addresses of the name.
+/// Probes the addresses of the name. The time of the first probe has begun when the name was looked up.
 fn probe_all(
     args: &ProbeArgs,
     addresses: &[SocketAddr],
+    first: Deadline,
     output: &mut impl Write,
 ) -> Result<(), ClientError> {
     let is_single = args.count == 1 && !args.all_addresses;
     let all = addresses.len().max(1);
     let at_once = if args.all_addresses { 1 } else { all };
     let (mut tally, mut failure) = (Tally::default(), Ok(()));
+    let mut first = Some(first);
     for _ in 0..args.count {
         for choices in addresses.chunks(at_once) {
-            let Some((address, probed)) = probe_first(args, choices) else {
+            let timeout = args.server.timeout.duration();
+            let deadline = first.take().unwrap_or_else(|| Deadline::after(timeout));
+            let Some((address, probed)) = probe_first(args, choices, deadline) else {
                 continue; // never, as no part is empty
             };
             let outcome = match &probed {
@@ -131,11 +138,15 @@ fn probe_all(
 /// The result of a probe: how long it took, and the name of the echo server.
 type Probed = Result<(Times, Option<String>), ClientError>;
 
-/// Probes addresses until one answers. Gives that one, or else the last.
-fn probe_first(args: &ProbeArgs, addresses: &[SocketAddr]) -> Option<(SocketAddr, Probed)> {
+/// Probes addresses, which share the time, until one answers. Gives that one, or else the last.
+fn probe_first(
+    args: &ProbeArgs,
+    addresses: &[SocketAddr],
+    deadline: Deadline,
+) -> Option<(SocketAddr, Probed)> {
     let mut last = None;
-    for address in addresses {
-        let probed = probe(args, *address);
+    for (index, address) in addresses.iter().enumerate() {
+        let probed = probe(args, *address, deadline.share(addresses.len() - index));
         let is_answered = probed.is_ok();
         last = Some((*address, probed));
         if is_answered {
@@ -146,23 +157,23 @@ fn probe_first(args: &ProbeArgs, addresses: &[SocketAddr]) -> Option<(SocketAddr
 }
 
 /// Sends the line to one address and compares the answer.
-fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
+fn probe(args: &ProbeArgs, address: SocketAddr, deadline: Deadline) -> Probed {
     let expected = expected(args);
-    let timeout = args.server.timeout.duration();
     let not_connected = |source| ClientError::Connect {
         target: address.to_string(),
         source,
     };
     let begin = Instant::now();
     let (connected, answer) = if args.protocol == Protocol::Udp {
-        let socket = datagrams_to(address, timeout).map_err(not_connected)?;
+        let socket = datagrams_to(address, deadline).map_err(not_connected)?;
         (Instant::now(), exchange_datagrams(&socket, &request(args)))
     } else {
-        let stream = connect_to(address, timeout).map_err(not_connected)?;
+        let stream = &connect_to(address, deadline).map_err(not_connected)?;
+        let stream = TimedStream { stream, deadline };
         let most = u64::try_from(expected.len() + MOST_HEAD_BYTES).unwrap_or(u64::MAX);
         let is_last = args.protocol == Protocol::Http; // whose end is the end of the connection
         let connected = Instant::now();
-        (connected, exchange(&stream, &request(args), most, is_last))
+        (connected, exchange(stream, &request(args), most, is_last))
     };
     let found = answer.map_err(|error| ClientError::Answer(with_remedy(error)))?;
     let times = Times {
@@ -175,9 +186,13 @@ fn probe(args: &ProbeArgs, address: SocketAddr) -> Probed {
 
 /// Sends a request over a connection, and gives its answer: a line, or all until the end of HTTP.
 /// Of what is no HTTP the beginning is enough, as the end may never come.
-fn exchange(stream: &TcpStream, request: &[u8], most: u64, is_last: bool) -> io::Result<Vec<u8>> {
+fn exchange(
+    mut stream: TimedStream<'_>,
+    request: &[u8],
+    most: u64,
+    is_last: bool,
+) -> io::Result<Vec<u8>> {
     let mut found = Vec::new();
-    let mut stream = stream;
     stream.write_all(request)?;
     let mut answer = BufReader::new(stream.take(most));
     if is_last {
@@ -194,14 +209,14 @@ fn exchange(stream: &TcpStream, request: &[u8], most: u64, is_last: bool) -> io:
     Ok(found)
 }
 
-/// Opens a socket whose datagrams go to one address, and that waits no longer than `timeout`.
-fn datagrams_to(address: SocketAddr, timeout: Duration) -> io::Result<UdpSocket> {
+/// Opens a socket whose datagrams go to one address, and that waits for one until the deadline.
+fn datagrams_to(address: SocketAddr, deadline: Deadline) -> io::Result<UdpSocket> {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(timeout))?;
+    socket.set_read_timeout(Some(deadline.left()?))?;
     socket.connect(address)?;
     Ok(socket)
 }

@@ -27,7 +27,8 @@ pub(crate) struct Server {
 /// How long anything may take.
 #[derive(Debug, Args)]
 pub(crate) struct Timeout {
-    /// Seconds to wait for the connection, and for each answer to go on, 1 to 3600
+    /// Seconds that connecting, with looking the name up, may take, and as many for each whole answer; a
+    /// probe is both together. 1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "10")]
     #[arg(value_parser = whole_number(1, 3600))] // an hour is longer than anyone waits
     timeout_seconds: u32,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use socket2::SockRef;
 
+use super::super::deadline::TimedStream;
 use super::super::error::{ClientError, with_remedy};
 use super::{Subject, compare};
 
@@ -24,9 +25,9 @@ pub(super) fn at_once(subject: &Subject<'_>) -> Result<(), ClientError> {
 pub(super) fn byte_by_byte(subject: &Subject<'_>) -> Result<(), ClientError> {
     let stream = subject.connect()?;
     for byte in b"a\r\rb\r\n" {
-        send(&stream, &[*byte])?;
+        send(subject, &stream, &[*byte])?;
     }
-    receive(&stream, &subject.answers(&[b"a\r\rb"]))
+    receive(subject.timed(&stream), &subject.answers(&[b"a\r\rb"]))
 }
 
 /// Sends ten thousand lines, each different, without waiting.
@@ -57,7 +58,8 @@ pub(super) fn slow_reader(subject: &Subject<'_>) -> Result<(), ClientError> {
         .set_write_timeout(Some(BLOCKED))
         .map_err(ClientError::Answer)?;
     let (mut sent, most) = (0, input.len() << 14);
-    while sent < most {
+    let deadline = subject.deadline(); // a server may take a byte now and then
+    while sent < most && deadline.left().is_ok() {
         let rest = input.get(sent % input.len()..).unwrap_or_default();
         match (&stream).write(rest) {
             Ok(length) => sent += length,
@@ -65,8 +67,8 @@ pub(super) fn slow_reader(subject: &Subject<'_>) -> Result<(), ClientError> {
             Err(error) => return Err(ClientError::Answer(with_remedy(error))),
         }
     }
-    let whole = subject.answers(&[&line]);
-    (0..sent / input.len()).try_for_each(|_| receive(&stream, &whole))
+    let (whole, timed) = (subject.answers(&[&line]), subject.timed(&stream));
+    (0..sent / input.len()).try_for_each(|_| receive(timed, &whole))
 }
 
 /// Opens fifty connections, begins a line on each, and finishes them in the opposite order.
@@ -74,12 +76,15 @@ pub(super) fn side_by_side(subject: &Subject<'_>) -> Result<(), ClientError> {
     let mut streams = Vec::new();
     for number in 0..50_u8 {
         let stream = subject.connect()?;
-        send(&stream, &[b'a' + number % 26])?;
+        send(subject, &stream, &[b'a' + number % 26])?;
         streams.push((stream, number));
     }
     for (stream, number) in streams.iter().rev() {
-        send(stream, b"z\n")?;
-        receive(stream, &subject.answers(&[&[b'a' + number % 26, b'z']]))?;
+        send(subject, stream, b"z\n")?;
+        receive(
+            subject.timed(stream),
+            &subject.answers(&[&[b'a' + number % 26, b'z']]),
+        )?;
     }
     Ok(())
 }
@@ -88,7 +93,7 @@ pub(super) fn side_by_side(subject: &Subject<'_>) -> Result<(), ClientError> {
 pub(super) fn reset(subject: &Subject<'_>) -> Result<(), ClientError> {
     let (other, broken) = (subject.connect()?, subject.connect()?);
     ping(subject, &other, b"before")?;
-    send(&broken, b"half a line")?;
+    send(subject, &broken, b"half a line")?;
     let socket = SockRef::from(&broken);
     socket
         .set_linger(Some(Duration::ZERO))
@@ -100,19 +105,19 @@ pub(super) fn reset(subject: &Subject<'_>) -> Result<(), ClientError> {
 
 /// Sends a line and waits for its answer.
 fn ping(subject: &Subject<'_>, stream: &TcpStream, line: &[u8]) -> Result<(), ClientError> {
-    send(stream, &[line, b"\n"].concat())?;
-    receive(stream, &subject.answers(&[line]))
+    send(subject, stream, &[line, b"\n"].concat())?;
+    receive(subject.timed(stream), &subject.answers(&[line]))
 }
 
 /// Sends bytes.
-fn send(mut stream: &TcpStream, bytes: &[u8]) -> Result<(), ClientError> {
-    let sent = stream.write_all(bytes);
+fn send(subject: &Subject<'_>, stream: &TcpStream, bytes: &[u8]) -> Result<(), ClientError> {
+    let sent = subject.timed(stream).write_all(bytes);
     sent.map_err(|error| ClientError::Answer(with_remedy(error)))
 }
 
 /// Receives as many bytes as are expected, and compares them as they come: a wrong answer may be
 /// too short.
-fn receive(mut stream: &TcpStream, expected: &[u8]) -> Result<(), ClientError> {
+fn receive(mut stream: TimedStream<'_>, expected: &[u8]) -> Result<(), ClientError> {
     let mut found = vec![0; expected.len()];
     let mut length = 0;
     while let Some(rest) = found.get_mut(length..).filter(|rest| !rest.is_empty()) {

@@ -31,7 +31,8 @@ fn tally(flags: &[&str], addresses: &[SocketAddr]) -> (bool, String) {
         panic!("{flags:?}");
     };
     let mut output = Vec::new();
-    let is_good = probe_all(&args, addresses, &mut output).is_ok();
+    let deadline = Deadline::after(Duration::from_secs(10));
+    let is_good = probe_all(&args, addresses, deadline, &mut output).is_ok();
     let text = String::from_utf8(output).unwrap();
     let rest = text.lines().filter(|line| !line.contains(": connect "));
     (is_good, rest.collect::<Vec<_>>().join("\n"))

@@ -10,6 +10,8 @@ mod check;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod endless_servers;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod probe;
