@@ -4,8 +4,10 @@
 mod cases;
 mod conversations;
 
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use clap::Args;
@@ -14,6 +16,8 @@ use clap::builder::PossibleValuesParser;
 use super::connect::connect;
 use super::deadline::{Deadline, TimedStream};
 use super::error::{ClientError, quote_at, with_remedy};
+use super::output::Output;
+use super::signals;
 use crate::server::Server;
 use cases::{CASES, Case, Exchange};
 
@@ -89,17 +93,37 @@ impl Subject<'_> {
     }
 }
 
+/// How many cases have run.
+#[derive(Debug, Default)]
+struct Counts {
+    /// All that have run.
+    all: usize,
+    /// Those that failed.
+    failed: usize,
+}
+
+impl fmt::Display for Counts {
+    /// Writes the last line; nothing if no case has run.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { all, failed } = self;
+        if *all == 0 {
+            return Ok(());
+        }
+        writeln!(formatter, "{} passed, {failed} failed", all - failed)
+    }
+}
+
 /// Puts the server through all cases, prints the result of each, and a count.
 ///
 /// # Errors
 /// [`ClientError::Connect`] if there is no server, [`ClientError::Check`] if a case failed.
-pub(super) fn run(args: &CheckArgs, output: &mut impl Write) -> Result<(), ClientError> {
+pub(super) fn run(args: &CheckArgs, output: &mut Output<impl Write>) -> Result<(), ClientError> {
+    let counts = Arc::new(Mutex::new(Counts::default()));
+    signals::print_on_signal(&counts)?;
     let subject = Subject(&args.server);
     drop(subject.connect()?); // one error rather than one for each case
     let is_chosen = |case: &&Case| !args.skip.iter().any(|name| name == case.name);
-    let (mut failed, mut all) = (0, 0);
     for case in CASES.iter().filter(is_chosen) {
-        all += 1;
         let result = run_case(&subject, case);
         let line = match &result {
             Ok(()) => format!("pass  {}: {}\n", case.name, case.description),
@@ -110,16 +134,19 @@ pub(super) fn run(args: &CheckArgs, output: &mut impl Write) -> Result<(), Clien
                 error_chain(error)
             ),
         };
-        failed += usize::from(result.is_err());
-        let printed = output.write_all(line.as_bytes());
-        printed.map_err(ClientError::Output)?;
+        let mut counts = signals::lock(&counts);
+        counts.all += 1;
+        counts.failed += usize::from(result.is_err());
+        output.print(line)?;
+        if output.is_closed() {
+            break;
+        }
     }
-    let count = writeln!(output, "{} passed, {failed} failed", all - failed);
-    count.map_err(ClientError::Output)?;
-    if failed == 0 {
-        Ok(())
-    } else {
-        Err(ClientError::Check { failed, all })
+    let mut counts = signals::lock(&counts);
+    output.print(counts.to_string())?;
+    match std::mem::take(&mut *counts) {
+        Counts { failed: 0, .. } => Ok(()),
+        Counts { all, failed } => Err(ClientError::Check { failed, all }),
     }
 }
 

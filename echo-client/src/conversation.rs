@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::deadline::{Deadline, TimedStream};
 use super::error::{ClientError, quote, with_remedy};
+use super::output::Output;
 
 /// Stands before every answer that is printed.
 const PREFIX: &[u8] = b"Server response: ";
@@ -14,8 +15,8 @@ const PREFIX: &[u8] = b"Server response: ";
 /// The bytes that an answer may be longer than its line: a server's prefix is shorter.
 const MOST_PREFIX_BYTES: usize = 16 << 10;
 
-/// Sends each line of the input and prints its answer, until the line `exit` or the end of input. Each
-/// answer has `timeout` as a whole.
+/// Sends each line of the input and prints its answer, until the line `exit`, the end of input, or that of
+/// what reads the output. Each answer has `timeout` as a whole.
 ///
 /// # Errors
 /// All of [`ClientError`] but those of connecting.
@@ -23,7 +24,7 @@ pub(super) fn converse(
     stream: &TcpStream,
     timeout: Duration,
     mut input: impl BufRead,
-    output: &mut impl Write,
+    output: &mut Output<impl Write>,
 ) -> Result<(), ClientError> {
     let deadline = Deadline::after(timeout);
     let mut answers = BufReader::new(TimedStream { stream, deadline });
@@ -43,13 +44,8 @@ pub(super) fn converse(
         answer.clear();
         answers.get_mut().deadline = Deadline::after(timeout);
         ask(&mut answers, &line, &mut answer)?;
-        let printed = output
-            .write_all(PREFIX)
-            .and_then(|()| output.write_all(&answer));
-        printed
-            .and_then(|()| output.flush())
-            .map_err(ClientError::Output)?;
-        if matches!(line.as_slice(), b"exit\n" | b"exit\r\n") {
+        output.print([PREFIX, &answer].concat())?;
+        if output.is_closed() || matches!(line.as_slice(), b"exit\n" | b"exit\r\n") {
             return Ok(());
         }
     }

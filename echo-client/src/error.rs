@@ -2,6 +2,8 @@
 
 use std::io::{self, ErrorKind};
 
+use nix::sys::signal::Signal;
+
 /// Says what went wrong. Retrying helps when the cause was the network or a server that is not
 /// there yet.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +79,17 @@ pub enum ClientError {
     /// Standard output takes no more.
     #[error("failed to write to standard output")]
     Output(#[source] io::Error),
+    /// The system gives no means to wait for signals.
+    #[error("failed to wait for signals")]
+    Signals(#[source] io::Error),
+    /// A signal has ended a load early.
+    #[error("{found}")]
+    Interrupted {
+        /// The signal.
+        signal: Signal,
+        /// What was found until then.
+        found: String,
+    },
     /// The system gives no means to wait for many connections at once.
     #[error("failed to wait for connections")]
     Wait(#[source] io::Error),

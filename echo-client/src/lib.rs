@@ -15,8 +15,10 @@ mod conversation;
 mod deadline;
 mod error;
 mod milliseconds;
+mod output;
 mod probe;
 mod server;
+mod signals;
 mod target;
 
 pub mod descriptors;
@@ -32,6 +34,7 @@ use std::process::ExitCode;
 use cli::{Action, Arguments, NAME, parse};
 use deadline::Deadline;
 pub use error::ClientError;
+use output::Output;
 
 /// Returns whether a program was started under the client's name.
 pub fn is_program_name(program: Option<OsString>) -> bool {
@@ -39,7 +42,7 @@ pub fn is_program_name(program: Option<OsString>) -> bool {
 }
 
 /// Runs the client over standard input and output. Exit code 0 is success, 1 a failure, 2 a bad
-/// flag.
+/// flag. SIGINT and SIGTERM print what was found so far, and end the process as they do by default.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
@@ -47,18 +50,25 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit::fail(NAME, &error),
+        Err(error) => {
+            let code = exit::fail(NAME, &error);
+            if let ClientError::Interrupted { signal, .. } = error {
+                signals::end_by(signal);
+            }
+            code
+        }
     }
 }
 
 /// Runs the subcommand, or the conversation without one.
 fn run(arguments: &Arguments) -> Result<(), ClientError> {
-    let output = &mut io::stdout().lock();
+    let output = &mut Output::new(io::stdout());
     match (&arguments.action, &arguments.server) {
         (Some(Action::Probe(args)), _) => probe::run(args, output),
         (Some(Action::Load(args)), _) => load::main(args, output),
         (Some(Action::Check(args)), _) => check::run(args, output),
         (None, Some(server)) => {
+            signals::on_signal(|_| ())?; // every answer was printed when it came
             let timeout = arguments.timeout.duration();
             let stream = connect::connect(server, Deadline::after(timeout))?;
             let input = BufReader::new(io::stdin().lock());

@@ -8,9 +8,12 @@ mod pace;
 mod plan;
 mod report;
 mod script;
+mod stop;
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
@@ -18,6 +21,8 @@ use clap::Args;
 use super::connect::{connect_to, resolve};
 use super::deadline::Deadline;
 use super::error::ClientError;
+use super::output::Output;
+use super::signals;
 use crate::descriptors;
 use crate::server::Server;
 use crate::usage::whole_number;
@@ -26,6 +31,7 @@ pub use histogram::Histogram;
 pub use pace::Pacing;
 pub use plan::Plan;
 pub use report::Report;
+use stop::Stop;
 
 /// The most bytes of a batch whose loss is detected: what fits into one segment wherever IPv6 is spoken, whose
 /// smallest packets have 1280 bytes (RFC 8200, section 5), 60 of them headers, and up to 20 of TCP's options.
@@ -88,11 +94,20 @@ pub(super) struct LoadArgs {
     quiet: bool,
 }
 
-/// Puts the load on, prints progress to standard error, and prints the report.
+/// Puts the load on, prints progress to standard error, and prints the report; after a signal, that of what
+/// came until then.
 ///
 /// # Errors
 /// Those of connecting, and [`ClientError::Load`] if not every line was answered rightly.
-pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), ClientError> {
+pub(super) fn main(args: &LoadArgs, output: &mut Output<impl Write>) -> Result<(), ClientError> {
+    let stop = Arc::new(OnceLock::<Arc<Stop>>::new());
+    let running = Arc::clone(&stop);
+    signals::on_signal(move |signal| {
+        if let Some(stop) = running.get() {
+            stop.set(signal);
+            thread::park(); // the load ends, prints its report, and ends the program
+        }
+    })?;
     drop(descriptors::raise_limit()); // a failure shows when connecting
     let timeout = args.server.timeout.duration();
     let mut load = Load::connect(Plan {
@@ -111,6 +126,7 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
         detects_loss: args.detect_loss,
         timeout,
     })?;
+    drop(stop.set(load.stop()));
     let mut earlier = Report::default();
     let mut print_progress = |report: &Report| {
         if !args.quiet {
@@ -127,12 +143,15 @@ pub(super) fn main(args: &LoadArgs, output: &mut impl Write) -> Result<(), Clien
     } else {
         report.table()
     };
-    let printed = output.write_all(text.as_bytes());
-    printed.map_err(ClientError::Output)?;
-    if report.is_clean() {
-        Ok(())
-    } else {
-        Err(ClientError::Load(report.failure_summary()))
+    output.print(text)?;
+    let failure = (!report.is_clean()).then(|| report.failure_summary());
+    match (load.stop().signal(), failure) {
+        (Some(signal), failure) => Err(ClientError::Interrupted {
+            signal,
+            found: failure.or(report.remark).unwrap_or_default(),
+        }),
+        (None, Some(failure)) => Err(ClientError::Load(failure)),
+        (None, None) => Ok(()),
     }
 }
 

@@ -7,6 +7,7 @@ mod tally;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -15,6 +16,8 @@ use echo_protocol::Protocol;
 use super::connect::{connect_to, resolve};
 use super::deadline::{Deadline, TimedStream};
 use super::error::{ClientError, with_remedy};
+use super::output::Output;
+use super::signals;
 use crate::milliseconds::milliseconds;
 use crate::server::Server;
 use crate::usage::whole_number;
@@ -85,10 +88,12 @@ fn parse_line(text: &str) -> Result<String, &'static str> {
 ///
 /// # Errors
 /// That of the last probe that failed, if one did: of a name, a probe has failed if no address answered.
-pub(super) fn run(args: &ProbeArgs, output: &mut impl Write) -> Result<(), ClientError> {
+pub(super) fn run(args: &ProbeArgs, output: &mut Output<impl Write>) -> Result<(), ClientError> {
+    let tally = Arc::default();
+    signals::print_on_signal(&tally)?;
     let deadline = Deadline::after(args.server.timeout.duration());
     let addresses = resolve(&args.server.target, deadline)?;
-    probe_all(args, &addresses, deadline, output)
+    probe_all(args, &addresses, deadline, &tally, output)
 }
 
 /// Probes the addresses of the name. The time of the first probe has begun when the name was looked up.
@@ -96,13 +101,13 @@ fn probe_all(
     args: &ProbeArgs,
     addresses: &[SocketAddr],
     first: Deadline,
-    output: &mut impl Write,
+    tally: &Mutex<Tally>,
+    output: &mut Output<impl Write>,
 ) -> Result<(), ClientError> {
     let is_single = args.count == 1 && !args.all_addresses;
     let all = addresses.len().max(1);
     let at_once = if args.all_addresses { 1 } else { all };
-    let (mut tally, mut failure) = (Tally::default(), Ok(()));
-    let mut first = Some(first);
+    let (mut first, mut failure) = (Some(first), Ok(()));
     for _ in 0..args.count {
         for choices in addresses.chunks(at_once) {
             let timeout = args.server.timeout.duration();
@@ -115,23 +120,29 @@ fn probe_all(
                 Ok((_, None)) => (!is_single).then(|| "answers".to_owned()),
                 Err(_) => Some("failed".to_owned()),
             };
-            match probed {
-                Ok((times, _)) => writeln!(output, "{address}: {times}"),
+            let line = match probed {
+                Ok((times, _)) => format!("{address}: {times}\n"),
                 Err(error) => {
                     failure = Err(error);
                     if is_single {
                         return failure;
                     }
-                    writeln!(output, "{address}: failed")
+                    format!("{address}: failed\n")
                 }
+            };
+            let mut tally = signals::lock(tally);
+            output.print(line)?;
+            if output.is_closed() {
+                return failure;
             }
-            .map_err(ClientError::Output)?;
             if let Some(outcome) = outcome {
                 tally.add(outcome, address);
             }
         }
     }
-    write!(output, "{tally}").map_err(ClientError::Output)?;
+    let mut tally = signals::lock(tally);
+    output.print(tally.to_string())?;
+    *tally = Tally::default();
     failure
 }
 

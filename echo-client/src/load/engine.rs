@@ -5,6 +5,7 @@ mod opening;
 mod process;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
@@ -15,6 +16,7 @@ use super::pace::{Pace, Pacing};
 use super::plan::Plan;
 use super::report::Report;
 use super::script::Script;
+use super::stop::Stop;
 
 /// How often progress is reported.
 const PROGRESS: Duration = Duration::from_secs(1);
@@ -48,6 +50,8 @@ pub struct Load {
     pending: u64,
     /// When the last answer came.
     answered: u64,
+    /// What ends it early.
+    stop: Arc<Stop>,
 }
 
 impl Load {
@@ -75,7 +79,8 @@ impl Load {
             self.allow_due(&mut pace, now);
             let is_given_up = self.connections.iter().all(Connection::is_given_up);
             let is_answered = self.pending == 0 && !pace.is_behind(now);
-            if is_given_up || now >= end && is_answered || now >= deadline {
+            let is_over = is_given_up || now >= end && is_answered || now >= deadline;
+            if is_over || self.stop.signal().is_some() {
                 break;
             }
             if now - reported_at >= nanoseconds(PROGRESS) {
@@ -89,6 +94,11 @@ impl Load {
             self.answer_events(end);
         }
         Ok(self.finish(&pace, begin, end))
+    }
+
+    /// Returns what ends it early, within [`LONGEST_WAIT`].
+    pub(super) fn stop(&self) -> Arc<Stop> {
+        Arc::clone(&self.stop)
     }
 
     /// Sends the first lines of a closed loop.

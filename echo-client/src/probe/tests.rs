@@ -30,10 +30,11 @@ fn tally(flags: &[&str], addresses: &[SocketAddr]) -> (bool, String) {
     let Some(Action::Probe(args)) = arguments.action else {
         panic!("{flags:?}");
     };
-    let mut output = Vec::new();
+    let mut printed = Vec::new();
+    let output = &mut Output::new(&mut printed);
     let deadline = Deadline::after(Duration::from_secs(10));
-    let is_good = probe_all(&args, addresses, deadline, &mut output).is_ok();
-    let text = String::from_utf8(output).unwrap();
+    let is_good = probe_all(&args, addresses, deadline, &Mutex::default(), output).is_ok();
+    let text = String::from_utf8(printed).unwrap();
     let rest = text.lines().filter(|line| !line.contains(": connect "));
     (is_good, rest.collect::<Vec<_>>().join("\n"))
 }

@@ -12,6 +12,8 @@ mod client;
 #[cfg(test)]
 mod endless_servers;
 #[cfg(test)]
+mod ends;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod probe;

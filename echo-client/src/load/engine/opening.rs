@@ -3,6 +3,7 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
@@ -38,6 +39,7 @@ impl Load {
             report: Report::default(),
             pending: 0,
             answered: 0,
+            stop: Arc::default(),
             plan,
         };
         let addresses = load.plan.addresses.clone();
