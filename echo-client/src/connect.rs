@@ -14,6 +14,9 @@ use super::target::Target;
 /// # Errors
 /// [`ClientError::Name`]; retrying helps when the name server was at fault.
 pub(super) fn resolve(target: &Target, deadline: Deadline) -> Result<Vec<SocketAddr>, ClientError> {
+    if let Some(address) = target.ipv6() {
+        return Ok(vec![address]);
+    }
     look_up(target.clone(), deadline).map_err(|source| ClientError::Name {
         host: target.host.clone(),
         source: with_remedy(source),

@@ -23,6 +23,7 @@ mod target;
 
 pub mod descriptors;
 pub mod exit;
+pub mod ipv6;
 pub mod load;
 pub mod usage;
 

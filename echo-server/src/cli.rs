@@ -26,7 +26,8 @@ struct Args {
     /// Protocol to serve, and its address; may be repeated. Protocols are line, raw (every byte comes
     /// back, RFC 862), acknowledge (one answer, then the end), udp (RFC 862 in datagrams) and http
     /// (HTTP/1.1 and HTTP/2 without TLS). Without an address it is served on
-    /// all of them, IPv6 and IPv4. IPv6 addresses stand in brackets: `line:[::1]:12345`. After the port,
+    /// all of them, IPv6 and IPv4; on `[::]` or 0.0.0.0 on those of one family. IPv6 addresses stand in
+    /// brackets, with the zone if they are link-local: `line:[fe80::1%eth0]:12345`. After the port,
     /// with `/proxy=required` or `/proxy=optional`, connections must or may begin with a header of the
     /// PROXY protocol, version 1 or 2, which names the client
     #[arg(
@@ -156,7 +157,8 @@ fn check_faults(faults: &[Fault]) -> Result<(), UsageError> {
     }
 }
 
-/// Refuses two listeners on one port, a listener on the admin port, and too many listeners.
+/// Refuses two listeners on one address and port, a listener on that of the admin endpoint, and too many
+/// listeners.
 fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), UsageError> {
     if listeners.len() > MAX_LISTENERS {
         return Err(UsageError::bad_usage(format!(
@@ -165,16 +167,15 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), UsageError> 
         )));
     }
     for (index, listen) in listeners.iter().enumerate() {
-        let port = listen.endpoint.port;
-        let is_taken = |other: u16| port != 0 && other == port;
+        let endpoint = listen.endpoint;
         let is_datagrams = listen.protocol.is_datagrams();
         let is_same_kind = |other: &Listen| other.protocol.is_datagrams() == is_datagrams;
-        let owner = if is_taken(admin.port) && !is_datagrams {
+        let owner = if endpoint.overlaps(admin) && !is_datagrams {
             "'--admin'"
         } else if listeners
             .iter()
             .take(index)
-            .any(|other| is_taken(other.endpoint.port) && is_same_kind(other))
+            .any(|other| endpoint.overlaps(other.endpoint) && is_same_kind(other))
         {
             "another '--listen'"
         } else {
@@ -182,7 +183,8 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), UsageError> 
         };
         return Err(UsageError::bad_usage(format!(
             "invalid value '{listen}' for '--listen': \
-             port {port} is taken by {owner}; each needs its own port"
+             port {} is taken by {owner}; each needs its own port, or an address that no other has",
+            endpoint.port
         )));
     }
     Ok(())

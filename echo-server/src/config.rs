@@ -3,11 +3,12 @@
 //! Nothing here reads flags, the environment or a clock; `cli` fills it in.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 use std::time::Duration;
 
+use echo_client::ipv6::{Ipv6Error, parse_ipv6};
 use echo_protocol::line::Rules;
 use echo_protocol::proxy_header::ProxyMode;
 use echo_protocol::{Protocol, UnknownProtocol};
@@ -78,6 +79,7 @@ impl Default for Config {
     fn default() -> Self {
         let endpoint = |port| Endpoint {
             address: None,
+            zone: 0,
             port,
         };
         Self {
@@ -112,8 +114,11 @@ pub struct Listen {
 /// A port, on one address or on all, written `[address:]port`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The one address to listen on. None: all of them, IPv6 and IPv4 where the machine has both.
+    /// The one address to listen on, or `0.0.0.0` or `[::]` for all of one family. None: all of them, IPv6
+    /// and IPv4 where the machine has both.
     pub address: Option<IpAddr>,
+    /// The index of the interface that is the zone of a link-local IPv6 address; 0 for any other.
+    pub zone: u32,
     /// The port; 0 lets the system choose a free one.
     pub port: u16,
 }
@@ -131,10 +136,30 @@ impl Endpoint {
         let addresses = self
             .address
             .map_or_else(|| any.to_vec(), |address| vec![address]);
-        addresses
-            .into_iter()
-            .map(|address| SocketAddr::new(address, self.port))
-            .collect()
+        let at = |address| match address {
+            IpAddr::V4(address) => SocketAddrV4::new(address, self.port).into(),
+            IpAddr::V6(address) => SocketAddrV6::new(address, self.port, 0, self.zone).into(),
+        };
+        addresses.into_iter().map(at).collect()
+    }
+
+    /// Returns whether both cannot be had by one process: whether an address and port are in both.
+    pub(crate) fn overlaps(self, other: Self) -> bool {
+        let is_in = |one: Option<IpAddr>, other: Option<IpAddr>| match (one, other) {
+            (None, _) => true,
+            (Some(one), Some(other)) => {
+                one.is_ipv6() == other.is_ipv6() && (one.is_unspecified() || one == other)
+            }
+            (Some(_), None) => false,
+        };
+        let shares_address = is_in(self.address, other.address) && self.zone_fits(other)
+            || is_in(other.address, self.address) && other.zone_fits(self);
+        self.port != 0 && self.port == other.port && shares_address
+    }
+
+    /// Returns whether its zone, if it has one, is that of another.
+    fn zone_fits(self, other: Self) -> bool {
+        self.zone == 0 || self.zone == other.zone
     }
 }
 
@@ -153,6 +178,9 @@ pub enum ParseError {
     /// The address is no IP address.
     #[error("address must be an IPv4 address, or an IPv6 address in brackets")]
     Address,
+    /// The zone of the IPv6 address is missing or wrong.
+    #[error(transparent)]
+    Zone(#[from] Ipv6Error),
     /// What follows the port is no option, or none of this protocol.
     #[error(
         "after the port, only /proxy=off, /proxy=optional or /proxy=required is allowed, the last two not with udp"
@@ -190,9 +218,12 @@ impl FromStr for Endpoint {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (address, port) = match text.rsplit_once(':') {
-            Some((address, port)) => (Some(parse_address(address)?), port),
-            None => (None, text),
+        let (address, zone, port) = match text.rsplit_once(':') {
+            Some((address, port)) => {
+                let (address, zone) = parse_address(address)?;
+                (Some(address), zone, port)
+            }
+            None => (None, 0, text),
         };
         let digits = port.bytes().all(|byte| byte.is_ascii_digit());
         let port = port
@@ -200,20 +231,29 @@ impl FromStr for Endpoint {
             .ok()
             .filter(|_| digits)
             .ok_or(ParseError::Port)?;
-        Ok(Self { address, port })
+        Ok(Self {
+            address,
+            zone,
+            port,
+        })
     }
 }
 
-/// Reads an IPv4 address, or an IPv6 address in brackets.
-fn parse_address(text: &str) -> Result<IpAddr, ParseError> {
+/// Reads an IPv4 address, or an IPv6 address in brackets with its zone. One that stands for an address of
+/// IPv4 (`[::ffff:192.0.2.1]`) is that: no socket of IPv6 alone could listen on it.
+fn parse_address(text: &str) -> Result<(IpAddr, u32), ParseError> {
     let bracketed = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    match bracketed {
-        Some(v6) => v6.parse().map(IpAddr::V6),
-        None => text.parse().map(IpAddr::V4),
+    let Some(v6) = bracketed else {
+        let v4 = text.parse().map_err(|_| ParseError::Address)?;
+        return Ok((IpAddr::V4(v4), 0));
+    };
+    match parse_ipv6(v6) {
+        Ok((address, zone)) => Ok((IpAddr::V6(address).to_canonical(), zone)),
+        Err(Ipv6Error::Syntax) => Err(ParseError::Address),
+        Err(error) => Err(error.into()),
     }
-    .map_err(|_| ParseError::Address)
 }
 
 impl fmt::Display for Listen {
@@ -231,8 +271,11 @@ impl fmt::Display for Listen {
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            Some(address) => SocketAddr::new(address, self.port).fmt(formatter),
             None => self.port.fmt(formatter),
+            Some(_) => self
+                .candidates()
+                .iter()
+                .try_for_each(|address| address.fmt(formatter)),
         }
     }
 }
@@ -248,6 +291,8 @@ mod tests {
             "line:127.0.0.1:12345",
             "line:[::1]:12345",
             "line:[::]:0",
+            "line:0.0.0.0:7",
+            "line:[fe80::1%1]:7",
             "raw:7",
             "acknowledge:12345",
             "line:12345/proxy=optional",
@@ -255,6 +300,48 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Listen>().unwrap().to_string(), text);
         }
+    }
+
+    #[test]
+    fn an_address_of_ipv4_in_the_form_of_ipv6_is_one_of_ipv4() {
+        for (text, expected) in [
+            ("line:[::ffff:192.0.2.1]:7", "line:192.0.2.1:7"),
+            ("line:[::ffff:0.0.0.0]:7", "line:0.0.0.0:7"),
+            ("line:[fe80::1%lo]:7", "line:[fe80::1%1]:7"),
+        ] {
+            assert_eq!(text.parse::<Listen>().unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn endpoints_overlap_where_one_socket_would_take_what_is_meant_for_another() {
+        let endpoints = |texts: [&str; 2]| texts.map(|text| text.parse::<Endpoint>().unwrap());
+        for (texts, expected) in [
+            (["7", "7"], true),
+            (["7", "8"], false),
+            (["0", "0"], false),
+            (["7", "127.0.0.1:7"], true),
+            (["7", "[::1]:7"], true),
+            (["7", "[fe80::1%1]:7"], true),
+            (["7", "0.0.0.0:7"], true),
+            (["0.0.0.0:7", "[::]:7"], false),
+            (["0.0.0.0:7", "127.0.0.1:7"], true),
+            (["0.0.0.0:7", "[::1]:7"], false),
+            (["[::]:7", "[::1]:7"], true),
+            (["[::]:7", "[fe80::1%1]:7"], true),
+            (["[::]:7", "127.0.0.1:7"], false),
+            (["127.0.0.1:7", "127.0.0.2:7"], false),
+            (["127.0.0.1:7", "[::ffff:127.0.0.1]:7"], true),
+            (["127.0.0.1:7", "[::1]:7"], false),
+            (["[fe80::1%1]:7", "[fe80::1%1]:7"], true),
+        ] {
+            let [one, other] = endpoints(texts);
+            assert_eq!(one.overlaps(other), expected, "{texts:?}");
+            assert_eq!(other.overlaps(one), expected, "{texts:?}");
+        }
+        let [one, mut other] = endpoints(["[fe80::1%1]:7", "[fe80::1%1]:7"]);
+        other.zone = 2;
+        assert!(!one.overlaps(other) && !other.overlaps(one));
     }
 
     #[test]
@@ -271,6 +358,14 @@ mod tests {
             ("line:localhost:12345", ParseError::Address),
             ("line:[127.0.0.1]:12345", ParseError::Address),
             ("line::12345", ParseError::Address),
+            (
+                "line:[fe80::1%none]:7",
+                ParseError::Zone(Ipv6Error::ZoneUnknown("none".to_owned())),
+            ),
+            (
+                "line:[fe80::1]:7",
+                ParseError::Zone(Ipv6Error::ZoneMissing("fe80::1".parse().unwrap())),
+            ),
             ("line:1/", ParseError::Option),
             ("line:1/proxy", ParseError::Option),
             ("line:1/proxy=on", ParseError::Option),

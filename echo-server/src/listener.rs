@@ -46,6 +46,8 @@ pub struct BoundListener {
     pub protocol: Protocol,
     /// The address and port that the system gave.
     pub address: SocketAddr,
+    /// Whether `[::]` is the addresses of IPv6 alone, rather than all.
+    pub is_ipv6_only: bool,
 }
 
 impl fmt::Display for BoundListener {
@@ -97,7 +99,7 @@ pub(crate) fn open_for(
 pub(crate) fn open(endpoint: Endpoint, count: usize) -> io::Result<Vec<TcpListener>> {
     let (_held, address) = hold(endpoint, Type::STREAM)?;
     let open_one = |_| {
-        let socket = new_socket(address, Type::STREAM)?;
+        let socket = new_socket(address, Type::STREAM, endpoint.address.is_some())?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
         // Accepted connections inherit these, so that none pays a system call for them.
@@ -125,7 +127,7 @@ fn keepalive() -> TcpKeepalive {
 fn open_datagrams(endpoint: Endpoint, count: usize) -> io::Result<Vec<UdpSocket>> {
     let address = hold(endpoint, Type::DGRAM)?.1;
     let open_one = |_| {
-        let socket = new_socket(address, Type::DGRAM)?;
+        let socket = new_socket(address, Type::DGRAM, endpoint.address.is_some())?;
         socket.set_reuse_port(true)?;
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
@@ -134,11 +136,12 @@ fn open_datagrams(endpoint: Endpoint, count: usize) -> io::Result<Vec<UdpSocket>
     (0..count).map(open_one).collect()
 }
 
-/// Binds an exclusive socket that does not listen, and returns which address and port it got.
+/// Binds an exclusive socket that does not listen, and returns which address and port it got. Of `[::]`
+/// an endpoint with an address means IPv6 alone.
 fn hold(endpoint: Endpoint, kind: Type) -> io::Result<(Socket, SocketAddr)> {
     let mut refused = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for address in endpoint.candidates() {
-        match bind_exclusively(address, kind) {
+        match bind_exclusively(address, kind, endpoint.address.is_some()) {
             Err(error)
                 if error
                     .raw_os_error()
@@ -153,19 +156,23 @@ fn hold(endpoint: Endpoint, kind: Type) -> io::Result<(Socket, SocketAddr)> {
 }
 
 /// Binds one address without `SO_REUSEPORT`.
-fn bind_exclusively(address: SocketAddr, kind: Type) -> io::Result<(Socket, SocketAddr)> {
-    let socket = new_socket(address, kind)?;
+fn bind_exclusively(
+    address: SocketAddr,
+    kind: Type,
+    is_ipv6_only: bool,
+) -> io::Result<(Socket, SocketAddr)> {
+    let socket = new_socket(address, kind, is_ipv6_only)?;
     socket.bind(&address.into())?;
     let bound = socket.local_addr()?.as_socket().unwrap_or(address);
     Ok((socket, bound))
 }
 
-/// Makes a socket that takes IPv4 as well when its address is `[::]`, and a port with old
-/// connections in TIME_WAIT.
-fn new_socket(address: SocketAddr, kind: Type) -> io::Result<Socket> {
+/// Makes a socket that takes a port with old connections in TIME_WAIT, and at `[::]` IPv4 as well unless it
+/// is for IPv6 alone.
+fn new_socket(address: SocketAddr, kind: Type, is_ipv6_only: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
+        socket.set_only_v6(is_ipv6_only)?;
     }
     if kind == Type::STREAM {
         socket.set_reuse_address(true)?;
@@ -227,6 +234,7 @@ mod tests {
         let address = first[0].local_addr().unwrap();
         let endpoint = Endpoint {
             address: Some(address.ip()),
+            zone: 0,
             port: address.port(),
         };
         assert_eq!(

@@ -28,6 +28,7 @@ pub(crate) struct Probe {
 impl Probes {
     /// Announces a probe, before it connects from `address`.
     pub(crate) fn announce(self: &Arc<Self>, address: SocketAddr) -> Probe {
+        let address = canonical(address); // without a zone, as the client's is compared
         let mut addresses = self.lock();
         addresses.push(address);
         self.count.store(addresses.len(), Ordering::Release);

@@ -17,7 +17,7 @@ pub(super) fn request(args: &ProbeArgs) -> Vec<u8> {
         Protocol::Http => format!(
             "POST {} HTTP/1.0\r\nhost: {}\r\ncontent-length: {}\r\n\r\n{line}",
             if is_described(args) { "/" } else { "/raw" },
-            args.server.target,
+            args.server.target.without_zone(),
             line.len()
         ),
         Protocol::Line | Protocol::Raw | Protocol::Acknowledge | Protocol::Udp => line,

@@ -116,6 +116,7 @@ mod tests {
         let listeners = vec![BoundListener {
             protocol: Protocol::Line,
             address,
+            is_ipv6_only: false,
         }];
         let is_draining = AtomicBool::new(false);
         Health {

@@ -108,8 +108,8 @@ pub(super) fn render(health: &Health) -> String {
 struct Scrape<'a> {
     /// Where the counters are.
     health: &'a Health,
-    /// The labels of each listener.
-    listeners: Vec<String>,
+    /// The labels, and the listeners that have them: several where they differ only in their address.
+    listeners: Vec<(String, Vec<usize>)>,
     /// What is written.
     text: Text,
 }
@@ -118,8 +118,8 @@ impl Scrape<'_> {
     /// Writes a counter of each listener, with a reason unless that is empty.
     fn counter(&mut self, name: &str, reason: &str, read: impl Fn(&Counters) -> u64) {
         let name = format!("{name}_total");
-        for (index, labels) in self.listeners.iter().enumerate() {
-            let total = sum(self.health, index, &read);
+        for (labels, indexes) in &self.listeners {
+            let total = sum(self.health, indexes, &read);
             if reason.is_empty() {
                 self.text.sample(&name, labels, total);
             } else {
@@ -133,18 +133,18 @@ impl Scrape<'_> {
     fn gauges(&mut self) {
         let name = "echo_connections_active";
         self.text.family(name, Kind::Gauge, "Connections open now.");
-        for (index, labels) in self.listeners.iter().enumerate() {
+        for (labels, indexes) in &self.listeners {
             // Read first, so that the difference is never negative.
-            let closed = sum(self.health, index, Counters::all_closed);
-            let accepted = sum(self.health, index, |set| set.accepted.get());
+            let closed = sum(self.health, indexes, Counters::all_closed);
+            let accepted = sum(self.health, indexes, |set| set.accepted.get());
             self.text
                 .sample(name, labels, accepted.saturating_sub(closed));
         }
         let name = "echo_connections_stalled";
         let help = "Connections not read now, since their clients take no answers.";
         self.text.family(name, Kind::Gauge, help);
-        for (index, labels) in self.listeners.iter().enumerate() {
-            let stalled = sum(self.health, index, Counters::stalled);
+        for (labels, indexes) in &self.listeners {
+            let stalled = sum(self.health, indexes, Counters::stalled);
             self.text.sample(name, labels, stalled);
         }
     }
@@ -160,8 +160,8 @@ impl Scrape<'_> {
                     up over the connections.";
         let name = "echo_backpressure_seconds";
         self.text.family(name, Kind::Counter, help);
-        for (index, labels) in self.listeners.iter().enumerate() {
-            let stalled = sum(self.health, index, |set| set.stalled_nanos.get());
+        for (labels, indexes) in &self.listeners {
+            let stalled = sum(self.health, indexes, |set| set.stalled_nanos.get());
             let name = "echo_backpressure_seconds_total";
             self.text.sample(name, labels, seconds(stalled));
         }
@@ -183,20 +183,20 @@ impl Scrape<'_> {
         let name = "echo_line_latency_seconds";
         let help = "From when a worker learned of a line until all that it learned of with it was answered.";
         self.text.family(name, Kind::Histogram, help);
-        for (index, labels) in self.listeners.iter().enumerate() {
+        for (labels, indexes) in &self.listeners {
             let bounds = LATENCY_BOUNDS.iter().map(Duration::as_nanos);
             let bounds = bounds.map(|bound| seconds(u64::try_from(bound).unwrap_or(u64::MAX)));
             let mut lines = 0;
             let buckets = bounds.chain(["+Inf".to_owned()]).enumerate();
             let buckets: Vec<_> = buckets
                 .map(|(bucket, bound)| {
-                    lines += sum(self.health, index, |set| {
+                    lines += sum(self.health, indexes, |set| {
                         set.latency.lines.get(bucket).map_or(0, Counter::get)
                     });
                     (bound, lines)
                 })
                 .collect();
-            let nanos = sum(self.health, index, |set| set.latency.nanos.get());
+            let nanos = sum(self.health, indexes, |set| set.latency.nanos.get());
             self.text
                 .sample("echo_line_latency_seconds_sum", labels, seconds(nanos));
             self.text
@@ -210,21 +210,26 @@ impl Scrape<'_> {
     }
 }
 
-/// Lists the labels of the listeners.
-fn labels(health: &Health) -> Vec<String> {
-    let listeners = health.listeners.iter();
-    let labels = listeners.map(|listener| {
+/// Lists the labels of the listeners, each once, and which listeners have them.
+fn labels(health: &Health) -> Vec<(String, Vec<usize>)> {
+    let mut all: Vec<(String, Vec<usize>)> = Vec::new();
+    for (index, listener) in health.listeners.iter().enumerate() {
         let (protocol, port) = (listener.protocol.name(), listener.address.port());
-        format!("protocol=\"{protocol}\",port=\"{port}\"")
-    });
-    labels.collect()
+        let labels = format!("protocol=\"{protocol}\",port=\"{port}\"");
+        match all.iter_mut().find(|(known, _)| *known == labels) {
+            Some((_, indexes)) => indexes.push(index),
+            None => all.push((labels, vec![index])),
+        }
+    }
+    all
 }
 
-/// Adds up one number of one listener over the threads.
-fn sum(health: &Health, listener_index: usize, read: impl Fn(&Counters) -> u64) -> u64 {
-    let sets = health
-        .workers
-        .iter()
-        .filter_map(|worker| worker.counters(listener_index));
-    sets.map(read).sum()
+/// Adds up one number of listeners over them and the threads.
+fn sum(health: &Health, indexes: &[usize], read: impl Fn(&Counters) -> u64) -> u64 {
+    let of_one = |index: &usize| {
+        let workers = health.workers.iter();
+        let sets = workers.filter_map(|worker| worker.counters(*index));
+        sets.map(&read).sum::<u64>()
+    };
+    indexes.iter().map(of_one).sum()
 }

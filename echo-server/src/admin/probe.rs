@@ -1,7 +1,7 @@
 //! The probe of a listener: one echo through it, on a connection that no metric and no limit counts.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use echo_protocol::conversation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,8 +13,9 @@ use crate::listener::BoundListener;
 /// Sends what the listener's protocol answers, and compares the answer.
 pub(super) async fn probe(listener: BoundListener, shared: &Shared) -> io::Result<()> {
     let (input, expected) = conversation::probe(listener.protocol, &shared.rules);
-    let target = SocketAddr::new(reachable(listener.address.ip()), listener.address.port());
-    let local = SocketAddr::new(target.ip(), 0);
+    let target = reachable(listener);
+    let mut local = target; // of a link-local address, the zone as well
+    local.set_port(0);
     let output = if listener.protocol.is_datagrams() {
         let socket = UdpSocket::bind(local).await?;
         let _probe = shared.probes.announce(socket.local_addr()?);
@@ -44,10 +45,14 @@ pub(super) async fn probe(listener: BoundListener, shared: &Shared) -> io::Resul
 
 /// Returns an address of this machine that reaches a listener: loopback when it listens on all of
 /// them. IPv4 reaches a dual-stack listener also where IPv6 is switched off.
-fn reachable(listener: IpAddr) -> IpAddr {
-    if listener.is_unspecified() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    } else {
-        listener
+fn reachable(listener: BoundListener) -> SocketAddr {
+    let mut target = listener.address;
+    if target.ip().is_unspecified() {
+        target.set_ip(if listener.is_ipv6_only {
+            Ipv6Addr::LOCALHOST.into()
+        } else {
+            Ipv4Addr::LOCALHOST.into()
+        });
     }
+    target
 }

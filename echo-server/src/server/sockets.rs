@@ -40,6 +40,10 @@ impl Sockets {
             listeners.push(BoundListener {
                 protocol: listen.protocol,
                 address,
+                is_ipv6_only: listen
+                    .endpoint
+                    .address
+                    .is_some_and(|address| address.is_ipv6()),
             });
             if is_async {
                 for (worker, socket) in async_workers.iter_mut().zip(opened) {

@@ -133,6 +133,34 @@ fn a_bad_value_is_named_with_its_flag_and_what_is_allowed() {
             bounds("max-datagrams-per-second", "COUNT", "0 to 1000000"),
         ),
         ("--admin", "x:1", format!("{ADMIN}: {ADDRESS}")),
+    ] {
+        let expected = format!("invalid value '{value}' {expected}");
+        assert_eq!(refusal(&[&format!("{flag}={value}")], &[]), expected);
+    }
+}
+
+#[test]
+fn a_missing_or_wrong_zone_is_named_with_the_remedy() {
+    for (flag, value, expected) in [
+        (
+            "--admin",
+            "[fe80::1]:1",
+            format!(
+                "{ADMIN}: link-local address fe80::1 needs its zone, which is a network interface: fe80::1%eth0"
+            ),
+        ),
+        (
+            "--listen",
+            "line:[fe80::1%none]:7",
+            format!("{LISTEN}: zone none is no network interface; `ip link` lists them"),
+        ),
+        (
+            "--listen",
+            "line:[::1%lo]:7",
+            format!(
+                "{LISTEN}: address ::1 has no zone, as only link-local addresses (fe80::/10) do; leave %lo away"
+            ),
+        ),
         ("--admin", "", format!("{ADMIN}: {PORT}")),
     ] {
         let expected = format!("invalid value '{value}' {expected}");
@@ -201,7 +229,7 @@ fn variables_are_checked_like_the_flags_that_they_stand_for() {
 
 /// How a port that has an owner already is refused, from the value on.
 fn taken(value: &str, port: u16, owner: &str) -> String {
-    let rule = "each needs its own port";
+    let rule = "each needs its own port, or an address that no other has";
     format!("'{value}' for '--listen': port {port} is taken by {owner}; {rule}")
 }
 
@@ -215,6 +243,17 @@ fn two_listeners_cannot_have_one_port_nor_the_admin_port() {
         format!(
             "invalid value {}",
             taken("line:127.0.0.1:7000", 7000, "another '--listen'")
+        )
+    );
+    let same = [
+        "--listen=line:127.0.0.1:7000",
+        "--listen=raw:[::ffff:127.0.0.1]:7000",
+    ];
+    assert_eq!(
+        refusal(&same, &[]),
+        format!(
+            "invalid value {}",
+            taken("raw:127.0.0.1:7000", 7000, "another '--listen'")
         )
     );
     assert_eq!(

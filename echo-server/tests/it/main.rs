@@ -7,6 +7,8 @@ mod harness;
 #[cfg(test)]
 mod abuse;
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod admin;
 #[cfg(test)]
 mod docs;
