@@ -14,6 +14,7 @@ command -v buildah > /dev/null || packages+=(buildah) # makes images
 [ ${#as_root[@]} = 0 ] || command -v newuidmap > /dev/null || packages+=(uidmap) # lets buildah work without root
 command -v zstd > /dev/null || packages+=(zstd) # compresses them
 command -v shellcheck > /dev/null || packages+=(shellcheck)
+command -v valgrind > /dev/null || packages+=(valgrind) # counts instructions in make bench-echo
 
 if [ ${#packages[@]} -gt 0 ]; then
   install=(apt-get install -y --no-install-recommends "${packages[@]}")

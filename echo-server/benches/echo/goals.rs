@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::Figures;
-use crate::race::{Ratio, Window};
+use crate::instructions::Instructions;
+use crate::race::{Ratio, Window, Windows, best_c};
 use crate::server::Peer;
 
 /// A figure, and what it should be.
@@ -61,6 +62,7 @@ impl Goal {
 /// Lists all goals with what was measured.
 pub(crate) fn goals(figures: &Figures) -> Vec<Goal> {
     let mut goals = ratios(figures);
+    goals.push(instructions(figures));
     goals.extend(of_itself(figures));
     goals
 }
@@ -120,81 +122,44 @@ fn of_itself(figures: &Figures) -> [Goal; 7] {
     ]
 }
 
+/// What a ratio is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum To {
+    /// The C loop that is best at it under that load.
+    BestC,
+    /// The same server under all loads.
+    One(Peer),
+}
+use To::{BestC, One};
+
 /// The goals that are ratios to another server: what, under which load, against whom, of what, the
 /// bound, and digits.
 type RatioGoal = (
     &'static str,
     &'static str,
-    Peer,
+    To,
     fn(&Window) -> f64,
     Bound,
     usize,
 );
-const RATIOS: [RatioGoal; 8] = [
-    (
-        "CPU for a line against C, 64 connections",
-        crate::PING,
-        Peer::Epoll,
-        COST,
-        AtMost(1.05),
-        2,
-    ),
-    (
-        "CPU for a line against C, 1,000 connections",
-        crate::MANY,
-        Peer::Epoll,
-        COST,
-        AtMost(1.10),
-        2,
-    ),
-    (
-        "CPU for a line against Java, 64 connections",
-        crate::PING,
-        Peer::Java,
-        COST,
-        AtMost(0.20),
-        3,
-    ),
-    (
-        "CPU for a line against Java, 1,000 connections",
-        crate::MANY,
-        Peer::Java,
-        COST,
-        AtMost(0.06),
-        3,
-    ),
-    (
-        "lines in a second against C, 32 pipelined",
-        crate::PIPELINED,
-        Peer::Epoll,
-        RATE,
-        AtLeast(1.0),
-        3,
-    ),
-    (
-        "lines in a second against Java, 32 pipelined",
-        crate::PIPELINED,
-        Peer::Java,
-        RATE,
-        AtLeast(130.0),
-        0,
-    ),
-    (
-        "lines in a second against C, 64 KiB lines",
-        crate::LONG,
-        Peer::Epoll,
-        RATE,
-        AtLeast(1.0),
-        3,
-    ),
-    (
-        "connections in a second against C, one line each",
-        crate::SHORT,
-        Peer::Epoll,
-        RATE,
-        AtLeast(1.0),
-        3,
-    ),
+#[rustfmt::skip] // a table
+const RATIOS: [RatioGoal; 16] = [
+    ("CPU for a line against the best C, 64 connections", crate::PING, BestC, COST, AtMost(1.0), 3),
+    ("CPU for a line against the best C, 1,000 connections", crate::MANY, BestC, COST, AtMost(1.0), 3),
+    ("CPU for a line against the best C, 32 pipelined", crate::PIPELINED, BestC, COST, AtMost(1.03), 3),
+    ("lines in a second against the best C, 32 pipelined", crate::PIPELINED, BestC, RATE, AtLeast(0.97), 3),
+    ("CPU for a line against the best C, 64 KiB lines", crate::LONG, BestC, COST, AtMost(1.03), 3),
+    ("connections in a second against the best C, one line each", crate::SHORT, BestC, RATE, AtLeast(1.0), 3),
+    ("CPU for a line against C level, 64 connections", crate::PING, One(Peer::Level), COST, AtMost(1.0), 3),
+    ("CPU for a line against C level, 1,000 connections", crate::MANY, One(Peer::Level), COST, AtMost(1.0), 3),
+    ("CPU for a line against C level, 32 pipelined", crate::PIPELINED, One(Peer::Level), COST, AtMost(1.0), 3),
+    ("CPU for a line against C level, 64 KiB lines", crate::LONG, One(Peer::Level), COST, AtMost(1.0), 3),
+    ("CPU for a line against C level, connect, echo, close", crate::SHORT, One(Peer::Level), COST, AtMost(1.0), 3),
+    ("lines in a second against C level, 32 pipelined", crate::PIPELINED, One(Peer::Level), RATE, AtLeast(1.0), 3),
+    ("lines in a second against C level, 64 KiB lines", crate::LONG, One(Peer::Level), RATE, AtLeast(1.0), 3),
+    ("CPU for a line against Java, 64 connections", crate::PING, One(Peer::Java), COST, AtMost(0.20), 3),
+    ("CPU for a line against Java, 1,000 connections", crate::MANY, One(Peer::Java), COST, AtMost(0.06), 3),
+    ("lines in a second against Java, 32 pipelined", crate::PIPELINED, One(Peer::Java), RATE, AtLeast(130.0), 0),
 ];
 const COST: fn(&Window) -> f64 = |window| window.cost;
 const RATE: fn(&Window) -> f64 = |window| window.rate;
@@ -203,13 +168,20 @@ const RATE: fn(&Window) -> f64 = |window| window.rate;
 fn ratios(figures: &Figures) -> Vec<Goal> {
     let measure = |(what, case, to, of, bound, digits): RatioGoal| {
         let raced = figures.races.iter().find(|(raced, _)| raced.name == case);
-        let find = |peer| raced?.1.iter().find(|windows| windows.peer == peer);
-        let ratio = |one| -> Option<Ratio> {
-            let (one, other) = find(one).zip(find(to))?;
-            Some(one.ratio(other, of))
+        let raced = raced.map_or(&[][..], |(_, raced)| raced);
+        let find = |peer| raced.iter().find(|windows| windows.peer == peer);
+        let is_better = match bound {
+            AtMost(_) => f64::lt,
+            AtLeast(_) => f64::gt,
         };
-        let measured = ratio(Peer::Echo);
-        let of_c = ratio(Peer::Epoll).filter(|_| to != Peer::Epoll);
+        let c = best_c(raced, of, is_better);
+        let other = match to {
+            BestC => c,
+            One(peer) => find(peer),
+        };
+        let ratio = |one: Option<&Windows>| -> Option<Ratio> { Some(one?.ratio(other?, of)) };
+        let measured = ratio(find(Peer::Echo));
+        let of_c = ratio(c).filter(|_| to == One(Peer::Java));
         Goal {
             what,
             bound,
@@ -220,4 +192,18 @@ fn ratios(figures: &Figures) -> Vec<Goal> {
         }
     };
     RATIOS.into_iter().map(measure).collect()
+}
+
+/// Compares the instructions for a line with those of the C loop that has the fewest.
+fn instructions(figures: &Figures) -> Goal {
+    let mut counted = figures.instructions.iter();
+    let counted = counted.find(|counted| counted.case == crate::PIPELINED);
+    Goal {
+        what: "instructions for a line against the best C, 32 pipelined",
+        bound: AtMost(1.2),
+        measured: counted.map(Instructions::ratio),
+        half: None,
+        of_c: None,
+        form: (2, ""),
+    }
 }

@@ -14,12 +14,13 @@
 //! The benchmark of the echo server against others: the servers share a processor and take turns under
 //! the load of one client, which has another. `make bench-echo` runs it.
 //!
-//! `echo ECHO_SERVER EPOLL JAVA_CLASSES DOCUMENT SECONDS IMAGE_BYTES`, or as a server that is
-//! compared: `echo threads PORT`, `echo tokio PORT`.
+//! `echo ECHO_SERVER C_LOOPS JAVA_CLASSES DOCUMENT SECONDS IMAGE_BYTES`, `echo instructions ECHO_SERVER
+//! C_LOOPS` for the instructions for a line alone, or as a server that is compared: `echo threads PORT`, `echo tokio PORT`.
 
 mod crowds;
 mod document;
 mod goals;
+mod instructions;
 mod peers;
 mod picture;
 mod processor;
@@ -29,6 +30,7 @@ mod watch;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -36,8 +38,9 @@ use echo_client::descriptors;
 use echo_client::load::Pacing;
 
 use crowds::{Idle, Stuck};
+use instructions::Instructions;
 use processor::Processors;
-use race::{Case, HEATS, Windows, race};
+use race::{Case, HEATS, Windows, best_c, race};
 use server::{Peer, Programs};
 use watch::{Share, Watch};
 
@@ -58,6 +61,7 @@ struct Figures {
     idle: Vec<Idle>,
     stuck: Vec<(Peer, Stuck)>,
     starts: Vec<(Peer, f64)>,
+    instructions: Vec<Instructions>,
     image_bytes: Option<u64>,
     /// Of the server's processor and of the client's.
     shares: [Share; 2],
@@ -73,10 +77,24 @@ fn main() -> Result<()> {
     match arguments[..] {
         ["threads", port] => Ok(peers::serve_by_threads(port.parse()?)?),
         ["tokio", port] => Ok(peers::serve_by_tokio(port.parse()?)?),
-        [echo_server, epoll, java, document, seconds, image_bytes] => {
+        ["instructions", echo_server, loops] => {
             let programs = Programs {
                 echo_server: echo_server.into(),
-                epoll: epoll.into(),
+                loops: loops.into(),
+                java: None,
+                processors: Processors::take()?,
+            };
+            let figures = Figures {
+                instructions: count_instructions(&programs)?,
+                ..Figures::default()
+            };
+            println!("{}", document::instructions(&figures));
+            Ok(())
+        }
+        [echo_server, loops, java, document, seconds, image_bytes] => {
+            let programs = Programs {
+                echo_server: echo_server.into(),
+                loops: loops.into(),
                 java: Some(PathBuf::from(java)).filter(|_| !java.is_empty()),
                 processors: Processors::take()?,
             };
@@ -115,7 +133,7 @@ fn measure(programs: &Programs, seconds: u64, image_bytes: Option<u64>) -> Resul
     let ping = figures
         .races
         .first()
-        .and_then(|(_, raced)| raced.iter().find(|windows| windows.peer == Peer::Epoll));
+        .and_then(|(_, raced)| best_c(raced, |window| window.rate, f64::gt));
     let rate = ping
         .context("C has not raced")?
         .median(|window| window.rate);
@@ -127,15 +145,33 @@ fn measure(programs: &Programs, seconds: u64, image_bytes: Option<u64>) -> Resul
         ..Case::closed(STEADY, 64, 1)
     };
     race_all(programs, &peers, steady, time, &mut watch, &mut figures)?;
-    for peer in [Peer::Echo, Peer::Epoll] {
+    for peer in [Peer::Echo, Peer::Level] {
         eprintln!("1,000 stuck readers: {}", peer.name());
         figures
             .stuck
             .push((peer, crowds::stuck(programs, peer, time / 2)?));
     }
+    figures.instructions = count_instructions(programs)?;
     figures.shares = watch.shares;
     figures.took = begin.elapsed();
     Ok(figures)
+}
+
+/// Counts the instructions for a line, if there is valgrind.
+fn count_instructions(programs: &Programs) -> Result<Vec<Instructions>> {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!(
+            "skipped: the instructions for a line, since there is no valgrind (make setup installs it)"
+        );
+        return Ok(Vec::new());
+    }
+    let folder = programs.loops.as_path(); // a folder of the build
+    let mut counted = Vec::new();
+    for case in cases().iter().filter(|case| case.name != SHORT) {
+        eprintln!("instructions for a line: {}", case.name);
+        counted.push(instructions::count(programs, case, folder)?);
+    }
+    Ok(counted)
 }
 
 /// Lists the loads that need nothing to be known.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::race::Windows;
+use crate::race::{Windows, best_c};
 use crate::server::Peer;
 use crate::{Figures, race::Case};
 
@@ -37,14 +37,14 @@ pub(crate) fn draw(figures: &Figures) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {y}\" font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"{WIDTH}\" height=\"{y}\" fill=\"#fff\"/>\n\
-         <text x=\"10\" y=\"20\" font-size=\"14\">CPU time of the server for a line, against a server in C (less is better)</text>\n\
+         <text x=\"10\" y=\"20\" font-size=\"14\">CPU time of the server for a line, against the best loop in C (less is better)</text>\n\
          {lines}{bars}</svg>\n"
     )
 }
 
 /// Draws the bars of one load from a height on, and gives where they end.
 fn draw_case(bars: &mut String, case: &Case, raced: &[Windows], from: f64) -> f64 {
-    let Some(measure) = raced.iter().find(|windows| windows.peer == Peer::Epoll) else {
+    let Some(measure) = best_c(raced, |window| window.cost, f64::lt) else {
         return from;
     };
     let mut y = from;
@@ -89,7 +89,9 @@ fn place(ratio: f64) -> f64 {
 fn colour(peer: Peer) -> &'static str {
     match peer {
         Peer::Echo => "#d95f02",
-        Peer::Epoll => "#666666",
+        Peer::Level => "#444444",
+        Peer::Edge => "#777777",
+        Peer::Phases => "#aaaaaa",
         Peer::Tokio => "#1b9e77",
         Peer::Threads => "#7570b3",
         Peer::Java => "#a6761d",

@@ -115,6 +115,25 @@ impl Windows {
     }
 }
 
+/// Returns which C loop is the measure of a load: the one with the best median.
+pub(crate) fn best_c(
+    raced: &[Windows],
+    of: fn(&Window) -> f64,
+    is_better: fn(&f64, &f64) -> bool,
+) -> Option<&Windows> {
+    let loops = raced
+        .iter()
+        .filter(|windows| Peer::C.contains(&windows.peer));
+    loops.reduce(|best, other| {
+        let [best_median, median] = [best, other].map(|one| one.median(of));
+        if is_better(&median, &best_median) {
+            other
+        } else {
+            best
+        }
+    })
+}
+
 /// How two servers compare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ratio {

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::processor::{self, Processors};
 
@@ -19,8 +21,10 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) enum Peer {
     /// The echo server of this project, with its limits and metrics.
     Echo,
-    /// The C program.
-    Epoll,
+    /// The C loops: level-triggered, edge-triggered, and all received before all is sent.
+    Level,
+    Edge,
+    Phases,
     /// tokio.
     Tokio,
     /// A thread for each connection.
@@ -30,11 +34,16 @@ pub(crate) enum Peer {
 }
 
 impl Peer {
+    /// The loops in C, the best of which is the measure of a load.
+    pub(crate) const C: [Self; 3] = [Self::Level, Self::Edge, Self::Phases];
+
     /// Its name in tables and pictures.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo-server",
-            Self::Epoll => "C epoll",
+            Self::Level => "C level",
+            Self::Edge => "C edge",
+            Self::Phases => "C phases",
             Self::Tokio => "tokio",
             Self::Threads => "Rust threads",
             Self::Java => "Java stand-in",
@@ -46,7 +55,8 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct Programs {
     pub echo_server: PathBuf,
-    pub epoll: PathBuf,
+    /// The folder of the C loops, each called by its name.
+    pub loops: PathBuf,
     /// The folder of the Java program's classes; none if there is no Java.
     pub java: Option<PathBuf>,
     pub processors: Processors,
@@ -55,7 +65,9 @@ pub(crate) struct Programs {
 impl Programs {
     /// Lists the servers that there are.
     pub(crate) fn peers(&self) -> Vec<Peer> {
-        let mut peers = vec![Peer::Echo, Peer::Epoll, Peer::Tokio, Peer::Threads];
+        let mut peers = vec![Peer::Echo];
+        peers.extend(Peer::C);
+        peers.extend([Peer::Tokio, Peer::Threads]);
         peers.extend(self.java.as_ref().map(|_| Peer::Java));
         peers
     }
@@ -71,7 +83,12 @@ impl Programs {
             Peer::Echo => {
                 let mut command = Command::new(&self.echo_server);
                 let listen = format!("--listen=line:0.0.0.0:{port}");
-                command.args([&listen, "--admin=127.0.0.1:0", "--threads=1"]);
+                command.args([
+                    &listen,
+                    "--admin=127.0.0.1:0",
+                    "--threads=1",
+                    "--drain-seconds=0",
+                ]);
                 command.args([
                     "--max-connections=20000",
                     "--max-connections-per-client=20000",
@@ -79,7 +96,9 @@ impl Programs {
                 command.args(["--max-line-bytes=1073741824"]).args(flags);
                 return Ok(command);
             }
-            Peer::Epoll => Command::new(&self.epoll),
+            Peer::Level => Command::new(self.loops.join("level")),
+            Peer::Edge => Command::new(self.loops.join("edge")),
+            Peer::Phases => Command::new(self.loops.join("phases")),
             Peer::Tokio => own("tokio")?,
             Peer::Threads => own("threads")?,
             Peer::Java => {
@@ -95,9 +114,27 @@ impl Programs {
 
     /// Starts a server, and waits until it takes connections.
     pub(crate) fn start(&self, peer: Peer, flags: &[&str]) -> Result<Server> {
+        self.spawn(peer, |port| self.command(peer, port, flags))
+    }
+
+    /// Starts a server under valgrind, which writes how many instructions it has executed to a file when it
+    /// has ended.
+    pub(crate) fn start_counted(&self, peer: Peer, counts: &Path) -> Result<Server> {
+        self.spawn(peer, |port| {
+            let server = self.command(peer, port, &[])?;
+            let mut command = Command::new("valgrind");
+            command.args(["--tool=callgrind", "--quiet"]);
+            command.arg(format!("--callgrind-out-file={}", counts.display()));
+            command.arg(server.get_program()).args(server.get_args());
+            Ok(command)
+        })
+    }
+
+    /// Starts a server by its command line for a port, and waits until it takes connections.
+    fn spawn(&self, peer: Peer, command: impl FnOnce(u16) -> Result<Command>) -> Result<Server> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut command = self.command(peer, port, flags)?;
+        let mut command = command(port)?;
         // Whoever logs for each line does so into a pipe that somebody reads, as in a container.
         let logs = peer == Peer::Java;
         let output = if logs { Stdio::piped() } else { Stdio::null() };
@@ -148,6 +185,13 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Ends it as a cluster does, and waits until it has written what it had to.
+    pub(crate) fn end(mut self) -> Result<()> {
+        kill(Pid::from_raw(self.child.id().try_into()?), Signal::SIGTERM)?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Returns how long it has run on a processor.
     pub(crate) fn time(&self) -> Result<Duration> {
         processor::time_of(self.child.id())
