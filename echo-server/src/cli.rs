@@ -15,6 +15,7 @@ use clap::Parser;
 
 use echo_client::usage::{UsageError, whole_number};
 
+use crate::admin::MAX_CONNECTIONS;
 use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, PodIdentity};
 use crate::faults::{Fault, Faults};
 use limits::LimitArgs;
@@ -123,6 +124,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Us
     Ok(Config {
         listeners: args.listen,
         admin: args.admin,
+        admin_connections: MAX_CONNECTIONS,
         threads: threads
             .and_then(NonZeroUsize::new)
             .or_else(|| available_parallelism().ok())

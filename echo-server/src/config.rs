@@ -13,6 +13,7 @@ use echo_protocol::line::Rules;
 use echo_protocol::proxy_header::ProxyMode;
 use echo_protocol::{Protocol, UnknownProtocol};
 
+use crate::admin::MAX_CONNECTIONS;
 use crate::faults::Faults;
 use crate::limits::Limits;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub listeners: Vec<Listen>,
     /// Where health and metrics are served.
     pub admin: Endpoint,
+    /// How many connections may be open there at once; each needs a descriptor.
+    pub admin_connections: usize,
     /// How many worker threads answer connections; for HTTP there are as many more.
     pub threads: NonZeroUsize,
     /// How long a drain takes at most, from the signal until the last connection is cut.
@@ -89,6 +92,7 @@ impl Default for Config {
                 proxy: ProxyMode::Off,
             }],
             admin: endpoint(9090),
+            admin_connections: MAX_CONNECTIONS,
             threads: NonZeroUsize::MIN,
             drain: Duration::from_secs(10),
             line: Rules::default(),

@@ -50,7 +50,8 @@ fn with_descriptors(config: &Config) -> Config {
     match echo_client::descriptors::raise_limit() {
         Err(error) => warn!(%error, "failed to raise the limit of descriptors"),
         Ok(limit) => {
-            let most = descriptors::left_for_connections(limit, &config);
+            descriptors::fit(&mut config, limit);
+            let most = config.limits.max_connections;
             if most < wanted {
                 warn!(
                     limit,
@@ -58,7 +59,6 @@ fn with_descriptors(config: &Config) -> Config {
                     most,
                     "there are descriptors for fewer connections than --max-connections: raise the limit (ulimit -n)"
                 );
-                config.limits.max_connections = most;
             }
         }
     }

@@ -15,7 +15,6 @@ mod worker_threads;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -64,6 +63,8 @@ pub struct Server {
     shared: Arc<Shared>,
     /// How long a drain takes at most.
     drain: Duration,
+    /// How many connections the admin endpoint may have at once.
+    admin_connections: usize,
 }
 
 impl Server {
@@ -100,6 +101,7 @@ impl Server {
             async_workers,
             shared,
             drain: config.drain,
+            admin_connections: config.admin_connections,
         })
     }
 
@@ -130,16 +132,11 @@ impl Server {
         let async_workers =
             async_workers.map(|(worker, handle)| (Box::new(|| worker.run()) as Job, handle));
         let (workers, handles): (Vec<_>, Vec<_>) = workers.chain(async_workers).unzip();
-        let health = Arc::new(Health {
-            workers: handles,
-            listeners: self.listeners,
-            shared: self.shared,
-            is_draining: AtomicBool::new(false),
-        });
+        let health = Arc::new(Health::new(handles, self.listeners, self.shared));
         let mut threads = WorkerThreads::start(workers, Arc::clone(&health))?;
         let ended = tokio::select! {
             ended = run(&mut threads, &health, self.drain, &mut stops) => ended,
-            never = admin::serve(admin, Arc::clone(&health)) => never,
+            never = admin::serve(admin, Arc::clone(&health), self.admin_connections) => never,
         };
         threads.stop().await;
         ended
@@ -173,7 +170,7 @@ async fn run(
         _ = stops.recv() => {}
     }
     let deadline = Instant::now() + whole;
-    health.is_draining.store(true, Ordering::Relaxed);
+    health.begin_drain();
     info!(drain_seconds = whole.as_secs(), "draining: no longer ready");
     tokio::select! {
         failure = threads.failure() => return Err(failure),
@@ -217,6 +214,7 @@ fn interrupted() -> Ended {
 fn bind_admin(endpoint: Endpoint) -> io::Result<(TcpListener, SocketAddr)> {
     let opened = listener::open(endpoint, 1)?.into_iter().next();
     let socket = opened.ok_or(io::ErrorKind::NotFound)?;
+    admin::set_socket_options(&socket)?;
     let address = socket.local_addr()?;
     Ok((socket, address))
 }

@@ -6,16 +6,13 @@ mod text;
 
 use std::time::Duration;
 
-use hyper::header::HeaderValue;
-
 use super::health::Health;
 use crate::close_reason::CloseReason;
 use crate::counters::{Counter, Counters, LATENCY_BOUNDS};
 use text::{Kind, Text, seconds};
 
 /// What the text is, for the scraper.
-pub(super) const CONTENT_TYPE: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Finds a number in a thread's set.
 type Pick = fn(&Counters) -> &Counter;

@@ -11,6 +11,8 @@ mod addresses;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod admin_flood;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod drain;

@@ -1,0 +1,190 @@
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the kubelet's timeout needs a clock"
+)]
+//! Clients that connect to the admin port again and again, as many as they can: health checks do not fail.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::{Program, TIMEOUT, connect, exchange, request, wait_until};
+
+/// The kubelet's default timeout of a probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Clients that attack, one after another.
+const CLIENTS: usize = 10_000;
+
+/// How many of them keep their connections: more than the server does.
+const CONNECTED: usize = 1_000;
+
+/// Lets one test attack at a time, since others need descriptors as well.
+static ATTACK: Mutex<()> = Mutex::new(());
+
+/// Health checks while they do.
+const PROBES: usize = 60;
+
+/// More memory than a server has at its start, with all connections of the admin endpoint in use. Most
+/// of it is the debug build's.
+const MOST_KIB: usize = 8 * 1024;
+
+/// Connects, and sends something, with the smallest receive buffer that there is. A client whose
+/// connection fails comes again.
+fn attack(admin: SocketAddr, input: &[u8]) -> Option<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
+    socket.set_linger(Some(Duration::ZERO)).ok()?; // leaves no port in TIME_WAIT
+    socket.set_recv_buffer_size(1).ok()?;
+    socket.connect_timeout(&admin.into(), PROBE_TIMEOUT).ok()?;
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(input).ok()?;
+    Some(stream)
+}
+
+/// Keeps many clients connected, the oldest of which is replaced again and again.
+fn attack_until(done: &AtomicBool, admin: SocketAddr, input: &[u8], connected: &AtomicUsize) {
+    let mut clients: Vec<_> = (0..CONNECTED).map(|_| None).collect();
+    while !done.load(Ordering::Relaxed) {
+        for client in &mut clients {
+            if done.load(Ordering::Relaxed) {
+                return;
+            }
+            *client = attack(admin, input);
+            connected.fetch_add(client.iter().len(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Does what the kubelet does: connects, asks, and reads as much as it needs.
+fn probe(admin: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&admin, PROBE_TIMEOUT)?;
+    stream.set_read_timeout(Some(PROBE_TIMEOUT))?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: h\r\nUser-Agent: kube-probe\r\nConnection: close\r\n\r\n"
+    )?;
+    let mut answer = vec![0; 4096];
+    let mut length = 0;
+    while !answer[..length].ends_with(b"\r\n\r\nok\n") {
+        match stream.read(&mut answer[length..])? {
+            0 => break,
+            read => length += read,
+        }
+    }
+    answer.truncate(length);
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Probes while clients send this and do nothing more.
+fn assert_health_checks_succeed_while_clients_send(input: &[u8]) {
+    let _attack = ATTACK.lock().unwrap_or_else(PoisonError::into_inner);
+    let server = Program::start_flags(&["--listen=http:127.0.0.1:0", "--listen=udp:127.0.0.1:0"]);
+    let before = server.peak_kib();
+    let (done, connected) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let failures: Vec<_> = thread::scope(|scope| {
+        scope.spawn(|| attack_until(&done, server.admin, input, &connected));
+        wait_until("the admin endpoint is full", || {
+            connected.load(Ordering::Relaxed) > 600
+        });
+        let probe = |number| {
+            let path = if number % 2 == 0 { "/livez" } else { "/readyz" };
+            let begin = Instant::now();
+            let answer = probe(server.admin, path);
+            let is_in_time = begin.elapsed() < PROBE_TIMEOUT;
+            let is_success = |answer: &String| answer.starts_with("HTTP/1.1 200 ");
+            let is_fine = is_in_time && answer.as_ref().is_ok_and(is_success);
+            (!is_fine).then(|| format!("{path} after {:?}: {answer:?}", begin.elapsed()))
+        };
+        let (mut failures, mut number) = (Vec::new(), 0);
+        let begin = Instant::now();
+        let is_over = |number| number >= PROBES && connected.load(Ordering::Relaxed) >= CLIENTS;
+        while !is_over(number) && begin.elapsed() < 6 * TIMEOUT {
+            failures.extend(probe(number));
+            number += 1;
+        }
+        done.store(true, Ordering::Relaxed);
+        failures
+    });
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(connected.into_inner() >= CLIENTS, "too few clients");
+    let grown = server.peak_kib() - before;
+    assert!(grown < MOST_KIB, "{grown} KiB");
+}
+
+#[test]
+fn silent_clients_of_the_admin_port_delay_no_health_check() {
+    assert_health_checks_succeed_while_clients_send(b"");
+}
+
+#[test]
+fn clients_that_never_end_a_request_delay_no_health_check() {
+    let mut request = b"GET /livez HTTP/1.1\r\nX: ".to_vec();
+    request.resize(1500, b'x');
+    assert_health_checks_succeed_while_clients_send(&request);
+}
+
+#[test]
+fn clients_that_never_read_their_answers_delay_no_health_check() {
+    assert_health_checks_succeed_while_clients_send(b"GET /metrics HTTP/1.1\r\n\r\n");
+}
+
+#[test]
+fn health_checks_of_others_delay_no_health_check() {
+    assert_health_checks_succeed_while_clients_send(b"GET /readyz HTTP/1.1\r\n\r\n");
+}
+
+#[test]
+fn a_connection_that_trickles_is_reset_at_its_deadline_however_steady_it_is() {
+    let server = Program::start(1);
+    let mut stream = connect(server.admin);
+    stream.write_all(b"GET /livez HTTP/1.1\r\nX: ").unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .unwrap();
+    let begin = Instant::now();
+    let mut is_open = true;
+    while is_open {
+        is_open = stream.write_all(b"x").is_ok() && !matches!(stream.read(&mut [0; 8]), Ok(0));
+    }
+    let lasted = begin.elapsed().as_millis();
+    assert!((4_500..7_000).contains(&lasted), "{lasted} ms");
+}
+
+#[test]
+fn one_request_is_answered_on_a_connection_whatever_follows_it() {
+    let server = Program::start(1);
+    let head = "GET /nothing HTTP/1.1\r\nContent-Length: 9\r\n\r\n";
+    let answer = exchange(&connect(server.admin), format!("{head}{head}").as_bytes());
+    let answer = String::from_utf8(answer).unwrap();
+    assert_eq!(answer.matches("HTTP/1.1 404").count(), 1, "{answer}");
+    for (input, status) in [("nonsense\r\n\r\n", "400"), (&"x".repeat(2_000), "431")] {
+        let answer = exchange(&connect(server.admin), input.as_bytes());
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{answer}"
+        );
+    }
+    assert_eq!(request(server.admin, "GET", "/livez").0, 200);
+}
+
+#[test]
+fn few_answers_that_are_not_read_stay_in_memory_and_the_others_are_reset() {
+    let server = Program::start(1);
+    let mut clients: Vec<_> = (0..40)
+        .map(|_| attack(server.admin, b"GET /metrics HTTP/1.1\r\n\r\n").unwrap())
+        .collect();
+    for client in &clients {
+        client.set_read_timeout(Some(TIMEOUT)).unwrap();
+        drop(client.peek(&mut [0])); // it has its answer, or is reset
+    }
+    let ends = clients
+        .iter_mut()
+        .map(|client| client.read_to_end(&mut Vec::new()));
+    assert_eq!(ends.filter(Result::is_err).count(), 40 - 16);
+}
