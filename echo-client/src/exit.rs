@@ -24,12 +24,17 @@ pub fn usage(program: &str, error: &UsageError) -> ExitCode {
 
 /// Prints an error and what is behind it in one line, and gives code 1.
 pub fn fail(program: &str, error: &dyn Error) -> ExitCode {
+    drop(writeln!(io::stderr(), "{}", explain(program, error)));
+    ExitCode::FAILURE
+}
+
+/// Returns an error and what is behind it as one line.
+pub fn explain(program: &str, error: &dyn Error) -> String {
     let mut line = format!("{program}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {
         line = format!("{line}: {cause}");
         source = cause.source();
     }
-    drop(writeln!(io::stderr(), "{line}"));
-    ExitCode::FAILURE
+    line
 }

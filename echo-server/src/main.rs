@@ -20,15 +20,23 @@ fn main() -> ExitCode {
     if echo_client::is_program_name(args_os().next()) {
         return echo_client::main(args_os());
     }
-    telemetry::install();
-    match cli::parse(args_os()) {
-        Err(error) => exit::usage("echo-server", &error),
-        Ok(config) => match run(&config) {
-            Err(error) => exit::fail("echo-server", error.as_ref()),
-            Ok(Ended::Drained { .. }) => ExitCode::SUCCESS,
-            Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
-        },
+    let config = match cli::parse(args_os()) {
+        Err(error) => return exit::usage("echo-server", &error),
+        Ok(config) => config,
+    };
+    if let Err(error) = telemetry::install() {
+        return exit::fail("echo-server", &error);
     }
+    let code = match run(&config) {
+        Err(error) => {
+            telemetry::write_line(&exit::explain("echo-server", error.as_ref()));
+            ExitCode::FAILURE
+        }
+        Ok(Ended::Drained { .. }) => ExitCode::SUCCESS,
+        Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
+    };
+    telemetry::flush();
+    code
 }
 
 /// Binds, then serves on this thread's runtime until a drain has ended or a second signal comes.

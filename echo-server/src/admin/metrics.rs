@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::health::Health;
 use crate::close_reason::CloseReason;
 use crate::counters::{Counter, Counters, LATENCY_BOUNDS};
+use crate::telemetry;
 use text::{Kind, Text, seconds};
 
 /// What the text is, for the scraper.
@@ -96,6 +97,7 @@ pub(super) fn render(health: &Health) -> String {
     for reason in CloseReason::ALL {
         scrape.counter(name, reason.label(), |set| set.closed_for(reason).get());
     }
+    scrape.log();
     scrape.threads();
     scrape.latency();
     scrape.text.end()
@@ -124,6 +126,15 @@ impl Scrape<'_> {
                 self.text.sample(&name, &labels, total);
             }
         }
+    }
+
+    /// Writes what is missing in the log.
+    fn log(&mut self) {
+        let name = "echo_log_lines_dropped";
+        let help = "Log lines dropped, since the log could not be written.";
+        self.text.family(name, Kind::Counter, help);
+        let dropped = telemetry::dropped_lines();
+        self.text.sample(&format!("{name}_total"), "", dropped);
     }
 
     /// Writes how many connections there are.

@@ -108,7 +108,7 @@ pub(crate) struct Program {
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
     first_line: String,
-    stderr: BufReader<ChildStderr>,
+    stderr: Option<BufReader<ChildStderr>>,
 }
 
 impl Program {
@@ -166,7 +166,7 @@ impl Program {
             address,
             admin,
             first_line: line,
-            stderr,
+            stderr: Some(stderr),
         }
     }
 
@@ -214,13 +214,29 @@ impl Program {
     /// Returns the log from where it was last read to a line that holds these words.
     pub(crate) fn log_until(&mut self, words: &str) -> String {
         let mut log = String::new();
+        let stderr = self.stderr.as_mut().unwrap();
         while !log.contains(words) {
             assert!(
-                self.stderr.read_line(&mut log).unwrap() > 0,
+                stderr.read_line(&mut log).unwrap() > 0,
                 "the log ended without {words:?}"
             );
         }
         log
+    }
+
+    /// Closes the reader of its log.
+    pub(crate) fn close_log(&mut self) {
+        self.stderr = None;
+    }
+
+    /// Waits for its end, and returns its exit code.
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
+        let mut status = None;
+        wait_until("the program has ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status?.code()
     }
 
     /// How often the worker has gone to sleep.
