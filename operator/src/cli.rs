@@ -93,7 +93,7 @@ impl Run {
             log,
             log_format,
         } = self;
-        telemetry::init(&log, log_format).with_context(|| format!("--log {log} is not a valid filter; use a level (info) or a list such as info,operator=debug"))?;
+        telemetry::init(&log, log_format)?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (metrics, health) = (Metrics::default(), Health::default());

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use operator::cli::Cli;
+use operator::{cli::Cli, telemetry};
 
 /// The allocator of the C library takes a quarter of the operator's processor time, and keeps the memory of a burst (docs/performance.md).
 /// `.cargo/config.toml` configures this one.
@@ -14,12 +14,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 // A new EchoCluster takes 4 ms of one (docs/performance.md), and far more of the API server.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    match Cli::parse().run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            use std::io::Write;
-            let _ = writeln!(std::io::stderr(), "operator: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let result = Cli::parse().run().await;
+    telemetry::finish(result.as_ref().err());
+    result.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
