@@ -118,6 +118,7 @@ fn random_requests_are_answered_alike_in_random_pieces_and_none_after_a_last_one
             assert_ne!(status / 100, 5, "{}", bytes.escape_ascii());
         }
     }
-    assert!(classes[2] > 50 && classes[4] > 50, "{classes:?}");
+    // The random requests include some that are answered, and some that are refused.
+    assert!(classes[2] > 20 && classes[4] > 20, "{classes:?}");
     assert_eq!(request(server.admin, "GET", "/readyz").0, 200);
 }
