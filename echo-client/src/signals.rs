@@ -1,8 +1,8 @@
 //! SIGINT and SIGTERM: what was found so far is printed, and then the program ends by the signal.
 //!
 //! Both are blocked and awaited by a thread, since a handler could neither lock nor print. So they also
-//! end the client where it is the first process of a container, for which the system ignores signals that
-//! nobody awaits.
+//! end the client where it is the first process of a container, for which the system ignores a signal that
+//! no thread awaits.
 
 use std::fmt::Display;
 use std::io::{self, Write};

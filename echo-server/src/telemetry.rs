@@ -1,7 +1,7 @@
 //! The log: one line for each thing that happens to the server, none for a connection or a line.
 //!
 //! No thread of the server writes it: [`log_writer`] has a queue and a thread of its own, so that a log that
-//! nobody reads, or that cannot be written, neither ends nor delays anything.
+//! is not read, or that cannot be written, neither ends nor delays anything.
 
 use std::fs::File;
 use std::io;

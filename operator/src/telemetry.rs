@@ -1,6 +1,6 @@
 //! Logs: one line an event on standard error, as text or JSON.
 //!
-//! [`log_writer`] writes them on a thread of its own, so that a log that nobody reads, or that cannot be
+//! [`log_writer`] writes them on a thread of its own, so that a log that is not read, or that cannot be
 //! written, does not delay a reconcile.
 
 use std::fs::File;

@@ -66,7 +66,7 @@ fn fragments_are_echoed_as_fragments_with_pings_between_them() {
         frame(0x01, b"Hel"),
         frame(0x89, b"ping"),
         frame(0x00, b"l"),
-        frame(0x8a, b"a pong that nobody asked for"),
+        frame(0x8a, b"a pong without a ping"),
         frame(0x80, b"o"),
     ];
     let expected = [

@@ -173,7 +173,8 @@ pub(crate) fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<
 }
 
 /// Watches a kind in all namespaces: what `selector` selects. An object is also found by what `index` returns for it. A kind that is not
-/// served is listed again when its `definition` is created. Returns the cache, and the stream of its changes, which must be polled for the cache to follow.
+/// served is listed again when its `definition` is created. Returns the cache, and the stream of its changes, which must be polled for the
+/// cache to follow.
 pub(crate) fn watch_children<K: Child>(
     client: &Client,
     kind: &'static str,

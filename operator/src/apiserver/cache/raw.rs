@@ -1,7 +1,7 @@
 //! An object as the API server sends it, of which only the metadata is decoded.
 //!
-//! Most events of a watch report what the operator has just written, or a change of a status that leads to nothing. To decode such an object,
-//! and to encode it again for the cache, would take a fifth of the operator's processor time (`make bench-operator`).
+//! Most events of a watch report what the operator has just written, or a change of a status that leads to nothing. Such an object need not
+//! be decoded, and encoded again for the cache.
 
 use std::borrow::Cow;
 use std::fmt;
