@@ -29,13 +29,13 @@ fn main() -> ExitCode {
     }
     let code = match run(&config) {
         Err(error) => {
-            telemetry::write_line(&exit::explain("echo-server", error.as_ref()));
+            log_writer::write_line(&exit::explain("echo-server", error.as_ref()));
             ExitCode::FAILURE
         }
         Ok(Ended::Drained { .. }) => ExitCode::SUCCESS,
         Ok(Ended::Interrupted) => ExitCode::from(INTERRUPTED),
     };
-    telemetry::flush();
+    log_writer::flush();
     code
 }
 

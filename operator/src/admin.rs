@@ -1,36 +1,13 @@
 //! The admin endpoint: `/livez`, `/readyz` and `/metrics`. It never changes anything.
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
-use hyper::header::CONTENT_TYPE;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
-use tracing::warn;
+use admin_endpoint::{BACKLOG, MAX_CONNECTIONS, Status};
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::apiserver::cache::CacheSync;
 use crate::metrics::Metrics;
-
-/// How long a client may take to send its request: a probe needs milliseconds.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Connections that are open at the same time.
-const MAX_CONNECTIONS: usize = 256;
-
-/// How long to wait when no connection can be accepted, as when descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The media type of Prometheus' text as `prometheus-client` writes it.
-const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Whether the operator's caches are filled and follow the API server. Clones share it.
 #[derive(Clone, Default)]
@@ -75,102 +52,72 @@ impl Health {
     }
 }
 
-/// Binds the admin endpoint.
+/// Binds the admin endpoint, in an async runtime.
 ///
 /// # Errors
 /// When the address is taken or not this machine's.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    socket.set_reuseaddr(true)?; // of a process that has just ended
+    admin_endpoint::set_socket_options(&socket)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG) // `TcpListener::bind` has 128
 }
 
-/// Serves until the future is dropped, which closes all connections.
-pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) {
-    let mut connections = Connections::default();
-    loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                warn!(%error, "failed to accept an admin connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        let (metrics, health) = (metrics.clone(), health.clone());
-        let service = service_fn(move |request| {
-            let response = answer(&request, &metrics, &health);
-            async move { Ok::<_, Infallible>(response) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(REQUEST_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service);
-        // Connection errors are the client's and are ignored.
-        connections.add(tokio::spawn(async { drop(connection.await) }));
+/// Serves until the future is dropped. [`admin_endpoint`] describes how it treats its clients.
+pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) -> ! {
+    let reported = Arc::new(Reported { metrics, health });
+    admin_endpoint::serve(listener, reported, MAX_CONNECTIONS).await
+}
+
+/// What the endpoint reports, all of which is in memory.
+struct Reported {
+    metrics: Metrics,
+    health: Health,
+}
+
+impl Status for Reported {
+    async fn live(self: &Arc<Self>) -> Result<(), String> {
+        self.health.not_alive().map_or(Ok(()), Err)
+    }
+
+    async fn ready(self: &Arc<Self>) -> Result<(), String> {
+        self.health.not_ready().map_or(Ok(()), Err)
+    }
+
+    async fn metrics(self: &Arc<Self>) -> String {
+        // A string takes all; without its last line, a scrape would fail.
+        self.metrics.text().unwrap_or_default()
     }
 }
 
-/// The open connections, the oldest first. They end with it.
-#[derive(Default)]
-struct Connections {
-    open: VecDeque<JoinHandle<()>>,
-}
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Service;
 
-impl Connections {
-    /// Adds a connection. If there are too many, the oldest is closed, so that idle clients cannot block probes.
-    fn add(&mut self, connection: JoinHandle<()>) {
-        if self.open.len() >= MAX_CONNECTIONS {
-            self.open.retain(|open| !open.is_finished());
-        }
-        if self.open.len() >= MAX_CONNECTIONS
-            && let Some(oldest) = self.open.pop_front()
-        {
-            oldest.abort();
-        }
-        self.open.push_back(connection);
-    }
-}
+    use super::*;
+    use crate::apiserver::cache::health::STALE_AFTER;
+    use crate::apiserver::cache::list_watch::Signal;
+    use crate::apiserver::cache::{Requirement, WatchEvent};
 
-impl Drop for Connections {
-    fn drop(&mut self) {
-        for connection in &self.open {
-            connection.abort();
-        }
+    #[tokio::test(start_paused = true)]
+    async fn readyz_names_a_kind_that_is_not_listed_or_whose_watch_is_stale() {
+        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let health = Health::default();
+        assert!(health.not_ready().is_some());
+        health.set_caches(vec![sync]);
+        let why = health.not_ready().unwrap();
+        assert!(why.contains("first list of Services"), "{why}");
+        let listed = WatchEvent::Listed(Vec::new(), "1".to_owned());
+        writer.note(Signal::<Service>::Event(listed), drop);
+        assert_eq!(health.not_ready(), None);
+        tokio::time::advance(STALE_AFTER).await;
+        let why = health.not_ready().unwrap();
+        assert!(why.contains("watch of Services"), "{why}");
+        writer.note(Signal::<Service>::Progress, drop);
+        assert_eq!(health.not_ready(), None);
     }
-}
-
-fn answer(
-    request: &Request<Incoming>,
-    metrics: &Metrics,
-    health: &Health,
-) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return text(StatusCode::METHOD_NOT_ALLOWED, "only GET is supported\n");
-    }
-    match request.uri().path() {
-        "/livez" => check(health.not_alive()),
-        "/readyz" => check(health.not_ready()),
-        "/metrics" => match metrics.text() {
-            Ok(metrics) => {
-                let mut response = text(StatusCode::OK, metrics);
-                let media_type = hyper::header::HeaderValue::from_static(OPENMETRICS);
-                response.headers_mut().insert(CONTENT_TYPE, media_type);
-                response
-            }
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
-        _ => text(StatusCode::NOT_FOUND, "paths: /livez, /readyz, /metrics\n"),
-    }
-}
-
-fn check(problem: Option<String>) -> Response<Full<Bytes>> {
-    match problem {
-        None => text(StatusCode::OK, "ok\n"),
-        Some(problem) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
-    }
-}
-
-fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response
 }

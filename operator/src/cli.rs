@@ -98,7 +98,6 @@ impl Run {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let (metrics, health) = (Metrics::default(), Health::default());
         let listener = admin::bind(admin)
-            .await
             .with_context(|| format!("failed to listen on --admin {admin}; choose a free port"))?;
         let (stop, stopped) = oneshot::channel::<()>();
         let environment = Environment {
@@ -122,7 +121,7 @@ impl Run {
         };
         tokio::select! {
             ended = controller => Ok(ended?),
-            () = admin::serve(listener, metrics, health) => anyhow::bail!("the admin endpoint has ended"),
+            never = admin::serve(listener, metrics, health) => never,
             () = stopping => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use operator::{cli::Cli, telemetry};
+use operator::cli::Cli;
 
 /// The allocator of the C library takes a quarter of the operator's processor time, and keeps the memory of a burst (docs/performance.md).
 /// `.cargo/config.toml` configures this one.
@@ -15,6 +15,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let result = Cli::parse().run().await;
-    telemetry::finish(result.as_ref().err());
+    if let Err(error) = &result {
+        log_writer::write_line(&format!("operator: {error:#}"));
+    }
+    log_writer::flush();
     result.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }

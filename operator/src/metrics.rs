@@ -1,4 +1,4 @@
-//! The operator's metrics, in Prometheus' text format.
+//! The operator's metrics, in the OpenMetrics text format.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -48,7 +48,7 @@ struct WriteLabels {
     verb: Verb,
 }
 
-/// The operator's counters. Clones count together.
+/// The operator's metrics. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
@@ -86,6 +86,7 @@ impl Default for Metrics {
             "Events that were dropped because there were too many",
             dropped_events.clone(),
         );
+        registry.register_collector(Box::new(DroppedLogLines));
         let watches = Watches::default();
         registry.register_collector(Box::new(watches.clone()));
         Self {
@@ -132,6 +133,22 @@ impl Collector for Watches {
     }
 }
 
+/// Reports the log lines that were dropped, which the log itself counts.
+#[derive(Debug)]
+struct DroppedLogLines;
+
+impl Collector for DroppedLogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let counter = encoder.encode_descriptor(
+            "log_lines_dropped",
+            "Log lines dropped, since the log could not be written",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(log_writer::dropped_lines()).encode(counter)
+    }
+}
+
 impl Metrics {
     /// Counts a reconcile and its time.
     pub fn observe_reconcile(&self, result: ReconcileResult, took: Duration) {
@@ -161,7 +178,7 @@ impl Metrics {
         let _ = self.watches.caches.set(caches);
     }
 
-    /// Returns all counters in Prometheus' text format.
+    /// Returns all metrics in the OpenMetrics text format.
     ///
     /// # Errors
     /// When the text cannot be written, which a string does not do.
@@ -177,6 +194,7 @@ mod tests {
     use k8s_openapi::api::apps::v1::Deployment;
 
     use super::*;
+    use crate::apiserver::cache::Requirement;
 
     #[test]
     fn reconciles_and_writes_are_in_the_text() {
@@ -192,5 +210,16 @@ mod tests {
             text.contains("echo_operator_writes_total{kind=\"Deployment\",verb=\"Apply\"} 1"),
             "{text}"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_age_of_each_watch_is_in_the_text() {
+        let (sync, _writer) = CacheSync::of::<Deployment>("Deployments", Requirement::Required);
+        let metrics = Metrics::default();
+        metrics.set_caches(vec![sync]);
+        tokio::time::advance(Duration::from_secs(7)).await;
+        let text = metrics.text().unwrap();
+        let age = "echo_operator_watch_age_seconds{kind=\"Deployments\"} 7.0";
+        assert!(text.contains(age), "{text}");
     }
 }

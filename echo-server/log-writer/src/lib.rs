@@ -3,17 +3,20 @@
 //! A write to standard error waits while a reader of the pipe reads nothing, and fails when the reader
 //! has gone or the disk is full. So only [`LogWriter`]'s own thread writes; others append to the queue,
 //! which never waits. Lines that do not fit, or cannot be written, are dropped and counted.
+//!
+//! A program calls [`install`] once, and [`flush`] before it ends.
 
 mod chunks;
+mod process_log;
 mod queue;
 
 use std::io::{self, Write};
-use std::panic;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use chunks::Chunks;
+pub use process_log::{dropped_lines, flush, install, write_line};
 use queue::Queue;
 
 /// How long to wait before another attempt on a descriptor that is in non-blocking mode and full.
@@ -31,7 +34,7 @@ pub struct LogWriter {
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn start(
+pub(crate) fn start(
     output: impl Write + Send + 'static,
     report: impl Fn(u64) + Send + 'static,
 ) -> io::Result<LogWriter> {
@@ -46,30 +49,19 @@ pub fn start(
 
 impl LogWriter {
     /// Appends a line, which must not end with a line feed.
-    pub fn write_line(&self, line: &str) {
+    pub(crate) fn write_line(&self, line: &str) {
         self.queue.append(format!("{line}\n").as_bytes());
     }
 
     /// Returns how many lines were dropped so far.
-    pub fn dropped(&self) -> u64 {
+    pub(crate) fn dropped(&self) -> u64 {
         self.queue.dropped()
     }
 
     /// Waits until all lines are written or dropped, but not longer than this. Returns whether they are.
-    pub fn flush_within(&self, timeout: Duration) -> bool {
+    pub(crate) fn flush_within(&self, timeout: Duration) -> bool {
         self.queue.wait_until_empty(timeout)
     }
-}
-
-/// Writes the message of a panic to the log in place of standard error, where it could wait for a reader
-/// forever, and waits until it is written, but not longer than `timeout`.
-pub fn log_panics(writer: &'static LogWriter, timeout: Duration) {
-    panic::set_hook(Box::new(move |panic| {
-        let thread = thread::current();
-        let name = thread.name().unwrap_or("unnamed");
-        writer.write_line(&format!("thread '{name}' {panic}"));
-        writer.flush_within(timeout);
-    }));
 }
 
 impl Write for &LogWriter {

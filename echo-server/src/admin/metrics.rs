@@ -9,11 +9,7 @@ use std::time::Duration;
 use super::health::Health;
 use crate::close_reason::CloseReason;
 use crate::counters::{Counter, Counters, LATENCY_BOUNDS};
-use crate::telemetry;
 use text::{Kind, Text, seconds};
-
-/// What the text is, for the scraper.
-pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Finds a number in a thread's set.
 type Pick = fn(&Counters) -> &Counter;
@@ -133,7 +129,7 @@ impl Scrape<'_> {
         let name = "echo_log_lines_dropped";
         let help = "Log lines dropped, since the log could not be written.";
         self.text.family(name, Kind::Counter, help);
-        let dropped = telemetry::dropped_lines();
+        let dropped = log_writer::dropped_lines();
         self.text.sample(&format!("{name}_total"), "", dropped);
     }
 

@@ -11,12 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Socket, Type};
-
-use crate::harness::{Program, TIMEOUT, connect, exchange, request, wait_until};
-
-/// The kubelet's default timeout of a probe.
-const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
+use crate::flood::{PROBE_TIMEOUT, attack_until};
+use crate::harness::{Program, TIMEOUT, connect, exchange, read_to_end, request, wait_until};
 
 /// Clients that attack, one after another.
 const CLIENTS: usize = 10_000;
@@ -24,8 +20,8 @@ const CLIENTS: usize = 10_000;
 /// How many of them keep their connections: more than the server does.
 const CONNECTED: usize = 1_000;
 
-/// Lets one test attack at a time, since others need descriptors as well.
-static ATTACK: Mutex<()> = Mutex::new(());
+/// Lets one test attack at a time, since others need descriptors and processors as well.
+pub(crate) static ATTACK: Mutex<()> = Mutex::new(());
 
 /// Health checks while they do.
 const PROBES: usize = 60;
@@ -33,32 +29,6 @@ const PROBES: usize = 60;
 /// More memory than a server has at its start, with all connections of the admin endpoint in use. Most
 /// of it is the debug build's.
 const MOST_KIB: usize = 8 * 1024;
-
-/// Connects, and sends something, with the smallest receive buffer that there is. A client whose
-/// connection fails comes again.
-fn attack(admin: SocketAddr, input: &[u8]) -> Option<TcpStream> {
-    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).ok()?;
-    socket.set_linger(Some(Duration::ZERO)).ok()?; // leaves no port in TIME_WAIT
-    socket.set_recv_buffer_size(1).ok()?;
-    socket.connect_timeout(&admin.into(), PROBE_TIMEOUT).ok()?;
-    let mut stream = TcpStream::from(socket);
-    stream.write_all(input).ok()?;
-    Some(stream)
-}
-
-/// Keeps many clients connected, the oldest of which is replaced again and again.
-fn attack_until(done: &AtomicBool, admin: SocketAddr, input: &[u8], connected: &AtomicUsize) {
-    let mut clients: Vec<_> = (0..CONNECTED).map(|_| None).collect();
-    while !done.load(Ordering::Relaxed) {
-        for client in &mut clients {
-            if done.load(Ordering::Relaxed) {
-                return;
-            }
-            *client = attack(admin, input);
-            connected.fetch_add(client.iter().len(), Ordering::Relaxed);
-        }
-    }
-}
 
 /// Does what the kubelet does: connects, asks, and reads as much as it needs.
 fn probe(admin: SocketAddr, path: &str) -> std::io::Result<String> {
@@ -87,7 +57,7 @@ fn assert_health_checks_succeed_while_clients_send(input: &[u8]) {
     let before = server.peak_kib();
     let (done, connected) = (AtomicBool::new(false), AtomicUsize::new(0));
     let failures: Vec<_> = thread::scope(|scope| {
-        scope.spawn(|| attack_until(&done, server.admin, input, &connected));
+        scope.spawn(|| attack_until(&done, server.admin, &[input], CONNECTED, &connected));
         wait_until("the admin endpoint is full", || {
             connected.load(Ordering::Relaxed) > 600
         });
@@ -136,6 +106,24 @@ fn clients_that_never_read_their_answers_delay_no_health_check() {
 #[test]
 fn health_checks_of_others_delay_no_health_check() {
     assert_health_checks_succeed_while_clients_send(b"GET /readyz HTTP/1.1\r\n\r\n");
+}
+
+#[test]
+fn an_answer_to_a_health_check_that_is_read_late_arrives_although_many_others_follow() {
+    let server = Program::start(1);
+    let ask = |_| {
+        let mut stream = connect(server.admin);
+        stream.write_all(b"GET /livez HTTP/1.1\r\n\r\n").unwrap();
+        stream.peek(&mut [0]).unwrap(); // it is answered
+        stream
+    };
+    let clients: Vec<_> = (0..100).map(ask).collect();
+    for client in clients {
+        // After a reset, a lost segment would not be sent again.
+        assert!(client.take_error().unwrap().is_none(), "reset");
+        let answer = String::from_utf8(read_to_end(&client)).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //!
 //! Only the request line is kept, so that clients which send headers slowly take no memory.
 
-use hyper::Uri;
+use http::Uri;
 
 /// The longest request line. The paths are far shorter.
 const MAX_LINE: usize = 1024;

@@ -1,16 +1,24 @@
 //! The open connections of the admin endpoint, and which one is reset when there are too many.
 //!
-//! No client waits for the end of another client's connection: a new one is always accepted.
+//! No client waits for the end of another client's connection, unless all are being answered, and then for
+//! a short time.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
-/// Answers that are written and not received yet, which take the most memory. A health check has
-/// received its answer after a round trip.
+/// Answers that are written and not received yet, which take the most memory.
 const MAX_ANSWERED: usize = 16;
+
+/// How long a connection that is being answered is kept for certain. A check takes milliseconds; one that
+/// takes longer must not keep others from being accepted. If clients fill the echo server's endpoint (512) and
+/// its backlog (4,096) with such checks, the last in the backlog is accepted after eight times as long, within
+/// the second that the kubelet waits by default.
+const ANSWERING_KEPT: Duration = Duration::from_millis(100);
 
 /// How far a connection is, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +40,8 @@ pub(super) struct Connections {
     next_id: AtomicU64,
     /// The connections.
     open: Mutex<VecDeque<Open>>,
+    /// One has ended or entered another stage.
+    changed: Notify,
 }
 
 /// A connection among the others.
@@ -41,7 +51,9 @@ struct Open {
     id: u64,
     /// How far it is.
     stage: Stage,
-    /// Dropped to reset the connection.
+    /// When it entered the stage.
+    since: Instant,
+    /// Dropped to close the connection.
     _evict: oneshot::Sender<()>,
 }
 
@@ -61,31 +73,43 @@ impl Connections {
             most: most.max(1),
             next_id: AtomicU64::new(0),
             open: Mutex::default(),
+            changed: Notify::new(),
         })
     }
 
-    /// Adds a connection, and returns what ends when it has to be reset. If there are too many, that is the
-    /// oldest one; one that is being answered only if
-    /// all are, since that is the health check to protect.
-    pub(super) fn add(self: &Arc<Self>) -> (Slot, oneshot::Receiver<()>) {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (evict, evicted) = oneshot::channel();
+    /// Adds a connection, and returns what ends when it has to be closed. If there are too many, that is the
+    /// oldest one, but one that is being answered is the health check to protect: if all are, this waits for
+    /// the first answer, or until the oldest has been kept for [`ANSWERING_KEPT`].
+    pub(super) async fn add(self: &Arc<Self>) -> (Slot, oneshot::Receiver<()>) {
+        loop {
+            match self.try_add() {
+                Ok(added) => return added,
+                Err(kept_until) => drop(timeout_at(kept_until, self.changed.notified()).await),
+            }
+        }
+    }
+
+    /// Adds a connection. If there are too many, and all have to be kept, returns until when.
+    fn try_add(self: &Arc<Self>) -> Result<(Slot, oneshot::Receiver<()>), Instant> {
         let mut open = self.lock();
         if open.len() >= self.most {
-            evict_oldest(&mut open);
+            evict_oldest(&mut open)?;
         }
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (evict, evicted) = oneshot::channel();
         open.push_back(Open {
             id,
             stage: Stage::AwaitingRequest,
+            since: Instant::now(),
             _evict: evict,
         });
         let connections = Arc::clone(self);
-        (Slot { connections, id }, evicted)
+        Ok((Slot { connections, id }, evicted))
     }
 
-    /// Resets the oldest connection, which releases its descriptor.
+    /// Ends the oldest connection, which releases its descriptor.
     pub(super) fn release_one(&self) {
-        evict_oldest(&mut self.lock());
+        let _all_are_kept = evict_oldest(&mut self.lock());
     }
 
     /// Locks the entries. A panic elsewhere leaves them whole, so poison means nothing here.
@@ -94,11 +118,20 @@ impl Connections {
     }
 }
 
-/// Removes the entry whose connection is worth least.
-fn evict_oldest(open: &mut VecDeque<Open>) {
+/// Removes the connection that has been in its stage for the longest time, except one that is being answered and has to
+/// be kept. If all have to, returns until when.
+fn evict_oldest(open: &mut VecDeque<Open>) -> Result<(), Instant> {
     let mut stages = open.iter().map(|one| one.stage);
-    let oldest = stages.position(|stage| stage != Stage::Answering);
-    open.remove(oldest.unwrap_or(0));
+    if let Some(oldest) = stages.position(|stage| stage != Stage::Answering) {
+        open.remove(oldest);
+        return Ok(());
+    }
+    let kept_until = open.front().map(|oldest| oldest.since + ANSWERING_KEPT);
+    if let Some(kept_until) = kept_until.filter(|until| Instant::now() < *until) {
+        return Err(kept_until);
+    }
+    open.pop_front();
+    Ok(())
 }
 
 impl Slot {
@@ -111,6 +144,7 @@ impl Slot {
         };
         if let Some(mut entry) = open.remove(index) {
             entry.stage = stage;
+            entry.since = Instant::now();
             open.push_back(entry);
         }
         let is_answered = |one: &&Open| one.stage == Stage::Answered;
@@ -120,6 +154,7 @@ impl Slot {
                 open.remove(oldest);
             }
         }
+        self.connections.changed.notify_one();
     }
 }
 
@@ -127,6 +162,7 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.connections.lock();
         open.retain(|one| one.id != self.id);
+        self.connections.changed.notify_one();
     }
 }
 
@@ -148,33 +184,55 @@ mod tests {
         ids
     }
 
+    /// Adds so many connections, for which there is room.
+    fn add(connections: &Arc<Connections>, count: usize) -> Slots {
+        let add = |_| connections.try_add().unwrap();
+        (0..count).map(add).collect()
+    }
+
     #[test]
     fn the_oldest_goes_when_there_are_too_many_but_none_that_is_being_answered() {
         let connections = Connections::new(3);
-        let mut slots: Slots = (0..3).map(|_| connections.add()).collect();
+        let mut slots = add(&connections, 3);
         slots[0].0.enter(Stage::Answering);
         assert!(evicted(&mut slots).is_empty());
-        slots.push(connections.add());
+        slots.extend(add(&connections, 1));
         assert_eq!(evicted(&mut slots), [1_u64]);
         slots[2].0.enter(Stage::Answering);
         slots[3].0.enter(Stage::Answering);
-        slots.push(connections.add());
-        assert_eq!(evicted(&mut slots), [0_u64, 1]);
+        assert!(connections.try_add().is_err());
+        assert_eq!(evicted(&mut slots), [1_u64]);
+    }
+
+    #[tokio::test]
+    async fn while_all_are_being_answered_a_new_one_waits_for_the_first_that_is() {
+        let connections = Connections::new(2);
+        let mut slots = add(&connections, 2);
+        for (slot, _) in &slots {
+            slot.enter(Stage::Answering);
+        }
+        let same = Arc::clone(&connections);
+        let new = tokio::spawn(async move { same.add().await });
+        tokio::task::yield_now().await;
+        assert!(!new.is_finished());
+        slots[1].0.enter(Stage::Answered);
+        assert_eq!(new.await.unwrap().0.id, 2);
+        assert_eq!(evicted(&mut slots), [1_u64]);
     }
 
     #[test]
     fn one_that_has_ended_leaves_room() {
         let connections = Connections::new(2);
-        let mut slots = vec![connections.add()];
-        drop(connections.add());
-        slots.push(connections.add());
+        let mut slots = add(&connections, 1);
+        drop(add(&connections, 1));
+        slots.extend(add(&connections, 1));
         assert!(evicted(&mut slots).is_empty());
     }
 
     #[test]
     fn few_answers_may_wait_for_their_clients_and_the_newest_is_not_the_one_that_goes() {
         let connections = Connections::new(100);
-        let mut slots: Slots = (0..=MAX_ANSWERED).map(|_| connections.add()).collect();
+        let mut slots = add(&connections, MAX_ANSWERED + 1);
         for (slot, _) in slots.iter().rev() {
             slot.enter(Stage::Answering);
             slot.enter(Stage::Answered);

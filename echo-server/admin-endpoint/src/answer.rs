@@ -1,9 +1,12 @@
 //! The answers of the admin endpoint, as bytes of HTTP/1.1. Each is the last one of its connection.
 
-use hyper::StatusCode;
+use http::StatusCode;
 
 /// The type of every answer but metrics.
 const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
+
+/// The type of metrics, for the scraper.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// An answer.
 #[derive(Debug)]
@@ -26,11 +29,11 @@ impl Answer {
         }
     }
 
-    /// Answers with a text of some type.
-    pub(super) fn text(content_type: &'static str, body: String) -> Self {
+    /// Answers with metrics.
+    pub(super) fn metrics(body: String) -> Self {
         Self {
             status: StatusCode::OK,
-            content_type,
+            content_type: OPENMETRICS,
             body,
         }
     }
