@@ -8,7 +8,7 @@ use super::line::{Answered, Line, Rules};
 use super::raw::Raw;
 
 /// The state of one connection's protocol, in as many bytes as the largest of them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conversation {
     /// In `Line`.
     Line(Line),

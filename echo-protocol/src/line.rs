@@ -5,10 +5,11 @@
 //! line's buffer. Bytes are not decoded.
 
 mod rules;
+mod short_lines;
 
 use memchr::memchr;
-
 pub use rules::{BadPrefix, MAX_PREFIX_BYTES, PREFIX, Rules};
+use short_lines::{SHORT_LINE_BYTES, answer_short_lines, find_near};
 
 /// Ends the protocol when it is a whole line, in exactly this case.
 const EXIT: &[u8] = b"exit";
@@ -25,7 +26,7 @@ const OVERHEAD_BYTES: usize = 2;
 const MOST_COPIED: usize = 4096;
 
 /// The state of one connection: where in a line it is, in eight bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Line {
     /// How many bytes of the line were passed on.
     length: u32,
@@ -81,11 +82,19 @@ impl Line {
         let overhead = rules.prefix().len() + OVERHEAD_BYTES;
         let (mut rest, mut lines, mut verbatim) = (input, 0, [].as_slice());
         while !rest.is_empty() && verbatim.is_empty() && !self.is_over() {
+            if self.phase == Phase::Between && rest.len() >= SHORT_LINE_BYTES {
+                let (short_lines, others) = answer_short_lines(rest, output, limit, rules);
+                if short_lines > 0 {
+                    lines += short_lines;
+                    rest = others;
+                    continue;
+                }
+            }
             let room = limit.saturating_sub(output.len() + overhead);
             if room == 0 && !output.is_empty() {
                 break;
             }
-            let end = memchr(b'\n', rest).map_or(rest.len(), |feed| feed + 1);
+            let end = find_line_feed(rest).map_or(rest.len(), |feed| feed + 1);
             let (line, beyond) = rest.split_at(end);
             if self.is_plain(line, room, rules) {
                 output.extend_from_slice(rules.prefix());
@@ -94,21 +103,10 @@ impl Line {
                 rest = beyond;
                 continue;
             }
-            let text = line.strip_suffix(b"\n").unwrap_or(line);
-            let passed = self.pass(text, output, rules);
-            if passed.len() <= room.min(MOST_COPIED) {
-                output.extend_from_slice(passed);
-                rest = beyond;
-                if line.len() > text.len() && self.end_line() {
-                    output.push(b'\n');
-                    lines += 1;
-                }
-            } else if passed.len() == text.len() {
-                (verbatim, rest) = (line, beyond);
-                lines += u64::from(line.len() > text.len() && self.end_line());
-            } else {
-                (verbatim, rest) = (passed, rest.split_at(text.len()).1);
-            }
+            let piece = self.answer_piece(line, room, output, rules);
+            lines += piece.lines;
+            verbatim = piece.verbatim;
+            rest = rest.split_at(piece.consumed).1;
         }
         let left = if self.is_over() { 0 } else { rest.len() };
         Answered {
@@ -151,9 +149,41 @@ impl Line {
         self.phase != Phase::Open
     }
 
+    /// Answers a line, or what there is of it. Not inline, so that the loop around it has the registers.
+    #[inline(never)]
+    fn answer_piece<'q>(
+        &mut self,
+        line: &'q [u8],
+        room: usize,
+        output: &mut Vec<u8>,
+        rules: &Rules,
+    ) -> Answered<'q> {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let has_end = line.len() > text.len();
+        let passed = self.pass(text, output, rules);
+        if passed.len() <= room.min(MOST_COPIED) {
+            output.extend_from_slice(passed);
+            let is_complete = has_end && self.end_line();
+            if is_complete {
+                output.push(b'\n');
+            }
+            return Answered {
+                consumed: line.len(),
+                lines: u64::from(is_complete),
+                verbatim: &[],
+            };
+        }
+        let is_whole = passed.len() == text.len();
+        Answered {
+            consumed: if is_whole { line.len() } else { text.len() },
+            lines: u64::from(is_whole && has_end && self.end_line()),
+            verbatim: if is_whole { line } else { passed },
+        }
+    }
+
     /// Returns whether a line is answered by itself as it is, which is so for nearly all: it is whole
     /// and short, and too long to be [`EXIT`].
-    fn is_plain(&self, line: &[u8], room: usize, rules: &Rules) -> bool {
+    fn is_plain(self, line: &[u8], room: usize, rules: &Rules) -> bool {
         let most = usize::try_from(rules.max_line_bytes).unwrap_or(usize::MAX);
         self.phase == Phase::Between
             && line.len() > EXIT.len() + OVERHEAD_BYTES
@@ -226,6 +256,15 @@ impl Line {
             ..Self::default()
         };
         true
+    }
+}
+
+/// Returns where the first line feed is, by the search that suits the length.
+fn find_line_feed(bytes: &[u8]) -> Option<usize> {
+    if bytes.len() < SHORT_LINE_BYTES {
+        find_near(bytes)
+    } else {
+        memchr(b'\n', bytes)
     }
 }
 

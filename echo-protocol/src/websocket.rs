@@ -1,13 +1,19 @@
-//! WebSocket connections (RFC 6455): every frame is echoed, as it comes and in constant memory.
+//! WebSocket connections (RFC 6455): every message is echoed, as it comes and in constant memory.
 //!
-//! The payload of a text or binary frame, whole or a fragment, is echoed while it arrives, so it may have any
-//! length. A ping is answered by a pong, a close by a close. Text is not decoded.
+//! The payload of a frame is echoed while it arrives, so it may have any length up to the limit. A ping is
+//! answered by a pong, a close by a close.
+//!
+//! A binary frame is echoed as one frame. A text frame is too if it arrives at once; otherwise each part that
+//! arrives is echoed as a fragment. So a close can follow when the next part is not UTF-8: within a frame, it
+//! could not be sent.
 
 mod accept;
 mod head;
+mod utf8;
 
 pub use accept::accept;
-use head::{Head, HeadBytes, opcode};
+use head::{FINAL, Head, HeadBytes, opcode};
+use utf8::Utf8;
 
 /// Why a server closes: it ends (RFC 6455, section 7.4.1).
 const GOING_AWAY: u16 = 1001;
@@ -15,8 +21,11 @@ const GOING_AWAY: u16 = 1001;
 /// Why a server closes: a frame violates the protocol.
 const PROTOCOL_ERROR: u16 = 1002;
 
-/// Why a server closes: the reason of a close is not UTF-8.
+/// Why a server closes: text, or the reason of a close, is not UTF-8.
 const INVALID_PAYLOAD: u16 = 1007;
+
+/// Why a server closes: a message is longer than allowed.
+const MESSAGE_TOO_BIG: u16 = 1009;
 
 /// The first byte of a close.
 const CLOSE: u8 = 0x88;
@@ -25,12 +34,16 @@ const CLOSE: u8 = 0x88;
 const PONG: u8 = 0x8a;
 
 /// The state of one connection after its handshake.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WebSocket {
     /// The phase of the protocol.
     phase: Phase,
-    /// A fragment has come, and not the last one of its message.
-    is_fragmented: bool,
+    /// The message of which a fragment has come, and not the last one.
+    open: Option<Message>,
+    /// The longest message.
+    max_message_bytes: u64,
+    /// A message was longer, and therefore a close was sent.
+    is_too_big: bool,
 }
 
 /// The phase of the protocol.
@@ -50,6 +63,15 @@ impl Default for Phase {
     }
 }
 
+/// A message, as far as it has come.
+#[derive(Debug, Default)]
+struct Message {
+    /// The check of a text; none: the message is binary.
+    text: Option<Utf8>,
+    /// The length of its frames so far.
+    bytes: u64,
+}
+
 /// A payload, as far as it has not come.
 #[derive(Debug)]
 struct Payload {
@@ -64,20 +86,38 @@ struct Payload {
 /// What happens to a payload.
 #[derive(Debug)]
 enum Use {
-    /// It is echoed.
+    /// It is echoed as part of a message.
     Echo {
-        /// A message ends with it.
-        ends_message: bool,
+        /// The message.
+        message: Message,
+        /// The first byte of the head of its echo. Of a binary frame, the head was sent.
+        first: u8,
     },
+    /// It is echoed; the head was sent.
+    Pong,
     /// It is discarded: that of a pong.
     Discard,
     /// It is the code and the reason of a close, at most 125 bytes.
     Close(Vec<u8>),
 }
 
+/// Text is not UTF-8.
+struct InvalidText;
+
 impl WebSocket {
-    /// Appends to `output` the answer to input, which is no longer than the input and a close. Returns how
-    /// many messages that completed. Input after the end of the protocol is dropped.
+    /// Begins with a limit for messages; none: they may have any length.
+    pub fn new(max_message_bytes: Option<u64>) -> Self {
+        Self {
+            phase: Phase::default(),
+            open: None,
+            max_message_bytes: max_message_bytes.unwrap_or(u64::MAX),
+            is_too_big: false,
+        }
+    }
+
+    /// Appends to `output` the answer to input, which is no longer than the input, the head of a frame (10
+    /// bytes) and a close. Returns how many messages that completed. Input after the end of the protocol is
+    /// dropped.
     pub fn answer(&mut self, input: &[u8], output: &mut Vec<u8>) -> u64 {
         let (mut rest, mut messages) = (input, 0);
         loop {
@@ -94,11 +134,15 @@ impl WebSocket {
                     }
                 }
                 Phase::Payload(payload) => {
-                    rest = payload.take(rest, output);
-                    if payload.left > 0 {
+                    let taken = payload.take(rest);
+                    rest = rest.get(taken.len()..).unwrap_or_default();
+                    if payload.answer(taken, output).is_err() {
+                        self.close(INVALID_PAYLOAD, output);
+                    } else if payload.left > 0 {
                         return messages;
+                    } else {
+                        messages += self.end_payload(output);
                     }
-                    messages += self.end_payload(output);
                 }
             }
         }
@@ -116,32 +160,29 @@ impl WebSocket {
         matches!(self.phase, Phase::Over)
     }
 
-    /// Returns whether no message and no frame is open, so that a close cuts none.
-    pub fn is_between_messages(&self) -> bool {
-        !self.is_fragmented && matches!(&self.phase, Phase::Head(bytes) if bytes.is_empty())
+    /// Returns whether a close was sent because a message is longer than allowed.
+    pub fn is_too_big(&self) -> bool {
+        self.is_too_big
     }
 
-    /// Begins the payload of a frame: its echo has the same head, but for the mask.
+    /// Returns whether no message and no frame is open, so that a close cuts none.
+    pub fn is_between_messages(&self) -> bool {
+        self.open.is_none() && matches!(&self.phase, Phase::Head(bytes) if bytes.is_empty())
+    }
+
+    /// Begins the payload of a frame.
     fn begin_payload(&mut self, head: &Head, output: &mut Vec<u8>) {
         let use_of = match head.opcode {
             opcode::PING => {
-                head.write(PONG, output);
-                Use::Echo {
-                    ends_message: false,
-                }
+                Head::write(PONG, head.length, output);
+                Use::Pong
             }
             opcode::PONG => Use::Discard,
             opcode::CLOSE => Use::Close(Vec::new()),
-            data => {
-                if (data == opcode::CONTINUATION) != self.is_fragmented {
-                    return self.close(PROTOCOL_ERROR, output);
-                }
-                self.is_fragmented = !head.is_final;
-                head.write(head.first, output);
-                Use::Echo {
-                    ends_message: head.is_final,
-                }
-            }
+            _ => match self.begin_echo(head, output) {
+                Ok(echo) => echo,
+                Err(code) => return self.close(code, output),
+            },
         };
         self.phase = Phase::Payload(Payload {
             use_of,
@@ -150,27 +191,48 @@ impl WebSocket {
         });
     }
 
+    /// Begins the payload of a frame of a message. The error is the code of a close.
+    fn begin_echo(&mut self, head: &Head, output: &mut Vec<u8>) -> Result<Use, u16> {
+        let mut message = match (head.opcode, self.open.take()) {
+            (opcode::CONTINUATION, Some(open)) => open,
+            (opcode::TEXT, None) => Message {
+                text: Some(Utf8::default()),
+                bytes: 0,
+            },
+            (opcode::BINARY, None) => Message::default(),
+            _ => return Err(PROTOCOL_ERROR),
+        };
+        message.bytes = message.bytes.saturating_add(head.length);
+        if message.bytes > self.max_message_bytes {
+            self.is_too_big = true;
+            return Err(MESSAGE_TOO_BIG);
+        }
+        if message.text.is_none() {
+            Head::write(head.first, head.length, output);
+        }
+        let first = head.first;
+        Ok(Use::Echo { message, first })
+    }
+
     /// Ends a payload that has come, and returns how many messages that completed.
     fn end_payload(&mut self, output: &mut Vec<u8>) -> u64 {
-        match std::mem::take(&mut self.phase) {
-            Phase::Payload(Payload {
-                use_of: Use::Echo { ends_message },
-                ..
-            }) => u64::from(ends_message),
-            Phase::Payload(Payload {
-                use_of: Use::Close(reason),
-                ..
-            }) => {
+        let Phase::Payload(Payload { use_of, .. }) = std::mem::take(&mut self.phase) else {
+            return 0;
+        };
+        match use_of {
+            Use::Echo { first, .. } if first & FINAL != 0 => return 1,
+            Use::Echo { message, .. } => self.open = Some(message),
+            Use::Close(reason) => {
                 if let Some(code) = close_code(&reason) {
                     self.close(code, output);
                 } else {
                     output.extend_from_slice(&[CLOSE, 0]);
                     self.phase = Phase::Over;
                 }
-                0
             }
-            Phase::Payload(_) | Phase::Head(_) | Phase::Over => 0,
+            Use::Pong | Use::Discard => {}
         }
+        0
     }
 
     /// Sends a close.
@@ -182,21 +244,52 @@ impl WebSocket {
 }
 
 impl Payload {
-    /// Takes as much of the input as belongs to it, and returns the rest.
-    fn take<'i>(&mut self, input: &'i [u8], output: &mut Vec<u8>) -> &'i [u8] {
+    /// Takes as much of the input as belongs to it.
+    fn take<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
         let most = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let (taken, rest) = input.split_at(most.min(input.len()));
+        let taken = input.get(..most).unwrap_or(input);
+        self.left -= count(taken);
+        taken
+    }
+
+    /// Answers bytes that were taken.
+    fn answer(&mut self, taken: &[u8], output: &mut Vec<u8>) -> Result<(), InvalidText> {
         let unmasked = taken.iter().zip(self.mask.iter().cycle());
         let unmasked = unmasked.map(|(byte, mask)| byte ^ mask);
         match &mut self.use_of {
-            Use::Echo { .. } => output.extend(unmasked),
+            Use::Echo {
+                message: Message {
+                    text: Some(text), ..
+                },
+                first,
+            } => {
+                let is_last = self.left == 0;
+                if is_last || !taken.is_empty() {
+                    let begin = output.len();
+                    let head = if is_last { *first } else { *first & !FINAL };
+                    Head::write(head, count(taken), output);
+                    let after_head = output.len();
+                    output.extend(unmasked);
+                    let part = output.get(after_head..).unwrap_or_default();
+                    if !text.continues(part) || head & FINAL != 0 && !text.is_complete() {
+                        output.truncate(begin);
+                        return Err(InvalidText);
+                    }
+                    *first = *first & FINAL | opcode::CONTINUATION;
+                }
+            }
+            Use::Echo { .. } | Use::Pong => output.extend(unmasked),
             Use::Close(reason) => reason.extend(unmasked),
             Use::Discard => {}
         }
         self.mask.rotate_left(taken.len() % 4);
-        self.left -= u64::try_from(taken.len()).unwrap_or(self.left);
-        rest
+        Ok(())
     }
+}
+
+/// Counts bytes.
+fn count(bytes: &[u8]) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
 }
 
 /// Returns the code of the close that answers one with such a payload; nothing if it has none.

@@ -19,7 +19,7 @@ pub(crate) enum CloseReason {
     IdleTimeout,
     /// The client did not read pending output.
     WriteTimeout,
-    /// A line was longer than allowed.
+    /// A line, or a message over WebSocket, was longer than allowed.
     LineTooLong,
 }
 

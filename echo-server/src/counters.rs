@@ -72,13 +72,6 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Adds up the bytes both ways: if this is unchanged, nothing moved.
-    pub(crate) fn traffic(&self) -> u64 {
-        self.received_bytes
-            .get()
-            .wrapping_add(self.sent_bytes.get())
-    }
-
     /// Finds the counter of a limit that kept a connection out.
     pub(crate) fn rejected_by(&self, rejection: Rejection) -> &Counter {
         match rejection {

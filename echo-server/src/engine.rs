@@ -14,5 +14,5 @@ pub(crate) mod timeouts;
 
 pub(crate) use error::WorkerError;
 pub(crate) use handle::{Command, CommandReceiver, WorkerHandle, commands};
-pub(crate) use reset::{close_normally, reset_on_close};
+pub(crate) use reset::reset_on_close;
 pub(crate) use shared::{Permit, Shared};

@@ -10,13 +10,13 @@
 //! | `idle_timeout` | `echo_connections_closed` | the end of output |
 //! | `write_timeout` | `echo_connections_closed` | a reset |
 //! | `rate` | `echo_datagrams_dropped` | no answer |
-//! | `max_line_bytes` | `echo_connections_closed` | the answer so far, then the end of output |
+//! | `max_line_bytes` | `echo_connections_closed` | the answer so far, then the end of output; over WebSocket a close with code 1009 |
 //!
 //! Behind a proxy, a connection's client is known only when its header has come; a limit of one
 //! client then closes it and is counted in `echo_connections_closed`. So are connections whose
 //! header is bad, as `proxy_header`.
 //!
-//! The last is a rule of the protocol: [`echo_protocol::line::Rules`].
+//! The last is a rule of the protocol: [`echo_protocol::line::Rules`], and [`Limits::max_message_bytes`].
 
 use std::time::Duration;
 
@@ -36,6 +36,8 @@ pub struct Limits {
     pub write_timeout: Option<Duration>,
     /// Datagrams of one client that one worker answers in a second; none: any number.
     pub datagrams_per_second: Option<u32>,
+    /// The longest message over WebSocket; none: any.
+    pub max_message_bytes: Option<u64>,
 }
 
 impl Limits {
@@ -64,6 +66,7 @@ impl Default for Limits {
             idle_timeout: Some(Self::IDLE_TIMEOUT),
             write_timeout: Some(Self::WRITE_TIMEOUT),
             datagrams_per_second: Some(Self::DATAGRAMS_PER_SECOND),
+            max_message_bytes: None,
         }
     }
 }

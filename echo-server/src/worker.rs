@@ -19,6 +19,7 @@ mod output;
 mod session;
 mod sessions;
 mod timeouts;
+mod traffic;
 
 use std::io;
 use std::sync::Arc;

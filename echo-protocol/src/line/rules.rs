@@ -9,11 +9,17 @@ pub const PREFIX: &str = "Server received: ";
 /// references `$(POD_NAME)` and names of 253 bytes, the longest that Kubernetes allows, it has 5822.
 pub const MAX_PREFIX_BYTES: usize = 6144;
 
+/// The longest prefix that can be appended by a copy of this fixed size, which is a few instructions instead of a
+/// call: two of the widest registers that every processor has.
+pub(super) const SHORT_PREFIX_BYTES: usize = 32;
+
 /// How lines are answered; the same for all connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
     /// Stands before every answered line.
     prefix: Box<[u8]>,
+    /// The prefix with zeros behind it, if it is short.
+    padded_prefix: [u8; SHORT_PREFIX_BYTES],
     /// The longest line that is answered, without its end; `u32::MAX` if any is.
     pub(super) max_line_bytes: u32,
 }
@@ -32,14 +38,34 @@ impl Rules {
         if prefix.len() > MAX_PREFIX_BYTES || prefix.contains(['\r', '\n']) {
             return Err(BadPrefix);
         }
-        Ok(Self {
-            prefix: prefix.as_bytes().into(),
-            max_line_bytes: if max_line_bytes == 0 {
+        Ok(Self::of(
+            prefix,
+            if max_line_bytes == 0 {
                 u32::MAX
             } else {
                 max_line_bytes
             },
-        })
+        ))
+    }
+
+    /// Makes rules of what was checked.
+    fn of(prefix: &str, max_line_bytes: u32) -> Self {
+        let prefix = prefix.as_bytes();
+        let mut padded_prefix = [0; SHORT_PREFIX_BYTES];
+        for (padded, byte) in padded_prefix.iter_mut().zip(prefix) {
+            *padded = *byte;
+        }
+        Self {
+            prefix: prefix.into(),
+            padded_prefix,
+            max_line_bytes,
+        }
+    }
+
+    /// Returns the prefix with what it is padded by, and its length, if it is short.
+    pub(super) fn short_prefix(&self) -> Option<(&[u8; SHORT_PREFIX_BYTES], usize)> {
+        let is_short = self.prefix.len() <= SHORT_PREFIX_BYTES;
+        is_short.then_some((&self.padded_prefix, self.prefix.len()))
     }
 
     /// Returns the prefix.
@@ -50,10 +76,7 @@ impl Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self {
-            prefix: PREFIX.as_bytes().into(),
-            max_line_bytes: u32::MAX,
-        }
+        Self::of(PREFIX, u32::MAX)
     }
 }
 

@@ -215,3 +215,70 @@ fn random_lines_are_answered_alike_in_random_pieces_and_with_any_room() {
         assert_eq!(found, reference(&input), "{}", input.escape_ascii());
     }
 }
+
+#[test]
+fn many_lines_of_any_length_are_answered_alike_in_random_pieces_and_with_any_room() {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    for _ in 0..2_000 {
+        let mut input = Vec::new();
+        for _ in 0..random.usize(..60) {
+            input.resize(input.len() + random.usize(..120), b'x');
+            let ends: [&[u8]; 6] = [b"\n", b"\n", b"\n", b"\r\n", b"\nexi\n", b"\n\n"];
+            input.extend_from_slice(ends[random.usize(..ends.len())]);
+        }
+        if random.bool() {
+            input.extend_from_slice(b"exit\n");
+            input.resize(input.len() + 200, b'y');
+        }
+        let (first, second) = input.split_at(random.usize(..=input.len()));
+        let room = random.usize(PREFIX.len() + 3..2_000);
+        let found = converse(&[first, second], room);
+        assert_eq!(found, reference(&input), "{}", input.escape_ascii());
+    }
+}
+
+#[test]
+fn a_prefix_of_any_length_stands_before_many_lines() {
+    for bytes in [0, 1, 31, 32, 33, 100] {
+        let prefix = "p".repeat(bytes);
+        let rules = Rules::new(&prefix, 0).unwrap();
+        let lines: Vec<_> = (0..120).map(|length| "x".repeat(length)).collect();
+        let expected = lines.iter().map(|line| format!("{prefix}{line}\n"));
+        let expected: String = expected.collect();
+        let input = lines.join("\n") + "\n";
+        for limit in [200, 1 << 10, 1 << 15] {
+            let (answer, count) = converse_by(&rules, &[input.as_bytes()], limit);
+            assert!(
+                answer == expected.as_bytes(),
+                "{bytes} bytes, limit {limit}"
+            );
+            assert_eq!(count, 120);
+        }
+    }
+}
+
+#[test]
+fn the_longest_line_allowed_is_the_same_among_many() {
+    for most in (1..=10).chain(90..=100) {
+        let rules = Rules::new("", most).unwrap();
+        let line = "x".repeat(usize::try_from(most).unwrap());
+        let input = format!("{line}\n{line}\n{line}y\n") + &"z\n".repeat(200);
+        let (answer, count) = converse_by(&rules, &[input.as_bytes()], 1 << 15);
+        let expected = format!("{line}\n{line}\n{line}");
+        assert_eq!((answer, count), (expected.into_bytes(), 2), "{most}");
+    }
+}
+
+#[test]
+fn an_answer_needs_no_more_memory_than_its_limit() {
+    let rules = Rules::default();
+    for length in 0..120 {
+        let input = ("x".repeat(length) + "\n").repeat(1_000);
+        let mut output = Vec::with_capacity(1 << 12);
+        let before = output.capacity();
+        Line::default().answer(input.as_bytes(), &mut output, before, &rules);
+        assert_eq!(output.capacity(), before, "{length}");
+    }
+}

@@ -5,9 +5,9 @@ pub(super) mod opcode {
     /// A further fragment of a message.
     pub(in crate::websocket) const CONTINUATION: u8 = 0;
     /// Text, or the first fragment of one.
-    pub(super) const TEXT: u8 = 1;
+    pub(in crate::websocket) const TEXT: u8 = 1;
     /// Bytes, or their first fragment.
-    pub(super) const BINARY: u8 = 2;
+    pub(in crate::websocket) const BINARY: u8 = 2;
     /// The end of the connection.
     pub(in crate::websocket) const CLOSE: u8 = 8;
     /// To be answered by a pong.
@@ -25,13 +25,14 @@ const IN_TWO_BYTES: u8 = 126;
 /// The length in the second byte that stands for one in the eight bytes after it.
 const IN_EIGHT_BYTES: u8 = 127;
 
+/// The bit of the first byte by which no further fragment follows.
+pub(super) const FINAL: u8 = 0x80;
+
 /// What a frame's head says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// The first byte, which an echo has too.
     pub(super) first: u8,
-    /// No further fragment follows.
-    pub(super) is_final: bool,
     /// The kind of frame.
     pub(super) opcode: u8,
     /// The length of the payload.
@@ -54,7 +55,7 @@ impl Head {
             }
             length => (length.into(), [l0, l1, l2, l3], 0),
         };
-        let (is_final, opcode) = (first & 0x80 != 0, first & 0x0f);
+        let (is_final, opcode) = (first & FINAL != 0, first & 0x0f);
         let is_known = match opcode {
             opcode::CONTINUATION | opcode::TEXT | opcode::BINARY => true,
             opcode::CLOSE | opcode::PING | opcode::PONG => is_final && length <= MAX_CONTROL_BYTES,
@@ -64,17 +65,16 @@ impl Head {
         let is_shortest = length >= least && length >> 63 == 0;
         (is_masked && is_known && is_shortest && !has_extension).then_some(Self {
             first,
-            is_final,
             opcode,
             length,
             mask,
         })
     }
 
-    /// Appends the head of a frame with the same length and no mask, as a server sends it.
-    pub(super) fn write(&self, first: u8, output: &mut Vec<u8>) {
+    /// Appends the head of a frame of such a length without a mask, as a server sends it.
+    pub(super) fn write(first: u8, length: u64, output: &mut Vec<u8>) {
         output.push(first);
-        match (u8::try_from(self.length), u16::try_from(self.length)) {
+        match (u8::try_from(length), u16::try_from(length)) {
             (Ok(length), _) if length < IN_TWO_BYTES => output.push(length),
             (_, Ok(length)) => {
                 output.push(IN_TWO_BYTES);
@@ -82,7 +82,7 @@ impl Head {
             }
             _ => {
                 output.push(IN_EIGHT_BYTES);
-                output.extend_from_slice(&self.length.to_be_bytes());
+                output.extend_from_slice(&length.to_be_bytes());
             }
         }
     }

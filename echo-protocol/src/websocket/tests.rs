@@ -1,4 +1,7 @@
+mod joined;
+
 use super::*;
+use joined::joined;
 
 /// The mask of all frames.
 const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -6,14 +9,7 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// Makes a frame as clients send it.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    let head = Head {
-        first,
-        is_final: true,
-        opcode: 0,
-        length: payload.len().try_into().unwrap(),
-        mask: MASK,
-    };
-    head.write(first, &mut frame);
+    Head::write(first, count(payload), &mut frame);
     frame[1] |= 0x80;
     frame.extend(MASK);
     let masked = payload.iter().zip(MASK.iter().cycle());
@@ -24,22 +20,14 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// Makes a frame as the server sends it.
 fn answer(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
-    let length = payload.len().try_into().unwrap();
-    let head = Head {
-        first,
-        is_final: true,
-        opcode: 0,
-        length,
-        mask: MASK,
-    };
-    head.write(first, &mut answer);
+    Head::write(first, count(payload), &mut answer);
     answer.extend(payload);
     answer
 }
 
 /// Returns the answer to input in pieces of so many bytes, how many messages it completed, and the state.
 fn answers(input: &[u8], piece: usize) -> (Vec<u8>, u64, WebSocket) {
-    let (mut socket, mut output) = (WebSocket::default(), Vec::new());
+    let (mut socket, mut output) = (WebSocket::new(None), Vec::new());
     let pieces = input.chunks(piece);
     let messages = pieces.map(|piece| socket.answer(piece, &mut output)).sum();
     (output, messages, socket)
@@ -53,7 +41,16 @@ fn frames_of_any_length_are_echoed_alike_in_any_pieces() {
         let expected = [answer(0x81, &payload), answer(0x82, &payload)].concat();
         for piece in [1, 3, 1000, input.len()] {
             let (output, messages, socket) = answers(&input, piece);
-            assert!(output == expected, "{length} in pieces of {piece}");
+            assert!(
+                joined(&output) == joined(&expected),
+                "{length} in pieces of {piece}"
+            );
+            assert!(
+                output == expected || piece < input.len(),
+                "frames that come at once are echoed as such"
+            );
+            let binary = &expected[expected.len() / 2..];
+            assert!(output.ends_with(binary), "{length} in pieces of {piece}");
             assert_eq!(messages, 2);
             assert!(socket.is_between_messages());
         }
@@ -62,29 +59,94 @@ fn frames_of_any_length_are_echoed_alike_in_any_pieces() {
 
 #[test]
 fn fragments_are_echoed_as_fragments_with_pings_between_them() {
-    let input = [
-        frame(0x01, b"Hel"),
-        frame(0x89, b"ping"),
-        frame(0x00, b"l"),
-        frame(0x8a, b"a pong without a ping"),
-        frame(0x80, b"o"),
-    ];
-    let expected = [
-        answer(0x01, b"Hel"),
-        answer(0x8a, b"ping"),
-        answer(0x00, b"l"),
-        answer(0x80, b"o"),
-    ];
-    let (output, messages, socket) = answers(&input.concat(), 2);
-    assert_eq!(output, expected.concat());
-    assert_eq!(messages, 1);
-    assert!(socket.is_between_messages());
+    for kind in [1, 2] {
+        let input = [
+            frame(kind, b"Hel"),
+            frame(0x89, b"ping"),
+            frame(0x00, b"l"),
+            frame(0x8a, b"a pong without a ping"),
+            frame(0x80, b"o"),
+        ]
+        .concat();
+        let expected = [
+            answer(kind, b"Hel"),
+            answer(0x8a, b"ping"),
+            answer(0x00, b"l"),
+            answer(0x80, b"o"),
+        ]
+        .concat();
+        let (output, ..) = answers(&input, input.len());
+        assert_eq!(output, expected);
+        let (output, messages, socket) = answers(&input, 2);
+        assert_eq!(joined(&output), joined(&expected));
+        assert_eq!(messages, 1);
+        assert!(socket.is_between_messages());
+    }
     assert!(!answers(&frame(0x01, b"open"), 1).2.is_between_messages());
     assert!(
         !answers(&frame(0x81, b"open")[..3], 1)
             .2
             .is_between_messages()
     );
+}
+
+#[test]
+fn text_that_is_not_utf8_is_answered_by_a_close_and_bytes_are_not_checked() {
+    let close = answer(0x88, b"\x03\xef");
+    for fragments in [
+        &[frame(0x81, b"good \xff bad")][..],
+        &[frame(0x81, b"\xe2\x82")], // a character that is cut
+        &[frame(0x01, b"\xe2"), frame(0x80, b"\x82x")],
+        &[frame(0x01, b"\xe2"), frame(0x89, b"\xac"), frame(0x80, b"")],
+    ] {
+        let input = [&fragments.concat()[..], &frame(0x81, b"late")].concat();
+        for piece in [1, 2, input.len()] {
+            let (output, messages, socket) = answers(&input, piece);
+            assert!(output.ends_with(&close), "{output:x?}");
+            assert!(socket.is_over() && messages == 0);
+        }
+    }
+    let endless = [&[0x81, 0xff, 0x7f][..], &[0; 11], b"ok\xff"].concat();
+    assert!(answers(&endless, 1).0.ends_with(&close), "before its end");
+    for valid in [
+        vec![
+            frame(0x01, b"\xe2"),
+            frame(0x00, b""),
+            frame(0x80, b"\x82\xac"),
+        ],
+        vec![frame(0x81, "\u{10ffff}€".as_bytes())],
+        vec![frame(0x82, b"\xff")],
+        vec![frame(0x02, b"\xe2"), frame(0x80, b"x")],
+    ] {
+        for piece in [1, 2, 100] {
+            let (output, messages, socket) = answers(&valid.concat(), piece);
+            assert!(messages == 1 && !socket.is_over(), "{output:x?}");
+        }
+    }
+}
+
+#[test]
+fn a_message_that_is_longer_than_allowed_is_refused_when_that_is_known() {
+    for kind in [1, 2] {
+        let fits = [
+            frame(kind, b"123"),
+            frame(0x80, b"45"),
+            frame(0x89, b"123456"),
+        ]
+        .concat();
+        for too_big in [
+            [frame(kind, b"123"), frame(0x80, b"456")].concat(),
+            frame(0x80 | kind, b"123456"),
+            [&[0x80 | kind, 0xff, 0x7f][..], &[0xff; 7], &[0; 4]].concat(),
+        ] {
+            let (mut socket, mut output) = (WebSocket::new(Some(5)), Vec::new());
+            assert_eq!(socket.answer(&fits, &mut output), 1);
+            assert!(!socket.is_over() && !socket.is_too_big());
+            socket.answer(&too_big, &mut output);
+            assert!(output.ends_with(&answer(0x88, b"\x03\xf1")), "{output:x?}");
+            assert!(socket.is_over() && socket.is_too_big());
+        }
+    }
 }
 
 #[test]
@@ -127,19 +189,21 @@ fn a_frame_that_no_client_may_send_is_answered_by_a_close() {
         assert!(socket.is_over());
     }
     let second = [frame(0x01, b"first"), frame(0x81, b"second")].concat();
-    let (output, ..) = answers(&second, 1);
+    let (output, ..) = answers(&second, second.len());
     let expected = [answer(0x01, b"first"), answer(0x88, b"\x03\xea")].concat();
     assert_eq!(output, expected);
 }
 
 #[test]
-fn random_bytes_are_answered_alike_in_any_pieces_and_by_no_more_than_they_are_and_a_close() {
+fn random_bytes_are_answered_alike_in_any_pieces_and_by_little_more_than_they_are_and_a_close() {
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..2_000 {
         let mut input = Vec::new();
         for _ in 0..random.usize(1..5) {
             let first = random.choice([0x81, 0x82, 0x01, 0x00, 0x80, 0x88, 0x89, 0x8a]);
-            let payload: Vec<_> = (0..random.usize(..140)).map(|_| random.u8(..)).collect();
+            let most = random.choice([0x7f, 0xff]).unwrap();
+            let length = random.usize(..140);
+            let payload: Vec<_> = (0..length).map(|_| random.u8(..=most)).collect();
             input.extend(frame(first.unwrap(), &payload));
         }
         if random.bool() {
@@ -149,14 +213,14 @@ fn random_bytes_are_answered_alike_in_any_pieces_and_by_no_more_than_they_are_an
         let (whole, messages, _) = answers(&input, input.len());
         let piece = random.usize(1..20);
         let (cut, same, _) = answers(&input, piece);
-        assert_eq!((whole.len(), messages), (cut.len(), same));
-        assert!(whole == cut && whole.len() <= input.len() + 4);
+        assert_eq!(messages, same);
+        assert!(joined(&whole).0 == joined(&cut).0 && whole.len() <= input.len() + 4);
     }
 }
 
 #[test]
 fn a_server_that_ends_says_so_once() {
-    let (mut socket, mut output) = (WebSocket::default(), Vec::new());
+    let (mut socket, mut output) = (WebSocket::new(None), Vec::new());
     socket.go_away(&mut output);
     socket.go_away(&mut output);
     assert_eq!(output, answer(0x88, b"\x03\xe9"));

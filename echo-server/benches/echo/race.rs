@@ -63,6 +63,7 @@ impl Case {
             pacing: self.pacing,
             lines_per_connection: self.lines_per_connection,
             detects_loss: false,
+            max_unanswered: u64::MAX,
             timeout: TIMEOUT,
         };
         Ok(Load::connect(plan)?)

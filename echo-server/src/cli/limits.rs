@@ -16,8 +16,8 @@ pub(super) struct LimitArgs {
     #[arg(long, value_name = "TEXT", env = "ECHO_LINE_PREFIX", default_value = PREFIX)]
     line_prefix: String,
 
-    /// Longest line in bytes without its end, 0 to 1073741824; 0: any. A longer one is answered as
-    /// far as that, then the connection ends
+    /// Longest line in bytes without its end, and longest message over WebSocket, 0 to 1073741824; 0:
+    /// any. A longer line is answered as far as that, a longer message is not; then the connection ends
     #[arg(
         long,
         value_name = "COUNT",
@@ -86,6 +86,7 @@ impl LimitArgs {
             idle_timeout: unless_zero(self.idle_timeout_seconds).map(seconds),
             write_timeout: unless_zero(self.write_timeout_seconds).map(seconds),
             datagrams_per_second: unless_zero(self.max_datagrams_per_second),
+            max_message_bytes: unless_zero(self.max_line_bytes).map(u64::from),
         }
     }
 }

@@ -10,8 +10,3 @@ use socket2::SockRef;
 pub(crate) fn reset_on_close(socket: &impl AsFd) {
     drop(SockRef::from(socket).set_linger(Some(Duration::ZERO)));
 }
-
-/// Lets a socket be closed normally after all, when its client has nothing left to read.
-pub(crate) fn close_normally(socket: &impl AsFd) {
-    drop(SockRef::from(socket).set_linger(None));
-}

@@ -11,7 +11,8 @@ use echo_protocol::line::Rules;
 
 use super::buffers::{Buffers, OUTPUT_BYTES};
 use super::output::{PendingOutput, send};
-use crate::counters::{Counters, count};
+use super::traffic::Traffic;
+use crate::counters::count;
 
 /// Bytes of output after which other connections come first. Output is counted rather than input,
 /// since an empty line costs many times its length; one read is answered whole.
@@ -102,11 +103,16 @@ impl<S: Read + Write> Connection<S> {
     /// Processes the connection: sends pending output, then reads and answers until there is
     /// nothing more or enough was done. While `draining`, it is asked to half-close as soon as all
     /// that came is answered and no line is open.
-    pub(super) fn process(&mut self, buffers: &mut Buffers, to: &Counters, draining: bool) -> Next {
-        let next = self.try_process(buffers, to).unwrap_or(Next::Close);
+    pub(super) fn process(
+        &mut self,
+        buffers: &mut Buffers,
+        traffic: &mut Traffic,
+        draining: bool,
+    ) -> Next {
+        let next = self.try_process(buffers, traffic).unwrap_or(Next::Close);
         let is_quiet =
-            next == Next::Wait && self.pending.is_none() && self.conversation.is_at_boundary();
-        if draining && is_quiet {
+            || next == Next::Wait && self.pending.is_none() && self.conversation.is_at_boundary();
+        if draining && is_quiet() {
             Next::HalfClose
         } else {
             next
@@ -129,21 +135,19 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Processes the connection without regard to draining.
-    fn try_process(&mut self, buffers: &mut Buffers, counters: &Counters) -> io::Result<Next> {
+    fn try_process(&mut self, buffers: &mut Buffers, traffic: &mut Traffic) -> io::Result<Next> {
         let Buffers {
             rules,
             input,
             output,
         } = buffers;
-        let before = counters.sent_bytes.get();
-        self.flush_pending(output, rules, counters)?;
-        loop {
+        if let Some(pending) = self.pending.take() {
+            self.flush(*pending, output, rules, traffic)?;
             if let Some(next) = self.next_without_reading() {
                 return Ok(next);
             }
-            if counters.sent_bytes.get() - before >= OUTPUT_BYTES_AT_ONCE {
-                return Ok(Next::Again);
-            }
+        }
+        while traffic.sent_bytes < OUTPUT_BYTES_AT_ONCE {
             let length = match self.stream.read(input) {
                 Ok(length) => length,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -154,20 +158,24 @@ impl<S: Read + Write> Connection<S> {
                 Err(error) => return Err(error),
             };
             if length == 0 {
-                self.finish(None, output, rules, counters)?;
-                continue;
+                self.finish(None, output, rules, traffic)?;
+            } else {
+                traffic.received_bytes += count(length);
+                let received = input.get(..length).unwrap_or_default();
+                self.answer(received, None, output, rules, traffic)?;
             }
-            counters.received_bytes.add(count(length));
-            let received = input.get(..length).unwrap_or_default();
-            self.answer(received, None, output, rules, counters)?;
-            let is_drained = length < input.len() && !self.peer_is_closed && !self.is_urgent;
-            if is_drained && self.next_without_reading().is_none() {
-                return Ok(Next::Wait);
+            if let Some(next) = self.next_without_reading() {
+                return Ok(next);
+            }
+            if length < input.len() && !self.peer_is_closed && !self.is_urgent {
+                return Ok(Next::Wait); // the socket has nothing more
             }
         }
+        Ok(Next::Again)
     }
 
     /// Returns what is next if it is not reading.
+    #[inline]
     fn next_without_reading(&self) -> Option<Next> {
         if self.pending.is_some() {
             Some(Next::Wait)
@@ -181,20 +189,19 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Sends pending output.
-    fn flush_pending(
+    #[cold]
+    fn flush(
         &mut self,
+        pending: PendingOutput,
         output: &mut Vec<u8>,
         rules: &Rules,
-        counters: &Counters,
+        traffic: &mut Traffic,
     ) -> io::Result<()> {
-        match self.pending.take() {
-            None => Ok(()),
-            Some(pending) if self.has_ended => {
-                self.finish(Some(pending.sent), output, rules, counters)
-            }
-            Some(pending) => {
-                self.answer(&pending.input, Some(pending.sent), output, rules, counters)
-            }
+        let PendingOutput { input, sent } = pending;
+        if self.has_ended {
+            self.finish(Some(sent), output, rules, traffic)
+        } else {
+            self.answer(&input, Some(sent), output, rules, traffic)
         }
     }
 
@@ -206,19 +213,19 @@ impl<S: Read + Write> Connection<S> {
         mut sent: Option<usize>,
         output: &mut Vec<u8>,
         rules: &Rules,
-        to: &Counters,
+        traffic: &mut Traffic,
     ) -> io::Result<()> {
         let mut rest = input;
         while !rest.is_empty() && self.pending.is_none() {
-            let before = self.conversation.clone();
+            let before = self.conversation;
             output.clear();
             let answered = self.conversation.answer(rest, output, OUTPUT_BYTES, rules);
             let parts = [output.as_slice(), answered.verbatim];
             if sent.is_none() {
-                to.lines.add(answered.lines);
+                traffic.lines += answered.lines;
             }
             let sent = sent.take().unwrap_or_default();
-            self.send_or_keep(parts, sent, rest, before, to)?;
+            self.send_or_keep(parts, sent, rest, before, traffic)?;
             rest = rest.get(answered.consumed..).unwrap_or_default();
         }
         Ok(())
@@ -230,36 +237,43 @@ impl<S: Read + Write> Connection<S> {
         sent: Option<usize>,
         output: &mut Vec<u8>,
         rules: &Rules,
-        counters: &Counters,
+        traffic: &mut Traffic,
     ) -> io::Result<()> {
         self.has_ended = true;
-        let before = self.conversation.clone();
+        let before = self.conversation;
         output.clear();
         let lines = self.conversation.finish(output, rules);
         if sent.is_none() {
-            counters.lines.add(lines);
+            traffic.lines += lines;
         }
         let sent = sent.unwrap_or_default();
-        self.send_or_keep([output, &[]], sent, &[], before, counters)
+        self.send_or_keep([output, &[]], sent, &[], before, traffic)
     }
 
-    /// Sends an answer, of which `sent` bytes are sent already. If the socket does not take it all,
-    /// restores the state of the protocol `before` the input, and keeps that.
+    /// Sends an answer, of which `sent` bytes are sent already, and keeps what the socket does not take.
+    #[inline]
     fn send_or_keep(
         &mut self,
         output: [&[u8]; 2],
         sent: usize,
         input: &[u8],
         before: Conversation,
-        to: &Counters,
+        traffic: &mut Traffic,
     ) -> io::Result<()> {
-        let sent = send(&mut self.stream, output, sent, to)?;
-        if sent < output.map(<[u8]>::len).iter().sum() {
-            self.conversation = before;
-            let input = input.into();
-            self.pending = Some(Box::new(PendingOutput { input, sent }));
+        let [first, second] = output;
+        let sent = send(&mut self.stream, output, sent, traffic)?;
+        if sent < first.len() + second.len() {
+            self.keep(input, sent, before);
         }
         Ok(())
+    }
+
+    /// Restores the state of the protocol `before` the input, and keeps that, of whose answer so much is sent.
+    #[cold]
+    fn keep(&mut self, input: &[u8], sent: usize, before: Conversation) {
+        self.conversation = before;
+        let input = input.into();
+        self.pending = Some(Box::new(PendingOutput { input, sent }));
     }
 }
 

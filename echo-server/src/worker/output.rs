@@ -2,7 +2,8 @@
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 
-use crate::counters::{Counters, count};
+use super::traffic::Traffic;
+use crate::counters::count;
 
 /// Output that a socket did not take. Kept as input, since an answer may be eighteen times as long:
 /// the same answer is made again when the socket has room.
@@ -20,17 +21,17 @@ pub(super) fn send(
     stream: &mut impl Write,
     [first, second]: [&[u8]; 2],
     mut sent: usize,
-    counters: &Counters,
+    traffic: &mut Traffic,
 ) -> io::Result<usize> {
     let before = sent;
     while sent < first.len() + second.len() {
         let first_left = first.get(sent..).unwrap_or_default();
-        let second_left = second
-            .get(sent.saturating_sub(first.len())..)
-            .unwrap_or_default();
-        let written = if second_left.is_empty() {
+        let written = if second.is_empty() {
             stream.write(first_left)
         } else {
+            let second_left = second
+                .get(sent.saturating_sub(first.len())..)
+                .unwrap_or_default();
             stream.write_vectored(&[IoSlice::new(first_left), IoSlice::new(second_left)])
         };
         match written {
@@ -41,6 +42,6 @@ pub(super) fn send(
             Err(error) => return Err(error),
         }
     }
-    counters.sent_bytes.add(count(sent - before));
+    traffic.sent_bytes += count(sent - before);
     Ok(sent)
 }

@@ -57,10 +57,11 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
+    use super::super::timeouts::Tick;
     use super::*;
 
     #[test]
-    fn a_connection_takes_32_bytes_without_pending_output() {
+    fn a_connection_takes_36_bytes_with_the_time_of_its_last_activity_and_no_pending_output() {
         /// As `slab` has it.
         #[expect(dead_code, reason = "only its size counts")]
         enum Entry {
@@ -68,6 +69,6 @@ mod tests {
             Occupied(Session),
         }
         let debug_only = if cfg!(debug_assertions) { 16 } else { 0 }; // mio checks registrations then
-        assert!(size_of::<Entry>() <= 32 + debug_only);
+        assert!(size_of::<Entry>() + size_of::<Tick>() <= 36 + debug_only);
     }
 }

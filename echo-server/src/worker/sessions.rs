@@ -23,6 +23,7 @@ use super::connection::{Connection, Next};
 use super::header;
 use super::session::{Session, Stage};
 use super::timeouts::Deadlines;
+use super::traffic::Traffic;
 use crate::access_log::AccessLog;
 use crate::close_reason::CloseReason;
 use crate::counters::Counters;
@@ -335,7 +336,7 @@ impl Sessions {
             Ok(None) if self.drain.applies_to(Stage::AwaitingHeader) => self.half_close(key), // no line is open
             // The kernel shows nothing beyond urgent data, so the header can never become complete.
             Ok(None) if is_urgent => self.close(key, CloseReason::InvalidProxyHeader),
-            Ok(None) => self.expect_timeout(key),
+            Ok(None) => {}
             Err(reason) => self.close(key, reason),
         }
         false
@@ -364,39 +365,41 @@ impl Sessions {
         let Some(counters) = self.counters.get(usize::from(session.counters_index)) else {
             return;
         };
-        let before = counters.traffic();
-        let was_stalled = session.connection.has_pending_output();
-        let (lines, sent) = (counters.lines.get(), counters.sent_bytes.get());
+        let was_sending = session.connection.has_pending_output();
+        let mut traffic = Traffic::default();
         let next = if session.stage == Stage::LingeringClose {
             session.connection.read_and_discard(&mut self.buffers)
         } else {
             let is_draining = self.drain.applies_to(session.stage);
             session
                 .connection
-                .process(&mut self.buffers, counters, is_draining)
+                .process(&mut self.buffers, &mut traffic, is_draining)
         };
-        let is_stalled = session.connection.has_pending_output();
-        let has_moved = counters.traffic() != before;
-        if has_moved && session.stage == Stage::AwaitingFirstByte {
-            session.stage = Stage::Active;
-        }
-        let is_changed = is_stalled != was_stalled;
-        if is_changed {
-            counters.note_stalled(is_stalled);
-        }
-        let lines = counters.lines.get() - lines;
-        let sent = counters.sent_bytes.get() - sent;
-        if has_moved {
+        let is_sending = session.connection.has_pending_output();
+        let is_changed = is_sending != was_sending;
+        let mut waits_anew = is_changed;
+        traffic.add_to(counters); // also without a byte: the line feed of a last line may be pending
+        if traffic.has_moved() {
             self.deadlines.note_active(key);
+            if session.stage == Stage::AwaitingFirstByte {
+                session.stage = Stage::Active;
+                waits_anew = true;
+            }
         }
-        if lines > 0 && self.log.is_due(lines) {
-            self.log_lines(key, lines, sent);
+        if waits_anew {
+            self.deadlines.expect(key, session.awaited());
+        }
+        if is_changed {
+            counters.note_stalled(is_sending);
+        }
+        if traffic.lines > 0 && self.log.is_due(traffic.lines) {
+            self.log_lines(key, &traffic);
         }
         if is_changed && self.watch(key).is_err() {
             return self.close(key, CloseReason::Completed);
         }
         match next {
-            Next::Wait => self.expect_timeout(key),
+            Next::Wait => {}
             Next::Again => self.enqueue(key),
             Next::HalfClose => self.half_close(key),
             Next::Close => self.close(key, CloseReason::Completed),
@@ -421,7 +424,7 @@ impl Sessions {
 
     /// Logs lines of a connection that were answered at once. A probe's are not logged.
     #[cold]
-    fn log_lines(&mut self, key: usize, lines: u64, sent: u64) {
+    fn log_lines(&mut self, key: usize, traffic: &Traffic) {
         let Some(session) = self.slots.get_mut(key) else {
             return;
         };
@@ -432,7 +435,7 @@ impl Sessions {
             .get(usize::from(session.counters_index));
         let client = named.or_else(|| session.connection.stream().peer_addr().ok());
         if let (Some(listen), Some(client)) = (listen, client) {
-            AccessLog::write(*listen, client, lines, sent);
+            AccessLog::write(*listen, client, traffic.lines, traffic.sent_bytes);
         }
     }
 

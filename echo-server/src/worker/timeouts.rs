@@ -13,30 +13,33 @@ use crate::engine::timeouts::{Awaited, Timeouts};
 /// connections to share a wake-up.
 const TICKS: u32 = 2;
 
+/// A number of ticks. One is kept for each connection, so it is no larger than it has to be.
+pub(super) type Tick = u32;
+
 /// A tick that never comes.
-const NEVER: u32 = u32::MAX;
+const NEVER: Tick = Tick::MAX;
 
 /// The deadlines of a worker's connections, by their keys.
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// How many ticks a connection may wait for the first byte.
-    first_byte: u32,
+    first_byte: Tick,
     /// For input.
-    input: u32,
+    input: Tick,
     /// For its client to read pending output.
-    write: u32,
+    write: Tick,
     /// For its client to close.
-    close: u32,
+    close: Tick,
     /// The tick at which a byte of each last moved, or its end of output was sent.
-    active_at: Vec<u32>,
+    active_at: Vec<Tick>,
     /// The tick of the next sweep.
-    next_sweep: u32,
+    next_sweep: Tick,
     /// The tick of the last sweep.
-    last_sweep: u32,
+    last_sweep: Tick,
     /// When ticks began to be counted.
     begin: Instant,
     /// The tick of this iteration of the worker's loop.
-    now: u32,
+    now: Tick,
 }
 
 impl Deadlines {
@@ -81,7 +84,8 @@ impl Deadlines {
         is_due
     }
 
-    /// Makes sure that a sweep comes when a connection's timeout has expired.
+    /// Makes sure that a sweep comes when a connection's timeout has expired. Once is enough for all that it
+    /// waits for in the same way, as bytes that move only put that off.
     pub(super) fn expect(&mut self, key: usize, awaited: Awaited) {
         let earliest = self.last_sweep.saturating_add(self.ticks(awaited) / 8);
         let due = self.closes_at(key, awaited).max(earliest);
@@ -89,12 +93,11 @@ impl Deadlines {
     }
 
     /// Records that a byte of a connection has moved.
+    #[inline]
     pub(super) fn note_active(&mut self, key: usize) {
-        if self.active_at.len() <= key {
-            self.active_at.resize(key + 1, self.now);
-        }
-        if let Some(active_at) = self.active_at.get_mut(key) {
-            *active_at = self.now;
+        match self.active_at.get_mut(key) {
+            Some(active_at) => *active_at = self.now,
+            None => self.active_at.resize(key + 1, self.now),
         }
     }
 
@@ -104,13 +107,13 @@ impl Deadlines {
     }
 
     /// Returns the tick at which a connection is overdue if no byte moves until then.
-    fn closes_at(&self, key: usize, awaited: Awaited) -> u32 {
+    fn closes_at(&self, key: usize, awaited: Awaited) -> Tick {
         let active_at = self.active_at.get(key).copied().unwrap_or(NEVER);
         active_at.saturating_add(self.ticks(awaited))
     }
 
     /// Returns how many ticks a connection may wait; [`NEVER`] if that is not limited.
-    fn ticks(&self, awaited: Awaited) -> u32 {
+    fn ticks(&self, awaited: Awaited) -> Tick {
         match awaited {
             Awaited::FirstByte => self.first_byte,
             Awaited::Input => self.input,
@@ -121,13 +124,13 @@ impl Deadlines {
 }
 
 /// Returns the tick of a moment that far from the beginning.
-fn tick(elapsed: Duration) -> u32 {
+fn tick(elapsed: Duration) -> Tick {
     let half = u64::from(elapsed.subsec_millis() >= 1000 / TICKS);
-    u32::try_from(elapsed.as_secs() * u64::from(TICKS) + half).unwrap_or(NEVER)
+    Tick::try_from(elapsed.as_secs() * u64::from(TICKS) + half).unwrap_or(NEVER)
 }
 
 /// Returns how far from the beginning a tick begins.
-fn begin(tick: u32) -> Duration {
+fn begin(tick: Tick) -> Duration {
     Duration::from_secs(1) * tick / TICKS
 }
 

@@ -1,14 +1,18 @@
+#![expect(clippy::disallowed_methods, reason = "a drain has a deadline")]
 //! How the server ends: readiness first, no line lost, no reset, no longer than it must.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use echo_server::server::Ended;
+use socket2::{Domain, Socket, Type};
 
+use crate::admin_flood::ATTACK;
 use crate::harness::{Program, Running, TIMEOUT, exchange, expect, ping, read_to_end, wait_until};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -234,4 +238,47 @@ fn storm(address: SocketAddr, question: &str, answer: &str) {
     let answered = asked.into_iter().map(is_answered);
     let lost = answered.filter(|is_answered| !is_answered).count();
     assert!(lost < AT_ONCE / 5, "{lost} of {question:?} are lost");
+}
+
+#[test]
+fn clients_that_connect_without_end_prolong_no_drain() {
+    const DRAIN: Duration = Duration::from_secs(2);
+    const THREADS: usize = 4;
+    let _attack = ATTACK.lock().unwrap_or_else(PoisonError::into_inner);
+    for protocol in ["line", "http"] {
+        let drain = format!("--drain-seconds={}", DRAIN.as_secs());
+        let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", &drain]);
+        let address = server.listener(protocol);
+        let connected = Arc::new(AtomicUsize::new(0));
+        for _ in 0..THREADS {
+            let connected = Arc::clone(&connected);
+            thread::spawn(move || connect_until_refused(address, &connected));
+        }
+        wait_until("the flood has begun", || {
+            connected.load(Ordering::Relaxed) > 10_000
+        });
+        let begin = Instant::now();
+        server.signal("TERM");
+        assert_eq!(server.exit_code(), Some(0), "{protocol}");
+        let lasted = begin.elapsed();
+        assert!(lasted < DRAIN + ONE_SECOND, "{protocol}: {lasted:?}");
+    }
+}
+
+/// Connects and resets as fast as it can, until nothing listens any more. Never waits for a connection:
+/// when the queue is full, the system repeats the attempt after a second, and the server could empty the
+/// queue meanwhile.
+fn connect_until_refused(address: SocketAddr, connected: &AtomicUsize) {
+    loop {
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.set_linger(Some(Duration::ZERO)).unwrap(); // leaves no port in TIME_WAIT
+        client.set_nonblocking(true).unwrap();
+        let attempt = client.connect(&address.into()).err();
+        let mut errors = attempt.into_iter().chain(client.take_error().unwrap());
+        if errors.any(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            return;
+        }
+        let is_connected = client.peer_addr().is_ok();
+        connected.fetch_add(usize::from(is_connected), Ordering::Relaxed);
+    }
 }

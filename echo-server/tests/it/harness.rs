@@ -188,6 +188,18 @@ impl Program {
         );
     }
 
+    /// Whether SIGSTOP has reached all of its threads.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let mut statuses = self.threads();
+        statuses.all(|status| status.contains("\nState:\tT"))
+    }
+
+    /// What the system says of each of its threads.
+    fn threads(&self) -> impl Iterator<Item = String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        tasks.map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap())
+    }
+
     /// Where the listener for datagrams is that was asked for beside the usual one.
     pub(crate) fn udp(&self) -> SocketAddr {
         self.listener("udp")
@@ -241,11 +253,9 @@ impl Program {
 
     /// How often the worker has gone to sleep.
     pub(crate) fn wake_ups(&self) -> u64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let worker = tasks
-            .map(|task| std::fs::read_to_string(task.unwrap().path().join("status")).unwrap())
-            .find(|status| status.starts_with("Name:\techo-0\n"))
-            .unwrap();
+        let mut threads = self.threads();
+        let worker = threads.find(|status| status.starts_with("Name:\techo-0\n"));
+        let worker = worker.unwrap();
         let sleeps = worker.lines().find(|line| line.starts_with("voluntary"));
         sleeps
             .unwrap()

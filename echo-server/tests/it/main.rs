@@ -2,6 +2,9 @@
 //! run side by side.
 
 #[cfg(test)]
+#[path = "../../admin-endpoint/tests/shared/flood.rs"]
+mod flood;
+#[cfg(test)]
 mod harness;
 
 #[cfg(test)]
@@ -46,3 +49,5 @@ mod proxy;
 mod udp;
 #[cfg(test)]
 mod websocket;
+#[cfg(test)]
+mod websocket_client;

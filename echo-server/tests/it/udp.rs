@@ -1,6 +1,6 @@
 #![expect(
     clippy::disallowed_methods,
-    reason = "what dies out must do so within a second"
+    reason = "a repetition is forgotten with time"
 )]
 //! Datagrams: what is answered, what is not, and how that is counted.
 
@@ -88,12 +88,17 @@ fn udp_and_tcp_may_have_the_same_port_number() {
     echo(&client(server.address), b"over UDP");
 }
 
+/// Each server answers a datagram 99 times, and one of them drops it as the hundredth. Both forget a
+/// datagram after 0.9 s without it (`echo_protocol::udp`), so that a machine which stands still for as long
+/// begins anew: the number of answers is bounded for the time that it took, and no time is.
 #[test]
-fn two_servers_that_answer_each_other_stop_within_a_second() {
+fn two_servers_that_answer_each_other_stop_after_99_answers_of_each() {
     const DATAGRAMS: u8 = 20;
+    const FORGOTTEN_AFTER: u64 = 900;
     let first = Program::start_flags(&[LISTEN]);
     let second = Running::start_with(&["udp:127.0.0.1:0"], Duration::ZERO);
     first.signal("STOP"); // so that it answers when the forger is gone
+    wait_until("the first is stopped", || first.is_stopped());
     let forger = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::DGRAM, None).unwrap();
     forger.set_reuse_port(true).unwrap();
     forger.bind(&second.address.into()).unwrap();
@@ -107,9 +112,10 @@ fn two_servers_that_answer_each_other_stop_within_a_second() {
     wait_until("each has been dropped once", || {
         sum("echo_datagrams_dropped_total", "loop") == u64::from(DATAGRAMS)
     });
-    assert!(begin.elapsed() < Duration::from_secs(1));
+    let pauses = u64::try_from(begin.elapsed().as_millis()).unwrap() / FORGOTTEN_AFTER;
     let answered = sum("echo_lines_total", "");
-    assert!(answered < 200 * u64::from(DATAGRAMS), "{answered} answers");
+    let most = 2 * 99 * u64::from(DATAGRAMS) * (1 + pauses);
+    assert!(answered <= most, "{answered} answers, {pauses} pauses");
 }
 
 #[test]

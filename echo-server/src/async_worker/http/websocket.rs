@@ -15,7 +15,7 @@ use super::super::session::Session;
 use crate::close_reason::CloseReason;
 use crate::counters::count;
 
-/// Bytes read at once. An answer is no longer than its input and a close.
+/// Bytes read at once. An answer is no longer than its input, the head of a frame and a close.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The version that is spoken (RFC 6455).
@@ -87,7 +87,8 @@ pub(super) async fn serve(
     session: &Session,
     begin: Instant,
 ) -> CloseReason {
-    let mut socket = WebSocket::default();
+    let limits = &session.context().shared.limits;
+    let mut socket = WebSocket::new(limits.max_message_bytes);
     let mut output = Vec::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut messages = socket.answer(start, &mut output);
@@ -117,6 +118,8 @@ pub(super) async fn serve(
     }
     if stream.is_reset() {
         CloseReason::Fault
+    } else if socket.is_too_big() {
+        CloseReason::LineTooLong
     } else {
         CloseReason::Completed
     }

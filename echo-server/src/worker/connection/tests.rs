@@ -5,6 +5,7 @@ use echo_protocol::line::PREFIX;
 
 use super::super::buffers::INPUT_BYTES;
 use super::*;
+use crate::counters::Counters;
 
 /// A socket that plays a script: gives these pieces, one a read, and takes as many bytes as it has
 /// room for.
@@ -83,8 +84,12 @@ impl Fixture {
     }
 
     fn process(&mut self, draining: bool) -> Next {
-        self.connection
-            .process(&mut self.buffers, &self.counters, draining)
+        let mut traffic = Traffic::default();
+        let next = self
+            .connection
+            .process(&mut self.buffers, &mut traffic, draining);
+        traffic.add_to(&self.counters);
+        next
     }
 
     fn script(&mut self) -> &mut Script {

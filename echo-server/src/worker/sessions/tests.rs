@@ -13,6 +13,7 @@ use mio::{Events, Poll};
 
 use super::*;
 use crate::config::Config;
+use crate::counters::count;
 use crate::limits::Limits;
 
 /// A worker's connections, with a poll that is never waited for and a clock that tests set.
@@ -183,6 +184,21 @@ fn an_idle_connection_is_closed_at_its_timeout_and_a_byte_starts_it_anew() {
 }
 
 #[test]
+fn the_idle_timeout_holds_from_the_first_byte_however_long_that_may_take() {
+    let limits = Limits {
+        first_byte_timeout: Some(Duration::from_mins(1)),
+        ..timeouts(2, 30)
+    };
+    let mut fixture = Fixture::with(Rules::default(), limits);
+    let _client = fixture.admit(b"a\n");
+    fixture.process();
+    let sweep = fixture.next_sweep();
+    assert!(sweep.is_some_and(|sweep| sweep <= fixture.begin + Duration::from_secs_f32(2.5)));
+    fixture.pass(2.5);
+    assert_eq!(fixture.open(), 0);
+}
+
+#[test]
 fn bytes_that_have_come_in_the_last_moment_are_answered() {
     let mut fixture = Fixture::with(Rules::default(), timeouts(1, 30));
     let _client = fixture.admit(b"a\n"); // not processed yet
@@ -322,6 +338,18 @@ fn a_line_too_long_is_answered_so_far_and_counted_when_the_client_has_closed() {
 }
 
 #[test]
+fn what_is_answered_is_counted() {
+    let mut fixture = Fixture::new();
+    let _client = fixture.admit(b"a\nb\nc");
+    fixture.process();
+    let counters = fixture.counters();
+    let sent = "Server received: a\nServer received: b\nServer received: c".len();
+    assert_eq!(counters.lines.get(), 2);
+    assert_eq!(counters.received_bytes.get(), 5);
+    assert_eq!(counters.sent_bytes.get(), count(sent));
+}
+
+#[test]
 fn one_connection_too_many_is_closed_at_once_and_takes_no_place() {
     let limits = Limits {
         max_connections: 1,
@@ -340,4 +368,25 @@ fn one_connection_too_many_is_closed_at_once_and_takes_no_place() {
     }
     let _next = fixture.admit(b"");
     assert_eq!(fixture.open(), 1);
+}
+
+#[test]
+fn a_last_line_is_counted_although_a_full_socket_does_not_take_its_line_feed() {
+    let mut fixture = Fixture::with(Rules::default(), timeouts(0, 0));
+    let client = fixture.admit(b"abc");
+    fixture.process();
+    // Fills the socket without pending output. Its room is gone once the last bytes in transit are acknowledged,
+    // which the client's kernel delays by up to 40 ms.
+    let stream = fixture.sessions.slots[0].connection.stream();
+    let mut full_since = Instant::now();
+    while full_since.elapsed() < Duration::from_millis(100) {
+        if stream.write(&vec![b'x'; 1 << 16]).is_ok() {
+            full_since = Instant::now();
+        }
+    }
+    client.shutdown(Shutdown::Write).unwrap();
+    while !fixture.sessions.slots[0].connection.has_pending_output() {
+        fixture.sessions.handle_event(0, true);
+    }
+    assert_eq!(fixture.counters().lines.get(), 1);
 }
