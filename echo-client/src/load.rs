@@ -76,7 +76,8 @@ pub(super) struct LoadArgs {
     detect_loss: bool,
 
     /// Open loop: lines a second over all connections, 1 to 10000000, sent when they are due
-    /// whatever the server does; keeps one processor busy
+    /// whatever the server does, until 2097152 are unanswered over all connections, or 16 on each;
+    /// keeps one processor busy
     #[arg(long, value_name = "LINES", value_parser = whole_number(1, 10_000_000))]
     rate: Option<u32>,
 
@@ -124,6 +125,7 @@ pub(super) fn main(args: &LoadArgs, output: &mut Output<impl Write>) -> Result<(
         ),
         lines_per_connection: Some(args.lines_per_connection.into()).filter(|most| *most > 0),
         detects_loss: args.detect_loss,
+        max_unanswered: Plan::max_unanswered(args.connections.into()),
         timeout,
     })?;
     drop(stop.set(load.stop()));

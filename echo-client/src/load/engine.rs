@@ -59,7 +59,8 @@ impl Load {
     /// awaited, for as long as the plan's timeout. Every second, `progress` gets the counts so far.
     ///
     /// Lines that are due when they cannot be sent count from when they were due, so a server that
-    /// stalls shows as latency, and not as a lower rate (no "coordinated omission").
+    /// stalls shows as latency, and not as a lower rate (no "coordinated omission"), up to
+    /// [`Plan::max_unanswered`].
     ///
     /// # Errors
     /// [`ClientError::Wait`]. What the server does wrong is in the report.
@@ -117,8 +118,19 @@ impl Load {
             let Some((index, due)) = pace.next_due(now) else {
                 return;
             };
-            self.allow(index, 1, due);
+            if self.is_full(index) {
+                self.report.unsent += 1;
+                self.report.unanswered += 1;
+            } else {
+                self.allow(index, 1, due);
+            }
         }
+    }
+
+    /// Returns whether a connection of an open loop keeps as many lines as allowed.
+    fn is_full(&self, index: usize) -> bool {
+        let connection = self.connections.get(index);
+        connection.is_some_and(|connection| connection.pending() >= self.plan.max_unanswered)
     }
 
     /// Lets a connection send lines, and sends them.

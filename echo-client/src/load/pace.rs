@@ -14,7 +14,8 @@ pub enum Pacing {
         in_batches: bool,
     },
     /// An open loop: lines are due at a steady rate, whatever the server does, on one connection
-    /// after the other. Finds how long answers take at that rate.
+    /// after the other. Finds how long answers take at that rate. A server that stalls for long gets no more
+    /// lines than [`Plan::max_unanswered`](super::Plan::max_unanswered).
     Open {
         /// How many, over all connections.
         lines_per_second: u32,

@@ -46,6 +46,9 @@ pub struct Report {
     pub given_up: u64,
     /// Lines that were due and have no answer.
     pub unanswered: u64,
+    /// Those of them that were not sent to their last byte, as too many others were unanswered or the server
+    /// did not read them.
+    pub unsent: u64,
     /// Whole lines that were sent again, since their connection had ended before their answers. A
     /// server may end its output while they are on their way, so they are no fault.
     pub resent: u64,
@@ -99,7 +102,7 @@ impl Report {
             _ = write!(latency, "{name} {value}  ");
         }
         format!(
-            "lines        {} answered, {} unanswered, {} sent again, {} known to be lost, {} \
+            "lines        {} answered, {} unanswered, {} of these not sent, {} sent again, {} known to be lost, {} \
              connections with wrong bytes\n\
              rate         {} lines/s, {sent}/s sent, {received}/s received\n\
              latency ms   {latency}max {}\n\
@@ -107,6 +110,7 @@ impl Report {
              failed, {} given up\n",
             self.lines,
             self.unanswered,
+            self.unsent,
             self.resent,
             self.lost,
             self.corrupt,
@@ -128,12 +132,13 @@ impl Report {
             _ = write!(latency, "\"{name}\":{value},");
         }
         format!(
-            "{{\"lines\":{},\"unanswered\":{},\"resent\":{},\"lost\":{},\"milliseconds\":{},\"lines_per_second\":{},\
+            "{{\"lines\":{},\"unanswered\":{},\"unsent\":{},\"resent\":{},\"lost\":{},\"milliseconds\":{},\"lines_per_second\":{},\
              \"sent_bytes\":{},\"received_bytes\":{},\"latency_nanoseconds\":{{{latency}\"max\":{}}},\
              \"connections\":{{\"reconnected\":{},\"closed\":{},\"closed_early\":{},\
              \"failed\":{},\"given_up\":{},\"corrupt\":{}}}}}\n",
             self.lines,
             self.unanswered,
+            self.unsent,
             self.resent,
             self.lost,
             self.elapsed.as_millis(),
