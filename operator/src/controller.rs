@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures::future::Shared;
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::core::{DeserializeGuard, DynamicObject};
@@ -32,9 +33,7 @@ use self::watches::{Reference, Triggers, watch_all};
 use crate::admin::Health;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::apply::Applier;
-use crate::apiserver::apply::contention::Contention;
 use crate::apiserver::cache::CacheSync;
-use crate::apiserver::cache::pod_events::PodEvents;
 use crate::apiserver::event_writer::EventWriter;
 use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
@@ -122,7 +121,7 @@ pub async fn run(
         biased; // the order is of no importance, and a fixed one makes a simulation repeatable
         () = reconciles => {
             info!("all reconciles have ended");
-            stop.peek().map_or(Err(Error::Ended("the controller")), |()| Ok(()))
+            end_of_reconciles(&stop)
         }
         () = shutdown_deadline => {
             info!("stopped without waiting any longer");
@@ -141,6 +140,12 @@ pub async fn run(
         let _ = tokio::time::timeout(LAST_EVENTS_TIMEOUT, publisher).await;
     }
     ended
+}
+
+/// Returns how the process ends when no reconcile runs any more: without a termination signal, that is a failure, so that it starts again.
+fn end_of_reconciles(stop: &Shared<impl Future<Output = ()>>) -> Result<(), Error> {
+    stop.peek()
+        .map_or(Err(Error::Ended("the controller")), |()| Ok(()))
 }
 
 /// What runs before the first reconcile.
@@ -177,14 +182,7 @@ fn spawn(environment: Environment) -> Tasks {
         .collect();
     health.set_caches(syncs.clone());
     metrics.set_caches(syncs.clone());
-    let applier = Applier {
-        pod_events: PodEvents::new(client.clone()),
-        client,
-        caches,
-        contention: Contention::default(),
-        names_taken: Arc::default(),
-        metrics: metrics.clone(),
-    };
+    let applier = Applier::new(client, caches, metrics.clone());
     let retry = Arc::new(RetryContext {
         context: Context {
             applier,

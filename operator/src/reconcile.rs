@@ -208,12 +208,17 @@ fn unreadable(error: &str) -> InvalidSpec {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::apiserver::cache::Caches;
     use crate::apiserver::event_writer::EventWriter;
     use crate::fixtures::echo_cluster;
     use crate::metrics::Metrics;
     use crate::model::pod_failure::{PodFailure, PodFailureKind, PodReference};
-    use crate::scripted::{Answer, scripted};
+    use crate::scripted::{Answer, failure, scripted, scripted_by_body};
 
     #[tokio::test(start_paused = true)]
     async fn a_pod_that_is_not_created_is_looked_at_again_within_the_grace_of_a_first_rollout() {
@@ -240,5 +245,75 @@ mod tests {
         let wait = write_status(&spec, &observed, &mut current).await.unwrap();
         assert_eq!(wait, Some(Duration::from_secs(3)));
         assert!(requests.lock().unwrap().is_empty());
+    }
+
+    /// Reconciles an EchoCluster that has no children. Requests are answered by `script`; without an answer of it, a write returns what it
+    /// has written. Returns the error, the reasons of `Stalled` in the statuses that were written, and how long it took.
+    async fn reconcile_once(
+        is_failing: bool,
+        script: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static,
+    ) -> (Option<Error>, Vec<String>, Duration) {
+        let statuses = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::clone(&statuses);
+        let (client, _) = scripted_by_body(move |_, request, body| {
+            if request.contains("/status") {
+                let conditions = body[1]["value"]["conditions"].as_array();
+                let mut conditions = conditions.into_iter().flatten();
+                let stalled = conditions.find(|condition| condition["type"] == "Stalled");
+                let reason = stalled.map(|stalled| stalled["reason"].to_string());
+                received.lock().unwrap().push(reason.unwrap_or_default());
+                return Answer::With(200, serde_json::to_value(echo_cluster()).unwrap());
+            }
+            script(request).unwrap_or_else(|| Answer::With(201, body.clone()))
+        });
+        let (events, publish) = EventWriter::new(client.clone(), Metrics::default());
+        let publish = tokio::spawn(publish);
+        let context = Context {
+            applier: Applier::new(client.clone(), Caches::empty(), Metrics::default()),
+            status_writer: StatusWriter::new(client, events, Metrics::default()),
+            clock: || Timestamp::UNIX_EPOCH,
+        };
+        let cluster = DeserializeGuard(Ok(echo_cluster()));
+        let started = Instant::now();
+        let result = Box::pin(reconcile(&cluster, &context, is_failing)).await;
+        let took = started.elapsed();
+        publish.abort();
+        let statuses = statuses.lock().unwrap().clone();
+        (result.err(), statuses, took)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_without_an_answer_is_in_the_status_at_its_deadline() {
+        let hangs = |request: &str| request.contains("/services").then_some(Answer::Hang);
+        let (error, statuses, took) = reconcile_once(false, hangs).await;
+        assert!(error.is_some_and(|error| error.is_timeout()));
+        assert_eq!(statuses, ["\"RequestFailed\""]);
+        assert!(took < Duration::from_secs(16), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_error_is_in_the_status_only_when_it_is_repeated() {
+        let fails = |request: &str| {
+            let is_service = request.contains("/services");
+            is_service.then(|| failure(503, "later"))
+        };
+        let (error, statuses, _) = reconcile_once(false, fails).await;
+        assert_eq!((error.is_some(), statuses.len()), (true, 0));
+        let (error, statuses, _) = reconcile_once(true, fails).await;
+        assert!(error.is_some());
+        assert_eq!(statuses, ["\"RequestFailed\""]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_are_not_answered_do_not_delay_the_status() {
+        let (error, statuses, took) = reconcile_once(true, |request| match request {
+            event if event.contains("/events") => Some(Answer::Hang),
+            service if service.contains("/services") => Some(failure(503, "later")),
+            _ => None,
+        })
+        .await;
+        assert!(error.is_some());
+        assert_eq!(statuses.len(), 1);
+        assert!(took < Duration::from_secs(1), "{took:?}");
     }
 }

@@ -22,6 +22,8 @@ pub(crate) type Requests = Arc<Mutex<Vec<String>>>;
 pub(crate) enum Answer {
     /// Answers with a status code and an object.
     With(u16, Value),
+    /// Answers after that time.
+    Late(Duration, Box<Self>),
     /// Answers a watch with these events, and keeps the connection open.
     Watch(Vec<Value>),
     /// Answers a watch with these events, and ends it.
@@ -56,7 +58,12 @@ pub(crate) fn scripted_by_body(
         async move {
             let body = request.into_body().collect().await.unwrap().to_bytes();
             let body = serde_json::from_slice(&body).unwrap_or_default();
-            Ok::<_, Infallible>(match script(count, &line, &body) {
+            let mut answer = script(count, &line, &body);
+            while let Answer::Late(after, late) = answer {
+                tokio::time::sleep(after).await;
+                answer = *late;
+            }
+            Ok::<_, Infallible>(match answer {
                 Answer::With(code, object) => {
                     respond(code, Full::from(object.to_string()).boxed_unsync())
                 }
@@ -67,7 +74,7 @@ pub(crate) fn scripted_by_body(
                 Answer::EndingWatch(after, events) => {
                     respond(200, watch_body(&events, Some(after)))
                 }
-                Answer::Hang => std::future::pending().await,
+                Answer::Hang | Answer::Late(..) => std::future::pending().await,
             })
         }
     });

@@ -14,6 +14,9 @@ mod write;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+
 use self::contention::Contention;
 use crate::apiserver::cache::Caches;
 use crate::apiserver::cache::pod_events::PodEvents;
@@ -55,10 +58,24 @@ pub struct ApplyResult {
 }
 
 impl Applier {
-    /// Brings all children of a validated spec to their desired state, unless it is paused. They are written at the same time, and one that
-    /// fails does not delay the others. The Deployment comes last, and is not created while requests for its NetworkPolicy fail, so that no
-    /// pod starts before the policy exists. A policy that cannot exist, for a name conflict for example, is a problem that the status reports,
-    /// and does not keep clients from an answer.
+    /// Begins without a name that is taken, and without another writer.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "apply is where the operator writes children"
+    )]
+    pub fn new(client: kube::Client, caches: Caches, metrics: Metrics) -> Self {
+        Self {
+            pod_events: PodEvents::new(client.clone()),
+            client,
+            caches,
+            contention: Contention::default(),
+            names_taken: Arc::default(),
+            metrics,
+        }
+    }
+
+    /// Brings all children of a validated spec to their desired state, unless it is paused. All are written concurrently, except that the
+    /// Deployment follows its NetworkPolicy. A failure of one does not delay the others.
     pub async fn apply(&self, spec: &ValidatedSpec, desired: Desired) -> ApplyResult {
         let Desired {
             deployment,
@@ -70,8 +87,15 @@ impl Applier {
             pod_monitor,
         } = desired;
         let caches = &self.caches;
-        let (network_policy, service, headless_service, budget, autoscaler, pod_monitor) = tokio::join!(
-            self.ensure_child(&caches.network_policies, spec, network_policy),
+        let (
+            (network_policy, deployment),
+            service,
+            headless_service,
+            budget,
+            autoscaler,
+            pod_monitor,
+        ) = tokio::join!(
+            self.network_policy_then_deployment(spec, network_policy, deployment),
             self.ensure_child(&caches.services, spec, Some(service)),
             self.ensure_child(&caches.services, spec, Some(headless_service)),
             self.ensure_child(&caches.pod_disruption_budgets, spec, pod_disruption_budget),
@@ -82,20 +106,6 @@ impl Applier {
             ),
             self.ensure_child(&caches.pod_monitors, spec, pod_monitor),
         );
-        let deployment = match &network_policy {
-            Err(error)
-                if caches
-                    .deployments
-                    .get(&spec.owner.namespace, &spec.owner.name)
-                    .is_none() =>
-            {
-                Ok(ChildState::Failed(error.report()))
-            }
-            _ => {
-                self.ensure_child(&caches.deployments, spec, Some(deployment))
-                    .await
-            }
-        };
         let mut error = None;
         let applied = Applied {
             network_policy: split(network_policy, &mut error),
@@ -107,6 +117,34 @@ impl Applier {
             deployment: split(deployment, &mut error),
         };
         ApplyResult { applied, error }
+    }
+
+    /// Brings the NetworkPolicy to its desired state, and then the Deployment. The Deployment is not created while requests for the policy
+    /// fail, so that no pod starts before the policy exists. A policy that cannot exist, for a name conflict for example, is a problem that
+    /// the status reports, and does not block the Deployment.
+    async fn network_policy_then_deployment(
+        &self,
+        spec: &ValidatedSpec,
+        network_policy: Option<NetworkPolicy>,
+        deployment: Deployment,
+    ) -> (
+        Result<ChildState<NetworkPolicy>, Error>,
+        Result<ChildState<Deployment>, Error>,
+    ) {
+        let (caches, owner) = (&self.caches, &spec.owner);
+        let network_policy = self
+            .ensure_child(&caches.network_policies, spec, network_policy)
+            .await;
+        if let Err(error) = &network_policy
+            && (caches.deployments.get(&owner.namespace, &owner.name)).is_none()
+        {
+            let deployment = ChildState::Failed(error.report());
+            return (network_policy, Ok(deployment));
+        }
+        let deployment = self
+            .ensure_child(&caches.deployments, spec, Some(deployment))
+            .await;
+        (network_policy, deployment)
     }
 }
 

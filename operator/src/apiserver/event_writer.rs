@@ -275,4 +275,34 @@ mod tests {
         assert!(!bucket.take(start + Duration::from_secs(299)));
         assert!(bucket.take(start + Duration::from_secs(301)));
     }
+
+    /// Publishes `count` events of one EchoCluster with different texts. Returns how many requests the API server has received.
+    async fn publish(count: usize, answer: fn() -> Answer, metrics: Metrics) -> usize {
+        let (client, requests) = scripted(move |_, _| answer());
+        let (writer, publish) = EventWriter::new(client, metrics);
+        for number in 0..count {
+            let event = Event::normal("Test", number.to_string());
+            writer.queue(echo_cluster().object_ref(&()), event);
+        }
+        drop(writer);
+        publish.await;
+        requests.lock().unwrap().len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_of_one_echo_cluster_beyond_the_burst_are_not_sent_but_counted() {
+        let metrics = Metrics::default();
+        let refused = || crate::scripted::failure(403, "no");
+        assert_eq!(publish(40, refused, metrics.clone()).await, 25);
+        let text = metrics.text().unwrap();
+        assert!(text.contains("dropped_events_total 15"), "{text}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_are_not_answered_delay_the_next_ones_by_a_bounded_time() {
+        let started = Instant::now();
+        let sent = publish(3 * CONCURRENCY, || Answer::Hang, Metrics::default()).await;
+        assert_eq!(sent, 3 * CONCURRENCY);
+        assert_eq!(started.elapsed(), 3 * PUBLISH_TIMEOUT);
+    }
 }

@@ -333,4 +333,18 @@ mod tests {
         assert!(!denied.is_invalid());
         assert_eq!(denied.rejection().as_deref(), Some(message));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_api_servers_message_about_a_webhook_without_an_answer_arrives_before_the_deadline()
+    {
+        // A webhook has ten seconds by default, and the API server takes some time itself.
+        let webhook = "failed calling webhook \"a.example.com\": context deadline exceeded";
+        let sent = async {
+            tokio::time::sleep(Duration::from_secs(11)).await;
+            let status = Status::failure(webhook, "InternalError").with_code(500);
+            Err::<(), _>(kube::Error::Api(Box::new(status)))
+        };
+        let error = request(Verb::Apply, &Service::default(), sent).await;
+        assert_eq!(error.unwrap_err().cause().as_deref(), Some(webhook));
+    }
 }

@@ -76,7 +76,7 @@ async fn a_watch_that_is_not_answered_ends_the_process_and_fails_livez_and_no_so
     let environment = environment(client);
     let health = environment.health.clone();
     let mut run = Box::pin(run(environment, std::future::pending()));
-    let early = tokio::time::timeout(Duration::from_mins(2), run.as_mut()).await;
+    let early = tokio::time::timeout(Duration::from_secs(149), run.as_mut()).await;
     assert!(early.is_err() && health.not_alive().is_none(), "{early:?}");
     let ended = run.await;
     assert!(
@@ -95,4 +95,14 @@ async fn a_watch_that_is_not_answered_ends_the_process_and_fails_livez_and_no_so
             .unwrap()
             .contains("the watch of Services")
     );
+}
+
+#[tokio::test]
+async fn a_controller_that_ends_without_a_termination_signal_is_a_failure() {
+    let never = std::future::pending::<()>().shared();
+    let ended = end_of_reconciles(&never);
+    assert!(matches!(ended, Err(Error::Ended(_))), "{ended:?}");
+    let stop = std::future::ready(()).shared();
+    stop.clone().await;
+    assert!(end_of_reconciles(&stop).is_ok());
 }

@@ -38,8 +38,9 @@ pub struct Limits {
     #[schemars(range(min = 0, max = 3600))]
     pub write_timeout_seconds: i32,
 
-    /// Maximum length of a line in bytes without the line terminator, 0 to 1073741824. A longer line ends the connection. Default 0, which
-    /// means no limit: lines are streamed, so that a long one takes no memory. Changing it triggers a rolling update.
+    /// Maximum length of a line in bytes without the line terminator, and of a WebSocket message, 0 to 1073741824. A longer one ends the
+    /// connection. Default 0, which means no limit: lines are streamed, so that a long one takes no memory. Changing it triggers a rolling
+    /// update.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_073_741_824))]
     pub max_line_bytes: i32,

@@ -22,7 +22,8 @@ pub struct Listener {
     /// The protocol of the port. `Line` (default): each line is answered by `spec.line.prefix` and the line; the line `exit` is answered
     /// and then the connection is closed. `Raw`: each byte is echoed unchanged (RFC 862). `Acknowledge`: the first input is echoed with the
     /// prefix `Acknowledged: `, and the connection is closed. `Udp`: each datagram is echoed (RFC 862). `Http` (HTTP/1.1, and HTTP/2
-    /// without TLS): the answer describes the request, and names the pod and its node. Changing it triggers a rolling update.
+    /// without TLS): the answer describes the request, and names the pod and its node; after an upgrade to WebSocket, each message is
+    /// echoed. Changing it triggers a rolling update.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Protocol")]
     pub protocol: Option<Protocol>,

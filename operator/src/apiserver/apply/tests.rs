@@ -16,6 +16,8 @@ use crate::model::metadata::{FIELD_MANAGER, GENERATION_ANNOTATION};
 use crate::model::validate::validate;
 use crate::scripted::{Answer, Requests, failure, scripted_by_body};
 
+mod slow_or_blocked;
+
 fn applier(script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static) -> (Applier, Requests) {
     applier_by_body(move |count, line, _| script(count, line))
 }
@@ -24,14 +26,7 @@ fn applier_by_body(
     script: impl Fn(usize, &str, &Value) -> Answer + Send + Sync + 'static,
 ) -> (Applier, Requests) {
     let (client, requests) = scripted_by_body(script);
-    let applier = Applier {
-        pod_events: PodEvents::new(client.clone()),
-        client,
-        caches: Caches::empty(),
-        contention: Contention::default(),
-        names_taken: Arc::default(),
-        metrics: Metrics::default(),
-    };
+    let applier = Applier::new(client, Caches::empty(), Metrics::default());
     (applier, requests)
 }
 

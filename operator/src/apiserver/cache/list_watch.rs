@@ -19,8 +19,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::definition::Definition;
 use super::objects::WatchEvent;
 
-/// The time after which the API server ends a watch, so that a half-open connection is detected.
-pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_mins(1);
+/// The time after which the API server ends a watch, so that a half-open connection is detected. It sends a bookmark after a minute, and
+/// another two seconds before the end, which may be too late by a fraction of a second (`storage/cacher/cache_watcher.go`:
+/// `nextBookmarkTime`, "this covers 99% of cases"). A watch of a minute would have that one alone, and now and then none.
+pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How much longer the operator waits for that end.
 const WATCH_GRACE: Duration = Duration::from_secs(5);
@@ -111,7 +113,7 @@ impl Error {
     /// any other answer may mean that it has expired (410), or that the kind is gone (404).
     ///
     /// After a restore of etcd from a backup, it may be in the future. The API server opens such a watch, and delivers nothing until the
-    /// resourceVersions have passed it: no error, and no bookmark, of which any other watch gets one two seconds before its timeout
+    /// resourceVersions have passed it: no error, and no bookmark, of which any other watch gets one after a minute
     /// (`storage/cacher/cache_watcher.go`: `process`, `nextBookmarkTime`).
     fn needs_list(&self) -> bool {
         let answered = |status: &kube::core::Status| !matches!(status.code, 429 | 500 | 502 | 503);

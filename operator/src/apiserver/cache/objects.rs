@@ -18,9 +18,9 @@ use super::CacheChange;
 use super::packed::Packed;
 use super::raw::Raw;
 
-/// How long an own write takes precedence over older copies. A watch is renewed each minute, so it has delivered the write by then. After a
-/// restore of etcd from a backup, resourceVersions are smaller than before, and the write may have been lost: the watch takes precedence
-/// after this time, and a write that it has not delivered is forgotten.
+/// How long an own write takes precedence over older copies. A watch is renewed after 75 s at most, so it has delivered the write by then.
+/// After a restore of etcd from a backup, resourceVersions are smaller than before, and the write may have been lost: the watch takes
+/// precedence after this time, and a write that it has not delivered is forgotten.
 pub(crate) const OWN_WRITE_PRECEDENCE: Duration = Duration::from_mins(2);
 
 /// A namespace and a name.
