@@ -42,8 +42,16 @@ pub(crate) struct Request {
     body: Value,
 }
 
+impl Request {
+    /// Whether it is the same as another.
+    pub(crate) fn repeats(&self, other: &Self) -> bool {
+        (self.verb, &self.by, &self.path, &self.body)
+            == (other.verb, &other.by, &other.path, &other.body)
+    }
+}
+
 /// The verb of a request.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 enum Verb {
     Get,
     GetMetadata,

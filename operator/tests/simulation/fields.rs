@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
 /// A set of fields below a node, and whether the node itself belongs to it. Children go by their path element: `f:name`, `k:{"name":"a"}`
@@ -110,17 +111,19 @@ impl FieldSet {
         }
         set
     }
+}
 
-    /// Writes a set as `managedFields` has it.
-    pub(crate) fn to_json(&self) -> Value {
-        let mut fields = Map::new();
+/// Writes a set as `managedFields` has it.
+impl Serialize for FieldSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_map(None)?;
+        if self.is_member && !self.children.is_empty() {
+            fields.serialize_entry(".", &json!({}))?;
+        }
         for (element, child) in &self.children {
-            fields.insert(element.clone(), child.to_json());
+            fields.serialize_entry(element, child)?;
         }
-        if self.is_member && !fields.is_empty() {
-            fields.insert(".".to_owned(), json!({}));
-        }
-        Value::Object(fields)
+        fields.end()
     }
 }
 

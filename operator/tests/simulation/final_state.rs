@@ -1,7 +1,7 @@
 //! The final check of a run: the children and the status must be those that the same EchoCluster has in a run without faults.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use operator::model::metadata::GENERATION_ANNOTATION;
@@ -34,7 +34,6 @@ struct Desired {
 }
 
 /// The children and the status of an EchoCluster.
-#[derive(Clone)]
 struct EchoClusterState {
     /// The children, by kind and name, without what differs between runs.
     children: BTreeMap<String, Value>,
@@ -206,21 +205,21 @@ fn difference(path: &str, pair: (Option<&Value>, Option<&Value>), differences: &
     }
 }
 
-/// Returns the state of an EchoCluster in a run without faults. Each thread caches the results.
-fn expected_state(desired: &Desired) -> EchoClusterState {
-    thread_local! {
-        static CACHE: RefCell<HashMap<Desired, EchoClusterState>> = RefCell::default();
-    }
-    if let Some(cached) = CACHE.with_borrow(|cache| cache.get(desired).cloned()) {
-        return cached;
+/// Returns the state of an EchoCluster in a run without faults. Results are cached, for all threads.
+fn expected_state(desired: &Desired) -> Arc<EchoClusterState> {
+    static CACHE: LazyLock<Mutex<HashMap<Desired, Arc<EchoClusterState>>>> =
+        LazyLock::new(Mutex::default);
+    if let Some(cached) = CACHE.lock().unwrap().get(desired) {
+        return Arc::clone(cached);
     }
     // The jitter and the clock of the current run must not depend on whether the result was cached.
     let (jitter, started) = (fastrand::get_seed(), clock::started());
     fastrand::seed(0);
-    let state = runtime().block_on(run_without_faults(desired));
+    let state = Arc::new(runtime().block_on(run_without_faults(desired)));
     fastrand::seed(jitter);
     clock::set(started);
-    CACHE.with_borrow_mut(|cache| cache.insert(desired.clone(), state.clone()));
+    let mut cache = CACHE.lock().unwrap();
+    cache.insert(desired.clone(), Arc::clone(&state));
     state
 }
 

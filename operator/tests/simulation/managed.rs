@@ -1,6 +1,9 @@
 //! `metadata.managedFields`: which manager owns which field, and how an apply and an update change that.
 
-use serde_json::{Value, json};
+use std::borrow::Cow;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
 
 use crate::fields::FieldSet;
 use crate::kind::Kind;
@@ -91,7 +94,7 @@ pub(crate) fn apply(
     by: &Manager,
     (force, now): (bool, &str),
 ) -> Result<(Value, Vec<Entry>), Conflict> {
-    let entries = &with_manager_before(kind, live, entries, now)[..];
+    let entries = &*with_manager_before(kind, live, entries, now);
     let is_by = |entry: &&Entry| entry.manager == *by;
     restrict(kind, &mut config, &by.subresource);
     let mut applied = FieldSet::default();
@@ -132,9 +135,14 @@ pub(crate) fn apply(
 }
 
 /// Returns the entries of an object. One without entries gets `before-first-apply`, which owns all of its fields.
-fn with_manager_before(kind: Kind, live: &Value, entries: &[Entry], now: &str) -> Vec<Entry> {
+fn with_manager_before<'a>(
+    kind: Kind,
+    live: &Value,
+    entries: &'a [Entry],
+    now: &str,
+) -> Cow<'a, [Entry]> {
     if !entries.is_empty() || live.get("metadata").is_none() {
-        return entries.to_vec();
+        return entries.into();
     }
     let manager = Manager {
         name: "before-first-apply".to_owned(),
@@ -152,6 +160,7 @@ fn with_manager_before(kind: Kind, live: &Value, entries: &[Entry], now: &str) -
         time: now.to_owned(),
         fields,
     }]
+    .into()
 }
 
 /// Records an update of any form. Returns the new entries.
@@ -239,22 +248,20 @@ pub(crate) fn from_json(entries: &Value) -> Option<Vec<Entry>> {
     Some(read)
 }
 
-/// Writes `managedFields`.
-pub(crate) fn to_json(entries: &[Entry]) -> Value {
-    let entry = |entry: &Entry| {
-        let manager = &entry.manager;
-        let mut object = json!({
-            "manager": manager.name,
-            "operation": format!("{:?}", manager.operation),
-            "apiVersion": manager.api_version,
-            "time": entry.time,
-            "fieldsType": "FieldsV1",
-            "fieldsV1": entry.fields.to_json(),
-        });
+/// Writes an entry as `managedFields` has it.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let manager = &self.manager;
+        let mut entry = serializer.serialize_map(None)?;
+        entry.serialize_entry("manager", &manager.name)?;
+        entry.serialize_entry("operation", &format!("{:?}", manager.operation))?;
+        entry.serialize_entry("apiVersion", &manager.api_version)?;
+        entry.serialize_entry("time", &self.time)?;
+        entry.serialize_entry("fieldsType", "FieldsV1")?;
+        entry.serialize_entry("fieldsV1", &self.fields)?;
         if !manager.subresource.is_empty() {
-            object["subresource"] = manager.subresource.clone().into();
+            entry.serialize_entry("subresource", &manager.subresource)?;
         }
-        object
-    };
-    Value::Array(entries.iter().map(entry).collect())
+        entry.end()
+    }
 }

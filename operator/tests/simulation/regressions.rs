@@ -211,7 +211,7 @@ fn a_kind_that_comes_back_is_listed_anew_and_not_before() {
             counted.fetch_add(usize::from(is_list), Ordering::Relaxed);
             None
         });
-        // The open watch ends after a minute.
+        // The open watch ends within 75 s.
         advance(Duration::from_mins(30)).await;
         let while_undefined = lists.load(Ordering::Relaxed);
         assert!(while_undefined <= 1, "{while_undefined} lists");

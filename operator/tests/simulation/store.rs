@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock;
 use crate::kind::Kind;
-use crate::managed::{Entry, to_json};
+use crate::managed::Entry;
 
 /// An object at one resourceVersion.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Object {
     /// Returns the whole object.
     pub(crate) fn full(&self) -> Value {
         let mut value = self.value.clone();
-        value["metadata"]["managedFields"] = to_json(&self.managed);
+        value["metadata"]["managedFields"] = json!(self.managed);
         value
     }
 
@@ -122,7 +122,7 @@ impl Serialize for WholeMetadata<'_> {
         for (name, value) in object.value["metadata"].as_object().into_iter().flatten() {
             fields.serialize_entry(name, value)?;
         }
-        fields.serialize_entry("managedFields", &to_json(&object.managed))?;
+        fields.serialize_entry("managedFields", &object.managed)?;
         fields.end()
     }
 }

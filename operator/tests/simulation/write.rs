@@ -161,7 +161,8 @@ impl Store {
     /// Carries out a merge patch.
     pub(crate) fn merge_patch(&mut self, call: &Call, patch: &Value) -> Result<Written, Failure> {
         let live = self.existing(call)?;
-        let mut patched = live.full();
+        let has_managed = patch.pointer("/metadata/managedFields").is_some();
+        let mut patched = patchable(&live, has_managed);
         json_patch::merge(&mut patched, patch);
         self.update(call, &live, patched)
     }
@@ -169,7 +170,12 @@ impl Store {
     /// Carries out a JSON patch.
     pub(crate) fn json_patch(&mut self, call: &Call, patch: &Value) -> Result<Written, Failure> {
         let live = self.existing(call)?;
-        let mut patched = live.full();
+        let operations = patch.as_array().into_iter().flatten();
+        let mut paths = operations.filter_map(|operation| operation["path"].as_str());
+        let has_managed = paths.any(|path| {
+            matches!(path, "" | "/metadata") || path.starts_with("/metadata/managedFields")
+        });
+        let mut patched = patchable(&live, has_managed);
         let patch: json_patch::Patch = serde_json::from_value(patch.clone())
             .map_err(|error| Failure::bad_request(&error.to_string()))?;
         json_patch::patch(&mut patched, &patch)
@@ -286,6 +292,16 @@ impl Store {
             object: Arc::clone(change.after.as_ref().unwrap()),
             change: Some(change),
         })
+    }
+}
+
+/// Returns the object that a patch is applied to. `managedFields`, which take long to make, are in it only if the patch changes them:
+/// without them, an update keeps those of the live object.
+fn patchable(live: &Object, has_managed: bool) -> Value {
+    if has_managed {
+        live.full()
+    } else {
+        live.value.clone()
     }
 }
 
