@@ -17,6 +17,17 @@ fail() {
   exit 1
 }
 
+# Installs Debian packages, as root or by sudo.
+install_packages() {
+  local as_root=() install=(apt-get install -y --no-install-recommends "$@")
+  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  command -v apt-get > /dev/null || fail "missing: $*; install the equivalents of these Debian packages"
+  [ ${#as_root[@]} = 0 ] || command -v sudo > /dev/null || fail "missing: $*; run as root: ${install[*]}"
+  say "Installing $*"
+  "${as_root[@]}" apt-get update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"
+}
+
 # Starts the local cluster with $1 nodes, where it does not run yet, and points kubectl at it. More arguments go to it as they are.
 use_local_cluster() {
   hack/cluster/cluster up --nodes "$@"

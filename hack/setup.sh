@@ -5,24 +5,14 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 command -v cargo > /dev/null || fail "Rust is missing: install it by rustup and put its bin folder on PATH"
 command -v go > /dev/null || fail "Go is missing: install Go 1.26 or newer and put its bin folder on PATH"
 
-as_root=()
-[ "$(id -u)" = 0 ] || as_root=(sudo)
-
 packages=()
 command -v gcc > /dev/null || packages+=(gcc libc6-dev) # links Rust programs
 command -v buildah > /dev/null || packages+=(buildah) # makes images
-[ ${#as_root[@]} = 0 ] || command -v newuidmap > /dev/null || packages+=(uidmap) # lets buildah work without root
+[ "$(id -u)" = 0 ] || command -v newuidmap > /dev/null || packages+=(uidmap) # lets buildah work without root
 command -v zstd > /dev/null || packages+=(zstd) # compresses them
 command -v shellcheck > /dev/null || packages+=(shellcheck)
 command -v valgrind > /dev/null || packages+=(valgrind) # counts instructions in make bench-echo
 
-if [ ${#packages[@]} -gt 0 ]; then
-  install=(apt-get install -y --no-install-recommends "${packages[@]}")
-  command -v apt-get > /dev/null || fail "missing: ${packages[*]}; install the like of these Debian packages"
-  [ ${#as_root[@]} = 0 ] || command -v sudo > /dev/null || fail "missing: ${packages[*]}; run as root: ${install[*]}"
-  say "Installing ${packages[*]}"
-  "${as_root[@]}" apt-get update
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"
-fi
+if [ ${#packages[@]} -gt 0 ]; then install_packages "${packages[@]}"; fi
 
 hack/cluster/cluster setup
