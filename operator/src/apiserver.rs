@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod cache;
+pub mod client;
 pub mod event_writer;
 pub mod related;
 pub mod request;

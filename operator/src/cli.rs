@@ -7,7 +7,6 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -20,12 +19,10 @@ use tracing::info;
 use crate::admin::{self, Health};
 use crate::api::v1alpha1::DEFAULT_ECHO_SERVER_IMAGE;
 use crate::api::v1alpha1::crd::custom_resource_definition;
+use crate::apiserver;
 use crate::controller::{self, Environment};
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
-
-/// The connect timeout of connections to the API server.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs fleets of echo servers on Kubernetes, as declared by EchoClusters.
 #[derive(Debug, Parser)]
@@ -129,14 +126,10 @@ impl Run {
 
 /// Connects to the cluster: the pod's own, or that of the kubeconfig.
 async fn client() -> anyhow::Result<Client> {
-    let mut config = Config::infer().await.context(
+    let config = Config::infer().await.context(
         "failed to find a cluster; run the operator in a pod or set KUBECONFIG to a kubeconfig",
     )?;
-    config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // The default retries a busy API server for minutes inside one call. Here every request has a deadline, and an
-    // EchoCluster that failed is tried again by its own backoff.
-    config.default_retry = false;
-    Client::try_from(config).context("failed to make a client of the cluster's configuration")
+    Ok(apiserver::client::connect(&config)?)
 }
 
 impl Crd {

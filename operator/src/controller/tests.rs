@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::fixtures::echo_cluster;
-use crate::scripted::{Answer, failure, scripted};
+use crate::scripted::{Answer, failure, scripted, scripted_by_body};
 
 /// Answers a list with these objects.
 fn list(items: &[Value]) -> Answer {
@@ -105,4 +105,31 @@ async fn a_controller_that_ends_without_a_termination_signal_is_a_failure() {
     let stop = std::future::ready(()).shared();
     stop.clone().await;
     assert!(end_of_reconciles(&stop).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_panics_ends_the_process_with_an_error() {
+    for (path, task) in [("/services", "a watch"), ("/events", "the event writer")] {
+        let (client, _) = scripted_by_body(move |_, request, body| match request {
+            _ if request.contains(path) && (path == "/events" || request.starts_with("GET")) => {
+                panic!("as a bug would")
+            }
+            _ if request.contains("watch=true") => quiet_watch(),
+            _ if request.starts_with("GET") && request.contains("/echoclusters") => {
+                list(&[serde_json::to_value(echo_cluster()).unwrap()])
+            }
+            _ if request.starts_with("GET") => list(&[]),
+            _ if request.contains("/status") => {
+                Answer::With(200, serde_json::to_value(echo_cluster()).unwrap())
+            }
+            _ => Answer::With(201, body.clone()),
+        });
+        let run = run(environment(client), std::future::pending());
+        let ended = tokio::time::timeout(Duration::from_mins(1), run).await;
+        let ended = ended.expect("it goes on without the task");
+        assert!(
+            matches!(ended, Err(Error::Ended(what)) if what == task),
+            "{path}: {ended:?}"
+        );
+    }
 }

@@ -40,7 +40,8 @@ async fn follow(
     let mut seen = Vec::new();
     let mut listed = 0;
     while listed < lists {
-        let signal = signals.next().await.unwrap();
+        let signal = timeout(Duration::from_hours(1), signals.next()).await;
+        let signal = signal.expect("it waits without a deadline").unwrap();
         listed += usize::from(matches!(signal, Signal::Event(WatchEvent::Listed(..))));
         seen.push(signal);
     }

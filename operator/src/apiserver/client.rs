@@ -1,0 +1,113 @@
+//! The client of the API server.
+#![expect(clippy::disallowed_types, reason = "makes the client")]
+
+use std::time::Duration;
+
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{Body, ClientBuilder, ConfigExt};
+use kube::{Client, Config};
+use tower::{BoxError, ServiceBuilder};
+
+/// The connect timeout of connections to the API server.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection is silent before the kernel sends a keepalive probe, as client-go does.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+
+/// The time between two keepalive probes.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Keepalive probes without an answer after which the connection is reset.
+const KEEPALIVE_RETRIES: u32 = 3;
+
+/// How long sent data may stay without an acknowledgement: as long as a silent connection. Without it, the kernel retransmits for about 15
+/// minutes (`tcp_retries2` in tcp(7)).
+const USER_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// Why there is no client. A retry does not help.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A kubeconfig names a proxy.
+    #[error("proxies are not supported: remove proxy-url {0} from the kubeconfig")]
+    Proxy(http::Uri),
+    /// The certificates or credentials of the configuration are not valid.
+    #[error("failed to use the certificates and credentials of the configuration")]
+    Configuration(#[source] Box<kube::Error>),
+}
+
+/// Connects to the API server of `config` at the first request.
+///
+/// This is kube's own stack with other options of the sockets: a node that fails, or a firewall that drops a connection, sends nothing, and
+/// only keepalive probes detect that on a watch. It has no retries, since one call must not take minutes: an EchoCluster that failed is tried again
+/// by its own backoff.
+///
+/// # Errors
+/// [`Error`], which a user has to correct.
+pub fn connect(config: &Config) -> Result<Client, Error> {
+    if let Some(proxy) = &config.proxy_url {
+        return Err(Error::Proxy(proxy.clone()));
+    }
+    let invalid = |error| Error::Configuration(Box::new(error));
+    let connector = config
+        .rustls_https_connector_with_connector(tcp_connector())
+        .map_err(invalid)?;
+    let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new()).build(connector);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer().map_err(invalid)?)
+        .layer(config.extra_headers_layer().map_err(invalid)?)
+        .map_err(BoxError::from)
+        .service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Returns what opens TCP connections. All of them have keepalive.
+fn tcp_connector() -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false); // TLS follows
+    connector.set_nodelay(true); // a request does not wait for the acknowledgement of an earlier segment
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_keepalive(Some(KEEPALIVE_TIME));
+    connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    connector.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    connector
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use socket2::SockRef;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_is_not_acknowledged_is_reset_by_the_kernel_within_a_minute() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let uri = format!("https://{address}").parse().unwrap();
+        let stream = tcp_connector().oneshot(uri).await.unwrap();
+        let socket = SockRef::from(stream.inner());
+        assert!(socket.keepalive().unwrap());
+        let (time, interval) = (socket.tcp_keepalive_time(), socket.tcp_keepalive_interval());
+        let detected = time.unwrap() + interval.unwrap() * socket.tcp_keepalive_retries().unwrap();
+        assert!(detected < Duration::from_mins(1), "{detected:?}");
+        let unacknowledged = socket.tcp_user_timeout().unwrap();
+        assert!(
+            unacknowledged.is_some_and(|time| time < Duration::from_mins(1)),
+            "{unacknowledged:?}"
+        );
+    }
+
+    #[test]
+    fn a_proxy_is_refused_with_its_name() {
+        let mut config = Config::new("https://api.test".parse().unwrap());
+        config.proxy_url = Some("http://proxy.test:3128".parse().unwrap());
+        let error = connect(&config).err().unwrap().to_string();
+        assert!(error.contains("http://proxy.test:3128"), "{error}");
+    }
+}
