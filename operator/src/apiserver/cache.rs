@@ -130,7 +130,7 @@ impl<K: Child> Cache<K> {
     /// Removes an object that the API server has deleted, before the watch reports it.
     pub(crate) fn remove(&self, deleted: &K) {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        objects.remove_deleted(deleted);
+        objects.remove_deleted(deleted, Instant::now());
     }
 
     /// Returns the first object by name that the index of the cache returns this for.

@@ -47,11 +47,18 @@ pub(super) struct Objects<K> {
     index: Index<K>,
     /// The keys of the objects, by that.
     indexed: HashMap<Key, BTreeSet<Key>>,
-    /// When the operator has written an object whose version the watch has not delivered yet.
-    own_writes: HashMap<Key, Instant>,
+    /// The operator's own writes that the watch has not delivered yet.
+    own_writes: HashMap<Key, OwnWrite>,
     /// The newest version that the watch has delivered, of any object. A response that is not newer is known already, also if the object
     /// has been deleted since.
     delivered: Option<u64>,
+}
+
+/// A write by the operator that the watch has not delivered yet.
+struct OwnWrite {
+    at: Instant,
+    /// The UID of the object, if the write has deleted it. Any version of it is older.
+    deleted: Option<String>,
 }
 
 /// A cached object.
@@ -190,7 +197,7 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
                     self.own_writes.remove(&key);
                     return None;
                 }
-                if self.is_older_than_own_write(&key, delivered.as_deref(), now) {
+                if self.is_older_than_own_write(&key, &object, now) {
                     return None;
                 }
                 self.own_writes.remove(&key);
@@ -201,7 +208,9 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
             }
             WatchEvent::Deleted(object) => {
                 let key = key(&object);
-                if self.is_older_than_own_write(&key, object.resource_version().as_deref(), now) {
+                if !self.is_deleted(&key, &object)
+                    && self.is_older_than_own_write(&key, &object, now)
+                {
                     return None;
                 }
                 self.own_writes.remove(&key);
@@ -221,7 +230,11 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
         if is_known || current >= Some(written) {
             return;
         }
-        self.own_writes.insert(key.clone(), now);
+        let write = OwnWrite {
+            at: now,
+            deleted: None,
+        };
+        self.own_writes.insert(key.clone(), write);
         self.set(key, Entry::new(object, self.index));
     }
 
@@ -229,7 +242,7 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
     /// a backup, and nothing will be delivered of one that does not exist any more. One that does exist is found when it is created.
     /// Returns whether there were any. To be called when the watch has answered.
     pub(super) fn forget_undelivered(&mut self, now: Instant) -> bool {
-        let is_overdue = |(_, written): &(&Key, &Instant)| !is_protected(**written, now);
+        let is_overdue = |(_, write): &(&Key, &OwnWrite)| !write.is_protected(now);
         let overdue = self.own_writes.iter().filter(is_overdue);
         let overdue: Vec<Key> = overdue.map(|(key, _)| key.clone()).collect();
         for key in &overdue {
@@ -239,12 +252,16 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
         !overdue.is_empty()
     }
 
-    /// Removes an object, unless another one has its name.
-    pub(super) fn remove_deleted(&mut self, deleted: &K) {
-        let key = key(deleted);
+    /// Removes an object that the operator has deleted, unless another one has its name. The watch may still deliver older versions of it.
+    pub(super) fn remove_deleted(&mut self, deleted: &K, now: Instant) {
+        let (key, uid) = (key(deleted), deleted.uid());
         let current = self.by_key.get(&key);
-        if current.is_some_and(|current| current.object.uid() == deleted.meta().uid.as_deref()) {
-            self.own_writes.remove(&key);
+        if current.is_some_and(|current| current.object.uid() == uid.as_deref()) {
+            let write = OwnWrite {
+                at: now,
+                deleted: uid,
+            };
+            self.own_writes.insert(key.clone(), write);
             self.remove(&key);
         }
     }
@@ -260,32 +277,49 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
             entry.verified = known.and_then(|known| known.verified);
             self.set(key, entry);
         }
-        for (key, written) in std::mem::take(&mut self.own_writes) {
+        for (key, write) in std::mem::take(&mut self.own_writes) {
+            if !write.is_protected(now) {
+                continue;
+            }
             let own = before.remove(&key);
-            if let Some(own) =
+            if let Some(uid) = &write.deleted {
+                let listed = self.by_key.get(&key);
+                if listed.is_some_and(|listed| listed.object.uid() == Some(uid)) {
+                    self.remove(&key);
+                    self.own_writes.insert(key, write);
+                }
+            } else if let Some(own) =
                 own.filter(|own| parse(own.object.resource_version()) > self.delivered)
-                && is_protected(written, now)
             {
                 self.set(key.clone(), own);
-                self.own_writes.insert(key, written);
+                self.own_writes.insert(key, write);
             }
         }
     }
 
-    fn is_older_than_own_write(&self, key: &Key, delivered: Option<&str>, now: Instant) -> bool {
-        let Some(written) = self.own_writes.get(key) else {
+    /// Whether what the watch has delivered of an object is older than the operator's own write of it.
+    fn is_older_than_own_write(&self, key: &Key, object: &Raw<K>, now: Instant) -> bool {
+        let write = self.own_writes.get(key);
+        if !write.is_some_and(|write| write.is_protected(now)) {
             return false;
-        };
-        let own = self
-            .by_key
-            .get(key)
-            .and_then(|own| parse(own.object.resource_version()));
-        is_protected(*written, now) && own > parse(delivered)
+        }
+        let own = self.by_key.get(key);
+        let own = own.and_then(|own| parse(own.object.resource_version()));
+        own > version(object) || self.is_deleted(key, object)
+    }
+
+    /// Whether the operator has deleted an object, and the watch has not delivered that.
+    fn is_deleted(&self, key: &Key, object: &Raw<K>) -> bool {
+        let write = self.own_writes.get(key);
+        write.is_some_and(|write| write.deleted.is_some() && write.deleted == object.uid())
     }
 }
 
-fn is_protected(written: Instant, now: Instant) -> bool {
-    now.duration_since(written) < OWN_WRITE_PRECEDENCE
+impl OwnWrite {
+    /// Whether it takes precedence over older copies.
+    fn is_protected(&self, now: Instant) -> bool {
+        now.duration_since(self.at) < OWN_WRITE_PRECEDENCE
+    }
 }
 
 /// Returns the key of an object.
@@ -324,6 +358,12 @@ mod tests {
             metadata,
             ..Service::default()
         }
+    }
+
+    fn with_uid(version: &str, uid: &str) -> Service {
+        let mut service = service(version);
+        service.metadata.uid = Some(uid.to_owned());
+        service
     }
 
     type Event = WatchEvent<Raw<Service>, (Key, Entry<Service>)>;
@@ -432,6 +472,34 @@ mod tests {
         objects.apply(listed(&[], "500"), now);
         assert_eq!(current(&objects), None);
         assert!(objects.own_writes.is_empty());
+    }
+
+    #[test]
+    fn no_older_copy_brings_back_an_object_that_the_operator_has_deleted() {
+        let now = Instant::now();
+        let version = |version| with_uid(version, "old");
+        let mut objects = Objects::default();
+        objects.insert_newer(&version("7"), now);
+        objects.remove_deleted(&version("7"), now);
+        assert!(objects.apply(applied(&version("7")), now).is_none());
+        objects.apply(listed(&[version("7")], "7"), now);
+        assert_eq!(current(&objects), None);
+        assert!(objects.apply(deleted(&version("8")), now).is_some());
+        assert!(objects.own_writes.is_empty());
+        objects.apply(applied(&with_uid("9", "new")), now);
+        assert_eq!(current(&objects).as_deref(), Some("9"));
+    }
+
+    #[test]
+    fn an_object_of_the_name_of_a_deleted_one_is_another_object() {
+        let now = Instant::now();
+        let mut objects = Objects::default();
+        objects.insert_newer(&with_uid("7", "old"), now);
+        objects.remove_deleted(&with_uid("7", "old"), now);
+        objects.apply(applied(&with_uid("6", "new")), now);
+        assert_eq!(current(&objects).as_deref(), Some("6"));
+        objects.remove_deleted(&with_uid("7", "old"), now);
+        assert_eq!(current(&objects).as_deref(), Some("6"));
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl PodEvents {
         }
     }
 
-    /// Completes a failure whose cause is not in the pod's status. Where the events cannot be listed, it stays as it is.
+    /// Completes a failure whose cause is not in the pod's status. If the events cannot be listed, those of the last list are used.
     pub async fn complete(&self, owner: &Owner, failure: PodFailure) -> PodFailure {
         if !failure.kind.needs_events() {
             return failure;

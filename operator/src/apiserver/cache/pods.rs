@@ -14,8 +14,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::list_watch::{Selector, Source, list_watch};
 use super::{CacheSync, Key, Requirement, WatchEvent};
-use crate::model::metadata::Owner;
-use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, POD_TEMPLATE_HASH_LABEL};
+use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, Owner, POD_TEMPLATE_HASH_LABEL};
 use crate::model::pod_failure::{EVICTION_WINDOW, PodFailure, PodFailureKind, pod_failure};
 
 /// The evicted pods that are kept of an EchoCluster. Kubernetes keeps them until garbage collection, by default 12,500.
@@ -79,8 +78,8 @@ impl Pods {
     }
 }
 
-/// Watches the pods of all EchoClusters. Returns their failures, and the stream of EchoClusters whose worst failure has changed, which must
-/// be polled.
+/// Watches the pods of all EchoClusters. Returns their failures, and the stream of EchoClusters that a change of a failure may affect,
+/// which must be polled.
 pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Send + use<>) {
     let (sync, writer) = CacheSync::of::<Pod>("Pods", Requirement::Required);
     let failures = Arc::new(Mutex::new(Failures::default()));
@@ -105,7 +104,7 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
 }
 
 impl Failures {
-    /// Applies an event of the watch. Returns the EchoClusters whose worst failure has changed.
+    /// Applies an event of the watch. Returns the EchoClusters that it may affect.
     fn note(&mut self, event: WatchEvent<Pod, PodState>) -> Vec<Key> {
         match event {
             WatchEvent::Listed(pods, _) => {
@@ -116,7 +115,8 @@ impl Failures {
                 let before = std::mem::replace(self, listed);
                 let clusters = before.clusters.keys().chain(self.clusters.keys());
                 let keys: HashSet<Key> = clusters.cloned().collect();
-                let has_changed = |key: &Key| !is_same(before.any(key), self.any(key));
+                let has_changed =
+                    |key: &Key| !before.worst_cases(key).is_same(&self.worst_cases(key));
                 keys.into_iter().filter(has_changed).collect()
             }
             WatchEvent::Applied(pod) => self.insert(PodState::of(&pod)),
@@ -125,6 +125,17 @@ impl Failures {
                 ..PodState::of(&pod)
             }),
         }
+    }
+}
+
+/// The worst failure of an EchoCluster, with all evictions and with none: how many of them count depends on the time.
+struct WorstCases([Option<PodFailure>; 2]);
+
+impl WorstCases {
+    /// Whether an EchoCluster is not affected by a change to `after`.
+    fn is_same(&self, after: &Self) -> bool {
+        let mut cases = self.0.iter().zip(&after.0);
+        cases.all(|(before, after)| is_same(before.as_ref(), after.as_ref()))
     }
 }
 
@@ -137,15 +148,15 @@ fn is_same(before: Option<&PodFailure>, after: Option<&PodFailure>) -> bool {
 }
 
 impl Failures {
-    /// Replaces the failure of a pod; `None` removes it. Returns the EchoClusters whose worst failure has changed.
+    /// Replaces the failure of a pod; `None` removes it. Returns the EchoClusters that this may affect.
     fn insert(&mut self, PodState { pod, failure }: PodState) -> Vec<Key> {
         let name = pod.1.clone();
         let was_of = self.owner_of.remove(&pod);
         let is_of = failure.as_ref().map(|(cluster, _)| cluster.clone());
         let affected: HashSet<Key> = was_of.iter().chain(&is_of).cloned().collect();
-        let affected: Vec<(Key, Option<PodFailure>)> = affected
+        let affected: Vec<(Key, WorstCases)> = affected
             .into_iter()
-            .map(|key| (key.clone(), self.any(&key).cloned()))
+            .map(|key| (key.clone(), self.worst_cases(&key)))
             .collect();
         if let Some(cluster) = was_of {
             self.remove(&cluster, &name);
@@ -158,7 +169,7 @@ impl Failures {
         }
         affected
             .into_iter()
-            .filter(|(key, before)| !is_same(before.as_ref(), self.any(key)))
+            .filter(|(key, before)| !before.is_same(&self.worst_cases(key)))
             .map(|(key, _)| key)
             .collect()
     }
@@ -187,9 +198,10 @@ impl Failures {
         }
     }
 
-    /// Returns the worst failure, however long ago it was.
-    fn any(&self, cluster: &Key) -> Option<&PodFailure> {
-        self.worst(cluster, |_| true)
+    fn worst_cases(&self, cluster: &Key) -> WorstCases {
+        let all = self.worst(cluster, |_| true);
+        let lasting = self.worst(cluster, |failure| failure.kind != PodFailureKind::Evicted);
+        WorstCases([all, lasting].map(Option::<&PodFailure>::cloned))
     }
 
     /// Returns the worst failure of those that count; of equal ones the oldest. Evictions are one failure, which lasts as long as
@@ -207,8 +219,8 @@ impl Failures {
     }
 }
 
-/// Returns the EchoCluster that a pod belongs to, by its owner reference: a ReplicaSet of the Deployment, whose name is the Deployment's and
-/// the hash of the pod template. Labels alone make no pod ours.
+/// Returns the EchoCluster that a pod belongs to, by its owner reference: a ReplicaSet of the Deployment, whose name is the Deployment's
+/// and the hash of the pod template. Labels alone make no pod ours.
 fn cluster(pod: &Pod) -> Option<Key> {
     let labels = pod.labels();
     let cluster = labels.get(INSTANCE_LABEL)?;
@@ -293,6 +305,17 @@ mod tests {
     }
 
     #[test]
+    fn old_evictions_do_not_hide_that_a_later_pod_fails() {
+        let mut failures = Failures::default();
+        for name in ["a", "b"] {
+            failures.note(WatchEvent::Applied(evicted(name, 0)));
+        }
+        let scheduled = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"});
+        let unschedulable = pod_with("c", &json!({ "conditions": [scheduled] }));
+        assert_eq!(failures.note(WatchEvent::Applied(unschedulable)), [hello()]);
+    }
+
+    #[test]
     fn evictions_are_one_failure_from_the_second_on_and_cost_bounded_memory() {
         let mut failures = Failures::default();
         let mut affected = 0;
@@ -303,7 +326,8 @@ mod tests {
         assert_eq!(affected, 1);
         assert_eq!(failures.owner_of.len(), MAX_EVICTIONS);
         // One second later than this plus the window, only one eviction counts.
-        let since = failures.any(&hello()).unwrap().since;
+        let [all, _] = failures.worst_cases(&hello()).0;
+        let since = all.unwrap().since;
         assert_eq!(since, Timestamp::from_second(998).ok());
     }
 }

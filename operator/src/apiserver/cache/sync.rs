@@ -35,7 +35,7 @@ pub enum Requirement {
 enum State {
     Pending,
     Synced,
-    /// The kind cannot be listed. The list is repeated, at last every half minute, or when the kind is defined.
+    /// The kind cannot be listed. The list is repeated, at least every 30 s, or when the kind is defined.
     Unavailable(Unavailable),
 }
 
