@@ -34,7 +34,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Reconciles EchoClusters until SIGTERM.
+    /// Reconciles EchoClusters until SIGTERM or SIGINT.
     Run(Run),
     /// Prints the CustomResourceDefinition of EchoCluster.
     Crd(Crd),
@@ -124,7 +124,7 @@ impl Run {
     }
 }
 
-/// Connects to the cluster: the pod's own, or that of the kubeconfig.
+/// Makes the client of the cluster: the pod's own, or that of the kubeconfig.
 async fn client() -> anyhow::Result<Client> {
     let config = Config::infer().await.context(
         "failed to find a cluster; run the operator in a pod or set KUBECONFIG to a kubeconfig",

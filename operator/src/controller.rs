@@ -39,8 +39,8 @@ use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
 
-/// The reconciles that run at the same time. They mostly wait for the API server; more would only queue there. Slow ones, whose requests are
-/// not answered, by a webhook for example, must not delay the others, and take some 50 KB each.
+/// The reconciles that run at the same time. They mostly wait for the API server; more would only queue there. Slow ones, whose requests
+/// are not answered, by a webhook for example, must not delay the others, and take some 50 KB each.
 const CONCURRENCY: Limits = Limits {
     slots: 16,
     running: 256,
@@ -266,7 +266,7 @@ fn reconciled(result: &ReconcileResult) -> Option<Reference> {
 fn note_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
         // Write conflict (409); the next reconcile starts from the newer version.
-        Err(controller::Error::ReconcilerFailed(retry::Error::Request(error), cluster))
+        Err(controller::Error::ReconcilerFailed(retry::Error::Request { error, .. }, cluster))
             if error.is_conflict() && !retry.backoff.is_to_be_reported(&typed(&cluster)) =>
         {
             debug!(%cluster, %error, "conflict with another writer, retrying");

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use operator::cli::Cli;
 
-/// The allocator of the C library takes a quarter of the operator's processor time, and keeps the memory of a burst (docs/performance.md).
-/// `.cargo/config.toml` configures this one.
+/// The allocator of the C library takes more processor time, and keeps the memory of a burst (CHANGELOG.md). `.cargo/config.toml`
+/// configures this one.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

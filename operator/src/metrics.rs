@@ -62,7 +62,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let reconciles = Family::default();
-        let reconcile_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 16)); // 0.5 ms to 16 s
+        let reconcile_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 19)); // 0.5 ms to 131 s, the deadline of a reconcile
         let writes = Family::default();
         let mut registry = Registry::with_prefix("echo_operator");
         registry.register(

@@ -41,6 +41,24 @@ pub struct Outcome {
     pub result: ReconcileResult,
 }
 
+/// Why a reconcile has failed.
+#[derive(Debug)]
+pub struct Failure {
+    /// One of the requests that failed.
+    pub error: Error,
+    /// When the status has to be computed again, whatever becomes of the request.
+    pub repeat_after: Option<Duration>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            repeat_after: None,
+        }
+    }
+}
+
 /// When an EchoCluster has to be reconciled again although no watch reports a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Requeue {
@@ -65,16 +83,16 @@ impl Outcome {
     }
 }
 
-/// Brings an EchoCluster's children to their desired form and reports their state. A failed request is reported only if it `is_failing`
-/// for some time; most are over at the next attempt.
+/// Brings an EchoCluster's children to their desired form and reports their state. A failed request is reported at once if it has timed
+/// out, and otherwise only if the EchoCluster `is_failing`: most requests succeed at the next attempt.
 ///
 /// # Errors
-/// [`Error`] for the first request that failed with an error that a retry may resolve.
+/// [`Failure`] for one of the requests that failed with an error that a retry may resolve.
 pub async fn reconcile(
     cluster: &DeserializeGuard<EchoCluster>,
     context: &Context,
     is_failing: bool,
-) -> Result<Outcome, Error> {
+) -> Result<Outcome, Failure> {
     let owner = Owner::of(cluster);
     let mut current = match &cluster.0 {
         Ok(cluster) => (context.status_writer).of(cluster, cluster.status.clone()),
@@ -82,13 +100,13 @@ pub async fn reconcile(
     };
     if cluster.meta().deletion_timestamp.is_some() {
         let finalizers = cluster.finalizers();
-        return report_deletion(&owner, finalizers, current, context).await;
+        return Ok(report_deletion(&owner, finalizers, current, context).await?);
     }
     let cluster = match &cluster.0 {
         Ok(cluster) => cluster,
         Err(undecodable) => {
             let error = unreadable(&undecodable.error);
-            return reject(current, &owner, None, context, &error).await;
+            return Ok(reject(current, &owner, None, context, &error).await?);
         }
     };
     let spec = match validate(cluster) {
@@ -96,29 +114,34 @@ pub async fn reconcile(
         Err(error) => {
             let replicas =
                 Some(cluster.spec.replicas).filter(|replicas| REPLICAS.contains(replicas));
-            return reject(current, &owner, replicas, context, &error).await;
+            return Ok(reject(current, &owner, replicas, context, &error).await?);
         }
     };
-    let desired = build(&spec)?;
+    let desired = build(&spec).map_err(Error::from)?;
     let ApplyResult { applied, error } = Box::pin(context.applier.apply(&spec, desired)).await;
     let now = (context.clock)();
     let related = related_objects(&spec.owner, &applied, &context.applier, now).await;
     let observed = observe(applied, related, now);
     let changes = Event::of_changes(&observed.changes);
-    let written = match error {
-        Some(error) if is_transient(&error, is_failing) => Err(error),
-        error => write_status(&spec, &observed, &mut current)
-            .await
-            .and_then(|repeat_after| error.map_or(Ok(repeat_after), Err)),
+    let written = match &error {
+        Some(error) if is_transient(error, is_failing) => Ok(None),
+        _ => write_status(&spec, &observed, &mut current).await,
     };
     if let Some(changes) = changes {
         current.queue_event(changes);
     }
-    Ok(Outcome {
-        requeue: requeue(&observed),
-        repeat_after: written?,
-        result: result(&spec, &observed),
-    })
+    let repeat_after = written?;
+    match error {
+        Some(error) => Err(Failure {
+            error,
+            repeat_after,
+        }),
+        None => Ok(Outcome {
+            requeue: requeue(&observed),
+            repeat_after,
+            result: result(&spec, &observed),
+        }),
+    }
 }
 
 /// Whether a failure is not reported yet: it is neither a timeout nor one of several in a row.
@@ -144,10 +167,15 @@ async fn write_status(
 }
 
 fn requeue(observed: &Observed) -> Requeue {
-    if observed.has_problem(&[ProblemKind::Rejected, ProblemKind::Contended]) {
-        Requeue::Backoff
-    } else if observed.has_problem(&[ProblemKind::NameConflict, ProblemKind::AwaitingDeletion]) {
+    let polled = [
+        ProblemKind::NameConflict,
+        ProblemKind::AwaitingDeletion,
+        ProblemKind::DeletedRepeatedly,
+    ];
+    if observed.has_problem(&polled) {
         Requeue::Poll
+    } else if observed.has_problem(&[ProblemKind::Rejected, ProblemKind::Contended]) {
+        Requeue::Backoff
     } else {
         Requeue::Resync
     }
@@ -217,6 +245,7 @@ mod tests {
     use crate::apiserver::event_writer::EventWriter;
     use crate::fixtures::echo_cluster;
     use crate::metrics::Metrics;
+    use crate::model::children::ChildProblem;
     use crate::model::pod_failure::{PodFailure, PodFailureKind, PodReference};
     use crate::scripted::{Answer, failure, scripted, scripted_by_body};
 
@@ -247,12 +276,36 @@ mod tests {
         assert!(requests.lock().unwrap().is_empty());
     }
 
+    #[test]
+    fn what_no_watch_reports_is_checked_at_a_steady_rate_although_another_child_is_rejected() {
+        let requeued = |kinds: &[ProblemKind]| {
+            let problem = |kind: &ProblemKind| ChildProblem {
+                kind: *kind,
+                child: "Service hello".to_owned(),
+                message: String::new(),
+            };
+            requeue(&Observed {
+                problems: kinds.iter().map(problem).collect(),
+                ..Observed::default()
+            })
+        };
+        assert_eq!(requeued(&[]), Requeue::Resync);
+        assert_eq!(requeued(&[ProblemKind::Rejected]), Requeue::Backoff);
+        for kind in [
+            ProblemKind::NameConflict,
+            ProblemKind::AwaitingDeletion,
+            ProblemKind::DeletedRepeatedly,
+        ] {
+            assert_eq!(requeued(&[ProblemKind::Rejected, kind]), Requeue::Poll);
+        }
+    }
+
     /// Reconciles an EchoCluster that has no children. Requests are answered by `script`; without an answer of it, a write returns what it
     /// has written. Returns the error, the reasons of `Stalled` in the statuses that were written, and how long it took.
     async fn reconcile_once(
         is_failing: bool,
         script: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static,
-    ) -> (Option<Error>, Vec<String>, Duration) {
+    ) -> (Option<Failure>, Vec<String>, Duration) {
         let statuses = Arc::new(Mutex::new(Vec::new()));
         let received = Arc::clone(&statuses);
         let (client, _) = scripted_by_body(move |_, request, body| {
@@ -286,7 +339,7 @@ mod tests {
     async fn a_request_without_an_answer_is_in_the_status_at_its_deadline() {
         let hangs = |request: &str| request.contains("/services").then_some(Answer::Hang);
         let (error, statuses, took) = reconcile_once(false, hangs).await;
-        assert!(error.is_some_and(|error| error.is_timeout()));
+        assert!(error.is_some_and(|failure| failure.error.is_timeout()));
         assert_eq!(statuses, ["\"RequestFailed\""]);
         assert!(took < Duration::from_secs(16), "{took:?}");
     }

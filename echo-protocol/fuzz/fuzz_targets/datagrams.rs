@@ -1,4 +1,5 @@
-//! Whatever datagrams come: no answer goes to an echo server's port, no client gets more answers than allowed, and none comes back for ever.
+//! Whatever datagrams come: no answer goes to an echo server's port, no client gets more answers than allowed, and none comes back for
+//! ever.
 #![no_main]
 
 use std::collections::HashMap;

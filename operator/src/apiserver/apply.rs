@@ -53,7 +53,7 @@ pub struct Applier {
 pub struct ApplyResult {
     /// The state of each child.
     pub applied: Applied,
-    /// The first request that failed with an error that a retry may resolve.
+    /// One of the requests that failed with an error that a retry may resolve.
     pub error: Option<Error>,
 }
 

@@ -10,7 +10,7 @@ use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
 
-/// The connect timeout of connections to the API server.
+/// The deadline of opening a TCP connection. TLS is under the deadline of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection is silent before the kernel sends a keepalive probe, as client-go does.
@@ -37,11 +37,11 @@ pub enum Error {
     Configuration(#[source] Box<kube::Error>),
 }
 
-/// Connects to the API server of `config` at the first request.
+/// Makes a client of the API server of `config`, which connects at the first request.
 ///
 /// This is kube's own stack with other options of the sockets: a node that fails, or a firewall that drops a connection, sends nothing, and
-/// only keepalive probes detect that on a watch. It has no retries, since one call must not take minutes: an EchoCluster that failed is tried again
-/// by its own backoff.
+/// only keepalive probes detect that on a watch. It has no retries, since one call must not take minutes: an EchoCluster that failed is
+/// tried again by its own backoff.
 ///
 /// # Errors
 /// [`Error`], which a user has to correct.

@@ -15,7 +15,8 @@ use crate::model::metadata::headless_service_name;
 use crate::model::observed::{LiveObjects, RelatedObjects};
 use crate::model::status::Remaining;
 
-/// Reads from the caches what the results of `apply` lack. A pod failure whose cause is not in the pod's status is completed from the pod's events.
+/// Reads from the caches what the results of `apply` lack. A pod failure whose cause is not in the pod's status is completed from the pod's
+/// events.
 pub async fn related_objects(
     owner: &Owner,
     results: &Applied,

@@ -113,8 +113,8 @@ impl Error {
         matches!(self, Self::StaleCluster { .. }) || self.is_write_conflict()
     }
 
-    /// Whether another client has written or created the object since it was read, so that it has to be read again. An admission webhook may
-    /// also answer 409; that is a rejection.
+    /// Whether another client has written or created the object since it was read, so that it has to be read again. An admission webhook
+    /// may also answer 409; that is a rejection.
     pub(super) fn is_write_conflict(&self) -> bool {
         let is_409 = |status: &Status| status.code == 409 && !is_denied_by_admission(status);
         matches!(self, Self::Outdated { .. }) || self.status().is_some_and(is_409)

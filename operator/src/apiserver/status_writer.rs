@@ -131,10 +131,10 @@ impl StatusUpdate<'_> {
 
     /// Writes `status` if it differs, and queues the events of the transition.
     ///
-    /// It is written at the resourceVersion of the EchoCluster that it was computed from, and as a whole, by a JSON patch: server-side apply
-    /// fails while the stored spec has a field of another type than the schema, and it cannot remove a field that another client has written.
-    /// An EchoCluster gets one write in two seconds at most, whatever its pods do: an earlier one is deferred, and the time that is left is
-    /// returned.
+    /// It is written at the resourceVersion of the EchoCluster that it was computed from, and as a whole, by a JSON patch: server-side
+    /// apply fails while the stored spec has a field of another type than the schema, and it cannot remove a field that another client has
+    /// written. An EchoCluster gets one write in two seconds at most, whatever its pods do: an earlier one is deferred, and the time that
+    /// is left is returned.
     ///
     /// # Errors
     /// [`Error`]; a conflict means that the EchoCluster has changed, and that the next reconcile reads the newer version.

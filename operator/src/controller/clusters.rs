@@ -133,8 +133,9 @@ impl Seen {
     }
 }
 
-/// Returns a fingerprint of what a reconcile depends on. Of an EchoCluster that cannot be decoded, it is the version. The messages of conditions are no part of it: they are the operator's own, and if
-/// they differ each time, as those of a webhook with a number in them, each status written would be the cause of the next.
+/// Returns a fingerprint of what a reconcile depends on. It excludes the messages of conditions: some differ each time, such as those of a
+/// webhook, and each status write would trigger the next reconcile. For an EchoCluster that cannot be decoded, it covers the UID and the
+/// resourceVersion.
 fn change_fingerprint(cluster: &Guarded) -> u64 {
     let metadata = cluster.meta();
     let Ok(decoded) = &cluster.0 else {

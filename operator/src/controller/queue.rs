@@ -73,7 +73,7 @@ struct State<K> {
     ready: BTreeMap<Place, K>,
     /// Where a key is in `ready`.
     places: HashMap<K, Place>,
-    /// The keys that wait for a time, and are not in `ready`.
+    /// The keys that wait for a time, and are not in `ready` for a change.
     delayed: BTreeMap<DuePlace, K>,
     /// Where a key is in `delayed`.
     due_places: HashMap<K, DuePlace>,
@@ -205,13 +205,19 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.insert(key, (priority, number));
     }
 
-    /// Puts a key into the queue.
+    /// Puts a key into the queue. One that waits for a time keeps that, too, if it may come first.
     fn insert(&mut self, key: K, place: Place) {
-        if let Some(due) = self.due_places.remove(&key) {
-            self.delayed.remove(&due);
+        if place.0 == Priority::Changed {
+            self.forget_due(&key);
         }
         self.places.insert(key.clone(), place);
         self.ready.insert(place, key);
+    }
+
+    fn forget_due(&mut self, key: &K) {
+        if let Some(due) = self.due_places.remove(key) {
+            self.delayed.remove(&due);
+        }
     }
 
     fn take(&mut self, limits: Limits, now: Instant) -> Result<K, Option<Instant>> {
@@ -222,12 +228,14 @@ impl<K: Clone + Eq + Hash> State<K> {
             && entry.key().0 <= now
         {
             let key = entry.remove();
+            self.due_places.remove(&key);
             self.push(key, Priority::Changed);
         }
         let Some((_, key)) = self.ready.pop_first() else {
             return Err(self.delayed.keys().next().map(|(due, _)| *due));
         };
         self.places.remove(&key);
+        self.forget_due(&key);
         self.taken_slots += 1;
         let run = Run {
             has_slot: true,
@@ -251,12 +259,13 @@ impl<K: Clone + Eq + Hash> State<K> {
         let Some(run) = self.running.remove(key) else {
             return;
         };
-        if let Some(place) = run.triggered {
-            self.insert(key.clone(), place);
-        } else if let Some(due) = run.due {
+        if let Some(due) = run.due {
             let place = (due, self.number());
             self.due_places.insert(key.clone(), place);
             self.delayed.insert(place, key.clone());
+        }
+        if let Some(place) = run.triggered {
+            self.insert(key.clone(), place);
         }
     }
 }
@@ -296,6 +305,31 @@ mod tests {
         assert_eq!(taken(&queue), [9_999, 10_000]);
         let state = queue.lock();
         assert_eq!((state.ready.len(), state.places.len()), (9_999, 9_999));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_due_does_not_wait_for_a_reconcile_of_all() {
+        let queue = queue(1);
+        for is_running in [false, true] {
+            queue.push(1);
+            assert_eq!(taken(&queue), [1]);
+            queue.repeat_after(&1, Duration::from_secs(4));
+            if is_running {
+                queue.push_all([2, 1]);
+                queue.done(&1);
+            } else {
+                queue.done(&1);
+                queue.push_all([2, 1]);
+            }
+            tokio::time::advance(Duration::from_secs(4)).await;
+            assert_eq!(taken(&queue), [1]);
+            queue.done(&1);
+            assert_eq!(taken(&queue), [2]);
+            queue.done(&2);
+            let state = queue.lock();
+            assert!(state.ready.is_empty() && state.places.is_empty());
+            assert!(state.delayed.is_empty() && state.due_places.is_empty());
+        }
     }
 
     #[test]

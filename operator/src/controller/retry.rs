@@ -17,7 +17,7 @@ use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::request;
 use crate::metrics::{Metrics, ReconcileResult};
-use crate::reconcile::{Context, Outcome, Requeue, reconcile};
+use crate::reconcile::{Context, Failure, Outcome, Requeue, reconcile};
 
 /// The deadline of a whole reconcile: longer than all its steps at their own deadlines, which report themselves in the status.
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(2);
@@ -47,8 +47,13 @@ pub struct RetryContext {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A request failed. It is tried again.
-    #[error(transparent)]
-    Request(#[from] request::Error),
+    #[error("{error}")]
+    Request {
+        /// The request and its error.
+        error: request::Error,
+        /// When the status has to be computed again, at the latest.
+        repeat_after: Option<Duration>,
+    },
     /// The reconcile took too long. It is tried again.
     #[error("failed to reconcile within {} s", RECONCILE_TIMEOUT.as_secs())]
     TimedOut,
@@ -61,8 +66,27 @@ impl Error {
     /// Returns the cause of the error, for the log.
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Request(error) => error.cause(),
+            Self::Request { error, .. } => error.cause(),
             Self::TimedOut | Self::Panicked(_) => None,
+        }
+    }
+
+    /// Returns after which time the next attempt comes, of a reconcile that would wait for `backoff` otherwise.
+    fn retry_after(&self, backoff: Duration) -> Duration {
+        match self {
+            Self::Request { repeat_after, .. } => {
+                repeat_after.map_or(backoff, |after| after.min(backoff))
+            }
+            Self::TimedOut | Self::Panicked(_) => backoff,
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Request {
+            error: failure.error,
+            repeat_after: failure.repeat_after,
         }
     }
 }
@@ -82,7 +106,7 @@ pub async fn run_reconcile(
     let run = with_deadline_and_panic_guard(run);
     let run = release_slot_if_slow(run, || retry.queue.release_slot(&key));
     let result = match run.await {
-        Err(Error::Request(error)) if error.is_echo_cluster_not_found() => Ok(Outcome::GONE),
+        Err(Error::Request { error, .. }) if error.is_echo_cluster_not_found() => Ok(Outcome::GONE),
         result => result,
     };
     retry
@@ -131,11 +155,11 @@ async fn with_deadline_and_panic_guard<T>(
 )]
 pub fn error_policy(
     cluster: Arc<DeserializeGuard<EchoCluster>>,
-    _: &Error,
+    error: &Error,
     retry: Arc<RetryContext>,
 ) -> Action {
     let key = ObjectRef::from_obj(&*cluster);
-    let wait = retry.backoff.after_failure(&key);
+    let wait = error.retry_after(retry.backoff.after_failure(&key));
     retry.queue.repeat_after(&key, wait);
     Action::await_change()
 }
@@ -143,8 +167,8 @@ pub fn error_policy(
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
     match result {
         Ok(outcome) => outcome.result,
-        Err(Error::Request(error)) if error.is_conflict() => ReconcileResult::Conflict,
-        Err(Error::Request(_)) => ReconcileResult::Error,
+        Err(Error::Request { error, .. }) if error.is_conflict() => ReconcileResult::Conflict,
+        Err(Error::Request { .. }) => ReconcileResult::Error,
         Err(Error::TimedOut) => ReconcileResult::Timeout,
         Err(Error::Panicked(_)) => ReconcileResult::Panic,
     }
@@ -176,6 +200,23 @@ mod tests {
     async fn a_reconcile_that_hangs_is_ended_at_its_deadline() {
         let result: Result<(), Error> = with_deadline_and_panic_guard(std::future::pending()).await;
         assert!(matches!(result, Err(Error::TimedOut)));
+    }
+
+    #[test]
+    fn a_failed_reconcile_is_repeated_when_its_status_has_to_be_computed_again() {
+        let failed = |repeat_after| {
+            let child = "Service hello".to_owned();
+            let error = request::Error::StaleCluster { child };
+            Error::from(Failure {
+                error,
+                repeat_after,
+            })
+        };
+        let backoff = Duration::from_mins(1);
+        let deferred = Duration::from_secs(1);
+        assert_eq!(failed(Some(deferred)).retry_after(backoff), deferred);
+        assert_eq!(failed(None).retry_after(backoff), backoff);
+        assert_eq!(failed(Some(2 * backoff)).retry_after(backoff), backoff);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! `ValidatedSpec → Desired`: every child of an EchoCluster as it should be.
 //!
-//! Depends on the validated spec alone: no client, clock, randomness or environment, so that the same EchoCluster gives the
-//! same children in every release and an upgrade of the operator restarts no pod.
+//! Depends on the validated spec alone: no client, clock, randomness or environment, so that the same EchoCluster gives the same
+//! children each time.
 
 mod arguments;
 mod container;
@@ -127,7 +127,7 @@ mod tests {
     use crate::model::validate::validate;
 
     #[test]
-    fn the_same_plan_gives_the_same_children() {
+    fn the_same_spec_gives_the_same_children() {
         let spec = validate(&echo_cluster()).unwrap();
         assert_eq!(build(&spec).unwrap(), build(&spec).unwrap());
     }

@@ -138,6 +138,8 @@ pub enum ProblemKind {
     NotServed,
     /// Another writer reverts it again and again.
     Contended,
+    /// Another client deletes it again and again.
+    DeletedRepeatedly,
     /// An object of its name is being deleted, or the namespace is. If the child is desired, it cannot be created before that is over.
     AwaitingDeletion,
     /// The EchoCluster is paused, and the child differs from the spec.

@@ -137,8 +137,8 @@ fn change(desired: &Value, live: &Value) -> ChangeAction {
 }
 
 /// Returns a hash that identifies the desired state of a child, from its tracking annotations: the hash of the child, and the UID of the
-/// EchoCluster. Its generation is no part of it: most changes of an EchoCluster concern one child, and no difference in the generation alone
-/// is written.
+/// EchoCluster. Its generation is no part of it: most changes of an EchoCluster concern one child, and no difference in the generation
+/// alone is written.
 pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
     let identity = [DESIRED_HASH_ANNOTATION, OWNER_UID_ANNOTATION];
     hash(&identity.map(|key| desired.annotations().get(key)))

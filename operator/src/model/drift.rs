@@ -1,9 +1,9 @@
 //! Finds the first owned field in which a live object differs from the desired one.
 //!
 //! In `metadata`, owned is what the desired object declares; labels, annotations and owner references of other clients stay. The whole
-//! `spec` is owned. A field that the desired object does not declare has to be absent there, since the builders declare every field that the API
-//! server would set to a default; `UNOWNED_FIELDS` are the exceptions. So a field that opens a NetworkPolicy or a Service cannot be added
-//! unnoticed. A list is owned as a whole, but for `metadata.ownerReferences`.
+//! `spec` is owned. A field that the desired object does not declare has to be absent there, since the builders declare every field that
+//! the API server would set to a default; `UNOWNED_FIELDS` are the exceptions. So a field that opens a NetworkPolicy or a Service cannot be
+//! added unnoticed. A list is owned as a whole, but for `metadata.ownerReferences`.
 
 use serde_json::{Map, Value};
 

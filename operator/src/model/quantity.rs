@@ -27,69 +27,69 @@ const BINARY: [(&str, u32); 6] = [
     ("Ki", 10),
 ];
 
-/// What amounts are counted in here: parts of one.
+/// Amounts are in billionths (nano).
 const NANO: i128 = 1_000_000_000;
 
-/// What the server rounds the resources of a container up to, in the same parts: a thousandth.
+/// The API server rounds the resources of a container up to thousandths (milli).
 const MILLI: i128 = 1_000_000;
 
-/// An amount that is no quantity.
+/// The text is not a quantity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a number from 0 to 9E with an optional suffix, as in 250m, 0.5, 64Mi or 1e3")]
-pub struct NotAQuantity;
+pub struct InvalidQuantity;
 
 /// Brings a quantity to the one form of its amount: no fraction, nothing finer than a thousandth, the largest suffix that leaves a
 /// whole number, decimal or binary, whichever is shorter. The server would keep `64Mi` and `67108864` apart; here they must not be,
 /// or another notation of the same amount would write the child.
 ///
 /// # Errors
-/// [`NotAQuantity`] for text of another form, a negative amount, or one beyond the server's range.
-pub fn canonical(text: &str) -> Result<String, NotAQuantity> {
+/// [`InvalidQuantity`] for text of another form, a negative amount, or one beyond the server's range.
+pub fn canonical(text: &str) -> Result<String, InvalidQuantity> {
     let (number, suffix) = text
         .find(|c: char| !matches!(c, '0'..='9' | '.' | '+'))
         .map_or((text, ""), |at| text.split_at(at));
     if let Some((_, exponent)) = BINARY.iter().find(|(name, _)| *name == suffix) {
         let nanos = scaled(number, 9)?.checked_mul(1 << exponent);
-        return print(nanos.ok_or(NotAQuantity)?);
+        return print(nanos.ok_or(InvalidQuantity)?);
     }
     print(scaled(number, 9 + decimal_exponent(suffix)?)?)
 }
 
-fn decimal_exponent(suffix: &str) -> Result<i32, NotAQuantity> {
+fn decimal_exponent(suffix: &str) -> Result<i32, InvalidQuantity> {
     if let Some((_, exponent)) = DECIMAL.iter().find(|(name, _)| *name == suffix) {
         return Ok(*exponent);
     }
-    let digits = suffix.strip_prefix(['e', 'E']).ok_or(NotAQuantity)?;
+    let digits = suffix.strip_prefix(['e', 'E']).ok_or(InvalidQuantity)?;
     digits
         .parse()
         .ok()
         .filter(|exponent| (-18..=18).contains(exponent))
-        .ok_or(NotAQuantity)
+        .ok_or(InvalidQuantity)
 }
 
 /// Reads `12.5` times ten to the `exponent`, rounded up to a whole number as the server rounds.
-fn scaled(number: &str, exponent: i32) -> Result<i128, NotAQuantity> {
+fn scaled(number: &str, exponent: i32) -> Result<i128, InvalidQuantity> {
     let number = number.strip_prefix('+').unwrap_or(number);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = format!("{whole}{fraction}");
-    let fraction_length = i32::try_from(fraction.len()).map_err(|_| NotAQuantity)?;
+    let fraction_length = i32::try_from(fraction.len()).map_err(|_| InvalidQuantity)?;
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(NotAQuantity);
+        return Err(InvalidQuantity);
     }
-    let digits: i128 = digits.parse().map_err(|_| NotAQuantity)?;
+    let digits: i128 = digits.parse().map_err(|_| InvalidQuantity)?;
     let exponent = exponent - fraction_length;
     let power = 10_i128
         .checked_pow(exponent.unsigned_abs())
-        .ok_or(NotAQuantity)?;
+        .ok_or(InvalidQuantity)?;
     if exponent < 0 {
         return Ok(digits / power + i128::from(digits % power != 0));
     }
-    digits.checked_mul(power).ok_or(NotAQuantity)
+    digits.checked_mul(power).ok_or(InvalidQuantity)
 }
 
-fn print(nanos: i128) -> Result<String, NotAQuantity> {
+fn print(nanos: i128) -> Result<String, InvalidQuantity> {
     if nanos > i128::from(i64::MAX) * NANO {
-        return Err(NotAQuantity);
+        return Err(InvalidQuantity);
     }
     let nanos = (nanos + MILLI - 1) / MILLI * MILLI;
     let decimal =
@@ -99,7 +99,7 @@ fn print(nanos: i128) -> Result<String, NotAQuantity> {
         .into_iter()
         .flatten()
         .min_by_key(String::len)
-        .ok_or(NotAQuantity)
+        .ok_or(InvalidQuantity)
 }
 
 /// Writes an amount with the first suffix that leaves a whole number.
@@ -158,7 +158,7 @@ mod tests {
         for text in [
             "", ".", "-1", "1x", "Mi", "1 Mi", "1e", "1e99", "1.2.3", "9Ei9", "10E", "8Ei", "1++",
         ] {
-            assert_eq!(canonical(text), Err(NotAQuantity), "{text}");
+            assert_eq!(canonical(text), Err(InvalidQuantity), "{text}");
         }
     }
 }

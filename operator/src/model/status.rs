@@ -148,8 +148,8 @@ fn is_progress(status: &EchoClusterStatus) -> bool {
     })
 }
 
-/// Whether a problem has been reported as `Stalled` before, for the same generation: between two attempts of Kubernetes it looks like a first
-/// failure, and the condition must not flap with them.
+/// Whether a problem has been reported as `Stalled` before, for the same generation: between two attempts of Kubernetes it looks like a
+/// first failure, and the condition must not flap with them.
 fn was_stalled_by(problem: &Problem, previous: &EchoClusterStatus, generation: i64) -> bool {
     Stalled.find(&previous.conditions).is_some_and(|stalled| {
         stalled.status == "True"

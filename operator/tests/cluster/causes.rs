@@ -51,8 +51,8 @@ pub(crate) async fn reported_and_cleared(
     wait::until(&clusters, "hello", "without a problem", is_cleared).await;
 }
 
-/// Waits until rejected pods are reported, first by `Reconciling` and then by `Stalled`, and returns the EchoCluster. Asserts that the first
-/// report comes soon after the Deployment's own condition.
+/// Waits until rejected pods are reported, first by `Reconciling` and then by `Stalled`, and returns the EchoCluster. Asserts that the
+/// first report comes soon after the Deployment's own condition.
 async fn reported_soon(namespace: &Namespace, expected: &str) -> EchoCluster {
     let (clusters, deployments) = (namespace.api(), namespace.api::<Deployment>());
     let is_rejected = |deployment: &Deployment| {

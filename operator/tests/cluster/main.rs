@@ -15,8 +15,8 @@
 //! | `ECHO_OPERATOR_TEST_CLUSTER` | a program that takes `kill NODE` and `restart NODE`; without it, the test that loses a node is skipped |
 //! | `ECHO_OPERATOR_TEST_SKIPPED` | a file that gets a line `skipped: TEST: REASON` for each skipped test, which `cargo test` counts as passed |
 //!
-//! Each test has its own namespace, and they run in parallel; `-- --test-threads=8` is fastest on two cores. They wait for an expected state
-//! by a watch, for [`wait::DEADLINE`] at most.
+//! Each test has its own namespace, and they run in parallel; `-- --test-threads=8` is fastest on two cores. They wait for an expected
+//! state by a watch, for [`wait::DEADLINE`] at most.
 #![expect(
     clippy::disallowed_methods,
     clippy::disallowed_types,

@@ -118,7 +118,8 @@ async fn a_pod_monitor_waits_for_a_cluster_that_serves_pod_monitors() {
 
 const POD_MONITORS: &str = "podmonitors.monitoring.coreos.com";
 
-/// A CustomResourceDefinition of PodMonitors with the fields that the test needs, unless the cluster has one. It is deleted when this is dropped.
+/// A CustomResourceDefinition of PodMonitors with the fields that the test needs, unless the cluster has one. It is deleted when this is
+/// dropped.
 struct PodMonitors {
     is_ours: bool,
 }

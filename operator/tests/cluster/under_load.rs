@@ -14,9 +14,9 @@ use crate::wait;
 /// The minimum number of answered lines.
 const LINES: u64 = 1_000_000;
 
-/// The lines that are on their way at a time are numbered, and every byte of their answers is compared; the client connects again when
-/// a server has ended its output, and takes anything else for a failure. It detects loss, so that lines are lost, and not merely late, if a server
-/// that has begun to read them ends its output.
+/// The lines that are on their way at a time are numbered, and every byte of their answers is compared; the client connects again when a
+/// server has ended its output, and takes anything else for a failure. It detects loss, so that lines are lost, and not merely late, if a
+/// server that has begun to read them ends its output.
 const LOAD: [&str; 9] = [
     "load",
     "--connections=32",

@@ -1,4 +1,5 @@
-//! Every field that the operator owns is changed and removed by another client, and every child is deleted. Each is restored within a second.
+//! Every field that the operator owns is changed and removed by another client, and every child is deleted. Each is restored within a
+//! second.
 
 mod repairs;
 

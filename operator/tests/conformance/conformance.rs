@@ -1,7 +1,8 @@
-//! The behaviour of an API server on which the operator depends, as requests with expected responses, for a real server and the simulated one.
+//! The behaviour of an API server on which the operator depends, as requests with expected responses, for a real server and the simulated
+//! one.
 //!
-//! `requests.yaml` has the requests and `responses.yaml` the responses. The requests need the CRD, an empty namespace, and a client that may
-//! do everything in it. What the controllers of a real cluster write meanwhile is left out of the responses.
+//! `requests.yaml` has the requests and `responses.yaml` the responses. The requests need the CRD, an empty namespace, and a client that
+//! may do everything in it. What the controllers of a real cluster write meanwhile is left out of the responses.
 
 mod session;
 

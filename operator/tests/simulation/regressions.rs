@@ -367,8 +367,8 @@ fn echo_clusters_that_hang_and_are_triggered_again_do_not_delay_others() {
     });
 }
 
-/// Regression: after a restore of etcd from a backup, the resourceVersions of the watches are in the future. The API server opens such a watch, and
-/// delivers neither what happens nor an error.
+/// Regression: after a restore of etcd from a backup, the resourceVersions of the watches are in the future. The API server opens such a
+/// watch, and delivers neither what happens nor an error.
 #[test]
 fn changes_after_a_restore_of_etcd_are_noticed() {
     runtime().block_on(async {

@@ -18,7 +18,7 @@ use crate::server::{Actor, ApiServer, Connection};
 /// The time between the last fault and the first check of the final state.
 const SETTLING: Duration = Duration::from_secs(80);
 
-/// The time between the first check and the last one. A stalled watch is detected after a minute, and some waits take two. The periodic
+/// The time between the first check and the last one. A stalled watch is detected after 80 s, and some waits take two minutes. The periodic
 /// resync, which would hide a lost trigger, comes after ten minutes at the earliest.
 const LAST_CHECK: Duration = Duration::from_mins(5);
 

@@ -53,8 +53,8 @@ pub enum Reason {
     /// `Stalled` once the kubelet backs off, or at `spec.rollout.progressDeadlineSeconds`. The message has the exit code or the probe's
     /// message.
     CrashLoop,
-    /// `Ready=False` and `Reconciling=True`: the EchoCluster is being deleted. The message of `Reconciling` lists the remaining children and
-    /// what blocks the deletion.
+    /// `Ready=False` and `Reconciling=True`: the EchoCluster is being deleted. The message of `Reconciling` lists the remaining children
+    /// and what blocks the deletion.
     Deleting,
     /// `Stalled`: the rollout of the Deployment is paused, for example by `kubectl rollout pause`.
     DeploymentPaused,
@@ -82,7 +82,8 @@ pub enum Reason {
     /// differs from the spec.
     Paused,
     /// All conditions are `Unknown`: the operator has not reported a status yet. This is the default of the schema. It also stays while the
-    /// first rollout is in progress, for up to ten seconds after the first reconcile.
+    /// first rollout is in progress, for up to ten seconds after the first reconcile, or a minute if requests are not
+    /// answered.
     Pending,
     /// `Stalled`: a rollout has made no progress for `spec.rollout.progressDeadlineSeconds`, and no more specific cause is known.
     ProgressDeadlineExceeded,

@@ -27,7 +27,7 @@ pub fn custom_resource_definition(
         .iter_mut()
         .find_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut())
         .ok_or(SchemaShapeError)?;
-    straighten(schema);
+    normalize(schema);
     // Every field of the spec has a default, so the spec itself may be absent. The API server checks the rules on this default as it
     // stands, and some read `service`.
     schema.required = None;
@@ -40,8 +40,8 @@ pub fn custom_resource_definition(
     Ok(crd)
 }
 
-/// Returns the status of an EchoCluster before the operator has reported one: without a default, tools that go by kstatus would take it for ready.
-/// `lastTransitionTime` is required, and a default cannot hold the time of creation; the epoch is what the Gateway API has there
+/// Returns the status of an EchoCluster before the operator has reported one: without a default, tools that go by kstatus would take it for
+/// ready. `lastTransitionTime` is required, and a default cannot hold the time of creation; the epoch is what the Gateway API has there
 /// (<https://github.com/kubernetes-sigs/gateway-api>, `GatewayStatus`).
 fn pending() -> serde_json::Value {
     let conditions = ConditionType::ALL.map(|type_| {
@@ -66,8 +66,8 @@ fn property<'a>(schema: &'a mut JSONSchemaProps, name: &str) -> Option<&'a mut J
     schema.properties.as_mut()?.get_mut(name)
 }
 
-/// Removes `nullable`, and the line breaks of the source text from descriptions, everywhere below `schema`.
-fn straighten(schema: &mut JSONSchemaProps) {
+/// Removes `nullable`, and the line breaks of the source text from descriptions, in all properties and list elements.
+fn normalize(schema: &mut JSONSchemaProps) {
     schema.nullable = None;
     if let Some(description) = schema.description.as_mut() {
         *description = description.replace('\n', " ");
@@ -77,10 +77,10 @@ fn straighten(schema: &mut JSONSchemaProps) {
         .iter_mut()
         .flat_map(|properties| properties.values_mut())
     {
-        straighten(property);
+        normalize(property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
-        straighten(items);
+        normalize(items);
     }
 }
 

@@ -18,7 +18,7 @@ use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::{Cache, Unavailable};
 use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
 use crate::model::children::{
-    Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe, describe_named,
+    Change, ChangeAction, Child, ChildState, ProblemKind, describe, describe_named,
 };
 use crate::model::decision::{Decision, decide, fingerprint, is_owned, leftover_update_entry};
 use crate::model::metadata::Owner;
@@ -86,24 +86,24 @@ impl Applier {
             .map_or_else(|| owner.name.clone(), ResourceExt::name_any);
         let child = describe_named::<K>(&name);
         let problem = |kind, message| ChildState::problem(None, kind, child.clone(), message);
-        let done = match desired {
-            desired if spec.paused => paused(cache, owner, &name, desired.as_ref()),
-            Some(desired) => match cache.sync.unavailable() {
-                Some(Unavailable::Rejected(message)) => {
-                    Ok(problem(ProblemKind::NotServed, message))
-                }
-                Some(Unavailable::Failed(message)) => Err(Error::Unlisted {
-                    child: child.clone(),
-                    message,
-                }),
-                None => match timeout(CHILD_TIMEOUT, self.ensure(cache, owner, desired)).await {
+        let done = match (desired, cache.sync.unavailable()) {
+            (Some(_), Some(Unavailable::Rejected(message))) => {
+                Ok(problem(ProblemKind::NotServed, message))
+            }
+            (Some(_), Some(Unavailable::Failed(message))) => Err(Error::Unlisted {
+                child: child.clone(),
+                message,
+            }),
+            (desired, _) if spec.paused => paused(cache, owner, &name, desired.as_ref()),
+            (Some(desired), None) => {
+                match timeout(CHILD_TIMEOUT, self.ensure(cache, owner, desired)).await {
                     Ok(done) => done,
                     Err(_) => Err(Error::ChildTimedOut {
                         child: child.clone(),
                     }),
-                },
-            },
-            None => self.remove(cache, owner, &name).await,
+                }
+            }
+            (None, _) => self.remove(cache, owner, &name).await,
         };
         match done {
             Err(error) if error.is_namespace_terminating() => {
@@ -224,10 +224,12 @@ impl Applier {
         desired: &K,
         live: Option<&Arc<K>>,
     ) -> Option<ChildState<K>> {
-        let message = self.contention.is_suspended(owner, desired)?;
-        let (live, child) = (live.cloned(), describe(desired));
-        let kind = ProblemKind::Contended;
-        Some(ChildState::problem(live, kind, child, message))
+        let problem = self.contention.suspended(owner, desired)?;
+        Some(ChildState::Problem {
+            live: live.cloned(),
+            problem,
+            change: None,
+        })
     }
 
     /// Takes in the response of a write, and returns the state of the child.
@@ -244,20 +246,13 @@ impl Applier {
             cache.set_verified(&written, fingerprint(desired));
         }
         let child = describe(desired);
-        let contested = (self.contention).record(owner, desired, &action, difference);
-        let change = Some(Change {
-            child: child.clone(),
-            action,
-        });
-        match contested {
+        let problem = (self.contention).record(owner, desired, &action, difference);
+        let change = Some(Change { child, action });
+        match problem {
             None => ChildState::Applied(written, change),
-            Some(message) => ChildState::Problem {
+            Some(problem) => ChildState::Problem {
                 live: Some(written),
-                problem: ChildProblem {
-                    kind: ProblemKind::Contended,
-                    child,
-                    message,
-                },
+                problem,
                 change,
             },
         }
@@ -271,12 +266,14 @@ impl Applier {
         live: Option<Arc<K>>,
     ) -> ChildState<K> {
         let child = describe(desired);
-        match (self.contention.recently_contested(owner, &child), live) {
+        match (self.contention.recently_contended(owner, &child), live) {
             (None, Some(live)) => ChildState::Applied(live, None),
             (None, None) => ChildState::Verified,
-            (Some(message), live) => {
-                ChildState::problem(live, ProblemKind::Contended, child, message)
-            }
+            (Some(problem), live) => ChildState::Problem {
+                live,
+                problem,
+                change: None,
+            },
         }
     }
 

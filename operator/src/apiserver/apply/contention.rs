@@ -10,18 +10,20 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
-use crate::model::children::{ChangeAction, Child as ChildKind, describe};
+use crate::model::children::{
+    ChangeAction, Child as ChildKind, ChildProblem, ProblemKind, describe,
+};
 use crate::model::hash::hash;
 use crate::model::metadata::{Owner, TRACKING_ANNOTATIONS};
 
-/// The wait after the write that was recognized as contested. It doubles each time, up to [`LONGEST_WAIT`].
+/// The wait after the write that was recognized as contended. It doubles each time, up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(4);
 
 /// The longest wait: one write a minute is no load for an API server.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// More writes than this of the same desired state are contention, whatever fields they restored. A person who experiments stops earlier;
-/// an autoscaler, which writes every 15 s, reaches it in two and a half minutes.
+/// More writes than this of the same desired state are contention, whatever fields they restored. Manual changes are fewer; an
+/// autoscaler, which writes every 15 s, reaches it in two and a half minutes.
 const MAX_REPEATED_WRITES: u32 = 10;
 
 /// After so long without a write, contention has ended: twice the longest wait.
@@ -52,8 +54,8 @@ struct Child {
     fingerprint: u64,
     /// How often that state has been written.
     writes: u32,
-    /// What another writer changes, and until when the child is not written.
-    contested: Option<(String, Instant)>,
+    /// What another client does, and until when the child is not written.
+    contended: Option<(ChildProblem, Instant)>,
     waits: ExponentialBackoff,
     written: Instant,
 }
@@ -70,21 +72,25 @@ impl Default for Contention {
 }
 
 impl Contention {
-    /// Returns what another writer changes, while the child must not be written. Another desired state is written at once.
-    pub(super) fn is_suspended<K: ChildKind>(&self, owner: &Owner, desired: &K) -> Option<String> {
+    /// Returns what another client does, while the child must not be written. Another desired state is written at once.
+    pub(super) fn suspended<K: ChildKind>(
+        &self,
+        owner: &Owner,
+        desired: &K,
+    ) -> Option<ChildProblem> {
         let children = self.lock();
         let child = children.by_key.get(&key(owner, &describe(desired)))?;
-        let (field, until) = child.contested.as_ref()?;
+        let (problem, until) = child.contended.as_ref()?;
         let is_same = child.fingerprint == fingerprint(desired);
-        (is_same && Instant::now() < *until).then(|| field.clone())
+        (is_same && Instant::now() < *until).then(|| problem.clone())
     }
 
-    /// Returns what another writer has changed recently, although the child is as desired now.
-    pub(super) fn recently_contested(&self, owner: &Owner, child: &str) -> Option<String> {
+    /// Returns what another client has done recently, although the child is as desired now.
+    pub(super) fn recently_contended(&self, owner: &Owner, child: &str) -> Option<ChildProblem> {
         let children = self.lock();
         let child = children.by_key.get(&key(owner, child))?;
-        let (field, _) = child.contested.as_ref()?;
-        child.is_recent(Instant::now()).then(|| field.clone())
+        let (problem, _) = child.contended.as_ref()?;
+        child.is_recent(Instant::now()).then(|| problem.clone())
     }
 
     /// Returns whether the desired state of the child was written more than once recently.
@@ -94,15 +100,15 @@ impl Contention {
         child.is_some_and(|child| child.writes > 1 && child.is_recent(Instant::now()))
     }
 
-    /// Records a write, and how the child differed from the desired state right after it. Returns what another writer changes, if the child
-    /// is contested.
+    /// Records a write, and how the child differed from the desired state right after it. Returns what another client does, if the child is
+    /// contended.
     pub(super) fn record<K: ChildKind>(
         &self,
         owner: &Owner,
         desired: &K,
         action: &ChangeAction,
         difference: Option<String>,
-    ) -> Option<String> {
+    ) -> Option<ChildProblem> {
         let mut children = self.lock();
         let now = Instant::now();
         children.prune(now);
@@ -117,7 +123,8 @@ impl Contention {
         child.written = now;
         child.writes += 1;
         let is_repeated = child.writes > MAX_REPEATED_WRITES;
-        let field = difference.or_else(|| is_repeated.then(|| restored(desired, action)))?;
+        let reverted = difference.map(|difference| (ProblemKind::Contended, difference));
+        let (kind, message) = reverted.or_else(|| is_repeated.then(|| restored(action)))?;
         let wait = match action {
             // A missing child serves no client, so it is created again at a steady rate.
             ChangeAction::Created => FIRST_WAIT,
@@ -128,8 +135,13 @@ impl Contention {
             | ChangeAction::Deleted => child.waits.next().unwrap_or(LONGEST_WAIT),
         };
         let until = now + wait;
-        child.contested = Some((field.clone(), until));
-        Some(field)
+        let problem = ChildProblem {
+            kind,
+            child: describe(desired),
+            message,
+        };
+        child.contended = Some((problem.clone(), until));
+        Some(problem)
     }
 
     fn lock(&self) -> MutexGuard<'_, Children> {
@@ -158,7 +170,7 @@ impl Child {
         Self {
             fingerprint,
             writes: 0,
-            contested: None,
+            contended: None,
             waits: waits(),
             written: now,
         }
@@ -166,19 +178,20 @@ impl Child {
 }
 
 /// Returns what a write has restored.
-fn restored<K: ChildKind>(desired: &K, action: &ChangeAction) -> String {
-    match action {
+fn restored(action: &ChangeAction) -> (ProblemKind, String) {
+    let message = match action {
         ChangeAction::Repaired(field) | ChangeAction::Updated(field) => field.clone(),
         ChangeAction::Scaled { from, .. } => format!("spec.replicas was {from}"),
         ChangeAction::Adopted => "metadata.ownerReferences was missing".to_owned(),
         ChangeAction::Created | ChangeAction::Deleted => {
-            format!("{} was deleted", desired.name_any())
+            return (ProblemKind::DeletedRepeatedly, "it was deleted".to_owned());
         }
-    }
+    };
+    (ProblemKind::Contended, message)
 }
 
-/// Returns a hash of the desired state and of the generation that it is from: after a change by the user, a child does not wait, although it
-/// may be desired as before.
+/// Returns a hash of the desired state and of the generation that it is from: after a change by the user, a child does not wait, although
+/// it may be desired as before.
 fn fingerprint<K: ChildKind>(desired: &K) -> u64 {
     hash(&TRACKING_ANNOTATIONS.map(|key| desired.annotations().get(key)))
 }
@@ -220,14 +233,15 @@ mod tests {
         contention: &Contention,
         action: &ChangeAction,
         difference: Option<&str>,
-    ) -> Option<String> {
+    ) -> Option<ChildProblem> {
         let (owner, service) = owner(1);
         contention.record(&owner, &service, action, difference.map(ToOwned::to_owned))
     }
 
-    fn is_suspended(contention: &Contention, generation: i64) -> Option<String> {
+    fn suspended(contention: &Contention, generation: i64) -> Option<String> {
         let (owner, service) = owner(generation);
-        contention.is_suspended(&owner, &service)
+        let problem = contention.suspended(&owner, &service)?;
+        Some(problem.message)
     }
 
     fn repaired() -> ChangeAction {
@@ -238,9 +252,12 @@ mod tests {
     async fn a_child_that_differs_right_after_a_write_is_not_written_again_at_once() {
         let contention = Contention::default();
         write(&contention, &repaired(), Some(FIELD));
-        let suspended = |generation| is_suspended(&contention, generation);
-        assert_eq!(suspended(1).as_deref(), Some(FIELD));
-        assert_eq!(suspended(2), None, "a change by the user has to wait");
+        assert_eq!(suspended(&contention, 1).as_deref(), Some(FIELD));
+        assert_eq!(
+            suspended(&contention, 2),
+            None,
+            "a change by the user has to wait"
+        );
     }
 
     #[tokio::test]
@@ -255,21 +272,21 @@ mod tests {
             &repaired(),
             Some(FIELD.to_owned()),
         );
-        let suspended = contention.is_suspended(&spec.owner, &deployment);
-        assert_eq!(suspended.as_deref(), Some(FIELD));
+        let suspended = contention.suspended(&spec.owner, &deployment);
+        assert_eq!(suspended.unwrap().message, FIELD);
         let restarted_at = (RESTARTED_AT_ANNOTATION.to_owned(), "now".to_owned());
         cluster.metadata.annotations = Some([restarted_at].into());
         let spec = validate(&cluster).unwrap();
         let deployment = build(&spec).unwrap().deployment;
-        assert_eq!(contention.is_suspended(&spec.owner, &deployment), None);
+        assert_eq!(contention.suspended(&spec.owner, &deployment), None);
     }
 
     #[tokio::test]
     async fn a_repair_that_lasts_is_not_contention() {
         let contention = Contention::default();
         assert_eq!(write(&contention, &repaired(), None), None);
-        assert_eq!(is_suspended(&contention, 1), None);
-        assert_eq!(contention.recently_contested(&owner(1).0, CHILD), None);
+        assert_eq!(suspended(&contention, 1), None);
+        assert_eq!(contention.recently_contended(&owner(1).0, CHILD), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -277,7 +294,7 @@ mod tests {
         let contention = Contention::default();
         write(&contention, &repaired(), Some(FIELD));
         tokio::time::advance(CONTENTION_WINDOW).await;
-        assert_eq!(contention.recently_contested(&owner(1).0, CHILD), None);
+        assert_eq!(contention.recently_contended(&owner(1).0, CHILD), None);
         let mut other = owner(1).0;
         other.uid = "other".to_owned();
         let service = owner(1).1;
@@ -298,7 +315,7 @@ mod tests {
             let mut writes = 0;
             let minute = Instant::now() + Duration::from_mins(1);
             while Instant::now() < minute {
-                if is_suspended(&contention, 1).is_none() {
+                if suspended(&contention, 1).is_none() {
                     write(&contention, &action, None);
                     writes += 1;
                 }
@@ -308,7 +325,9 @@ mod tests {
                 writes <= MAX_REPEATED_WRITES + 15,
                 "{action:?}: {writes} writes"
             );
-            assert!(contention.recently_contested(&owner(1).0, CHILD).is_some());
+            let problem = contention.recently_contended(&owner(1).0, CHILD).unwrap();
+            let is_deletion = problem.kind == ProblemKind::DeletedRepeatedly;
+            assert_eq!(is_deletion, action == ChangeAction::Created);
         }
     }
 
@@ -319,6 +338,6 @@ mod tests {
         let (owner, service) = owner(2);
         let action = ChangeAction::Updated(String::new());
         assert_eq!(contention.record(&owner, &service, &action, None), None);
-        assert_eq!(contention.is_suspended(&owner, &service), None);
+        assert_eq!(contention.suspended(&owner, &service), None);
     }
 }

@@ -42,8 +42,8 @@ impl Applier {
         self.restore_apply_ownership(api, desired, replaced).await
     }
 
-    /// Replaces the spec as a whole. If the API server rejects that too, because of a field that cannot be changed in place, removes that field,
-    /// so that the desired one can be applied: it may have got another value in steps that the operator has not observed.
+    /// Replaces the spec as a whole. If the API server rejects that too, because of a field that cannot be changed in place, removes that
+    /// field, so that the desired one can be applied: it may have got another value in steps that the operator has not observed.
     async fn replace_spec<K: Child>(
         &self,
         api: &Api<K>,

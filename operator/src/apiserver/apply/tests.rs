@@ -271,8 +271,16 @@ async fn a_child_of_a_kind_that_could_not_be_listed_is_a_failed_request_and_not_
     let failed: Signal<Service> = Signal::Failed(list_watch::Error::TimedOut);
     writer.note(failed, drop);
     applier.caches.services.sync = sync;
-    let error = apply(&applier).await.unwrap_err();
-    assert!(matches!(error, Error::Unlisted { .. }), "{error:?}");
+    for is_paused in [false, true] {
+        let mut cluster = echo_cluster();
+        cluster.spec.paused = is_paused;
+        let spec = validate(&cluster).unwrap();
+        let service = Some(build(&spec).unwrap().service);
+        let services = &applier.caches.services;
+        let child = Box::pin(applier.child(services, &spec, service));
+        let error = child.await.unwrap_err();
+        assert!(matches!(error, Error::Unlisted { .. }), "{error:?}");
+    }
     assert!(requests.lock().unwrap().is_empty());
 }
 

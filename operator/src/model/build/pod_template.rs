@@ -76,7 +76,7 @@ fn annotations(spec: &ValidatedSpec) -> Option<BTreeMap<String, String>> {
     Some(annotations).filter(|annotations| !annotations.is_empty())
 }
 
-/// Returns the user's node labels and that of the operating system. In a mixed cluster, the scheduler would else choose Windows nodes
+/// Returns the user's node labels and that of the operating system. In a mixed cluster, the scheduler would otherwise choose Windows nodes
 /// too.
 fn node_selector(spec: &ValidatedSpec) -> BTreeMap<String, String> {
     let mut labels = spec.pod.node_selector.clone();

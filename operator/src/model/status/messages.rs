@@ -200,7 +200,8 @@ fn without_probe(message: &str) -> &str {
     probes.iter().find_map(cause).unwrap_or(message)
 }
 
-/// Returns the name of the failed container for use in a sentence. One that is not the echo server was added by admission, such as a webhook.
+/// Returns the name of the failed container for use in a sentence. One that is not the echo server was added by admission, such as a
+/// webhook.
 fn container(failure: &PodFailure) -> String {
     let Some(container) = &failure.container else {
         return "a container".to_owned();
@@ -272,13 +273,14 @@ pub(super) fn conflicting_autoscaler(name: &str, autoscaler: &str) -> String {
     )
 }
 
-pub(super) fn contended(contended: &ChildProblem) -> String {
-    if contended.message.ends_with("was deleted") {
-        return format!(
-            "Another client deletes {} repeatedly. Find it in the API server's audit log, and stop it from doing so.",
-            contended.child
-        );
-    }
+pub(super) fn deleted_repeatedly(deleted: &ChildProblem) -> String {
+    format!(
+        "Another client deletes {} repeatedly. Find it in the API server's audit log, and stop it from doing so.",
+        deleted.child
+    )
+}
+
+pub(super) fn reverted(contended: &ChildProblem) -> String {
     format!(
         "Another writer reverts {}: {}. Identify the writer with `kubectl get {} -o yaml --show-managed-fields` (a webhook, a policy or \
          a controller) and stop it from setting that field.",

@@ -46,11 +46,11 @@ pub(super) enum Affects {
 /// When a problem counts as `Stalled`. Until then it is `Reconciling`, with its cause in the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stalls {
-    /// At once: the next move is not Kubernetes' own.
+    /// At once: Kubernetes does not resolve it.
     Now,
     /// At a time, unless it is over before.
     At(Timestamp),
-    /// Not by itself: Kubernetes retries, and its back-off is what counts.
+    /// Not yet: it is not known since when it lasts, or it never stalls.
     Later,
 }
 

@@ -80,9 +80,9 @@ pub(super) fn ready_of_unapplied(
 
 /// Pods that are evicted repeatedly are available for some seconds each; the condition would flap with each of them.
 fn keeps_unready(problem: &Problem, previous: &EchoClusterStatus) -> bool {
-    let is_unready = Ready
-        .find(&previous.conditions)
-        .is_some_and(|ready| ready.status == "False" && ready.reason == "Evicted");
+    let is_unready = Ready.find(&previous.conditions).is_some_and(|ready| {
+        ready.status == "False" && ready.reason == format!("{:?}", Reason::Evicted)
+    });
     is_unready && problem.reason == Reason::Evicted
 }
 

@@ -63,6 +63,7 @@ fn a_child_that_clients_do_not_need_never_makes_ready_false() {
             ProblemKind::Rejected,
             ProblemKind::NameConflict,
             ProblemKind::Contended,
+            ProblemKind::DeletedRepeatedly,
             ProblemKind::NotServed,
         ] {
             let summary = summaries(&reported(|state| state.problem(kind, child, "x")));

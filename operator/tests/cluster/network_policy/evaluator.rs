@@ -22,8 +22,8 @@ pub(super) enum End {
 /// number and its transport.
 pub(super) type Port<'a> = (&'a str, i32, &'a str);
 
-/// Whether a policy of type Ingress allows `client` to connect to a port of the pod `server`. A pod that no such policy selects accepts every
-/// connection; a selected one accepts what a rule allows.
+/// Whether a policy of type Ingress allows `client` to connect to a port of the pod `server`. A pod that no such policy selects accepts
+/// every connection; a selected one accepts what a rule allows.
 pub(super) fn admits(policy: &NetworkPolicy, server: &End, client: &End, port: Port<'_>) -> bool {
     let spec = policy.spec.as_ref().unwrap();
     let mut rules = spec.ingress.iter().flatten();

@@ -225,8 +225,8 @@ impl Target<'_> {
         self.once(path, value, |object| path.remove(object)).await;
     }
 
-    /// Makes an edit and waits until the field is restored. Returns whether the API server accepted the edit. An edit that changes nothing is
-    /// not measured: the API server's default of a field may be what the operator applies.
+    /// Makes an edit and waits until the field is restored. Returns whether the API server accepted the edit. An edit that changes nothing
+    /// is not measured: the API server's default of a field may be what the operator applies.
     async fn once(&mut self, path: &Path, value: &Value, edit: impl Fn(&mut Value)) -> bool {
         if self.times.len().is_multiple_of(REPAIRS_OF_A_GENERATION) {
             let cluster = self.name.trim_end_matches("-pods");

@@ -62,16 +62,18 @@ pub(super) fn rejected(_: &ValidatedSpec, observed: &Observed) -> Option<Problem
     Some(rejection(rejected, Affects::Other))
 }
 
-/// Another writer reverts a child, or scales the Deployment.
+/// Another client reverts or deletes a child, or scales the Deployment.
 pub(super) fn contended(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let autoscaler = observed.conflicting_autoscaler.as_ref();
     let by_autoscaler =
         autoscaler.map(|autoscaler| messages::conflicting_autoscaler(&spec.owner.name, autoscaler));
     let contended = || {
-        observed
-            .problems_of(ProblemKind::Contended)
+        let reverted = observed.problems_of(ProblemKind::Contended);
+        let deleted = observed.problems_of(ProblemKind::DeletedRepeatedly);
+        reverted
+            .map(messages::reverted)
+            .chain(deleted.map(messages::deleted_repeatedly))
             .next()
-            .map(messages::contended)
     };
     Some(Problem {
         reason: Reason::ConflictingWriter,
