@@ -34,6 +34,8 @@ pub(super) struct Connection {
     before_batch: u64,
     /// The bytes that it has sent.
     sent: u64,
+    /// How many of the allowed lines were sent to their last byte on the connections that it replaces.
+    sent_earlier: u64,
     /// The bytes that it has received, all of them right.
     received: u64,
     /// The lines that were answered.
@@ -65,6 +67,7 @@ impl Connection {
             detects_loss,
             before_batch: 0,
             sent: 0,
+            sent_earlier: 0,
             received: 0,
             answered: 0,
             waiting: VecDeque::new(),
@@ -89,10 +92,17 @@ impl Connection {
         self.allowed - self.answered
     }
 
-    /// Counts the lines that it may send and has not sent to their last byte.
+    /// Counts the lines that it may send, and that neither it nor those that it replaces have sent to
+    /// their last byte.
     pub(super) fn unsent(&self, script: &Script) -> u64 {
         self.pending()
-            .min(self.allowed - self.sent / script.request_bytes)
+            .min(self.allowed.saturating_sub(self.ever_sent(script)))
+    }
+
+    /// Counts the allowed lines that were ever sent to their last byte. They are the first ones, since every
+    /// connection sends them in the same order.
+    fn ever_sent(&self, script: &Script) -> u64 {
+        self.sent_earlier.max(self.sent / script.request_bytes)
     }
 
     /// Lets it send lines that are due at a time.

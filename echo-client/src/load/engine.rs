@@ -139,6 +139,7 @@ impl Load {
             return;
         };
         if connection.is_given_up() {
+            self.report.unsent += lines;
             self.report.unanswered += lines;
             return;
         }

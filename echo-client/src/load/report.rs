@@ -46,8 +46,8 @@ pub struct Report {
     pub given_up: u64,
     /// Lines that were due and have no answer.
     pub unanswered: u64,
-    /// Those of them that were not sent to their last byte, as too many others were unanswered or the server
-    /// did not read them.
+    /// Those of them that were never sent to their last byte: too many others were unanswered, the server did
+    /// not read them, their connection was given up, or the client fell behind.
     pub unsent: u64,
     /// Whole lines that were sent again, since their connection had ended before their answers. A
     /// server may end its output while they are on their way, so they are no fault.

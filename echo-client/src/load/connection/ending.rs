@@ -65,6 +65,7 @@ impl Connection {
             self.failures_in_a_row = 0;
         }
         self.first = (self.first + self.answered) % script.lines;
+        self.sent_earlier = self.ever_sent(script).saturating_sub(self.answered);
         self.allowed -= self.answered;
         self.before_batch = 0;
         (self.sent, self.received, self.answered) = (0, 0, 0);

@@ -108,6 +108,7 @@ impl Load {
             is_failure = true;
             self.report.given_up += 1;
             self.pending -= connection.pending();
+            self.report.unsent += connection.unsent(&self.script);
             self.report.unanswered += connection.give_up();
         }
         if is_failure {
