@@ -1,5 +1,7 @@
 //! The acceptor of one listener: accepts its connections until a drain, and those that are queued then.
 
+use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -28,8 +30,7 @@ pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: 
         let accepted = tokio::select! {
             biased;
             _ = context.drain_begun() => break, // first, as there may be no end of what can be accepted
-            accepted = socket.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
+            accepted = accept_next(&socket, &mut connections) => accepted,
         };
         let accepted = accepted.map(|(stream, client)| begin(stream, client, &mut connections));
         match Attempt::new(accepted, counters) {
@@ -53,4 +54,39 @@ pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: 
         });
     }
     while connections.join_next().await.is_some() {}
+}
+
+/// Accepts the next connection, and releases the tasks of those that have ended before: first, as there may be no
+/// end of what can be accepted.
+async fn accept_next(
+    socket: &TcpListener,
+    connections: &mut JoinSet<()>,
+) -> io::Result<(TcpStream, SocketAddr)> {
+    loop {
+        tokio::select! {
+            biased;
+            Some(_) = connections.join_next() => {}
+            accepted = socket.accept() => return accepted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_that_have_ended_are_released_before_the_next_one_is_accepted() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let _clients = [(); 2].map(|()| std::net::TcpStream::connect(address).unwrap());
+        socket.accept().await.unwrap(); // so the next one is accepted without a wait
+        let mut connections = JoinSet::new();
+        for _ in 0..10 {
+            connections.spawn(async {});
+        }
+        yield_now().await; // they end
+        accept_next(&socket, &mut connections).await.unwrap();
+        assert_eq!(connections.len(), 0);
+    }
 }
