@@ -79,6 +79,15 @@ impl Conversation {
         matches!(self, Self::Line(line) if line.is_too_long())
     }
 
+    /// Returns as much of the input as can be answered so that the connection can be closed after it: its complete
+    /// lines. If a line is open and does not end here, that is all of the input, since the answer has begun.
+    pub fn up_to_boundary<'q>(&self, input: &'q [u8]) -> &'q [u8] {
+        match self {
+            Self::Line(line) => line.up_to_last_line_feed(input),
+            Self::Raw(_) | Self::Acknowledge(_) => input,
+        }
+    }
+
     /// Returns whether all that came is answered as far as it ever will be: the connection
     /// can be closed here with nothing lost.
     pub fn is_at_boundary(&self) -> bool {
@@ -126,6 +135,27 @@ mod tests {
             output.extend_from_slice(answered.verbatim);
             assert_eq!(output, expected, "{protocol}");
             assert!(conversation.is_at_boundary(), "{protocol}");
+        }
+    }
+
+    #[test]
+    fn a_conversation_can_be_closed_after_its_complete_lines_and_after_any_bytes() {
+        let rules = Rules::default();
+        for (protocol, open, input, expected) in [
+            (Protocol::Line, "", "a\nb\r\nc", "a\nb\r\n"),
+            (Protocol::Line, "", "c", ""),
+            (Protocol::Line, "open", "a\nb", "a\n"),
+            (Protocol::Line, "open", "c", "c"),
+            (Protocol::Raw, "open", "a\nb", "a\nb"),
+            (Protocol::Acknowledge, "", "a\nb", "a\nb"),
+        ] {
+            let mut conversation = Conversation::new(protocol);
+            conversation.answer(open.as_bytes(), &mut Vec::new(), 1 << 10, &rules);
+            let part = conversation.up_to_boundary(input.as_bytes());
+            assert_eq!(part, expected.as_bytes(), "{protocol}: {open:?}, {input:?}");
+            conversation.answer(part, &mut Vec::new(), 1 << 10, &rules);
+            let is_cut = expected == "c";
+            assert_eq!(conversation.is_at_boundary(), !is_cut, "{protocol}");
         }
     }
 }

@@ -7,7 +7,7 @@
 mod rules;
 mod short_lines;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 pub use rules::{BadPrefix, MAX_PREFIX_BYTES, PREFIX, Rules};
 use short_lines::{SHORT_LINE_BYTES, answer_short_lines, find_near};
 
@@ -147,6 +147,15 @@ impl Line {
     /// lost.
     pub fn is_between_lines(&self) -> bool {
         self.phase != Phase::Open
+    }
+
+    /// Returns the input up to its last line feed; without one nothing, or all of it if a line is open.
+    pub(crate) fn up_to_last_line_feed(self, input: &[u8]) -> &[u8] {
+        match memrchr(b'\n', input) {
+            Some(feed) => input.split_at(feed + 1).0,
+            None if self.is_between_lines() => &[],
+            None => input,
+        }
     }
 
     /// Answers a line, or what there is of it. Not inline, so that the loop around it has the registers.

@@ -7,7 +7,8 @@
 //! 2. Finish: what is queued at the listeners is accepted and they close. Each connection is
 //!    answered what it has sent; as soon as no line of it is open and it has taken its answers, it
 //!    receives the end of output, and has 2 s to close. One that has sent nothing yet has 0.25 s to
-//!    begin, as its first bytes may be in transit.
+//!    begin, as its first bytes may be in transit. After the same time, one whose client never pauses is
+//!    answered the complete lines of one more read, and then ends in the same way.
 //! 3. Cut, at the deadline: what is left is closed. The process ends with code 0, and earlier if
 //!    nothing is left.
 //!
@@ -19,8 +20,8 @@ use std::time::Duration;
 const LONGEST_ANNOUNCEMENT: Duration = Duration::from_secs(3);
 
 /// How long to wait, after the listeners have closed, for what may be in transit: the first bytes of
-/// clients that have just connected, and one more request of HTTP/1.1. A few round trips to most of
-/// the world.
+/// clients that have just connected, and one more request of HTTP/1.1; and for a pause of clients that send. A few
+/// round trips to most of the world.
 pub(crate) const DRAIN_QUIET_PERIOD: Duration = Duration::from_millis(250);
 
 /// Returns how long to go on as before, given the whole drain.

@@ -23,7 +23,7 @@ pub(crate) const MAX_QUEUED: usize = 4097;
 /// Bytes that the system keeps of a connection each way; it adds as many for its own use. Left to itself it
 /// would keep megabytes of a client that sends and takes nothing, and charge them to the pod. Half as much
 /// would not take a line of 64 KiB at once, and cost such lines a fifth of their rate.
-const SYSTEM_BYTES: usize = 128 * 1024;
+pub(crate) const SYSTEM_BYTES: usize = 128 * 1024;
 
 /// How long nothing is received of a peer before the kernel asks whether it still exists.
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);

@@ -1,5 +1,5 @@
 //! Messages are answered alike however their frames are split, none with text that is not UTF-8 or longer than
-//! allowed, and the answer to what comes at once is no longer than that and a close.
+//! allowed, and the answer to what comes at once is no longer than that and a Close frame.
 #![no_main]
 
 use echo_protocol::websocket::WebSocket;
@@ -26,7 +26,7 @@ fuzz_target!(|given: Given| {
         let pieces = input.chunks(piece.max(1));
         let messages: u64 = pieces.map(|piece| socket.answer(piece, &mut output)).sum();
         let frames = complete(&output, limit);
-        let state = (frames, messages, socket.is_over(), socket.is_too_big());
+        let state = (frames, messages, socket.is_closing(), socket.is_too_big());
         (output.len(), state)
     };
     let (bytes, whole) = answer(input.len());

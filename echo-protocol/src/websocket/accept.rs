@@ -1,4 +1,4 @@
-//! The answer to a client's key in the handshake, which proves that the server speaks WebSocket.
+//! The answer to a client's key in the opening handshake, which proves that the server speaks WebSocket.
 
 use data_encoding::BASE64;
 use sha1::{Digest, Sha1};

@@ -9,7 +9,7 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// Makes a frame as clients send it.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::new();
-    Head::write(first, count(payload), &mut frame);
+    FrameHeader::write(first, count(payload), &mut frame);
     frame[1] |= 0x80;
     frame.extend(MASK);
     let masked = payload.iter().zip(MASK.iter().cycle());
@@ -20,7 +20,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 /// Makes a frame as the server sends it.
 fn answer(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
-    Head::write(first, count(payload), &mut answer);
+    FrameHeader::write(first, count(payload), &mut answer);
     answer.extend(payload);
     answer
 }
@@ -31,6 +31,12 @@ fn answers(input: &[u8], piece: usize) -> (Vec<u8>, u64, WebSocket) {
     let pieces = input.chunks(piece);
     let messages = pieces.map(|piece| socket.answer(piece, &mut output)).sum();
     (output, messages, socket)
+}
+
+/// Returns whether a server that ends sends its Close frame without a wait for more input.
+fn closes_at_once(mut socket: WebSocket) -> bool {
+    socket.go_away(&mut Vec::new());
+    socket.is_closing()
 }
 
 #[test]
@@ -52,7 +58,7 @@ fn frames_of_any_length_are_echoed_alike_in_any_pieces() {
             let binary = &expected[expected.len() / 2..];
             assert!(output.ends_with(binary), "{length} in pieces of {piece}");
             assert_eq!(messages, 2);
-            assert!(socket.is_between_messages());
+            assert!(closes_at_once(socket));
         }
     }
 }
@@ -80,14 +86,10 @@ fn fragments_are_echoed_as_fragments_with_pings_between_them() {
         let (output, messages, socket) = answers(&input, 2);
         assert_eq!(joined(&output), joined(&expected));
         assert_eq!(messages, 1);
-        assert!(socket.is_between_messages());
+        assert!(closes_at_once(socket));
     }
-    assert!(!answers(&frame(0x01, b"open"), 1).2.is_between_messages());
-    assert!(
-        !answers(&frame(0x81, b"open")[..3], 1)
-            .2
-            .is_between_messages()
-    );
+    assert!(!closes_at_once(answers(&frame(0x01, b"open"), 1).2));
+    assert!(!closes_at_once(answers(&frame(0x81, b"open")[..7], 1).2));
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn text_that_is_not_utf8_is_answered_by_a_close_and_bytes_are_not_checked() {
         for piece in [1, 2, input.len()] {
             let (output, messages, socket) = answers(&input, piece);
             assert!(output.ends_with(&close), "{output:x?}");
-            assert!(socket.is_over() && messages == 0);
+            assert!(socket.is_closing() && messages == 0);
         }
     }
     let endless = [&[0x81, 0xff, 0x7f][..], &[0; 11], b"ok\xff"].concat();
@@ -120,7 +122,7 @@ fn text_that_is_not_utf8_is_answered_by_a_close_and_bytes_are_not_checked() {
     ] {
         for piece in [1, 2, 100] {
             let (output, messages, socket) = answers(&valid.concat(), piece);
-            assert!(messages == 1 && !socket.is_over(), "{output:x?}");
+            assert!(messages == 1 && !socket.is_closing(), "{output:x?}");
         }
     }
 }
@@ -141,10 +143,10 @@ fn a_message_that_is_longer_than_allowed_is_refused_when_that_is_known() {
         ] {
             let (mut socket, mut output) = (WebSocket::new(Some(5)), Vec::new());
             assert_eq!(socket.answer(&fits, &mut output), 1);
-            assert!(!socket.is_over() && !socket.is_too_big());
+            assert!(!socket.is_closing() && !socket.is_too_big());
             socket.answer(&too_big, &mut output);
             assert!(output.ends_with(&answer(0x88, b"\x03\xf1")), "{output:x?}");
-            assert!(socket.is_over() && socket.is_too_big());
+            assert!(socket.is_closing() && socket.is_too_big());
         }
     }
 }
@@ -164,7 +166,7 @@ fn a_close_is_answered_by_its_code_and_nothing_after_it_is() {
         let (output, messages, socket) = answers(&input, 3);
         assert_eq!(output, answer(0x88, expected), "{payload:?}");
         assert_eq!(messages, 0);
-        assert!(socket.is_over());
+        assert!(socket.is_closing());
     }
 }
 
@@ -186,7 +188,7 @@ fn a_frame_that_no_client_may_send_is_answered_by_a_close() {
     ] {
         let (output, _, socket) = answers(&input, 1);
         assert_eq!(output, answer(0x88, b"\x03\xea"), "{input:?}");
-        assert!(socket.is_over());
+        assert!(socket.is_closing());
     }
     let second = [frame(0x01, b"first"), frame(0x81, b"second")].concat();
     let (output, ..) = answers(&second, second.len());
@@ -224,5 +226,61 @@ fn a_server_that_ends_says_so_once() {
     socket.go_away(&mut output);
     socket.go_away(&mut output);
     assert_eq!(output, answer(0x88, b"\x03\xe9"));
-    assert!(socket.is_over());
+    assert!(socket.is_closing());
+}
+
+#[test]
+fn a_server_that_ends_closes_after_the_open_message_also_when_the_next_one_follows_at_once() {
+    let close = answer(0x88, b"\x03\xe9");
+    for (open, rest, echo) in [
+        (
+            frame(0x01, b"half"),
+            frame(0x80, b"whole"),
+            [answer(0x01, b"half"), answer(0x80, b"whole")].concat(),
+        ),
+        (
+            frame(0x02, b"half"),
+            [frame(0x89, b"ping"), frame(0x80, b"")].concat(),
+            [
+                answer(0x02, b"half"),
+                answer(0x8a, b"ping"),
+                answer(0x80, b""),
+            ]
+            .concat(),
+        ),
+        (
+            frame(0x82, b"12")[..7].to_vec(),
+            frame(0x82, b"12")[7..].to_vec(),
+            answer(0x82, b"12"),
+        ),
+        (
+            frame(0x89, b"ping")[..8].to_vec(),
+            frame(0x89, b"ping")[8..].to_vec(),
+            answer(0x8a, b"ping"),
+        ),
+        (frame(0x81, b"")[..3].to_vec(), Vec::new(), Vec::new()), // nothing of it was answered
+    ] {
+        let input = [rest, frame(0x82, b"next"), frame(0x88, b"")].concat();
+        for piece in [1, input.len()] {
+            let (mut socket, mut output) = (WebSocket::new(None), Vec::new());
+            socket.answer(&open, &mut output);
+            socket.go_away(&mut output);
+            for piece in input.chunks(piece) {
+                socket.answer(piece, &mut output);
+            }
+            let expected = [&echo[..], &close].concat();
+            assert_eq!(joined(&output), joined(&expected), "{open:x?}");
+            assert!(socket.is_closing() && socket.is_going_away());
+        }
+    }
+}
+
+#[test]
+fn a_close_frame_that_crosses_that_of_a_server_that_ends_is_answered_once() {
+    let (mut socket, mut output) = (WebSocket::new(None), Vec::new());
+    let close = frame(0x88, b"\x03\xe8bye");
+    socket.answer(&close[..9], &mut output);
+    socket.go_away(&mut output);
+    socket.answer(&close[9..], &mut output);
+    assert_eq!(output, answer(0x88, b"\x03\xe8"));
 }

@@ -29,6 +29,8 @@ pub(super) struct Activity {
     has_begun: Cell<bool>,
     /// All that has come was read, and more is waited for.
     wants_more: Cell<bool>,
+    /// How many bytes have come.
+    received_bytes: Cell<u64>,
     /// The next request is to be the last.
     is_last_call: Cell<bool>,
     /// The client does not read the pending output.
@@ -58,6 +60,7 @@ impl Activity {
             counts_steps: Cell::new(false),
             has_begun: Cell::new(false),
             wants_more: Cell::new(false),
+            received_bytes: Cell::new(0),
             is_last_call: Cell::new(false),
             has_pending_output: Cell::new(false),
             retries_write: Cell::new(false),
@@ -74,6 +77,14 @@ impl Activity {
         self.moved_at.set(self.age());
         if !self.is_http {
             self.note_begun();
+        }
+    }
+
+    /// Records that so many bytes have come.
+    pub(super) fn note_received(&self, bytes: u64) {
+        self.received_bytes.set(self.received_bytes.get() + bytes);
+        if bytes > 0 {
+            self.note_moved();
         }
     }
 
@@ -161,11 +172,14 @@ impl Activity {
     }
 
     /// Waits until all requests that have come are answered, and lets the next one be the last; then
-    /// waits until nothing has moved for a while.
-    pub(super) async fn last_call(&self, quiet: Duration) {
+    /// waits until nothing has moved for a while. If the client never pauses, all that had come before is
+    /// answered when more than `most_unread` bytes have come since.
+    pub(super) async fn last_call(&self, quiet: Duration, most_unread: u64) {
+        let answered_at = self.received_bytes.get().saturating_add(most_unread);
         let poll_between = |_: &mut Context<'_>| {
             // Changes only in whatever reads and writes, which is polled in the same task.
-            if self.wants_more.get() && self.open_requests.is_empty() {
+            let is_quiet = self.wants_more.get() && self.open_requests.is_empty();
+            if is_quiet || self.received_bytes.get() > answered_at {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -177,6 +191,19 @@ impl Activity {
         while Instant::now() < due() {
             sleep_until(due()).await;
         }
+    }
+
+    /// Waits until no request is open, and the client has read all output.
+    pub(super) async fn all_answered(&self) {
+        let poll_answered = |_: &mut Context<'_>| {
+            // Changes as above.
+            if self.open_requests.is_empty() && !self.has_pending_output.get() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        };
+        poll_fn(poll_answered).await;
     }
 
     /// Returns whether a request is to be the last.

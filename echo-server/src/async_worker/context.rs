@@ -96,6 +96,18 @@ impl Context {
     /// Waits until a drain lets a connection wait for nothing more: not when it begins, as requests
     /// may have come that were not read yet, above all on a connection that has just begun.
     pub(super) async fn drain_due(&self, begin: Instant) {
-        sleep_until(self.drain_begun().await.max(begin) + DRAIN_QUIET_PERIOD).await;
+        sleep_until(due(self.drain_begun().await, begin)).await;
     }
+
+    /// Returns whether [`Self::drain_due`] would wait no longer. A connection whose client never pauses asks after
+    /// each read, as it never comes to wait.
+    pub(super) fn is_drain_due(&self, begin: Instant) -> bool {
+        let drain = *self.drain.borrow();
+        drain.is_some_and(|drain_begun| due(drain_begun, begin) <= Instant::now())
+    }
+}
+
+/// Returns when a drain lets a connection wait for nothing more.
+fn due(drain_begun: Instant, connection_begun: Instant) -> Instant {
+    drain_begun.max(connection_begun) + DRAIN_QUIET_PERIOD
 }

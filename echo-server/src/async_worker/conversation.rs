@@ -18,7 +18,7 @@ use crate::counters::count;
 /// Bytes read at once, and the most answer made at once.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Serves a connection until it ends, or until a drain between two lines.
+/// Serves a connection until it ends, or until a drain between two lines, also if its client never pauses.
 pub(super) async fn serve(
     mut stream: FaultyStream,
     protocol: Protocol,
@@ -42,7 +42,14 @@ pub(super) async fn serve(
         let Ok(length) = read else {
             return CloseReason::Completed;
         };
-        let input = buffer.get(..length).unwrap_or_default();
+        let mut input = buffer.get(..length).unwrap_or_default();
+        let is_drain_due = session.context().is_drain_due(begin);
+        if is_drain_due && !input.is_empty() {
+            input = answerer.conversation.up_to_boundary(input);
+            if input.is_empty() {
+                break; // no line ends here, and none is open
+            }
+        }
         if answerer.answer(input, &mut stream).await.is_err() {
             let is_fault = stream.is_reset();
             return if is_fault {
@@ -51,7 +58,8 @@ pub(super) async fn serve(
                 CloseReason::Completed
             };
         }
-        if answerer.conversation.is_over() {
+        let is_closing = is_drain_due && answerer.conversation.is_at_boundary();
+        if is_closing || answerer.conversation.is_over() {
             break;
         }
     }

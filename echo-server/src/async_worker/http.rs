@@ -6,6 +6,7 @@ mod executor;
 mod websocket;
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -15,14 +16,18 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::time::Instant;
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, sleep};
 
 use super::activity::Activity;
 use super::faulty_stream::FaultyStream;
 use super::linger::linger;
 use super::session::Session;
 use crate::close_reason::CloseReason;
+use crate::counters::count;
 use crate::drain::DRAIN_QUIET_PERIOD;
+use crate::engine::timeouts::LINGER_TIMEOUT;
+use crate::listener::SYSTEM_BYTES;
 use answer::Answerer;
 use body::Answer;
 use executor::LocalExecutor;
@@ -44,6 +49,10 @@ const WINDOW_BYTES: u32 = 64 * 1024;
 /// Bytes of answers that one HTTP/2 stream buffers.
 const SEND_BYTES: usize = 16 * 1024;
 
+/// The most bytes that have come to an HTTP/1.1 connection and were not answered: in the system, whose buffer is
+/// twice as large as it was told, and in hyper's.
+const MOST_UNREAD_BYTES: usize = 2 * SYSTEM_BYTES + HEAD_BYTES;
+
 /// Serves a connection until it ends; a drain lets it end after the requests that have come.
 pub(super) async fn serve(
     mut stream: FaultyStream,
@@ -63,17 +72,24 @@ pub(super) async fn serve(
     let mut upgraded_reason = None;
     let served = if is_http2 {
         activity.count_steps();
+        // It ends when the client has acknowledged that no further request will be answered, or after this.
+        let unacknowledged = async {
+            sleep(LINGER_TIMEOUT).await;
+            activity.all_answered().await;
+        };
         let mut connection = http2().serve_connection(io, service);
-        until(due, &mut connection, http2::Connection::graceful_shutdown).await
+        let shut_down = http2::Connection::graceful_shutdown;
+        until(due, &mut connection, shut_down, unacknowledged).await
     } else {
         let ended = async {
             due.await;
-            activity.last_call(DRAIN_QUIET_PERIOD).await;
+            let most_unread = count(MOST_UNREAD_BYTES);
+            activity.last_call(DRAIN_QUIET_PERIOD, most_unread).await;
         };
         let idle_timeout = context.shared.limits.idle_timeout;
         let mut connection = http1(idle_timeout).serve_connection(io, service);
         let shut_down = http1::Connection::graceful_shutdown;
-        let served = until(ended, &mut connection, shut_down).await;
+        let served = until(ended, &mut connection, shut_down, pending()).await;
         let start = connection.into_parts().read_buf;
         if served.is_ok() && answerer.is_upgraded() {
             upgraded_reason = Some(websocket::serve(&mut stream, &start, session, begin).await);
@@ -94,19 +110,26 @@ pub(super) async fn serve(
     }
 }
 
-/// Serves a connection until it ends; asks it to do so at some time.
-async fn until<C: Future + Unpin>(
-    time: impl Future,
+/// Serves a connection until it ends; asks it to do so at some time, and serves it no longer than until a later one.
+/// Neither time is subject to the task's budget, which a client that never pauses uses up.
+async fn until<C, E>(
+    time: impl Future<Output = ()>,
     connection: &mut C,
     shut_down: impl FnOnce(Pin<&mut C>),
-) -> C::Output {
+    given_up: impl Future<Output = ()>,
+) -> Result<(), E>
+where
+    C: Future<Output = Result<(), E>> + Unpin,
+{
     tokio::select! {
         biased;
-        served = &mut *connection => served,
-        _ = time => {
-            shut_down(Pin::new(&mut *connection));
-            connection.await
-        }
+        served = &mut *connection => return served,
+        () = unconstrained(time) => shut_down(Pin::new(&mut *connection)),
+    }
+    tokio::select! {
+        biased;
+        served = connection => served,
+        () = unconstrained(given_up) => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
 
 use super::activity::Activity;
 use super::session::Counted;
@@ -77,7 +78,7 @@ impl AsyncRead for MeteredStream {
         let before = buffer.filled().len();
         if self.start.is_empty() {
             let polled = poll_read(&self.stream, context, buffer);
-            self.activity.note_wanting(polled.is_pending());
+            self.activity.note_wanting(is_blocked(&polled));
             ready!(polled)?;
         } else {
             let length = self.start.len().min(buffer.remaining());
@@ -85,12 +86,10 @@ impl AsyncRead for MeteredStream {
             buffer.put_slice(&self.start);
             self.start = rest;
         }
-        let length = buffer.filled().len() - before;
-        if length > 0 {
-            self.activity.note_moved();
-        }
+        let length = count(buffer.filled().len() - before);
+        self.activity.note_received(length);
         if let Some(counters) = self.counted.get() {
-            counters.received_bytes.add(count(length));
+            counters.received_bytes.add(length);
         }
         Poll::Ready(Ok(()))
     }
@@ -107,7 +106,9 @@ impl AsyncWrite for MeteredStream {
             Some(written) => Poll::Ready(written),
             None => poll_write(&self.stream, context, bytes),
         };
-        self.note_pending_output(polled.is_pending());
+        if polled.is_ready() || is_blocked(&polled) {
+            self.note_pending_output(polled.is_pending());
+        }
         let length = ready!(polled)?;
         self.activity.note_moved();
         if let Some(counters) = self.counted.get() {
@@ -132,6 +133,12 @@ impl Drop for MeteredStream {
             reset_on_close(&*self.stream);
         }
     }
+}
+
+/// Returns whether a read or a write waits for the client. It also waits after the task has used up its budget, for
+/// example for reading what a client sends without a pause: that says nothing of the socket.
+fn is_blocked<T>(polled: &Poll<T>) -> bool {
+    polled.is_pending() && has_budget_remaining()
 }
 
 /// Reads from a shared stream.

@@ -102,7 +102,7 @@ impl<S: Read + Write> Connection<S> {
 
     /// Processes the connection: sends pending output, then reads and answers until there is
     /// nothing more or enough was done. While `draining`, it is asked to half-close as soon as all
-    /// that came is answered and no line is open.
+    /// that came is answered and no line is open, which a client that never pauses may put off.
     pub(super) fn process(
         &mut self,
         buffers: &mut Buffers,
@@ -117,6 +117,20 @@ impl<S: Read + Write> Connection<S> {
         } else {
             next
         }
+    }
+
+    /// Processes the connection so that it can be closed soon, however much its client sends: sends pending output,
+    /// then reads once, and answers no more of that than its complete lines.
+    pub(super) fn process_to_boundary(
+        &mut self,
+        buffers: &mut Buffers,
+        traffic: &mut Traffic,
+    ) -> Next {
+        if self.peer_is_closed {
+            return self.process(buffers, traffic, true); // what still comes has an end
+        }
+        self.try_process_to_boundary(buffers, traffic)
+            .unwrap_or(Next::Close)
     }
 
     /// Discards what still comes after the end of output, so that unread bytes do not reset the
@@ -172,6 +186,52 @@ impl<S: Read + Write> Connection<S> {
             }
         }
         Ok(Next::Again)
+    }
+
+    /// See [`Self::process_to_boundary`].
+    fn try_process_to_boundary(
+        &mut self,
+        buffers: &mut Buffers,
+        traffic: &mut Traffic,
+    ) -> io::Result<Next> {
+        let Buffers {
+            rules,
+            input,
+            output,
+        } = buffers;
+        if let Some(pending) = self.pending.take() {
+            self.flush(*pending, output, rules, traffic)?;
+            // A client that never pauses has sent as much again by then.
+            if let Some(next) = self.next_at_boundary() {
+                return Ok(next);
+            }
+        }
+        match self.stream.read(input) {
+            Ok(0) => self.finish(None, output, rules, traffic)?,
+            Ok(length) => {
+                traffic.received_bytes += count(length);
+                let received = input.get(..length).unwrap_or_default();
+                let received = self.conversation.up_to_boundary(received);
+                self.answer(received, None, output, rules, traffic)?;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.is_urgent = false;
+                return Ok(self.next_at_boundary().unwrap_or(Next::Wait));
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Next::Again),
+            Err(error) => return Err(error),
+        }
+        Ok(self.next_at_boundary().unwrap_or(Next::Again))
+    }
+
+    /// Returns what is next if it is not reading, where the connection is to be closed as soon as no line is open.
+    fn next_at_boundary(&self) -> Option<Next> {
+        let half_close = || {
+            self.conversation
+                .is_at_boundary()
+                .then_some(Next::HalfClose)
+        };
+        self.next_without_reading().or_else(half_close)
     }
 
     /// Returns what is next if it is not reading.

@@ -4,6 +4,8 @@
 //! nothing more, or until it has done so much that others come first. Then it waits in the ready queue,
 //! since no other event will announce what is left.
 
+mod drain;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -29,6 +31,7 @@ use crate::close_reason::CloseReason;
 use crate::counters::Counters;
 use crate::engine::timeouts::Timeouts;
 use crate::engine::{Permit, Shared, reset_on_close};
+use drain::Drain;
 
 /// The most connections for which a worker reserves addresses when it begins, which costs no memory
 /// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
@@ -62,33 +65,6 @@ pub(super) struct Sessions {
     counters: Arc<[Counters]>,
     /// How far a drain is.
     drain: Drain,
-}
-
-/// Which connections a drain half-closes as soon as no line of theirs is open.
-#[derive(Debug, Clone, Copy)]
-enum Drain {
-    /// None: it has not begun.
-    None,
-    /// All that have sent something.
-    Active {
-        /// When those follow that have not.
-        quiet_period_ends_at: Instant,
-    },
-    /// All.
-    All,
-}
-
-impl Drain {
-    /// Returns whether it applies to connections in a stage.
-    fn applies_to(self, stage: Stage) -> bool {
-        match self {
-            Self::None => false,
-            Self::Active { .. } => {
-                !matches!(stage, Stage::AwaitingHeader | Stage::AwaitingFirstByte)
-            }
-            Self::All => true,
-        }
-    }
 }
 
 impl Sessions {
@@ -239,7 +215,7 @@ impl Sessions {
         self.process_all();
     }
 
-    /// Half-closes, in a drain, the connections that have sent nothing in time.
+    /// Half-closes, in a drain, the connections that have sent nothing in time, and those that still send.
     pub(super) fn end_quiet_period(&mut self, now: Instant) {
         if self.quiet_period_ends_at().is_some_and(|end| now >= end) {
             self.drain = Drain::All;
@@ -370,10 +346,13 @@ impl Sessions {
         let next = if session.stage == Stage::LingeringClose {
             session.connection.read_and_discard(&mut self.buffers)
         } else {
-            let is_draining = self.drain.applies_to(session.stage);
-            session
-                .connection
-                .process(&mut self.buffers, &mut traffic, is_draining)
+            let connection = &mut session.connection;
+            if matches!(self.drain, Drain::All) {
+                connection.process_to_boundary(&mut self.buffers, &mut traffic)
+            } else {
+                let is_draining = self.drain.applies_to(session.stage);
+                connection.process(&mut self.buffers, &mut traffic, is_draining)
+            }
         };
         let is_sending = session.connection.has_pending_output();
         let is_changed = is_sending != was_sending;

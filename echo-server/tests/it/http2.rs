@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::busy_client::send_without_pause;
 use crate::harness::{Program, TIMEOUT, closed, connect, wait_until};
 
 const LISTEN: &str = "--listen=http:127.0.0.1:0";
@@ -36,7 +37,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// Begins a conversation in which the server may send so much of each body.
-fn begin(address: SocketAddr, window: u32) -> TcpStream {
+pub(crate) fn begin(address: SocketAddr, window: u32) -> TcpStream {
     let mut stream = connect(address);
     let window = frame(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat());
     let room = frame(8, 0, 0, &(1_u32 << 20).to_be_bytes());
@@ -57,7 +58,7 @@ fn take_nothing(address: SocketAddr, requests: usize, body: usize) -> TcpStream 
 }
 
 /// Sends frames, and reads what comes, until the server has had enough. Tells whether it had.
-fn is_ended_while(mut stream: TcpStream, mut next: impl FnMut() -> Vec<u8>) -> bool {
+pub(crate) fn is_ended_while(mut stream: TcpStream, mut next: impl FnMut() -> Vec<u8>) -> bool {
     let pause = Duration::from_millis(50);
     stream.set_read_timeout(Some(pause)).unwrap();
     let begin = Instant::now();
@@ -78,7 +79,7 @@ fn is_ended_while(mut stream: TcpStream, mut next: impl FnMut() -> Vec<u8>) -> b
 }
 
 /// Pings.
-fn ping() -> Vec<u8> {
+pub(crate) fn ping() -> Vec<u8> {
     frame(6, 0, 0, &[0; 8])
 }
 
@@ -164,6 +165,30 @@ fn who_only_pings_is_idle() {
     wait_until("it is counted", || {
         closed(server.admin, "http", "idle_timeout") == 1
     });
+}
+
+#[test]
+fn who_sends_frames_of_no_request_without_a_pause_is_idle() {
+    let server = Program::start_flags(&[LISTEN, "--idle-timeout-seconds=1"]);
+    let window_update = frame(8, 0, 0, &[0, 0, 0, 1]);
+    let priority = frame(2, 0, 1, &[0, 0, 0, 0, 16]);
+    let frames = [
+        ("PING", ping()),
+        ("SETTINGS", frame(4, 0, 0, b"")),
+        ("WINDOW_UPDATE", window_update),
+        ("PRIORITY", priority),
+        ("unknown", frame(0x20, 0, 0, b"")),
+    ];
+    for (count, (name, frame)) in (1..).zip(frames) {
+        let stream = begin(server.listener("http"), 1 << 16);
+        let begin = Instant::now();
+        assert!(send_without_pause(stream, &frame).is_some(), "{name}");
+        let lasted = begin.elapsed();
+        assert!(lasted < Duration::from_secs(3), "{name}: {lasted:?}");
+        wait_until("it is counted", || {
+            closed(server.admin, "http", "idle_timeout") == count
+        });
+    }
 }
 
 #[test]

@@ -13,8 +13,10 @@ use echo_server::server::Ended;
 use http_body_util::Full;
 use hyper::Request;
 
+use crate::busy_client::send_without_pause;
 use crate::harness::{Running, TIMEOUT, closed, connect, expect, read_to_end, request, wait_until};
 use crate::http::{block_on, http2, start};
+use crate::http2::is_ended_while;
 
 #[test]
 fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
@@ -64,6 +66,22 @@ fn an_idle_connection_is_closed_but_not_while_an_answer_is_held_back() {
     wait_until("it is counted", || {
         closed(server.admin, "http", "idle_timeout") == 1
     });
+}
+
+#[test]
+fn who_sends_only_empty_lines_after_a_request_is_idle() {
+    let (server, address) = start(&["--idle-timeout-seconds=1"]);
+    let mut stream = connect(address);
+    stream
+        .write_all(b"GET /?status=204 HTTP/1.1\r\nHost: h\r\n\r\n")
+        .unwrap();
+    expect(&stream, b"HTTP/1.1 204 ");
+    assert!(is_ended_while(stream, || b"\r\n".to_vec()));
+    wait_until("it is counted", || {
+        closed(server.admin, "http", "idle_timeout") == 1
+    });
+    let ended = send_without_pause(connect(address), b"\r\n"); // which is too much for a head
+    assert!(ended.is_some());
 }
 
 #[test]

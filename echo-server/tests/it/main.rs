@@ -16,9 +16,13 @@ mod admin;
 #[cfg(test)]
 mod admin_flood;
 #[cfg(test)]
+mod busy_client;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod drain;
+#[cfg(test)]
+mod drain_busy;
 #[cfg(test)]
 mod echo;
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn handshake(version: &str, key: &str) -> String {
 }
 
 /// Makes a frame of at most 125 bytes as clients send it, with a mask that changes nothing.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).unwrap();
     [&[first, 0x80 | length, 0, 0, 0, 0][..], payload].concat()
 }
@@ -41,7 +41,7 @@ fn head(mut stream: &TcpStream) -> String {
 }
 
 /// Connects and switches to WebSocket.
-fn switch(address: SocketAddr) -> TcpStream {
+pub(crate) fn switch(address: SocketAddr) -> TcpStream {
     let mut stream = connect(address);
     stream.write_all(handshake("13", KEY).as_bytes()).unwrap();
     let head = head(&stream);

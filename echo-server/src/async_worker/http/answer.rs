@@ -24,7 +24,7 @@ use super::super::activity::Activity;
 use super::super::exchange::Exchange;
 use super::super::session::{Counted, Session};
 use super::body::{Answer, Content, RequestBody};
-use super::websocket::{self, Handshake};
+use super::websocket::{self, OpeningHandshake};
 use crate::config::PodIdentity;
 
 /// The longest body that is described; a longer one is answered by 413. Described, one of control
@@ -54,7 +54,7 @@ pub(super) struct Answerer {
     counted: Counted,
     /// Records delays.
     activity: Rc<Activity>,
-    /// A request to switch to WebSocket was accepted, so no other one comes.
+    /// A request to upgrade to WebSocket was accepted, so no other one comes.
     is_upgraded: Cell<bool>,
 }
 
@@ -117,7 +117,7 @@ impl Answerer {
         if !options.delay.is_zero() {
             self.activity.hold(options.delay).await;
         }
-        let mut answer = if let Some(answer) = self.switch(&request) {
+        let mut answer = if let Some(answer) = self.upgrade(&request) {
             answer
         } else if options.is_raw {
             raw(request).await
@@ -130,21 +130,21 @@ impl Answerer {
         (answer, options.delay)
     }
 
-    /// Answers a request to switch to WebSocket; nothing if it is none.
-    fn switch(&self, request: &Request<Incoming>) -> Option<Response<Content>> {
-        Some(match Handshake::read(request) {
-            Handshake::Absent => return None,
-            Handshake::UnknownVersion => {
+    /// Answers a request to upgrade to WebSocket; nothing if it is none.
+    fn upgrade(&self, request: &Request<Incoming>) -> Option<Response<Content>> {
+        Some(match OpeningHandshake::read(request) {
+            OpeningHandshake::Absent => return None,
+            OpeningHandshake::UnknownVersion => {
                 let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken");
                 let headers = answer.headers_mut();
                 headers.insert(SEC_WEBSOCKET_VERSION, websocket::VERSION);
                 answer
             }
-            Handshake::InvalidKey => plain(
+            OpeningHandshake::InvalidKey => plain(
                 StatusCode::BAD_REQUEST,
                 "Sec-WebSocket-Key must be 16 bytes in base64",
             ),
-            Handshake::Accepted(headers) => {
+            OpeningHandshake::Accepted(headers) => {
                 self.is_upgraded.set(true);
                 let mut answer = whole(String::new());
                 *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

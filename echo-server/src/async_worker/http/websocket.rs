@@ -1,4 +1,4 @@
-//! WebSocket over HTTP/1.1: the handshake, and the connection after it.
+//! WebSocket over HTTP/1.1: the opening handshake, and the connection after it.
 
 use echo_protocol::websocket::{WebSocket, accept};
 use hyper::body::Bytes;
@@ -15,15 +15,15 @@ use super::super::session::Session;
 use crate::close_reason::CloseReason;
 use crate::counters::count;
 
-/// Bytes read at once. An answer is no longer than its input, the head of a frame and a close.
+/// Bytes read at once. An answer is no longer than its input, the header of a frame and a Close frame.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The version that is spoken (RFC 6455).
 pub(super) const VERSION: HeaderValue = HeaderValue::from_static("13");
 
-/// What a request to switch to WebSocket is answered.
+/// What a request to upgrade to WebSocket is answered.
 #[derive(Debug)]
-pub(super) enum Handshake {
+pub(super) enum OpeningHandshake {
     /// It is none.
     Absent,
     /// Its version is not spoken.
@@ -34,7 +34,7 @@ pub(super) enum Handshake {
     Accepted(HeaderMap),
 }
 
-impl Handshake {
+impl OpeningHandshake {
     /// Reads the head of a request. A client that offers subprotocols gets the first one, without which
     /// browsers would close the connection.
     pub(super) fn read<B>(request: &Request<B>) -> Self {
@@ -79,16 +79,16 @@ fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
 }
 
-/// Echoes the frames of a connection until a close, or until a drain between two messages. `start` was read
-/// with the handshake.
+/// Echoes the frames of a connection until a Close frame, or until a drain when no message is open, also if the
+/// client never pauses. `start` was read with the opening handshake.
 pub(super) async fn serve(
     stream: &mut FaultyStream,
     start: &Bytes,
     session: &Session,
     begin: Instant,
 ) -> CloseReason {
-    let limits = &session.context().shared.limits;
-    let mut socket = WebSocket::new(limits.max_message_bytes);
+    let context = session.context();
+    let mut socket = WebSocket::new(context.shared.limits.max_message_bytes);
     let mut output = Vec::new();
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut messages = socket.answer(start, &mut output);
@@ -99,22 +99,25 @@ pub(super) async fn serve(
         session
             .counted()
             .note_lines(session.client(), messages, count(output.len()));
-        if socket.is_over() {
+        if socket.is_closing() {
             break;
         }
         output.clear();
-        let read = tokio::select! {
+        messages = 0;
+        tokio::select! {
             biased;
-            read = stream.read(&mut buffer) => read,
-            () = session.context().drain_due(begin), if socket.is_between_messages() => {
-                socket.go_away(&mut output);
-                messages = 0;
-                continue;
+            read = stream.read(&mut buffer) => {
+                let Ok(length @ 1..) = read else { break };
+                let input = buffer.get(..length).unwrap_or_default();
+                messages = socket.answer(input, &mut output);
+                if context.is_drain_due(begin) {
+                    socket.go_away(&mut output);
+                }
             }
-        };
-        let Ok(length @ 1..) = read else { break };
-        let input = buffer.get(..length).unwrap_or_default();
-        messages = socket.answer(input, &mut output);
+            () = context.drain_due(begin), if !socket.is_going_away() => {
+                socket.go_away(&mut output);
+            }
+        }
     }
     if stream.is_reset() {
         CloseReason::Fault

@@ -92,6 +92,15 @@ impl Fixture {
         next
     }
 
+    fn process_to_boundary(&mut self) -> Next {
+        let mut traffic = Traffic::default();
+        let next = self
+            .connection
+            .process_to_boundary(&mut self.buffers, &mut traffic);
+        traffic.add_to(&self.counters);
+        next
+    }
+
     fn script(&mut self) -> &mut Script {
         self.connection.stream()
     }
@@ -249,6 +258,66 @@ fn a_drain_waits_for_pending_output() {
     fixture.script().room = usize::MAX;
     assert_eq!(fixture.process(true), Next::HalfClose);
     assert_eq!(fixture.script().taken, answers(&[b"a"]));
+}
+
+#[test]
+fn a_client_that_never_pauses_is_half_closed_after_its_complete_lines() {
+    let endless = b"x\nyy\n".repeat(4 * INPUT_BYTES);
+    for protocol in [Protocol::Line, Protocol::Raw] {
+        let rules = Rules::default();
+        let mut fixture = Fixture::speaking(protocol, rules, usize::MAX, &[&endless]);
+        assert_eq!(fixture.process_to_boundary(), Next::HalfClose, "{protocol}");
+        let received = fixture.counters.received_bytes.get();
+        assert_eq!(received, count(INPUT_BYTES), "{protocol}");
+        let is_whole = fixture.script().taken.ends_with(b"\n");
+        assert!(is_whole || protocol == Protocol::Raw);
+    }
+}
+
+#[test]
+fn a_client_that_never_pauses_nor_takes_all_answers_is_half_closed_when_it_has_taken_those_of_one_read()
+ {
+    let endless = b"x\n".repeat(10 * INPUT_BYTES);
+    let mut fixture = Fixture::new(1_000, &[&endless]);
+    while fixture.process_to_boundary() != Next::HalfClose {
+        fixture.script().room = 1_000;
+    }
+    assert_eq!(fixture.counters.received_bytes.get(), count(INPUT_BYTES));
+    let answers = answers(&[b"x"]).repeat(INPUT_BYTES / 2);
+    assert!(fixture.script().taken == answers);
+}
+
+#[test]
+fn a_client_whose_input_has_an_end_is_answered_all_of_it_in_a_drain() {
+    let input = b"x\n".repeat(INPUT_BYTES);
+    let mut fixture = Fixture::new(usize::MAX, &[&input, b"last", b""]);
+    fixture.connection.note_peer_closed();
+    while fixture.process_to_boundary() != Next::Close {}
+    let answers = [answers(&[b"x"]).repeat(INPUT_BYTES), answers(&[b"last"])].concat();
+    assert!(fixture.script().taken == answers);
+}
+
+#[test]
+fn an_open_line_is_waited_for_also_if_its_client_never_pauses() {
+    let open = vec![b'x'; INPUT_BYTES];
+    let mut fixture = Fixture::new(usize::MAX, &[&open]);
+    assert_eq!(fixture.process(true), Next::Wait);
+    assert_eq!(fixture.process_to_boundary(), Next::Wait);
+    fixture
+        .script()
+        .pieces
+        .extend([open.clone(), b"y\nz\nopen".to_vec()]);
+    assert_eq!(fixture.process_to_boundary(), Next::Again);
+    assert_eq!(fixture.process_to_boundary(), Next::HalfClose);
+    let line = [&open[..], &open, b"y"].concat();
+    assert_eq!(fixture.script().taken, answers(&[&line, b"z"]));
+    let mut fixture = Fixture::new(usize::MAX, &[&open]);
+    assert_eq!(
+        fixture.process_to_boundary(),
+        Next::HalfClose,
+        "none has begun"
+    );
+    assert_eq!(fixture.script().taken, b"");
 }
 
 #[test]

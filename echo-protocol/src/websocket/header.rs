@@ -1,6 +1,6 @@
-//! The head of a frame: what it says of the payload.
+//! The header of a frame: what it says of the payload.
 
-/// The kinds of frames (RFC 6455, section 5.2).
+/// The opcodes of frames (RFC 6455, section 5.2).
 pub(super) mod opcode {
     /// A further fragment of a message.
     pub(in crate::websocket) const CONTINUATION: u8 = 0;
@@ -8,15 +8,15 @@ pub(super) mod opcode {
     pub(in crate::websocket) const TEXT: u8 = 1;
     /// Bytes, or their first fragment.
     pub(in crate::websocket) const BINARY: u8 = 2;
-    /// The end of the connection.
+    /// A Close.
     pub(in crate::websocket) const CLOSE: u8 = 8;
-    /// To be answered by a pong.
+    /// A Ping, to be answered by a Pong.
     pub(in crate::websocket) const PING: u8 = 9;
-    /// An answer to a ping.
+    /// A Pong, the answer to a Ping.
     pub(in crate::websocket) const PONG: u8 = 10;
 }
 
-/// The longest payload of a close, a ping or a pong.
+/// The longest payload of a control frame: Close, Ping or Pong.
 const MAX_CONTROL_BYTES: u64 = 125;
 
 /// The length in the second byte that stands for one in the two bytes after it.
@@ -28,26 +28,26 @@ const IN_EIGHT_BYTES: u8 = 127;
 /// The bit of the first byte by which no further fragment follows.
 pub(super) const FINAL: u8 = 0x80;
 
-/// What a frame's head says.
+/// What the header of a frame says.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct FrameHeader {
     /// The first byte, which an echo has too.
     pub(super) first: u8,
-    /// The kind of frame.
+    /// The opcode.
     pub(super) opcode: u8,
     /// The length of the payload.
     pub(super) length: u64,
-    /// What the payload is masked with.
-    pub(super) mask: [u8; 4],
+    /// The masking key of the payload.
+    pub(super) masking_key: [u8; 4],
 }
 
-impl Head {
-    /// Reads a complete head. Returns nothing if a client must not send it.
-    pub(super) fn parse(HeadBytes { bytes, .. }: &HeadBytes) -> Option<Self> {
+impl FrameHeader {
+    /// Reads a complete header. Returns nothing if a client must not send it.
+    pub(super) fn parse(HeaderBytes { bytes, .. }: &HeaderBytes) -> Option<Self> {
         let [first, second, rest @ ..] = *bytes;
         let [l0, l1, l2, l3, l4, l5, l6, l7, m0, m1, m2, m3] = rest; // as after the longest length
         let is_masked = second & 0x80 != 0;
-        let (length, mask, least) = match second & 0x7f {
+        let (length, masking_key, least) = match second & 0x7f {
             IN_TWO_BYTES => (u16::from_be_bytes([l0, l1]).into(), [l2, l3, l4, l5], 126),
             IN_EIGHT_BYTES => {
                 let length = u64::from_be_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
@@ -67,11 +67,11 @@ impl Head {
             first,
             opcode,
             length,
-            mask,
+            masking_key,
         })
     }
 
-    /// Appends the head of a frame of such a length without a mask, as a server sends it.
+    /// Appends the header of a frame of such a length without a masking key, as a server sends it.
     pub(super) fn write(first: u8, length: u64, output: &mut Vec<u8>) {
         output.push(first);
         match (u8::try_from(length), u16::try_from(length)) {
@@ -88,16 +88,16 @@ impl Head {
     }
 }
 
-/// The bytes of a head, as far as they have come.
+/// The bytes of a header, as far as they have come.
 #[derive(Debug, Default)]
-pub(super) struct HeadBytes {
+pub(super) struct HeaderBytes {
     /// The bytes.
     bytes: [u8; 14],
     /// How many have come.
     length: usize,
 }
 
-impl HeadBytes {
+impl HeaderBytes {
     /// Takes as much of the input as belongs to it, and returns the rest.
     pub(super) fn fill<'i>(&mut self, input: &'i [u8]) -> &'i [u8] {
         let mut rest = input;
@@ -110,11 +110,6 @@ impl HeadBytes {
             rest = after;
         }
         rest
-    }
-
-    /// Returns whether nothing of it has come.
-    pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
     }
 
     /// Returns whether all of it has come.
