@@ -7,7 +7,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,12 @@ const CLIENTS: usize = 10_000;
 const CONNECTED: usize = 1_000;
 
 /// Lets one test attack at a time, since others need descriptors and processors as well.
-pub(crate) static ATTACK: Mutex<()> = Mutex::new(());
+static ATTACK: Mutex<()> = Mutex::new(());
+
+/// Waits until no other test attacks, and lets none until it is dropped.
+pub(crate) fn attack_alone() -> MutexGuard<'static, ()> {
+    ATTACK.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Health checks while they do.
 const PROBES: usize = 60;
@@ -52,7 +57,7 @@ fn probe(admin: SocketAddr, path: &str) -> std::io::Result<String> {
 
 /// Probes while clients send this and do nothing more.
 fn assert_health_checks_succeed_while_clients_send(input: &[u8]) {
-    let _attack = ATTACK.lock().unwrap_or_else(PoisonError::into_inner);
+    let _attack = attack_alone();
     let server = Program::start_flags(&["--listen=http:127.0.0.1:0", "--listen=udp:127.0.0.1:0"]);
     let before = server.peak_kib();
     let (done, connected) = (AtomicBool::new(false), AtomicUsize::new(0));

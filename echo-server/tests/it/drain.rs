@@ -4,15 +4,15 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use echo_server::server::Ended;
 use socket2::{Domain, Socket, Type};
 
-use crate::admin_flood::ATTACK;
+use crate::admin_flood::attack_alone;
 use crate::harness::{Program, Running, TIMEOUT, exchange, expect, ping, read_to_end, wait_until};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
@@ -244,7 +244,7 @@ fn storm(address: SocketAddr, question: &str, answer: &str) {
 fn clients_that_connect_without_end_prolong_no_drain() {
     const DRAIN: Duration = Duration::from_secs(2);
     const THREADS: usize = 4;
-    let _attack = ATTACK.lock().unwrap_or_else(PoisonError::into_inner);
+    let _attack = attack_alone();
     for protocol in ["line", "http"] {
         let drain = format!("--drain-seconds={}", DRAIN.as_secs());
         let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", &drain]);

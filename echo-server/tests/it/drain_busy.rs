@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 
+use crate::admin_flood::attack_alone;
 use crate::busy_client::{Received, send_without_pause};
 use crate::harness::{Program, connect};
 use crate::http::{block_on, http2};
@@ -83,7 +84,7 @@ fn clients() -> Vec<Client> {
 /// Lets a client send without a pause to a server that drains, and returns what is wrong.
 fn failure(client: &Client, fault: Option<&str>) -> Option<String> {
     let listeners = ["--listen=raw:127.0.0.1:0", "--listen=http:127.0.0.1:0"];
-    let flags = listeners.into_iter().chain(["--drain-seconds=4"]);
+    let flags = listeners.into_iter().chain(["--drain-seconds=20"]);
     let mut server = Program::start_flags(&flags.chain(fault).collect::<Vec<_>>());
     let stream = (client.connect)(server.listener(client.protocol));
     server.signal("TERM");
@@ -106,6 +107,7 @@ fn failure(client: &Client, fault: Option<&str>) -> Option<String> {
 
 #[test]
 fn a_client_that_never_pauses_is_closed_by_a_drain_after_a_whole_answer_in_both_engines() {
+    let _attack = attack_alone();
     let clients = clients();
     let failures: Vec<_> = [None, Some("--fault=delay=0")]
         .into_iter()
@@ -120,7 +122,8 @@ fn a_client_that_never_pauses_is_closed_by_a_drain_after_a_whole_answer_in_both_
 
 #[test]
 fn a_client_of_http2_that_always_has_requests_is_closed_by_a_drain_after_their_answers() {
-    let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", "--drain-seconds=4"]);
+    let _attack = attack_alone();
+    let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", "--drain-seconds=20"]);
     let address = server.listener("http");
     server.signal("TERM");
     let answered = block_on(async {
@@ -155,8 +158,9 @@ fn a_client_of_http2_that_always_has_requests_is_closed_by_a_drain_after_their_a
 
 #[test]
 fn a_client_of_http2_that_acknowledges_nothing_and_never_pauses_is_closed_by_a_drain() {
-    // 3 s are announcement, and 2 s the client may take to acknowledge the end.
-    let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", "--drain-seconds=8"]);
+    let _attack = attack_alone();
+    // The announcement takes 3 s, and the client has 2 s to acknowledge the end.
+    let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", "--drain-seconds=20"]);
     let stream = begin(server.listener("http"), 1 << 16);
     server.signal("TERM");
     assert!(send_without_pause(stream, &ping()).is_some());
