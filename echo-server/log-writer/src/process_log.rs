@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::panic;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,13 +17,17 @@ const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 /// The log, once it is installed.
 static LOG: OnceLock<LogWriter> = OnceLock::new();
 
+/// Held while the log is installed, so that calls of [`install`] at the same time start one thread.
+static INSTALLING: Mutex<()> = Mutex::new(());
+
 /// Starts the log on standard error, which panics are reported to from then on, and returns where to
 /// write. After lines were dropped, it calls `report` with their number, which may log. A log that is
-/// installed already stays.
+/// installed already stays, with its `report`, and is returned.
 ///
 /// # Errors
 /// The system's, when it starts no thread or has no descriptor left.
 pub fn install(report: impl Fn(u64) + Send + 'static) -> io::Result<&'static LogWriter> {
+    let _installing = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(log) = LOG.get() {
         return Ok(log);
     }
