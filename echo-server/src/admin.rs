@@ -6,15 +6,14 @@
 pub(crate) mod health;
 mod metrics;
 mod probe;
-mod shared_check;
 
 use std::sync::Arc;
 
-use admin_endpoint::Status;
-pub(crate) use admin_endpoint::{MAX_CONNECTIONS, serve, set_socket_options};
+use admin_endpoint::HealthAndMetrics;
+pub(crate) use admin_endpoint::{MAX_CONNECTIONS, max_connections, serve, set_socket_options};
 use health::Health;
 
-impl Status for Health {
+impl HealthAndMetrics for Health {
     async fn live(self: &Arc<Self>) -> Result<(), String> {
         let result = self.check_alive().await;
         result.map_err(|unhealthy| unhealthy.to_string())
@@ -25,9 +24,9 @@ impl Status for Health {
         result.map_err(|unhealthy| unhealthy.to_string())
     }
 
-    async fn metrics(self: &Arc<Self>) -> String {
+    async fn metrics(self: &Arc<Self>) -> Result<String, String> {
         // A worker adds up its measurements when it is woken; an unhealthy one is reported elsewhere.
         drop(self.check_alive().await);
-        metrics::render(self)
+        Ok(metrics::render(self))
     }
 }

@@ -1,6 +1,6 @@
 //! For how many connections the descriptors suffice.
 
-use crate::admin::MAX_CONNECTIONS;
+use crate::admin::max_connections;
 use crate::config::Config;
 
 /// Descriptors reserved for what the process has once: probes, files and the runtime.
@@ -10,10 +10,10 @@ const KEPT: usize = 32;
 const EACH_THREAD: usize = 4;
 
 /// Lowers the numbers of connections to those that so many descriptors suffice for. The admin endpoint
-/// has its own, at most a quarter, so that health checks are accepted when all others are taken.
+/// has its own, so that health checks are accepted when all others are taken.
 pub fn fit(config: &mut Config, limit: u64) {
+    config.admin_connections = max_connections(limit);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    config.admin_connections = (limit / 4).clamp(1, MAX_CONNECTIONS);
     let threads = config.threads.get() + config.async_threads() + 1; // and the main thread
     let of_threads = threads * (config.listeners.len() + EACH_THREAD);
     let kept = KEPT + config.admin_connections + of_threads;

@@ -2,17 +2,15 @@
 //! ([`crate::async_worker`]).
 //!
 //! A rule that holds for every connection is written here once: admission, the PROXY header, when
-//! accepting pauses, which timeout applies, how a connection is reset.
+//! accepting pauses, which timeout applies.
 
 pub(crate) mod accept_errors;
 mod error;
 mod handle;
 pub(crate) mod header;
-mod reset;
 mod shared;
 pub(crate) mod timeouts;
 
 pub(crate) use error::WorkerError;
 pub(crate) use handle::{Command, CommandReceiver, WorkerHandle, commands};
-pub(crate) use reset::reset_on_close;
 pub(crate) use shared::{Permit, Shared};

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
-use admin_endpoint::{BACKLOG, MAX_CONNECTIONS, Status};
+use admin_endpoint::{BACKLOG, HealthAndMetrics, MAX_CONNECTIONS, max_connections};
 use tokio::net::{TcpListener, TcpSocket};
+use tracing::warn;
 
 use crate::apiserver::cache::CacheSync;
 use crate::metrics::Metrics;
@@ -70,7 +71,17 @@ pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// Serves until the future is dropped. [`admin_endpoint`] describes how it treats its clients.
 pub async fn serve(listener: TcpListener, metrics: Metrics, health: Health) -> ! {
     let reported = Arc::new(Reported { metrics, health });
-    admin_endpoint::serve(listener, reported, MAX_CONNECTIONS).await
+    admin_endpoint::serve(listener, reported, connections()).await
+}
+
+/// Raises the limit of descriptors as far as the system lets it, and returns how many connections the endpoint
+/// may have. Most descriptors are left for requests and watches, each of which may have a connection to the API
+/// server.
+fn connections() -> usize {
+    let limit = rlimit::increase_nofile_limit(u64::MAX);
+    let limit =
+        limit.inspect_err(|error| warn!(%error, "failed to raise the limit of descriptors"));
+    limit.map_or(MAX_CONNECTIONS, max_connections)
 }
 
 /// What the endpoint reports, all of which is in memory.
@@ -79,7 +90,7 @@ struct Reported {
     health: Health,
 }
 
-impl Status for Reported {
+impl HealthAndMetrics for Reported {
     async fn live(self: &Arc<Self>) -> Result<(), String> {
         self.health.not_alive().map_or(Ok(()), Err)
     }
@@ -88,9 +99,9 @@ impl Status for Reported {
         self.health.not_ready().map_or(Ok(()), Err)
     }
 
-    async fn metrics(self: &Arc<Self>) -> String {
-        // A string takes all; without its last line, a scrape would fail.
-        self.metrics.text().unwrap_or_default()
+    async fn metrics(self: &Arc<Self>) -> Result<String, String> {
+        let explain = |error| format!("failed to encode the metrics: {error}");
+        self.metrics.text().map_err(explain)
     }
 }
 

@@ -96,6 +96,7 @@ impl Run {
         let (metrics, health) = (Metrics::default(), Health::default());
         let listener = admin::bind(admin)
             .with_context(|| format!("failed to listen on --admin {admin}; choose a free port"))?;
+        let admin = listener.local_addr()?; // port 0 has become the real one
         let (stop, stopped) = oneshot::channel::<()>();
         let environment = Environment {
             client: client().await?,

@@ -181,7 +181,7 @@ impl Metrics {
     /// Returns all metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// When the text cannot be written, which a string does not do.
+    /// When a collector fails to encode its metrics.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

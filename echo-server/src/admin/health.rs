@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use admin_endpoint::SingleFlight;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::probe::probe;
-use super::shared_check::SharedCheck;
 use crate::engine::{Command, Shared, WorkerHandle};
 use crate::listener::BoundListener;
 
@@ -65,9 +65,9 @@ pub(crate) struct Health {
     /// A signal to stop has come.
     is_draining: AtomicBool,
     /// The check of workers that is in progress.
-    alive: SharedCheck<CheckResult>,
+    alive: SingleFlight<CheckResult>,
     /// The check of listeners that is in progress.
-    ready: SharedCheck<CheckResult>,
+    ready: SingleFlight<CheckResult>,
 }
 
 impl Health {
@@ -82,8 +82,8 @@ impl Health {
             listeners,
             shared,
             is_draining: AtomicBool::new(false),
-            alive: SharedCheck::default(),
-            ready: SharedCheck::default(),
+            alive: SingleFlight::default(),
+            ready: SingleFlight::default(),
         }
     }
 

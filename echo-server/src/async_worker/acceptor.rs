@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
+use admin_endpoint::accept_errors::ACCEPT_PAUSE;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep};
@@ -11,7 +12,7 @@ use tokio::time::{Instant, sleep};
 use super::context::Context;
 use super::serve::serve;
 use super::session::Session;
-use crate::engine::accept_errors::{ACCEPT_PAUSE, Attempt, PauseLog, accept_queued};
+use crate::engine::accept_errors::{Attempt, PauseLog, accept_queued};
 
 /// Serves a listener's connections until a drain, then what is queued, then waits until all are closed.
 pub(super) async fn accept(socket: TcpListener, listener_index: usize, context: Rc<Context>) {

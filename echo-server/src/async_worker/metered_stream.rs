@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use admin_endpoint::set_reset_on_close;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,7 +15,6 @@ use tokio::task::coop::has_budget_remaining;
 use super::activity::Activity;
 use super::session::Counted;
 use crate::counters::count;
-use crate::engine::reset_on_close;
 
 /// The stream.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Drop for MeteredStream {
     fn drop(&mut self) {
         self.note_pending_output(false);
         if self.activity.is_reset() {
-            reset_on_close(&*self.stream);
+            set_reset_on_close(&*self.stream);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use admin_endpoint::set_reset_on_close;
 use echo_protocol::Protocol;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -15,7 +16,6 @@ use super::session::Session;
 use super::{conversation, http, timeouts};
 use crate::close_reason::CloseReason;
 use crate::config::Listen;
-use crate::engine::reset_on_close;
 use crate::faults::FaultPlan;
 
 /// Serves a connection until it ends or a timeout closes it.
@@ -79,7 +79,7 @@ async fn begin(
     now: Instant,
 ) -> Result<Beginning, CloseReason> {
     if plan.is_some_and(|plan| plan.refused) {
-        reset_on_close(stream);
+        set_reset_on_close(stream);
         return Err(CloseReason::Fault);
     }
     let context = Rc::clone(session.context());

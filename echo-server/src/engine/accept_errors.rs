@@ -3,36 +3,14 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
+use admin_endpoint::accept_errors::{ACCEPT_PAUSE, is_transient};
 use tracing::warn;
 
 use crate::counters::Counters;
 use crate::listener::MAX_QUEUED;
 
-/// How long to accept nothing after the system refused, most often for want of a descriptor. The
-/// connection stays queued meanwhile, so accepting without a pause would be a busy loop.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
 /// How often at most a pause is logged.
 const WARNING_INTERVAL: Duration = Duration::from_secs(10);
-
-/// Errors of `accept` after which the next connection is accepted at once: a signal came, or an error of
-/// one client's connection, which accept(2) says to treat as if nothing had been queued. A pause for these
-/// would let one client delay the others.
-const TRANSIENT: [Errno; 12] = [
-    Errno::EINTR,
-    Errno::ECONNABORTED,
-    Errno::ECONNRESET,
-    Errno::ETIMEDOUT,
-    Errno::ENETDOWN,
-    Errno::EPROTO,
-    Errno::ENOPROTOOPT,
-    Errno::EHOSTDOWN,
-    Errno::ENONET,
-    Errno::EHOSTUNREACH,
-    Errno::EOPNOTSUPP,
-    Errno::ENETUNREACH,
-];
 
 /// What an attempt to accept has come to.
 #[derive(Debug)]
@@ -57,8 +35,7 @@ impl Attempt {
         if let Some(counters) = counters {
             counters.note_accept_failed(&error);
         }
-        let errno = error.raw_os_error().map(Errno::from_raw);
-        if errno.is_some_and(|errno| TRANSIENT.contains(&errno)) {
+        if is_transient(&error) {
             Self::More
         } else {
             Self::Refused(error)
@@ -102,6 +79,8 @@ impl PauseLog {
 
 #[cfg(test)]
 mod tests {
+    use nix::errno::Errno;
+
     use super::*;
 
     #[test]
@@ -127,7 +106,7 @@ mod tests {
     fn an_error_of_one_connection_delays_no_other_and_an_error_of_the_system_pauses() {
         let counters = Counters::default();
         let attempt = |errno: Errno| Attempt::new(Err(errno.into()), Some(&counters));
-        for errno in TRANSIENT {
+        for errno in [Errno::EINTR, Errno::ECONNABORTED, Errno::EPROTO] {
             assert!(matches!(attempt(errno), Attempt::More), "{errno}");
         }
         for errno in [Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EPERM] {
@@ -136,6 +115,6 @@ mod tests {
         assert!(matches!(attempt(Errno::EAGAIN), Attempt::Empty));
         assert!(matches!(Attempt::new(Ok(()), None), Attempt::More));
         assert_eq!(counters.accept_exhausted.get(), 3);
-        assert_eq!(counters.accept_failed.get(), 13);
+        assert_eq!(counters.accept_failed.get(), 4);
     }
 }

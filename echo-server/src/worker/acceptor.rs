@@ -4,12 +4,13 @@ use std::io;
 use std::net;
 use std::time::Instant;
 
+use admin_endpoint::accept_errors::ACCEPT_PAUSE;
 use mio::Registry;
 use mio::net::TcpListener;
 
 use super::listening::{self, Listening};
 use super::sessions::Sessions;
-use crate::engine::accept_errors::{ACCEPT_PAUSE, Attempt, PauseLog, accept_queued};
+use crate::engine::accept_errors::{Attempt, PauseLog, accept_queued};
 
 /// Connections accepted from one listener before the existing ones are processed.
 const BATCH: usize = 64;

@@ -12,6 +12,7 @@ use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
+use admin_endpoint::set_reset_on_close;
 use echo_protocol::Protocol;
 use echo_protocol::conversation::Conversation;
 use echo_protocol::proxy_header::ProxyMode;
@@ -30,7 +31,7 @@ use crate::access_log::AccessLog;
 use crate::close_reason::CloseReason;
 use crate::counters::Counters;
 use crate::engine::timeouts::Timeouts;
-use crate::engine::{Permit, Shared, reset_on_close};
+use crate::engine::{Permit, Shared};
 use drain::Drain;
 
 /// The most connections for which a worker reserves addresses when it begins, which costs no memory
@@ -456,7 +457,7 @@ impl Sessions {
             self.named.remove(&key);
         }
         if reason == CloseReason::WriteTimeout {
-            reset_on_close(session.connection.stream());
+            set_reset_on_close(session.connection.stream());
         }
         let counters = self.counters(usize::from(session.counters_index));
         if let Some(counters) = counters.filter(|_| session.connection.has_pending_output()) {

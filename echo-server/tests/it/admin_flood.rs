@@ -105,12 +105,12 @@ fn clients_that_never_end_a_request_delay_no_health_check() {
 
 #[test]
 fn clients_that_never_read_their_answers_delay_no_health_check() {
-    assert_health_checks_succeed_while_clients_send(b"GET /metrics HTTP/1.1\r\n\r\n");
+    assert_health_checks_succeed_while_clients_send(b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n");
 }
 
 #[test]
 fn health_checks_of_others_delay_no_health_check() {
-    assert_health_checks_succeed_while_clients_send(b"GET /readyz HTTP/1.1\r\n\r\n");
+    assert_health_checks_succeed_while_clients_send(b"GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n");
 }
 
 #[test]
@@ -118,7 +118,8 @@ fn an_answer_to_a_health_check_that_is_read_late_arrives_although_many_others_fo
     let server = Program::start(1);
     let ask = |_| {
         let mut stream = connect(server.admin);
-        stream.write_all(b"GET /livez HTTP/1.1\r\n\r\n").unwrap();
+        let request = b"GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";
+        stream.write_all(request).unwrap();
         stream.peek(&mut [0]).unwrap(); // it is answered
         stream
     };
@@ -151,7 +152,7 @@ fn a_connection_that_trickles_is_reset_at_its_deadline_however_steady_it_is() {
 #[test]
 fn one_request_is_answered_on_a_connection_whatever_follows_it() {
     let server = Program::start(1);
-    let head = "GET /nothing HTTP/1.1\r\nContent-Length: 9\r\n\r\n";
+    let head = "GET /nothing HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n";
     let answer = exchange(&connect(server.admin), format!("{head}{head}").as_bytes());
     let answer = String::from_utf8(answer).unwrap();
     assert_eq!(answer.matches("HTTP/1.1 404").count(), 1, "{answer}");

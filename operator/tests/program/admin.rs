@@ -6,7 +6,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,7 +31,7 @@ const KINDS: [&[u8]; 3] = [
 
 #[test]
 fn silent_trickling_and_never_reading_clients_at_once_delay_no_health_check() {
-    let operator = Operator::start(Stdio::null());
+    let operator = Operator::start();
     let done = AtomicBool::new(false);
     let connected = AtomicUsize::new(0);
     let have_come = |count| connected.load(Ordering::Relaxed) >= count;
@@ -68,7 +67,7 @@ fn silent_trickling_and_never_reading_clients_at_once_delay_no_health_check() {
 #[test]
 fn a_health_check_may_come_after_hundreds_of_clients_that_come_at_once() {
     const AT_ONCE: usize = 500;
-    let operator = Operator::start(Stdio::null());
+    let operator = Operator::start();
     operator.signal("STOP"); // so that none is accepted meanwhile
     let connect = |_| TcpStream::connect_timeout(&operator.admin, PROBE_TIMEOUT);
     let clients: Result<Vec<_>, _> = (0..AT_ONCE).map(connect).collect();
@@ -79,8 +78,21 @@ fn a_health_check_may_come_after_hundreds_of_clients_that_come_at_once() {
 }
 
 #[test]
+fn clients_of_the_admin_endpoint_leave_descriptors_for_the_api_server() {
+    const LIMIT: usize = 64;
+    let operator = Operator::start_after(&format!("ulimit -n {LIMIT}"));
+    let connect = |_| TcpStream::connect(operator.admin).unwrap();
+    let clients: Vec<_> = (0..LIMIT).map(connect).collect();
+    let answer = operator.get("/livez").unwrap(); // accepted after the others
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let descriptors = operator.descriptors();
+    assert!(descriptors < LIMIT * 3 / 4, "{descriptors}");
+    drop(clients);
+}
+
+#[test]
 fn a_connection_has_one_request_and_ends_after_it() {
-    let operator = Operator::start(Stdio::null());
+    let operator = Operator::start();
     let mut stream = TcpStream::connect(operator.admin).unwrap();
     stream.set_read_timeout(Some(PROBE_TIMEOUT)).unwrap();
     let head = "GET /livez HTTP/1.1\r\nHost: h\r\n\r\n";

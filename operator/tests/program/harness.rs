@@ -4,10 +4,10 @@
 )]
 //! An operator that a test has for itself.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, ChildStderr, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,26 +29,49 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Starts it with standard error there, and waits until its admin endpoint listens.
-    pub(crate) fn start(stderr: Stdio) -> Self {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let admin = free.local_addr().unwrap();
-        drop(free);
-        let kubeconfig =
-            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("kubeconfig-{}", admin.port()));
+    /// Starts it, and reads from its log where its admin endpoint is. The rest of the log is discarded.
+    pub(crate) fn start() -> Self {
+        Self::start_after(":")
+    }
+
+    /// Starts it after a shell's command.
+    pub(crate) fn start_after(command: &str) -> Self {
+        let (operator, mut log) = Self::start_with_log(command);
+        thread::spawn(move || io::copy(&mut log, &mut io::sink()));
+        operator
+    }
+
+    /// Starts it after a shell's command, and returns what follows in its log.
+    pub(crate) fn start_with_log(command: &str) -> (Self, BufReader<ChildStderr>) {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // Of its own, since another test may be reading one that is being written.
+        let name = format!("kubeconfig-{}-{:?}", process::id(), thread::current().id());
+        let kubeconfig = directory.join(name);
         std::fs::write(&kubeconfig, KUBECONFIG).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_operator"))
-            .args(["run", "--admin", &admin.to_string()])
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{command}; exec \"$0\" \"$@\"")])
+            .arg(env!("CARGO_BIN_EXE_operator"))
+            .args(["run", "--admin", "127.0.0.1:0", "--log-format", "text"])
             .env("KUBECONFIG", kubeconfig)
-            .stderr(stderr)
+            .env("NO_COLOR", "1")
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut operator = Self { child, admin };
-        wait_until("the admin endpoint listens", || {
-            assert!(operator.child.try_wait().unwrap().is_none(), "it has ended");
-            TcpStream::connect(admin).is_ok()
-        });
-        operator
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("reconciling EchoClusters") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it has ended");
+        }
+        let (_, address) = line.split_once(" admin=").expect(&line);
+        let admin = address.split_whitespace().next().unwrap().parse().unwrap();
+        (Self { child, admin }, log)
+    }
+
+    /// Counts its descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.child.id());
+        std::fs::read_dir(path).unwrap().count()
     }
 
     /// Sends a signal.

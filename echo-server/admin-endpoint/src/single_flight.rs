@@ -1,31 +1,31 @@
-//! A check that all who ask at the same time share, so that clients of the admin endpoint cannot
-//! multiply its cost.
+//! A result that all who ask at the same time share, so that clients of the admin endpoint cannot multiply
+//! its cost.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
 
-/// At most one run of a check at a time.
+/// At most one run of a function at a time.
 #[derive(Debug)]
-pub(super) struct SharedCheck<T> {
+pub struct SingleFlight<T> {
     /// The last run, which may have ended.
     last: Mutex<Option<watch::Receiver<Option<T>>>>,
 }
 
-impl<T: Clone + Send + Sync + 'static> SharedCheck<T> {
+impl<T: Clone + Send + Sync + 'static> SingleFlight<T> {
     /// Returns the result of the run that is in progress, or of a new one. The run does not end with
     /// the client that has begun it. None if it ended without a result.
-    pub(super) async fn result<F>(&self, check: impl FnOnce() -> F) -> Option<T>
+    pub async fn result<F>(&self, run: impl FnOnce() -> F) -> Option<T>
     where
         F: Future<Output = T> + Send + 'static,
     {
-        let mut result = self.join_or_start(check);
+        let mut result = self.join_or_start(run);
         let ended = result.wait_for(Option::is_some).await.ok()?;
         ended.clone()
     }
 
     /// Returns where the result will be.
-    fn join_or_start<F>(&self, check: impl FnOnce() -> F) -> watch::Receiver<Option<T>>
+    fn join_or_start<F>(&self, run: impl FnOnce() -> F) -> watch::Receiver<Option<T>>
     where
         F: Future<Output = T> + Send + 'static,
     {
@@ -35,16 +35,16 @@ impl<T: Clone + Send + Sync + 'static> SharedCheck<T> {
             return running.clone();
         }
         let (sender, receiver) = watch::channel(None);
-        let check = check();
+        let run = run();
         tokio::spawn(async move {
-            sender.send_replace(Some(check.await));
+            sender.send_replace(Some(run.await));
         });
         *last = Some(receiver.clone());
         receiver
     }
 }
 
-impl<T> Default for SharedCheck<T> {
+impl<T> Default for SingleFlight<T> {
     fn default() -> Self {
         Self {
             last: Mutex::default(),
@@ -65,7 +65,7 @@ mod tests {
     #[tokio::test]
     async fn all_who_ask_meanwhile_share_one_run_also_when_the_first_has_gone() {
         let (check, runs) = (
-            Arc::new(SharedCheck::default()),
+            Arc::new(SingleFlight::default()),
             Arc::new(AtomicUsize::new(0)),
         );
         let go_on = Arc::new(Notify::new());
