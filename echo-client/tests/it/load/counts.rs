@@ -121,8 +121,12 @@ fn every_line_that_was_due_is_answered_or_unanswered_and_unsent_are_those_that_t
             due,
             "seed {seed}: {report:?}"
         );
-        let seen = u64::try_from(server.lines().len()).unwrap();
-        assert_eq!(lines + unanswered - unsent, seen, "seed {seed}: {report:?}");
+        let recorded = u64::try_from(server.lines().len()).unwrap();
+        assert_eq!(
+            lines + unanswered - unsent,
+            recorded,
+            "seed {seed}: {report:?}"
+        );
     }
 }
 
