@@ -8,7 +8,7 @@
 //!    answered what it has sent; as soon as no line of it is open and it has taken its answers, it
 //!    receives the end of output, and has 2 s to close. One that has sent nothing yet has 0.25 s to
 //!    begin, as its first bytes may be in transit. After the same time, one whose client never pauses is
-//!    answered the complete lines of one more read, and then ends in the same way.
+//!    answered the complete lines that have come, and then ends in the same way.
 //! 3. Cut, at the deadline: what is left is closed. The process ends with code 0, and earlier if
 //!    nothing is left.
 //!

@@ -1,8 +1,8 @@
 //! What both engines share: the threaded one ([`crate::worker`]) and the asynchronous one
 //! ([`crate::async_worker`]).
 //!
-//! A rule that holds for every connection is written here once: admission, the PROXY header, when
-//! accepting pauses, which timeout applies.
+//! A rule that holds for every connection is written here once: admission, the PROXY header, which
+//! timeout applies. When accepting pauses is shared with [`admin_endpoint`].
 
 pub(crate) mod accept_errors;
 mod error;

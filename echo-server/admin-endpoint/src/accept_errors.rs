@@ -9,9 +9,9 @@ use nix::errno::Errno;
 /// a descriptor. The connection stays queued meanwhile, so accepting without a pause would be a busy loop.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Errors of `accept` after which the next connection is accepted at once: a signal came, or an error of
-/// one client's connection, which accept(2) says to treat as if nothing had been queued. A pause for these
-/// would let one client delay the others.
+/// Errors of `accept` after which the next connection is accepted at once: a signal came, or one client's
+/// connection failed (accept(2) lists the errors of the network that Linux passes on). A pause for these would let
+/// one client delay the others.
 const TRANSIENT: [Errno; 12] = [
     Errno::EINTR,
     Errno::ECONNABORTED,

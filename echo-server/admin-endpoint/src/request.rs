@@ -14,12 +14,12 @@ const MAX_HEAD: usize = 16 * 1024;
 /// What follows a line for the parser: the rest of a head.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// A request that is complete, but for a body, which nothing here has a use for.
+/// A request. Its body is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Request {
-    /// What is to be done.
+    /// The method.
     pub(super) method: Method,
-    /// With what.
+    /// The path of the target.
     pub(super) path: Path,
 }
 
@@ -47,7 +47,7 @@ pub(super) enum Path {
     Other,
 }
 
-/// Why a head is none.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadRequest {
     /// It is longer than allowed.
@@ -157,9 +157,18 @@ impl RequestHead {
         if !header.name.eq_ignore_ascii_case("host") {
             return Some(false);
         }
-        let is_valid = header.value.is_empty() || Authority::try_from(header.value).is_ok();
-        (is_valid && !self.is_cut).then_some(true)
+        (is_valid_host(header.value) && !self.is_cut).then_some(true)
     }
+}
+
+/// Returns whether a value is empty, or a host and perhaps a port (RFC 3986, section 3.2): no user, and a port of digits.
+fn is_valid_host(value: &[u8]) -> bool {
+    let is_port = |rest: &str| match rest.strip_prefix(':') {
+        Some(port) => port.bytes().all(|byte| byte.is_ascii_digit()),
+        None => rest.is_empty(),
+    };
+    let is_host = |host: Authority| host.as_str().strip_prefix(host.host()).is_some_and(is_port);
+    value.is_empty() || Authority::try_from(value).is_ok_and(is_host)
 }
 
 /// Reads a request line.
@@ -267,6 +276,9 @@ mod tests {
             "Host: h\r\nA: b\r\nhost: g\r\n",
             "Host : h\r\n",
             "Host: h/path\r\n",
+            "Host: user@h\r\n",
+            "Host: h:x\r\n",
+            "Host: [::1]x\r\n",
             "Host: h\r\n folded\r\n",
             &long,
         ] {

@@ -65,9 +65,8 @@ async fn serve_accepted<F: Future<Output = io::Result<TcpStream>>>(
     }
 }
 
-/// Serves one connection, and resets it unless its client has received the response, or will since it is
-/// short; also if this is dropped.
-/// Connection errors are not logged.
+/// Serves one connection. Resets it at the end, also if this is dropped, unless the client has closed after the
+/// response, or the response is short. Connection errors are not logged.
 async fn serve_connection(
     mut stream: TcpStream,
     routes: &Routes<impl HealthAndMetrics>,
@@ -100,7 +99,7 @@ async fn serve_request(
     discard_rest(stream).await
 }
 
-/// Reads until a request is complete. The buffer is none of the connection's memory.
+/// Reads until a request is complete. The buffer exists only during a read, so a connection that waits has none.
 async fn read_request(stream: &TcpStream) -> io::Result<Result<Request, BadRequest>> {
     let mut head = RequestHead::default();
     loop {
@@ -151,6 +150,7 @@ mod tests {
 
     impl HealthAndMetrics for SlowReadiness {
         async fn live(self: &Arc<Self>) -> Result<(), String> {
+            sleep(Duration::from_millis(1)).await; // as for answers of threads
             Ok(())
         }
 
@@ -179,17 +179,27 @@ mod tests {
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(BACKLOG).unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Arc::new(SlowReadiness), MOST));
         let mut others = Vec::new();
         for _ in 0..5 * MOST {
             others.push(ask(address, "/readyz").await);
         }
         let mut client = ask(address, "/livez").await;
-        let mut response = String::new();
-        let probe_timeout = Duration::from_secs(1); // the kubelet's default
-        let reading = timeout(probe_timeout, client.read_to_string(&mut response));
-        reading.await.expect("no answer in time").unwrap();
-        assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+        for _ in 0..5 * MOST {
+            others.push(ask(address, "/readyz").await);
+        }
+        let response = async {
+            let mut response = String::new();
+            let probe_timeout = Duration::from_secs(1); // the kubelet's default
+            let reading = timeout(probe_timeout, client.read_to_string(&mut response));
+            reading.await.expect("no answer in time").map(|_| response)
+        };
+        tokio::select! {
+            never = serve(listener, Arc::new(SlowReadiness), MOST) => never,
+            response = response => {
+                let response = response.unwrap();
+                assert!(response.starts_with("HTTP/1.1 200 "), "{response}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ use super::linger::linger;
 use super::session::{Counted, Session};
 use crate::close_reason::CloseReason;
 use crate::counters::count;
+use crate::listener::MOST_UNREAD_BYTES;
 
 /// Bytes read at once, and the most answer made at once.
 const BUFFER_BYTES: usize = 16 * 1024;
@@ -33,6 +34,7 @@ pub(super) async fn serve(
         output: Vec::new(),
     };
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut unread = MOST_UNREAD_BYTES; // what may have come before a drain was due
     loop {
         let read = tokio::select! {
             biased;
@@ -43,8 +45,10 @@ pub(super) async fn serve(
             return CloseReason::Completed;
         };
         let mut input = buffer.get(..length).unwrap_or_default();
-        let is_drain_due = session.context().is_drain_due(begin);
-        if is_drain_due && !input.is_empty() {
+        if session.context().is_drain_due(begin) {
+            unread = unread.saturating_sub(length);
+        }
+        if unread == 0 && !input.is_empty() {
             input = answerer.conversation.up_to_boundary(input);
             if input.is_empty() {
                 break; // no line ends here, and none is open
@@ -58,7 +62,7 @@ pub(super) async fn serve(
                 CloseReason::Completed
             };
         }
-        let is_closing = is_drain_due && answerer.conversation.is_at_boundary();
+        let is_closing = unread == 0 && answerer.conversation.is_at_boundary();
         if is_closing || answerer.conversation.is_over() {
             break;
         }

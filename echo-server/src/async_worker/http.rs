@@ -27,7 +27,7 @@ use crate::close_reason::CloseReason;
 use crate::counters::count;
 use crate::drain::DRAIN_QUIET_PERIOD;
 use crate::engine::timeouts::LINGER_TIMEOUT;
-use crate::listener::SYSTEM_BYTES;
+use crate::listener::MOST_UNREAD_BYTES;
 use answer::Answerer;
 use body::Answer;
 use executor::LocalExecutor;
@@ -49,9 +49,8 @@ const WINDOW_BYTES: u32 = 64 * 1024;
 /// Bytes of answers that one HTTP/2 stream buffers.
 const SEND_BYTES: usize = 16 * 1024;
 
-/// The most bytes that have come to an HTTP/1.1 connection and were not answered: in the system, whose buffer is
-/// twice as large as it was told, and in hyper's.
-const MOST_UNREAD_BYTES: usize = 2 * SYSTEM_BYTES + HEAD_BYTES;
+/// The most bytes that have come to an HTTP/1.1 connection and were not answered: in the system's buffer and in hyper's.
+const MOST_UNANSWERED_BYTES: usize = MOST_UNREAD_BYTES + HEAD_BYTES;
 
 /// Serves a connection until it ends; a drain lets it end after the requests that have come.
 pub(super) async fn serve(
@@ -72,7 +71,8 @@ pub(super) async fn serve(
     let mut upgraded_reason = None;
     let served = if is_http2 {
         activity.count_steps();
-        // It ends when the client has acknowledged that no further request will be answered, or after this.
+        // It ends when the client has acknowledged that no further request will be answered; without that, when no
+        // request is open after this time.
         let unacknowledged = async {
             sleep(LINGER_TIMEOUT).await;
             activity.all_answered().await;
@@ -83,8 +83,10 @@ pub(super) async fn serve(
     } else {
         let ended = async {
             due.await;
-            let most_unread = count(MOST_UNREAD_BYTES);
-            activity.last_call(DRAIN_QUIET_PERIOD, most_unread).await;
+            let most_unanswered = count(MOST_UNANSWERED_BYTES);
+            activity
+                .last_call(DRAIN_QUIET_PERIOD, most_unanswered)
+                .await;
         };
         let idle_timeout = context.shared.limits.idle_timeout;
         let mut connection = http1(idle_timeout).serve_connection(io, service);

@@ -18,6 +18,9 @@ use crate::counters::count;
 /// since an empty line costs many times its length; one read is answered whole.
 const OUTPUT_BYTES_AT_ONCE: u64 = 128 * 1024;
 
+/// Reads after which all is read that had come before the first of them.
+const LAST_READS: u8 = 5; // as many as MOST_UNREAD_BYTES take
+
 /// Reads discarded before other connections come first.
 const DISCARDS_AT_ONCE: usize = 4;
 
@@ -35,6 +38,8 @@ pub(super) struct Connection<S> {
     is_urgent: bool,
     /// The end of input was read.
     has_ended: bool,
+    /// How many reads there were since a drain waits for no pause of the client.
+    last_reads: u8,
     /// What the client has not taken yet.
     pending: Option<Box<PendingOutput>>,
 }
@@ -61,6 +66,7 @@ impl<S: Read + Write> Connection<S> {
             peer_is_closed: false,
             is_urgent: false,
             has_ended: false,
+            last_reads: 0,
             pending: None,
         }
     }
@@ -120,7 +126,7 @@ impl<S: Read + Write> Connection<S> {
     }
 
     /// Processes the connection so that it can be closed soon, however much its client sends: sends pending output,
-    /// then reads once, and answers no more of that than its complete lines.
+    /// then reads what may have come before, and answers no more of that than its complete lines.
     pub(super) fn process_to_boundary(
         &mut self,
         buffers: &mut Buffers,
@@ -201,17 +207,21 @@ impl<S: Read + Write> Connection<S> {
         } = buffers;
         if let Some(pending) = self.pending.take() {
             self.flush(*pending, output, rules, traffic)?;
-            // A client that never pauses has sent as much again by then.
-            if let Some(next) = self.next_at_boundary() {
+            if let Some(next) = self.next_after_last_reads() {
                 return Ok(next);
             }
         }
         match self.stream.read(input) {
             Ok(0) => self.finish(None, output, rules, traffic)?,
             Ok(length) => {
+                let has_more = length == input.len() || self.is_urgent;
+                let reads = self.last_reads.saturating_add(1);
+                self.last_reads = if has_more { reads } else { LAST_READS };
                 traffic.received_bytes += count(length);
-                let received = input.get(..length).unwrap_or_default();
-                let received = self.conversation.up_to_boundary(received);
+                let mut received = input.get(..length).unwrap_or_default();
+                if self.last_reads >= LAST_READS {
+                    received = self.conversation.up_to_boundary(received);
+                }
                 self.answer(received, None, output, rules, traffic)?;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -221,7 +231,16 @@ impl<S: Read + Write> Connection<S> {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Next::Again),
             Err(error) => return Err(error),
         }
-        Ok(self.next_at_boundary().unwrap_or(Next::Again))
+        Ok(self.next_after_last_reads().unwrap_or(Next::Again))
+    }
+
+    /// Returns what is next if it is not reading, in a drain that waits for no pause of the client.
+    fn next_after_last_reads(&self) -> Option<Next> {
+        if self.last_reads < LAST_READS {
+            self.next_without_reading()
+        } else {
+            self.next_at_boundary()
+        }
     }
 
     /// Returns what is next if it is not reading, where the connection is to be closed as soon as no line is open.

@@ -129,6 +129,8 @@ fn a_handshake_that_is_invalid_is_refused_and_one_for_another_protocol_is_a_requ
         assert!(answer.starts_with(expected), "{question}: {answer}");
         let names_version = answer.contains("sec-websocket-version: 13\r\n");
         assert_eq!(names_version, expected.contains("426"), "{answer}");
+        let names_protocol = answer.contains("upgrade: websocket\r\n");
+        assert_eq!(names_protocol, expected.contains("426"), "{answer}");
     }
 }
 

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderValue,
-    SEC_WEBSOCKET_VERSION, X_CONTENT_TYPE_OPTIONS,
+    SEC_WEBSOCKET_VERSION, UPGRADE, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
@@ -85,7 +85,7 @@ impl Answerer {
         let mut answer = guarded(answer, is_head);
         if self.activity.is_last_call() && !self.is_upgraded() {
             let close = HeaderValue::from_static("close");
-            answer.headers_mut().insert(CONNECTION, close);
+            answer.headers_mut().append(CONNECTION, close);
         }
         if let Some(counters) = self.counted.get() {
             let took = begin.elapsed().saturating_sub(delay);
@@ -138,6 +138,8 @@ impl Answerer {
                 let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken");
                 let headers = answer.headers_mut();
                 headers.insert(SEC_WEBSOCKET_VERSION, websocket::VERSION);
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
                 answer
             }
             OpeningHandshake::InvalidKey => plain(

@@ -21,10 +21,10 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// The version that is spoken (RFC 6455).
 pub(super) const VERSION: HeaderValue = HeaderValue::from_static("13");
 
-/// What a request to upgrade to WebSocket is answered.
+/// How a request to upgrade to WebSocket is answered.
 #[derive(Debug)]
 pub(super) enum OpeningHandshake {
-    /// It is none.
+    /// The request asks for no upgrade.
     Absent,
     /// Its version is not spoken.
     UnknownVersion,
@@ -91,14 +91,17 @@ pub(super) async fn serve(
     let mut socket = WebSocket::new(context.shared.limits.max_message_bytes);
     let mut output = Vec::new();
     let mut buffer = vec![0; BUFFER_BYTES];
+    let mut read_at = Instant::now();
     let mut messages = socket.answer(start, &mut output);
     loop {
         if stream.write_all(&output).await.is_err() {
             break;
         }
-        session
-            .counted()
-            .note_lines(session.client(), messages, count(output.len()));
+        let counted = session.counted();
+        counted.note_lines(session.client(), messages, count(output.len()));
+        if let Some(counters) = counted.get() {
+            counters.latency.observe(messages, read_at.elapsed());
+        }
         if socket.is_closing() {
             break;
         }
@@ -108,6 +111,7 @@ pub(super) async fn serve(
             biased;
             read = stream.read(&mut buffer) => {
                 let Ok(length @ 1..) = read else { break };
+                read_at = Instant::now();
                 let input = buffer.get(..length).unwrap_or_default();
                 messages = socket.answer(input, &mut output);
                 if context.is_drain_due(begin) {

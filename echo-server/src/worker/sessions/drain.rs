@@ -11,7 +11,7 @@ pub(super) enum Drain {
     None,
     /// All that have sent something, as soon as all that came is answered and no line of theirs is open.
     Active {
-        /// When the others follow, and clients that never pause.
+        /// When [`Self::All`] begins.
         quiet_period_ends_at: Instant,
     },
     /// All, as soon as no line of theirs is open.
