@@ -10,7 +10,7 @@
 //! | `idle_timeout` | `echo_connections_closed` | the end of output |
 //! | `write_timeout` | `echo_connections_closed` | a reset |
 //! | `rate` | `echo_datagrams_dropped` | no answer |
-//! | `max_line_bytes` | `echo_connections_closed` | the answer so far, then the end of output; over WebSocket a close with code 1009 |
+//! | `max_line_bytes` | `echo_connections_closed` | the answer so far, then the end of output; over WebSocket a Close frame with 1009 |
 //!
 //! Behind a proxy, a connection's client is known only when its header has come; a limit of one
 //! client then closes it and is counted in `echo_connections_closed`. So are connections whose

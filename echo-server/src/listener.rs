@@ -25,7 +25,7 @@ pub(crate) const MAX_QUEUED: usize = 4097;
 /// would not take a line of 64 KiB at once, and cost such lines a fifth of their rate.
 pub(crate) const SYSTEM_BYTES: usize = 128 * 1024;
 
-/// The most bytes that a client may have sent and that were not read: the buffer is twice as large as it was told.
+/// The most bytes that a client may have sent and that were not read: Linux doubles the size that is set (socket(7)).
 pub(crate) const MOST_UNREAD_BYTES: usize = 2 * SYSTEM_BYTES;
 
 /// How long nothing is received of a peer before the kernel asks whether it still exists.

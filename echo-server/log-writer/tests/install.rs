@@ -1,4 +1,4 @@
-//! The installation of the log, which a process has one of.
+//! A process has one log, however often it is installed.
 
 #[cfg(test)]
 mod tests {
