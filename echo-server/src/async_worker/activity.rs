@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -176,16 +176,11 @@ impl Activity {
     /// answered when more than `most_unread` bytes have come since.
     pub(super) async fn last_call(&self, quiet: Duration, most_unread: u64) {
         let answered_at = self.received_bytes.get().saturating_add(most_unread);
-        let poll_between = |_: &mut Context<'_>| {
-            // Changes only in whatever reads and writes, which is polled in the same task.
+        let is_answered = || {
             let is_quiet = self.wants_more.get() && self.open_requests.is_empty();
-            if is_quiet || self.received_bytes.get() > answered_at {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
+            is_quiet || self.received_bytes.get() > answered_at
         };
-        poll_fn(poll_between).await;
+        wait_until(is_answered).await;
         self.is_last_call.set(true);
         let due = || self.at(self.moved_at.get()) + quiet;
         while Instant::now() < due() {
@@ -195,15 +190,7 @@ impl Activity {
 
     /// Waits until no request is open, and the client has read all output.
     pub(super) async fn all_answered(&self) {
-        let poll_answered = |_: &mut Context<'_>| {
-            // Changes as above.
-            if self.open_requests.is_empty() && !self.has_pending_output.get() {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
-            }
-        };
-        poll_fn(poll_answered).await;
+        wait_until(|| self.open_requests.is_empty() && !self.has_pending_output.get()).await;
     }
 
     /// Returns whether a request is to be the last.
@@ -263,6 +250,19 @@ impl Activity {
     pub(super) fn at(&self, age: u64) -> Instant {
         self.begin + Duration::from_millis(age)
     }
+}
+
+/// Waits until a condition holds. It is checked at each poll of the task: what it depends on changes only in
+/// whatever reads and writes, which is polled in the same task.
+async fn wait_until(holds: impl Fn() -> bool) {
+    poll_fn(|_| {
+        if holds() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 /// A request with a requested delay, until it is dropped.
