@@ -93,29 +93,17 @@ impl<K: Child> Cache<K> {
         objects.get(&key)
     }
 
-    /// Returns the cached copy if that version was compared with this desired state and matched.
-    pub(crate) fn get_verified(
-        &self,
-        namespace: &str,
-        name: &str,
-        fingerprint: u64,
-    ) -> Option<Arc<K>> {
+    /// Returns whether the newest known copy of an object was compared with this desired state and matched. It does not decode the copy.
+    pub(crate) fn is_verified(&self, namespace: &str, name: &str, desired_state_hash: u64) -> bool {
         let key = (namespace.to_owned(), name.to_owned());
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        (objects.is_verified(&key, fingerprint)).then(|| objects.get(&key))?
+        objects.is_verified(&key, desired_state_hash)
     }
 
-    /// Returns whether there is such a copy, which costs less than to decode it.
-    pub(crate) fn is_verified(&self, namespace: &str, name: &str, fingerprint: u64) -> bool {
-        let key = (namespace.to_owned(), name.to_owned());
-        let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.is_verified(&key, fingerprint)
-    }
-
-    /// Notes that this version of an object was compared with a desired state and matched. The fingerprint identifies the desired state.
-    pub(crate) fn set_verified(&self, object: &K, fingerprint: u64) {
+    /// Records that this version of an object was compared with a desired state and matched.
+    pub(crate) fn set_verified(&self, object: &K, desired_state_hash: u64) {
         let mut objects = self.objects.write().unwrap_or_else(PoisonError::into_inner);
-        objects.set_verified(object, fingerprint);
+        objects.set_verified(object, desired_state_hash);
     }
 
     /// Takes in the API server's response to a write, and returns it.

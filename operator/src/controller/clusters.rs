@@ -64,7 +64,7 @@ fn guard(cluster: &Raw<EchoCluster>) -> Guarded {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    fingerprint: u64,
+    input_hash: u64,
     is_decodable: bool,
 }
 
@@ -127,16 +127,16 @@ impl EchoClusterHandler {
 impl Seen {
     fn of(cluster: &Guarded) -> Self {
         Self {
-            fingerprint: change_fingerprint(cluster),
+            input_hash: input_hash(cluster),
             is_decodable: cluster.0.is_ok(),
         }
     }
 }
 
-/// Returns a fingerprint of what a reconcile depends on. It excludes the messages of conditions: some differ each time, such as those of a
+/// Returns a hash of the input of a reconcile that the EchoCluster has. It excludes the messages of conditions: some differ each time, such as those of a
 /// webhook, and each status write would trigger the next reconcile. For an EchoCluster that cannot be decoded, it covers the UID and the
 /// resourceVersion.
-fn change_fingerprint(cluster: &Guarded) -> u64 {
+fn input_hash(cluster: &Guarded) -> u64 {
     let metadata = cluster.meta();
     let Ok(decoded) = &cluster.0 else {
         return hash(&(&metadata.uid, &metadata.resource_version));
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn another_message_of_a_condition_triggers_nothing_and_another_reason_does() {
-        let first = change_fingerprint(&cluster("request 1 was denied", "Forbidden"));
-        let again = change_fingerprint(&cluster("request 2 was denied", "Forbidden"));
+        let first = input_hash(&cluster("request 1 was denied", "Forbidden"));
+        let again = input_hash(&cluster("request 2 was denied", "Forbidden"));
         assert_eq!(first, again);
-        let other = change_fingerprint(&cluster("request 1 was denied", "Ready"));
+        let other = input_hash(&cluster("request 1 was denied", "Ready"));
         assert_ne!(first, other);
     }
 
@@ -201,7 +201,7 @@ mod tests {
         let before = cluster("", "Ready");
         let mut restarted = before.0.clone().unwrap();
         restarted.annotations_mut().insert("a".into(), "b".into());
-        let restarted = change_fingerprint(&DeserializeGuard(Ok(restarted)));
-        assert_ne!(restarted, change_fingerprint(&before));
+        let restarted = input_hash(&DeserializeGuard(Ok(restarted)));
+        assert_ne!(restarted, input_hash(&before));
     }
 }

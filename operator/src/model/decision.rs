@@ -136,10 +136,9 @@ fn change(desired: &Value, live: &Value) -> ChangeAction {
     ChangeAction::Updated(field)
 }
 
-/// Returns a hash that identifies the desired state of a child, from its tracking annotations: the hash of the child, and the UID of the
-/// EchoCluster. Its generation is no part of it: most changes of an EchoCluster concern one child, and no difference in the generation
-/// alone is written.
-pub fn fingerprint<K: Resource>(desired: &K) -> u64 {
+/// Returns a hash of the desired state of a child, from its tracking annotations: the hash of the child, and the UID of the EchoCluster. The
+/// generation is excluded: most changes of an EchoCluster affect one child, and a difference in the generation alone is not written.
+pub fn desired_state_hash<K: Resource>(desired: &K) -> u64 {
     let identity = [DESIRED_HASH_ANNOTATION, OWNER_UID_ANNOTATION];
     hash(&identity.map(|key| desired.annotations().get(key)))
 }

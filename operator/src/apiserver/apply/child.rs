@@ -20,7 +20,9 @@ use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
 use crate::model::children::{
     Change, ChangeAction, Child, ChildState, ProblemKind, describe, describe_named,
 };
-use crate::model::decision::{Decision, decide, fingerprint, is_owned, leftover_update_entry};
+use crate::model::decision::{
+    Decision, decide, desired_state_hash, is_owned, leftover_update_entry,
+};
 use crate::model::metadata::Owner;
 use crate::model::validate::ValidatedSpec;
 
@@ -61,14 +63,14 @@ impl Applier {
         if spec.paused {
             return None;
         }
-        let (name, fingerprint) = (desired.name_any(), fingerprint(desired));
-        let namespace = &owner.namespace;
-        let live = if K::IS_OBSERVED {
-            Some(cache.get_verified(namespace, &name, fingerprint)?)
-        } else if cache.is_verified(namespace, &name, fingerprint) {
-            None
-        } else {
+        let (namespace, name) = (&owner.namespace, desired.name_any());
+        if !cache.is_verified(namespace, &name, desired_state_hash(desired)) {
             return None;
+        }
+        let live = if K::IS_OBSERVED {
+            Some(cache.get(namespace, &name)?)
+        } else {
+            None
         };
         Some(self.unchanged(owner, desired, live))
     }
@@ -195,7 +197,7 @@ impl Applier {
         };
         let (action, is_newer) = match decide(owner, desired, &**live)? {
             Decision::Unchanged => {
-                cache.set_verified(live, fingerprint(desired));
+                cache.set_verified(live, desired_state_hash(desired));
                 let live = Some(Arc::clone(live));
                 return Ok(ControlFlow::Break(self.unchanged(owner, desired, live)));
             }
@@ -243,7 +245,7 @@ impl Applier {
     ) -> ChildState<K> {
         let written = cache.insert(written);
         if difference.is_none() && leftover_update_entry(&*written).is_none() {
-            cache.set_verified(&written, fingerprint(desired));
+            cache.set_verified(&written, desired_state_hash(desired));
         }
         let child = describe(desired);
         let problem = (self.contention).record(owner, desired, &action, difference);

@@ -50,8 +50,8 @@ type Key = (String, String);
 
 /// What is remembered of a child that was written recently.
 struct Child {
-    /// The desired state that was written.
-    fingerprint: u64,
+    /// The [`generation_hash`] of the desired state that was written.
+    generation_hash: u64,
     /// How often that state has been written.
     writes: u32,
     /// What another client does, and until when the child is not written.
@@ -81,7 +81,7 @@ impl Contention {
         let children = self.lock();
         let child = children.by_key.get(&key(owner, &describe(desired)))?;
         let (problem, until) = child.contended.as_ref()?;
-        let is_same = child.fingerprint == fingerprint(desired);
+        let is_same = child.generation_hash == generation_hash(desired);
         (is_same && Instant::now() < *until).then(|| problem.clone())
     }
 
@@ -113,10 +113,10 @@ impl Contention {
         let now = Instant::now();
         children.prune(now);
         let key = key(owner, &describe(desired));
-        let fingerprint = fingerprint(desired);
-        let is_same = |child: &Child| child.fingerprint == fingerprint && child.is_recent(now);
+        let hash = generation_hash(desired);
+        let is_same = |child: &Child| child.generation_hash == hash && child.is_recent(now);
         if !children.by_key.get(&key).is_some_and(is_same) {
-            let new = Child::new(fingerprint, now);
+            let new = Child::new(hash, now);
             children.by_key.insert(key.clone(), new);
         }
         let child = children.by_key.get_mut(&key)?;
@@ -166,9 +166,9 @@ impl Child {
         now.duration_since(self.written) < CONTENTION_WINDOW
     }
 
-    fn new(fingerprint: u64, now: Instant) -> Self {
+    fn new(generation_hash: u64, now: Instant) -> Self {
         Self {
-            fingerprint,
+            generation_hash,
             writes: 0,
             contended: None,
             waits: waits(),
@@ -190,9 +190,9 @@ fn restored(action: &ChangeAction) -> (ProblemKind, String) {
     (ProblemKind::Contended, message)
 }
 
-/// Returns a hash of the desired state and of the generation that it is from: after a change by the user, a child does not wait, although
-/// it may be desired as before.
-fn fingerprint<K: ChildKind>(desired: &K) -> u64 {
+/// Returns a hash of the desired state and of the generation of the EchoCluster. After a change by the user, a child does not wait, even if
+/// its own desired state is the same.
+fn generation_hash<K: ChildKind>(desired: &K) -> u64 {
     hash(&TRACKING_ANNOTATIONS.map(|key| desired.annotations().get(key)))
 }
 

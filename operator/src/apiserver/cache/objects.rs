@@ -66,7 +66,7 @@ pub(super) struct Entry<K> {
     object: Packed<K>,
     /// What the object is found by beside its own key.
     by: Option<Key>,
-    /// What this version was found to be: see [`Objects::set_verified`].
+    /// The hash of the desired state that this version was compared with and matched: see [`Objects::set_verified`].
     verified: Option<u64>,
 }
 
@@ -150,21 +150,21 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
         Some(by)
     }
 
-    /// Returns whether the newest known copy of an object was compared with the desired state of this fingerprint, and matched.
-    pub(super) fn is_verified(&self, key: &Key, fingerprint: u64) -> bool {
+    /// Returns whether the newest known copy of an object was compared with the desired state of this hash, and matched.
+    pub(super) fn is_verified(&self, key: &Key, desired_state_hash: u64) -> bool {
         let entry = self.by_key.get(key);
-        entry.is_some_and(|entry| entry.verified == Some(fingerprint))
+        entry.is_some_and(|entry| entry.verified == Some(desired_state_hash))
     }
 
-    /// Notes that this version of an object is what the fingerprint stands for.
-    pub(super) fn set_verified(&mut self, object: &K, fingerprint: u64) {
+    /// Records that this version of an object was compared with the desired state of this hash, and matched.
+    pub(super) fn set_verified(&mut self, object: &K, desired_state_hash: u64) {
         let is_same = |entry: &&mut Entry<K>| {
             let meta = object.meta();
             entry.object.uid() == meta.uid.as_deref()
                 && entry.object.resource_version() == meta.resource_version.as_deref()
         };
         if let Some(entry) = self.by_key.get_mut(&key(object)).filter(is_same) {
-            entry.verified = Some(fingerprint);
+            entry.verified = Some(desired_state_hash);
         }
     }
 
