@@ -9,7 +9,7 @@ use crate::apiserver::apply::Applier;
 use crate::apiserver::cache::{Cache, Caches};
 use crate::model::autoscaler_problem::autoscaler_problem;
 use crate::model::children::{Applied, Child, ChildState, describe};
-use crate::model::decision::is_ours;
+use crate::model::decision::belongs_to;
 use crate::model::metadata::Owner;
 use crate::model::metadata::headless_service_name;
 use crate::model::observed::{LiveObjects, RelatedObjects};
@@ -68,7 +68,7 @@ pub fn remaining(owner: &Owner, finalizers: &[String], caches: &Caches) -> Remai
 /// Returns a child from its cache, if it belongs to the EchoCluster.
 fn cached<K: Child>(cache: &Cache<K>, owner: &Owner, name: &str) -> Option<Arc<K>> {
     let child = cache.get(&owner.namespace, name)?;
-    is_ours(owner, &*child).then_some(child)
+    belongs_to(owner, &*child).then_some(child)
 }
 
 /// Returns the main child of a kind, unless the result of `apply` has it.

@@ -133,9 +133,9 @@ impl Seen {
     }
 }
 
-/// Returns a hash of the input of a reconcile that the EchoCluster has. It excludes the messages of conditions: some differ each time, such as those of a
-/// webhook, and each status write would trigger the next reconcile. For an EchoCluster that cannot be decoded, it covers the UID and the
-/// resourceVersion.
+/// Returns a hash of the part of an EchoCluster that a reconcile depends on. It excludes the messages of conditions: some differ each time,
+/// such as those of a webhook, and each status write would trigger the next reconcile. For an EchoCluster that cannot be decoded, it covers
+/// the UID and the resourceVersion.
 fn input_hash(cluster: &Guarded) -> u64 {
     let metadata = cluster.meta();
     let Ok(decoded) = &cluster.0 else {

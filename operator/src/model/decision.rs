@@ -143,8 +143,9 @@ pub fn desired_state_hash<K: Resource>(desired: &K) -> u64 {
     hash(&identity.map(|key| desired.annotations().get(key)))
 }
 
-/// Whether an object belongs to `owner`. A child that an earlier EchoCluster has orphaned does not until it is adopted.
-pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
+/// Whether an object is a child of `owner`, also while its owner reference is missing. A child that an earlier EchoCluster has orphaned is
+/// none until it is adopted.
+pub fn belongs_to<K: Resource>(owner: &Owner, live: &K) -> bool {
     is_removable(owner, live) && !is_orphan(owner, live)
 }
 
@@ -153,22 +154,27 @@ pub fn is_ours<K: Resource>(owner: &Owner, live: &K) -> bool {
 /// earlier EchoCluster is deleted by garbage collection, and awaited.)
 fn is_orphan<K: Resource>(owner: &Owner, live: &K) -> bool {
     let owner_uid = live.annotations().get(OWNER_UID_ANNOTATION);
-    let has_our_labels = || {
+    let has_selector_labels = || {
         let labels = live.labels();
-        let ours = selector_labels(&owner.name);
-        ours.iter()
+        let expected = selector_labels(&owner.name);
+        expected
+            .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
     };
-    controller(live).is_none() && owner_uid.is_some_and(|uid| *uid != owner.uid) && has_our_labels()
+    controller(live).is_none()
+        && owner_uid.is_some_and(|uid| *uid != owner.uid)
+        && has_selector_labels()
 }
 
-/// Whether an object that is no longer desired may be deleted: one that is ours, or that an earlier EchoCluster of this name has orphaned.
+/// Whether an object that is no longer desired may be deleted: a child of `owner`, or one that an earlier EchoCluster of this name has
+/// orphaned.
 pub fn is_removable<K: Resource>(owner: &Owner, live: &K) -> bool {
     other_owner(owner, live).is_none()
 }
 
-/// Whether a child carries the owner reference by which Kubernetes deletes it together with its EchoCluster.
-pub fn is_owned<K: Resource>(owner: &Owner, live: &K) -> bool {
+/// Whether a child has the owner reference by which Kubernetes deletes it together with its EchoCluster (apimachinery:
+/// `metav1.IsControlledBy`).
+pub fn is_controlled_by<K: Resource>(owner: &Owner, live: &K) -> bool {
     controller(live).is_some_and(|controller| controller.uid == owner.uid)
 }
 
@@ -177,8 +183,8 @@ fn controller<K: Resource>(live: &K) -> Option<&OwnerReference> {
     references.find(|reference| reference.controller == Some(true))
 }
 
-/// Returns the decision about an object that is not ours: it has another controller, or it has none and no annotation with our UID. A child
-/// whose owner reference was removed still has that annotation, and is repaired.
+/// Returns the decision about an object that does not belong to `owner`: it has another controller, or it has none and no annotation with
+/// the UID of `owner`. A child whose owner reference was removed still has that annotation, and is repaired.
 fn other_owner<K: Resource>(owner: &Owner, live: &K) -> Option<Decision> {
     match controller(live) {
         Some(controller) if controller.uid == owner.uid => None,
@@ -403,7 +409,7 @@ mod tests {
         let spec = validate(&echo_cluster()).unwrap();
         let mut live = build(&spec).unwrap().service;
         orphan(&mut live);
-        assert!(!is_ours(&spec.owner, &live) && is_removable(&spec.owner, &live));
+        assert!(!belongs_to(&spec.owner, &live) && is_removable(&spec.owner, &live));
     }
 
     #[test]

@@ -121,7 +121,7 @@ const POD_MONITORS: &str = "podmonitors.monitoring.coreos.com";
 /// A CustomResourceDefinition of PodMonitors with the fields that the test needs, unless the cluster has one. It is deleted when this is
 /// dropped.
 struct PodMonitors {
-    is_ours: bool,
+    is_created_here: bool,
 }
 
 impl PodMonitors {
@@ -138,14 +138,14 @@ impl PodMonitors {
             },
         });
         let crd = serde_json::from_value(crd).unwrap();
-        let is_ours = crds.create(&PostParams::default(), &crd).await.is_ok();
-        Self { is_ours }
+        let is_created_here = crds.create(&PostParams::default(), &crd).await.is_ok();
+        Self { is_created_here }
     }
 }
 
 impl Drop for PodMonitors {
     fn drop(&mut self) {
-        if self.is_ours
+        if self.is_created_here
             && let Err(error) =
                 crate::kubectl::run(&["delete", "crd", POD_MONITORS, "--wait=false"], "")
         {

@@ -21,7 +21,7 @@ use crate::model::children::{
     Change, ChangeAction, Child, ChildState, ProblemKind, describe, describe_named,
 };
 use crate::model::decision::{
-    Decision, decide, desired_state_hash, is_owned, leftover_update_entry,
+    Decision, decide, desired_state_hash, is_controlled_by, leftover_update_entry,
 };
 use crate::model::metadata::Owner;
 use crate::model::validate::ValidatedSpec;
@@ -213,7 +213,7 @@ impl Applier {
         }
         // The write would restore a missing owner reference. An EchoCluster that is deleted with `--cascade=orphan` loses its children
         // before the watch reports its end; with the owner reference, garbage collection would delete them.
-        if is_newer || !is_owned(owner, &**live) {
+        if is_newer || !is_controlled_by(owner, &**live) {
             self.check_that_it_is_current(owner, &child).await?;
         }
         Ok(ControlFlow::Continue(action))

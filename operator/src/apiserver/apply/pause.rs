@@ -3,7 +3,7 @@
 use crate::apiserver::cache::Cache;
 use crate::apiserver::request::Error;
 use crate::model::children::{ChangeAction, Child, ChildState, ProblemKind, describe_named};
-use crate::model::decision::{Decision, decide, is_ours, is_removable};
+use crate::model::decision::{Decision, belongs_to, decide, is_removable};
 use crate::model::metadata::Owner;
 
 /// Compares a child of a paused EchoCluster, and finds what will be written when the pause ends.
@@ -30,7 +30,7 @@ pub(super) fn paused<K: Child>(
             }
         },
     };
-    let live = live.filter(|live| is_ours(owner, &**live));
+    let live = live.filter(|live| belongs_to(owner, &**live));
     Ok(match (live, message) {
         (live, Some(message)) => ChildState::problem(live, ProblemKind::Paused, child, message),
         (Some(live), None) => ChildState::Applied(live, None),

@@ -15,7 +15,9 @@ use crate::apiserver::request::{Error, Verb, request};
 use crate::model::children::{
     Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe,
 };
-use crate::model::decision::{Removal, decide_removal, generation, is_owned, removal_message};
+use crate::model::decision::{
+    Removal, decide_removal, generation, is_controlled_by, removal_message,
+};
 use crate::model::metadata::Owner;
 
 impl Applier {
@@ -39,7 +41,7 @@ impl Applier {
                 return Ok(ChildState::problem(None, kind, child, message));
             }
         }
-        if generation(&*live) > Some(owner.generation) || !is_owned(owner, &*live) {
+        if generation(&*live) > Some(owner.generation) || !is_controlled_by(owner, &*live) {
             self.check_that_it_is_current(owner, &child).await?;
         }
         let change = Some(Change {

@@ -220,15 +220,15 @@ impl Failures {
 }
 
 /// Returns the EchoCluster that a pod belongs to, by its owner reference: a ReplicaSet of the Deployment, whose name is the Deployment's
-/// and the hash of the pod template. Labels alone make no pod ours.
+/// and the hash of the pod template. Labels alone are not enough: any client can set them.
 fn cluster(pod: &Pod) -> Option<Key> {
     let labels = pod.labels();
     let cluster = labels.get(INSTANCE_LABEL)?;
     let replica_set = format!("{cluster}-{}", labels.get(POD_TEMPLATE_HASH_LABEL)?);
-    let is_ours = pod.owner_references().iter().any(|owner| {
+    let is_controlled = pod.owner_references().iter().any(|owner| {
         owner.controller == Some(true) && owner.kind == "ReplicaSet" && owner.name == replica_set
     });
-    is_ours.then(|| (pod.namespace().unwrap_or_default(), cluster.clone()))
+    is_controlled.then(|| (pod.namespace().unwrap_or_default(), cluster.clone()))
 }
 
 #[cfg(test)]
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_with_our_labels_and_another_owner_is_not_ours() {
+    fn a_pod_with_the_labels_and_another_owner_does_not_belong_to_the_echo_cluster() {
         let mut failures = Failures::default();
         let mut bare = pod("a", "ErrImagePull");
         bare.owner_references_mut().clear();

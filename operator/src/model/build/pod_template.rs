@@ -61,8 +61,8 @@ pub fn pod_template(spec: &ValidatedSpec) -> PodTemplateSpec {
     }
 }
 
-/// Returns the user's labels and ours. Ours take precedence; otherwise the selector would not match, and the API server would reject the
-/// Deployment.
+/// Returns the user's labels and the selector's, which take precedence; otherwise the selector would not match, and the API server would
+/// reject the Deployment.
 fn labels(spec: &ValidatedSpec) -> BTreeMap<String, String> {
     let mut labels = spec.pod.labels.clone();
     labels.extend(metadata::selector_labels(&spec.owner.name));

@@ -44,7 +44,7 @@ pub fn service(spec: &ValidatedSpec) -> Service {
     }
 }
 
-/// Returns the Service's metadata with the user's labels and annotations, and ours, which take precedence.
+/// Returns the Service's metadata with the user's labels and annotations, and the operator's, which take precedence.
 fn metadata(spec: &ValidatedSpec) -> ObjectMeta {
     let mut metadata = metadata::child_metadata(&spec.owner, spec.owner.name.clone());
     let mut labels = spec.service.labels.clone();

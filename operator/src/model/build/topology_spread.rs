@@ -22,7 +22,7 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// The weights of the anti-affinity terms: the maximum, 100, over zones, and half of it over nodes.
 const WEIGHTS: [(&str, i32); 2] = [(ZONE, 100), (HOST, 50)];
 
-/// Returns the user's affinity, with ours added.
+/// Returns the user's affinity, with that of `Soft` added.
 pub(super) fn affinity(spec: &ValidatedSpec) -> Option<Affinity> {
     if spec.topology_spread != TopologySpread::Soft {
         return spec.pod.affinity.clone();
