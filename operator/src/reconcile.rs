@@ -106,7 +106,7 @@ pub async fn reconcile(
         Ok(cluster) => cluster,
         Err(undecodable) => {
             let error = unreadable(&undecodable.error);
-            return Ok(reject(current, &owner, None, context, &error).await?);
+            return Ok(report_invalid_spec(current, &owner, None, context, &error).await?);
         }
     };
     let spec = match validate(cluster) {
@@ -114,7 +114,7 @@ pub async fn reconcile(
         Err(error) => {
             let replicas =
                 Some(cluster.spec.replicas).filter(|replicas| REPLICAS.contains(replicas));
-            return Ok(reject(current, &owner, replicas, context, &error).await?);
+            return Ok(report_invalid_spec(current, &owner, replicas, context, &error).await?);
         }
     };
     let desired = build(&spec).map_err(Error::from)?;
@@ -192,7 +192,7 @@ fn result(spec: &ValidatedSpec, observed: &Observed) -> ReconcileResult {
 }
 
 /// Reports that a spec is invalid. Only a change of the EchoCluster helps, which the watch reports.
-async fn reject(
+async fn report_invalid_spec(
     mut current: StatusUpdate<'_>,
     owner: &Owner,
     replicas: Option<i32>,

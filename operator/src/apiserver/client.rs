@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_refused_with_its_name() {
+    fn a_proxy_in_the_kubeconfig_is_rejected_by_its_name() {
         let mut config = Config::new("https://api.test".parse().unwrap());
         config.proxy_url = Some("http://proxy.test:3128".parse().unwrap());
         let error = connect(&config).err().unwrap().to_string();

@@ -292,8 +292,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn events_of_one_echo_cluster_beyond_the_burst_are_not_sent_but_counted() {
         let metrics = Metrics::default();
-        let refused = || crate::scripted::failure(403, "no");
-        assert_eq!(publish(40, refused, metrics.clone()).await, 25);
+        let forbidden = || crate::scripted::failure(403, "no");
+        assert_eq!(publish(40, forbidden, metrics.clone()).await, 25);
         let text = metrics.text().unwrap();
         assert!(text.contains("dropped_events_total 15"), "{text}");
     }

@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_quantity_is_refused() {
+    fn what_is_no_quantity_is_rejected() {
         for text in [
             "", ".", "-1", "1x", "Mi", "1 Mi", "1e", "1e99", "1.2.3", "9Ei9", "10E", "8Ei", "1++",
         ] {

@@ -36,7 +36,7 @@ impl Policy {
             .create(&nothing, &serde_json::from_value(binding).unwrap())
             .await
             .unwrap();
-        let refused = async || {
+        let denied = async || {
             let pod = json!({"metadata": {"generateName": "probe-"}, "spec": {"containers": [{"name": "c", "image": "c",
                 "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}}],
                 "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}}});
@@ -53,7 +53,7 @@ impl Policy {
                 answer => Err(format!("{answer:?}")),
             }
         };
-        wait::until_ok("the policy is in force", refused).await;
+        wait::until_ok("the policy is in force", denied).await;
         Self { name }
     }
 }
@@ -213,7 +213,7 @@ impl Webhook {
             .create(&PostParams::default(), &configuration)
             .await
             .unwrap();
-        let refused = async || {
+        let denied = async || {
             let service = json!({"metadata": {"name": "probe"}, "spec": {"ports": [{"port": 1}]}});
             let dry_run = PostParams {
                 dry_run: true,
@@ -228,7 +228,7 @@ impl Webhook {
                 answer => Err(format!("{answer:?}")),
             }
         };
-        wait::until_ok("the webhook is in force", refused).await;
+        wait::until_ok("the webhook is in force", denied).await;
         Self { name }
     }
 }

@@ -129,8 +129,8 @@ async fn an_exhausted_quota_is_reported_within_seconds_and_cleared_when_it_is_ra
 }
 
 #[tokio::test]
-async fn pods_that_a_policy_refuses_are_reported_within_seconds() {
-    let namespace = Namespace::shared("refused-pods").await;
+async fn pods_that_a_policy_denies_are_reported_within_seconds() {
+    let namespace = Namespace::shared("denied-pods").await;
     let policy = Policy::reject_pods(&namespace).await;
     namespace.apply("hello", json!({"replicas": 1})).await;
     let cluster = reported_soon(&namespace, "True/Rejected").await;

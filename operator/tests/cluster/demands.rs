@@ -33,8 +33,8 @@ async fn pods_run_as_the_user_that_the_namespace_assigns() {
     }
     let namespace = Namespace::shared("assigned-users").await;
     let pods = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]});
-    let refusal = "a user that is not of the namespace's range";
-    let _range = ClusterPolicy::validating(&namespace, &pods, IN_RANGE, refusal);
+    let denial = "a user that is not of the namespace's range";
+    let _range = ClusterPolicy::validating(&namespace, &pods, IN_RANGE, denial);
     let _assignment = ClusterPolicy::mutating(
         &namespace,
         &pods,
@@ -46,7 +46,7 @@ async fn pods_run_as_the_user_that_the_namespace_assigns() {
         let assigned = create_dry::<Pod>(&namespace, probe(None)).await?;
         let user = &assigned["spec"]["securityContext"]["runAsUser"];
         match other {
-            Err(error) if error.contains(refusal) && *user == json!(ASSIGNED) => Ok(()),
+            Err(error) if error.contains(denial) && *user == json!(ASSIGNED) => Ok(()),
             other => Err(format!("the user is {user}; another one: {other:?}")),
         }
     };
@@ -83,14 +83,14 @@ async fn a_policy_that_demands_a_label_of_children_is_met_by_the_metadata_of_the
     let namespace = Namespace::shared("demanded-label").await;
     let deployments = json!({"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]});
     let demand = "'team' in object.metadata.?labels.orValue({})";
-    let refusal = "a Deployment needs the label team";
-    let _policy = ClusterPolicy::validating(&namespace, &deployments, demand, refusal);
+    let denial = "a Deployment needs the label team";
+    let _policy = ClusterPolicy::validating(&namespace, &deployments, demand, denial);
     let in_force = async || {
         let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": probe(None)["spec"]});
         let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "probe"},
             "spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}});
         match create_dry::<Deployment>(&namespace, deployment).await {
-            Err(error) if error.contains(refusal) => Ok(()),
+            Err(error) if error.contains(denial) => Ok(()),
             answer => Err(format!("{answer:?}")),
         }
     };

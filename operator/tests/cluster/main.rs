@@ -83,7 +83,7 @@ mod pod_failures;
 mod pod_identity;
 mod protocols;
 mod recovery;
-mod refusal;
+mod rejection;
 mod replacement;
 mod rollout;
 mod scale;

@@ -25,7 +25,7 @@ fn is_enforced() -> bool {
     let is_enforced = env::var(ENFORCED).is_ok();
     if !is_enforced {
         skip(&format!(
-            "{ENFORCED} is not set: the network enforces no policies, so no connection would be refused"
+            "{ENFORCED} is not set: the network enforces no policies, so every connection would succeed"
         ));
     }
     is_enforced
@@ -182,7 +182,7 @@ async fn a_network_that_enforces_policies_admits_pods_of_the_namespace_only() {
     let other = &others.client("client").await;
     let address = format!("hello.{}.svc:12345", namespace.name);
     answered(&namespace, neighbour, &address).await;
-    refused(&others, other, &address).await;
+    not_connected(&others, other, &address).await;
 }
 
 #[tokio::test]
@@ -212,7 +212,7 @@ async fn a_network_that_enforces_policies_lets_echo_servers_reach_dns_and_their_
     };
     wait::until_ok("a connection to the API server", is_connected).await;
     for address in ["another:12345", api_server] {
-        refused(&namespace, hello, address).await;
+        not_connected(&namespace, hello, address).await;
     }
 }
 
@@ -226,7 +226,7 @@ async fn answered(namespace: &Namespace, client: &Pod, address: &str) {
 }
 
 /// Waits until `client` resolves the address and cannot connect: the network enforces a policy a moment after its creation.
-async fn refused(namespace: &Namespace, client: &Pod, address: &str) {
+async fn not_connected(namespace: &Namespace, client: &Pod, address: &str) {
     let call = async || match namespace.echo(client, address, "good day").await {
         Err(said) if said.contains(NOT_CONNECTED) => Ok(()),
         other => Err(format!("{other:?}")),

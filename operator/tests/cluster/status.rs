@@ -115,19 +115,19 @@ async fn a_quota_that_demands_limits_is_reported_with_the_field_to_set() {
     };
     wait::until(&quotas, "q", "counted", is_counted).await;
     let remedy = "Set spec.resources.limits.cpu.";
-    is_refused(&namespace, "QuotaRequiresResources", remedy).await;
+    is_rejected(&namespace, "QuotaRequiresResources", remedy).await;
     let resources = json!({"limits": {"cpu": "100m"}});
     let spec = json!({"replicas": 1, "resources": resources});
     namespace.apply_ready("hello", spec).await;
 }
 
 #[tokio::test]
-async fn a_limit_range_that_refuses_the_pods_is_reported_with_the_field_to_change() {
+async fn a_limit_range_that_rejects_the_pods_is_reported_with_the_field_to_change() {
     let namespace = Namespace::shared("limit-range").await;
     let limits = json!([{"type": "Container", "max": {"memory": "16Mi"}}]);
     let range = json!({"metadata": {"name": "small"}, "spec": {"limits": limits}});
     let ranges = create::<LimitRange>(&namespace, range).await;
-    is_refused(&namespace, "LimitRangeViolated", "Change spec.resources").await;
+    is_rejected(&namespace, "LimitRangeViolated", "Change spec.resources").await;
     let parameters = DeleteParams::default();
     ranges.delete("small", &parameters).await.unwrap();
     namespace.apply_ready("hello", json!({"replicas": 2})).await;
@@ -148,7 +148,7 @@ where
 }
 
 /// Applies the smallest EchoCluster, whose pods are rejected.
-async fn is_refused(namespace: &Namespace, reason: &str, remedy: &str) {
+async fn is_rejected(namespace: &Namespace, reason: &str, remedy: &str) {
     namespace.apply("hello", json!({"replicas": 1})).await;
     let expected = format!("True/{reason}");
     let is_stalled = |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == expected;

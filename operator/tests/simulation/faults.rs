@@ -20,9 +20,9 @@ pub(crate) enum Fault {
     /// The API server returns an error and does nothing.
     Error(Failure),
     /// The connection is reset before the request arrives.
-    Refused,
+    ResetBefore,
     /// The connection is reset after the request was carried out.
-    Lost,
+    ResetAfter,
     /// No response is sent, and nothing is done.
     Hang,
     /// The request is carried out, but no response is sent.
@@ -186,7 +186,7 @@ impl Faults {
             return Some(either(rng, Fault::Hang, Fault::HangAfter));
         }
         if happens(rng, rates.broken) {
-            return Some(either(rng, Fault::Refused, Fault::Lost));
+            return Some(either(rng, Fault::ResetBefore, Fault::ResetAfter));
         }
         if matches!(access, Access::Watch | Access::List) && happens(rng, rates.expired) {
             return Some(Fault::Error(Failure::expired()));

@@ -85,7 +85,7 @@ impl Simulation {
         self.server.lock().faults.page = 2;
         self.script(move |info| match info.kind? {
             requested if requested != kind => None,
-            _ if down.load(Ordering::Relaxed) => Some(Fault::Refused),
+            _ if down.load(Ordering::Relaxed) => Some(Fault::ResetBefore),
             _ if info.is_continued => Some(Fault::Slow(Duration::from_secs(5))),
             _ => None,
         });
@@ -327,7 +327,7 @@ fn lost_responses_cause_no_second_child() {
         let script = move |info: RequestInfo| {
             let is_lost = info.access == Access::Write
                 && count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
-            is_lost.then_some(Fault::Lost)
+            is_lost.then_some(Fault::ResetAfter)
         };
         let simulation = Simulation::start_with(|faults| faults.script = Some(Box::new(script)));
         simulation.create("a", &json!({"replicas": 2}));

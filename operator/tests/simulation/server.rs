@@ -221,7 +221,7 @@ impl Connection {
         match &fault {
             Some(Fault::Error(failure)) => return Ok(failed(failure)),
             Some(Fault::Slow(delay)) => tokio::time::sleep(*delay).await,
-            Some(Fault::Refused) => return Err(connection_reset()),
+            Some(Fault::ResetBefore) => return Err(connection_reset()),
             Some(Fault::Hang) => std::future::pending().await,
             Some(Fault::CrashBefore) => self.crash().await,
             _ => (),
@@ -239,7 +239,7 @@ impl Connection {
         });
         match &fault {
             Some(Fault::Late(delay)) => tokio::time::sleep(*delay).await,
-            Some(Fault::Lost) => return Err(connection_reset()),
+            Some(Fault::ResetAfter) => return Err(connection_reset()),
             Some(Fault::HangAfter) => std::future::pending().await,
             Some(Fault::CrashAfter) => self.crash().await,
             _ => (),

@@ -20,9 +20,9 @@ pub struct WatchHealth {
 struct State {
     /// When a page of a list was received, or the watch delivered an event, a bookmark or its end.
     last_response: Instant,
-    /// The API server has answered the last request with an error such as 403, or with a response that cannot be used. A restart of the
-    /// operator does not help.
-    is_rejected: bool,
+    /// The last failed request was answered, with an error such as 403, or with a response that cannot be used. A restart of the operator
+    /// does not help.
+    is_answered: bool,
     failures: u64,
 }
 
@@ -31,7 +31,7 @@ impl WatchHealth {
     pub(super) fn new() -> Self {
         let state = State {
             last_response: Instant::now(),
-            is_rejected: false,
+            is_answered: false,
             failures: 0,
         };
         Self {
@@ -42,12 +42,12 @@ impl WatchHealth {
     pub(super) fn note_response(&self) {
         let mut state = self.lock();
         state.last_response = Instant::now();
-        state.is_rejected = false;
+        state.is_answered = false;
     }
 
-    pub(super) fn note_failure(&self, is_rejected: bool) {
+    pub(super) fn note_failure(&self, is_answered: bool) {
         let mut state = self.lock();
-        state.is_rejected = is_rejected;
+        state.is_answered = is_answered;
         state.failures += 1;
     }
 
@@ -66,14 +66,14 @@ impl WatchHealth {
         self.age() >= STALE_AFTER
     }
 
-    /// Whether the watch is stale, and the API server has answered its last request, but not as it should.
-    pub(super) fn is_rejected(&self) -> bool {
-        self.is_stale() && self.lock().is_rejected
+    /// Whether the watch is stale, and its last request was answered with an error.
+    pub(super) fn is_stale_but_answered(&self) -> bool {
+        self.is_stale() && self.lock().is_answered
     }
 
-    /// Whether the watch is stale, and the API server has not answered its last request at all.
-    pub fn is_unanswered(&self) -> bool {
-        self.is_stale() && !self.lock().is_rejected
+    /// Whether the watch is stale, and its last request was not answered at all.
+    pub fn is_stale_and_unanswered(&self) -> bool {
+        self.is_stale() && !self.lock().is_answered
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,9 +93,9 @@ mod tests {
         assert!(!health.is_stale());
         health.note_failure(true);
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert!(health.is_stale() && !health.is_unanswered());
+        assert!(health.is_stale() && !health.is_stale_and_unanswered());
         health.note_failure(false);
-        assert!(health.is_unanswered());
+        assert!(health.is_stale_and_unanswered());
         health.note_response();
         assert!(!health.is_stale());
         assert_eq!(health.failures(), 2);

@@ -110,7 +110,7 @@ impl CacheSync {
     /// Finds a cache whose watch is not answered although that of another kind is, so that only a new connection or a new process can help.
     pub fn find_stale(syncs: &[Self]) -> Option<&Self> {
         let is_reachable = syncs.iter().any(|sync| !sync.health.is_stale());
-        let is_unanswered = |sync: &&Self| sync.is_stale() && sync.health.is_unanswered();
+        let is_unanswered = |sync: &&Self| sync.is_stale() && sync.health.is_stale_and_unanswered();
         syncs.iter().find(is_unanswered).filter(|_| is_reachable)
     }
 }
@@ -173,7 +173,8 @@ impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
 
     fn note_failure(&self, error: &Error) -> Availability {
         self.health.note_failure(error.is_answer());
-        let is_lost = self.requirement == Requirement::Optional && self.health.is_rejected();
+        let is_lost =
+            self.requirement == Requirement::Optional && self.health.is_stale_but_answered();
         let mut is_new = false;
         self.state.send_if_modified(|state| {
             let before = state.clone();
@@ -201,7 +202,7 @@ fn is_unavailable(state: &State) -> bool {
 }
 
 /// Notes a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or `is_lost`: it is
-/// optional, and the API server has rejected its requests until the cache was stale.
+/// optional, and the API server has answered its requests with errors until the cache was stale.
 fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error, is_lost: bool) {
     let (api_version, plural) = (K::api_version(&()), K::plural(&()));
     if error.is_not_served() {
@@ -245,7 +246,7 @@ mod tests {
         Signal::Event(WatchEvent::Listed(Vec::new(), "1".to_owned()))
     }
 
-    fn refused(code: u16) -> Signal<Service> {
+    fn answered_with(code: u16) -> Signal<Service> {
         let status = kube::core::Status::failure("no", "reason").with_code(code);
         Signal::Failed(Error::List(kube::Error::Api(Box::new(status))))
     }
@@ -278,10 +279,10 @@ mod tests {
     async fn a_kind_that_cannot_be_listed_stops_only_what_requires_it() {
         for code in [403, 404, 503] {
             let (required, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-            note(&writer, refused(code));
+            note(&writer, answered_with(code));
             assert!(!required.is_done(), "{code}");
             let (optional, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-            note(&writer, refused(code));
+            note(&writer, answered_with(code));
             assert!(
                 optional.is_done() && optional.unavailable().is_some(),
                 "{code}"
@@ -302,7 +303,7 @@ mod tests {
             panic!("{:?}", sync.unavailable());
         };
         assert!(message.contains("no answer"), "{message}");
-        assert_eq!(note(&writer, refused(403)), Availability::Unchanged);
+        assert_eq!(note(&writer, answered_with(403)), Availability::Unchanged);
         let Some(Unavailable::Rejected(message)) = sync.unavailable() else {
             panic!("{:?}", sync.unavailable());
         };
@@ -346,14 +347,14 @@ mod tests {
     async fn a_filled_cache_is_kept_while_its_watch_fails_unless_the_kind_is_gone() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
         note(&writer, listed());
-        assert_eq!(note(&writer, refused(503)), Availability::Unchanged);
+        assert_eq!(note(&writer, answered_with(503)), Availability::Unchanged);
         assert!(sync.unavailable().is_none());
-        assert_eq!(note(&writer, refused(404)), Availability::Lost);
+        assert_eq!(note(&writer, answered_with(404)), Availability::Lost);
         assert!(sync.unavailable().is_some());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_optional_kind_that_is_rejected_until_it_is_stale_is_unavailable() {
+    async fn an_optional_kind_that_is_answered_with_errors_until_it_is_stale_is_unavailable() {
         let kinds = [
             (Requirement::Optional, true),
             (Requirement::Required, false),
@@ -361,12 +362,12 @@ mod tests {
         for (requirement, is_unavailable) in kinds {
             let (sync, writer) = CacheSync::of::<Service>("Services", requirement);
             note(&writer, listed());
-            note(&writer, refused(403));
+            note(&writer, answered_with(403));
             assert!(sync.unavailable().is_none());
             tokio::time::advance(STALE_AFTER).await;
             note(&writer, Signal::Failed(Error::TimedOut));
             assert!(sync.unavailable().is_none() && sync.is_stale());
-            note(&writer, refused(403));
+            note(&writer, answered_with(403));
             assert_eq!(sync.unavailable().is_some(), is_unavailable);
             assert_eq!(sync.is_stale(), !is_unavailable);
         }

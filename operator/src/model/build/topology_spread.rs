@@ -3,7 +3,7 @@
 //! `Soft` is two terms of preferred pod anti-affinity, not two soft spread constraints: as soon as one constraint is over zones, the
 //! scheduler spreads over no node that lacks a zone label, as kind's nodes do.
 //!
-//! Neither form has `matchLabelKeys`. The API server merges such keys into the selector of a new pod, and refuses a pod that has a key
+//! Neither form has `matchLabelKeys`. The API server merges such keys into the selector of a new pod, and rejects a pod that has a key
 //! in both, so that no pod could be created again from its own manifest, as backup tools do it. What it costs: during a rolling update,
 //! old and new pods count together, so that the new ones may be spread less evenly once the old ones are gone.
 
@@ -73,7 +73,7 @@ mod tests {
     use crate::fixtures::echo_cluster;
     use crate::model::validate::validate;
 
-    fn planned(spread: TopologySpread) -> ValidatedSpec {
+    fn spec_with(spread: TopologySpread) -> ValidatedSpec {
         let mut cluster = echo_cluster();
         cluster.spec.topology_spread = spread;
         let own = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution":
@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn preferred(spread: TopologySpread) -> Vec<String> {
-        let anti_affinity = affinity(&planned(spread))
+        let anti_affinity = affinity(&spec_with(spread))
             .unwrap()
             .pod_anti_affinity
             .unwrap();
@@ -96,7 +96,7 @@ mod tests {
     fn soft_adds_to_what_the_user_prefers() {
         assert_eq!(preferred(TopologySpread::Soft), ["rack", ZONE, HOST]);
         assert_eq!(
-            topology_spread_constraints(&planned(TopologySpread::Soft)),
+            topology_spread_constraints(&spec_with(TopologySpread::Soft)),
             None
         );
     }
@@ -104,8 +104,8 @@ mod tests {
     #[test]
     fn no_term_has_keys_that_the_api_server_merges_into_its_selector() {
         for spread in [TopologySpread::Soft, TopologySpread::Hard] {
-            let planned = planned(spread);
-            let terms = json!([affinity(&planned), topology_spread_constraints(&planned)]);
+            let spec = spec_with(spread);
+            let terms = json!([affinity(&spec), topology_spread_constraints(&spec)]);
             assert!(!terms.to_string().contains("matchLabelKeys"), "{terms}");
         }
     }
@@ -113,10 +113,10 @@ mod tests {
     #[test]
     fn hard_constrains_and_disabled_does_neither() {
         assert_eq!(preferred(TopologySpread::Hard), ["rack"]);
-        assert!(topology_spread_constraints(&planned(TopologySpread::Hard)).is_some());
+        assert!(topology_spread_constraints(&spec_with(TopologySpread::Hard)).is_some());
         assert_eq!(preferred(TopologySpread::Disabled), ["rack"]);
         assert_eq!(
-            topology_spread_constraints(&planned(TopologySpread::Disabled)),
+            topology_spread_constraints(&spec_with(TopologySpread::Disabled)),
             None
         );
     }

@@ -35,7 +35,7 @@ pub struct ObservedDeployment {
     /// Its rollout is paused.
     pub is_paused: bool,
     /// Pods cannot be created.
-    pub pods_refused: Option<PodsRefused>,
+    pub pods_rejected: Option<PodsRejected>,
     /// The image of its pod template.
     pub image: Option<String>,
     /// The desired number of pods in its spec.
@@ -50,20 +50,20 @@ pub struct ObservedDeployment {
     pub available_replicas: i32,
 }
 
-/// The API server refuses to create pods of the Deployment, or the ReplicaSet that would create them.
+/// The API server rejects pods of the Deployment, or the ReplicaSet that would create them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PodsRefused {
-    /// What it refuses.
-    pub object: RefusedObject,
+pub struct PodsRejected {
+    /// What it rejects.
+    pub object: RejectedObject,
     /// The API server's message, without the generated name of the pod, which differs at each attempt.
     pub message: String,
     /// Since when, by the Deployment's condition.
     pub since: Option<Timestamp>,
 }
 
-/// What the API server refuses to create.
+/// What the API server rejects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum RefusedObject {
+pub enum RejectedObject {
     /// Pods of a ReplicaSet.
     #[default]
     Pods,
@@ -117,12 +117,12 @@ fn observe_deployment(deployment: &Deployment) -> ObservedDeployment {
             .filter(|_| has_reason("ProgressDeadlineExceeded"))
             .map(|condition| condition.message.clone().unwrap_or_default()),
         is_paused: has_reason("DeploymentPaused"),
-        pods_refused: find("ReplicaFailure")
+        pods_rejected: find("ReplicaFailure")
             .filter(|condition| condition.status == "True")
-            .map(pods_refused)
+            .map(pods_rejected)
             .or_else(|| {
                 let progressing = progressing.filter(|_| has_reason("ReplicaSetCreateError"));
-                progressing.map(replica_set_refused)
+                progressing.map(replica_set_rejected)
             }),
         image: image(deployment),
         desired_replicas: (deployment.spec.as_ref())
@@ -144,23 +144,23 @@ fn image(deployment: &Deployment) -> Option<String> {
         .clone()
 }
 
-fn pods_refused(condition: &DeploymentCondition) -> PodsRefused {
+fn pods_rejected(condition: &DeploymentCondition) -> PodsRejected {
     let message = condition.message.as_deref().unwrap_or_default();
-    PodsRefused {
-        object: RefusedObject::Pods,
+    PodsRejected {
+        object: RejectedObject::Pods,
         message: without_pod_name(message),
         since: condition.last_transition_time.as_ref().map(|time| time.0),
     }
 }
 
 /// Reads a condition whose message begins with `Failed to create new replica set "hello-5d4f": `.
-fn replica_set_refused(condition: &DeploymentCondition) -> PodsRefused {
+fn replica_set_rejected(condition: &DeploymentCondition) -> PodsRejected {
     let message = condition.message.as_deref().unwrap_or_default();
     let cause = message
         .strip_prefix("Failed to create new replica set ")
         .and_then(|rest| rest.split_once("\": "));
-    PodsRefused {
-        object: RefusedObject::ReplicaSet,
+    PodsRejected {
+        object: RejectedObject::ReplicaSet,
         message: cause.map_or(message, |(_, cause)| cause).to_owned(),
         since: condition.last_transition_time.as_ref().map(|time| time.0),
     }
@@ -206,27 +206,27 @@ mod tests {
     }
 
     #[test]
-    fn refused_pods_and_an_exceeded_deadline_are_different_problems() {
-        let refused = "pods \"hello-5d4f-x7k2p\" is forbidden: exceeded quota";
+    fn rejected_pods_and_an_exceeded_deadline_are_different_problems() {
+        let rejected = "pods \"hello-5d4f-x7k2p\" is forbidden: exceeded quota";
         let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
-            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": refused},
+            {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": rejected},
             {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "too late"},
         ]}));
-        let refused = observed.pods_refused.unwrap();
-        assert_eq!(refused.message, "the pod is forbidden: exceeded quota");
+        let rejected = observed.pods_rejected.unwrap();
+        assert_eq!(rejected.message, "the pod is forbidden: exceeded quota");
         assert_eq!(observed.deadline_exceeded.as_deref(), Some("too late"));
     }
 
     #[test]
-    fn a_refused_replica_set_is_no_exceeded_deadline() {
+    fn a_rejected_replica_set_is_no_exceeded_deadline() {
         let cause = "replicasets.apps \"hello-5d4f\" is forbidden: exceeded quota: small, requested: count/replicasets.apps=1";
         let observed = deployment(&json!({"observedGeneration": 2, "conditions": [
             {"type": "Progressing", "status": "False", "reason": "ReplicaSetCreateError",
                 "message": format!("Failed to create new replica set \"hello-5d4f\": {cause}")},
         ]}));
-        let refused = observed.pods_refused.unwrap();
-        assert_eq!(refused.object, RefusedObject::ReplicaSet);
-        assert_eq!(refused.message, cause);
+        let rejected = observed.pods_rejected.unwrap();
+        assert_eq!(rejected.object, RejectedObject::ReplicaSet);
+        assert_eq!(rejected.message, cause);
         assert_eq!(observed.deadline_exceeded, None);
     }
 

@@ -300,15 +300,15 @@ fn a_container_that_the_kubelet_kills_for_its_startup_probe_does_not_crash() {
     let ended = json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
     let fields = json!({"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended, "restartCount": 3});
     let crash = of_echo_server(&fields).unwrap();
-    let refused = event("Unhealthy", "Startup probe failed: connection refused", 2);
-    let crashed = crash.clone().with_events(std::slice::from_ref(&refused));
+    let unhealthy = event("Unhealthy", "Startup probe failed: connection refused", 2);
+    let crashed = crash.clone().with_events(std::slice::from_ref(&unhealthy));
     assert_eq!(crashed, crash, "a probe may fail before a container exits");
     let killing = event(
         "Killing",
         "Container echo-server failed startup probe, will be restarted",
         3,
     );
-    let killed = crash.with_events(&[refused, killing]);
+    let killed = crash.with_events(&[unhealthy, killing]);
     assert_eq!(
         (killed.kind, killed.message.as_str(), killed.is_backed_off),
         (

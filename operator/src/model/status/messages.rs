@@ -5,13 +5,13 @@ use crate::model::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind}
 use crate::model::build::ECHO_SERVER_CONTAINER;
 use crate::model::children::{ChildProblem, FailedRequest};
 use crate::model::observed::ObservedDeployment;
-use crate::model::observed::live::{PodsRefused, RefusedObject};
+use crate::model::observed::live::{PodsRejected, RejectedObject};
 use crate::model::pod_failure::{ContainerRole, PodFailure, PodFailureKind};
 use crate::model::validate::{ValidatedListener, ValidatedSpec};
 
-/// What the API server has rejected, which decides the remedy.
+/// The rejected objects that a remedy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rejected {
+pub(super) enum RemedyFor {
     /// A child of the EchoCluster.
     Child,
     /// The pods of the Deployment.
@@ -20,7 +20,7 @@ pub(super) enum Rejected {
 
 /// Returns the reason for which the API server rejects something, and the remedy. It gives all of them the code 403; the texts are
 /// those of its authorization, and of its admission plugins ResourceQuota and LimitRanger.
-pub(super) fn rejection(message: &str, what: Rejected) -> (Reason, String) {
+pub(super) fn rejection(message: &str, remedy_for: RemedyFor) -> (Reason, String) {
     if let Some(permission) = missing_permission(message) {
         let remedy = format!("Grant the operator {permission} (config/rbac)");
         return (Reason::Rejected, remedy);
@@ -42,18 +42,18 @@ pub(super) fn rejection(message: &str, what: Rejected) -> (Reason, String) {
         let remedy = "Create a ResourceQuota for that scope, or change spec.pod.priorityClassName";
         (Reason::QuotaExceeded, remedy.to_owned())
     } else if message.contains("quota") {
-        let remedy = match what {
-            Rejected::Pods => "Raise the quota, or lower spec.replicas or spec.resources",
-            Rejected::Child => "Raise the quota, or delete other objects that count against it",
+        let remedy = match remedy_for {
+            RemedyFor::Pods => "Raise the quota, or lower spec.replicas or spec.resources",
+            RemedyFor::Child => "Raise the quota, or delete other objects that count against it",
         };
         (Reason::QuotaExceeded, remedy.to_owned())
     } else if is_limit_range {
         let remedy = "Change spec.resources, or the LimitRange of the namespace";
         (Reason::LimitRangeViolated, remedy.to_owned())
     } else {
-        let object = match what {
-            Rejected::Pods => "pods",
-            Rejected::Child => "object",
+        let object = match remedy_for {
+            RemedyFor::Pods => "pods",
+            RemedyFor::Child => "object",
         };
         let remedy = format!(
             "Change the EchoCluster, or the admission policy or webhook that rejects the {object}"
@@ -89,7 +89,7 @@ fn resource_field(resource: &str) -> String {
 
 pub(super) fn child_rejected(rejected: &ChildProblem) -> String {
     let ChildProblem { child, message, .. } = rejected;
-    let (_, remedy) = rejection(message, Rejected::Child);
+    let (_, remedy) = rejection(message, RemedyFor::Child);
     format!(
         "The API server rejected {child}: {}. {remedy}.",
         sentence(message)
@@ -109,13 +109,13 @@ pub(super) fn request_failed(failure: &FailedRequest) -> String {
 }
 
 /// Returns the reason for which pods are not created, and the message.
-pub(super) fn pods_rejected(name: &str, refused: &PodsRefused) -> (Reason, String) {
-    let (objects, what) = match refused.object {
-        RefusedObject::Pods => ("pods", Rejected::Pods),
-        RefusedObject::ReplicaSet => ("a ReplicaSet", Rejected::Child),
+pub(super) fn pods_rejected(name: &str, rejected: &PodsRejected) -> (Reason, String) {
+    let (objects, remedy_for) = match rejected.object {
+        RejectedObject::Pods => ("pods", RemedyFor::Pods),
+        RejectedObject::ReplicaSet => ("a ReplicaSet", RemedyFor::Child),
     };
-    let (reason, remedy) = rejection(&refused.message, what);
-    let cause = sentence(&refused.message);
+    let (reason, remedy) = rejection(&rejected.message, remedy_for);
+    let cause = sentence(&rejected.message);
     let message =
         format!("The API server rejected {objects} of Deployment {name}: {cause}. {remedy}.");
     (reason, message)

@@ -79,7 +79,7 @@ type Rule = fn(&ValidatedSpec, &Observed) -> Option<Problem>;
 const RULES: [Rule; 12] = [
     children::needed_name_conflict,
     children::needed_rejected,
-    pods::refused,
+    pods::rejected,
     pods::failure,
     pods::deadline_exceeded,
     pods::deployment_paused,

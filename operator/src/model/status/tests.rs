@@ -5,7 +5,7 @@ use super::golden::{State, live, reported, unobserved};
 use super::*;
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::children::ProblemKind;
-use crate::model::observed::live::{PodsRefused, RefusedObject};
+use crate::model::observed::live::{PodsRejected, RejectedObject};
 use crate::model::pod_failure::PodFailureKind;
 
 fn summaries(cluster: &EchoCluster) -> [String; 3] {
@@ -143,8 +143,8 @@ fn a_replica_set_that_exceeds_a_quota_is_reported_with_the_remedy_of_a_child() {
     let cause = "replicasets.apps \"hello-1\" is forbidden: exceeded quota: small";
     let cluster = reported(|state| {
         state.none_available();
-        state.deployment().pods_refused = Some(PodsRefused {
-            object: RefusedObject::ReplicaSet,
+        state.deployment().pods_rejected = Some(PodsRejected {
+            object: RejectedObject::ReplicaSet,
             message: cause.to_owned(),
             since: Timestamp::from_second(-60).ok(),
         });
@@ -254,7 +254,7 @@ fn a_slow_start_without_a_cause_is_no_problem_for_ten_seconds_and_one_with_a_cau
         summaries(&result)[1].contains("StartupProbeFailed")
     };
     assert!(!problem(9, "") && problem(10, ""));
-    assert!(!problem(2, "refused") && problem(3, "refused"));
+    assert!(!problem(2, "a cause") && problem(3, "a cause"));
 }
 
 #[test]

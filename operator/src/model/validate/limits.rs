@@ -3,7 +3,7 @@
 use super::{InvalidSpec, invalid, within};
 use crate::api::v1alpha1::{Faults, Limits};
 
-/// Checks the limits, which become flags that the echo server would refuse.
+/// Checks the limits, which become flags that the echo server would reject.
 ///
 /// # Errors
 /// [`InvalidSpec`] for the first one out of bounds; only a change of the EchoCluster helps.

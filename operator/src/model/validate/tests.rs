@@ -34,7 +34,7 @@ fn a_node_port_is_shared_by_a_listener_of_udp_and_one_of_tcp_and_by_no_others() 
 }
 
 #[test]
-fn a_number_out_of_bounds_is_refused_with_field_value_and_remedy() {
+fn a_number_out_of_bounds_is_rejected_with_field_value_and_remedy() {
     let mut cluster = echo_cluster();
     cluster.spec.replicas = 1001;
     assert_eq!(
@@ -44,7 +44,7 @@ fn a_number_out_of_bounds_is_refused_with_field_value_and_remedy() {
 }
 
 #[test]
-fn two_listeners_on_one_port_are_refused() {
+fn two_listeners_on_one_port_are_rejected() {
     let mut cluster = echo_cluster();
     let mut second = cluster.spec.listeners[0].clone();
     second.name = "second".into();
@@ -72,7 +72,7 @@ fn a_listener_of_udp_may_share_its_port_with_one_of_tcp() {
 }
 
 #[test]
-fn a_proxy_before_udp_is_refused() {
+fn a_proxy_before_udp_is_rejected() {
     let mut cluster = echo_cluster();
     let listener = &mut cluster.spec.listeners[0];
     (listener.protocol, listener.proxy) = (Some(Protocol::Udp), Some(ProxyMode::Required));
@@ -83,7 +83,7 @@ fn a_proxy_before_udp_is_refused() {
 }
 
 #[test]
-fn a_jitter_beyond_the_delay_is_refused() {
+fn a_jitter_beyond_the_delay_is_rejected() {
     let mut cluster = echo_cluster();
     cluster.spec.faults = Some(Faults {
         delay_milliseconds: 10,
@@ -97,7 +97,7 @@ fn a_jitter_beyond_the_delay_is_refused() {
 }
 
 #[test]
-fn a_listener_on_the_admin_port_is_refused() {
+fn a_listener_on_the_admin_port_is_rejected() {
     let mut cluster = echo_cluster();
     cluster.spec.listeners[0].port = ADMIN_PORT;
     assert_eq!(
@@ -107,7 +107,7 @@ fn a_listener_on_the_admin_port_is_refused() {
 }
 
 #[test]
-fn quantities_of_equal_amount_give_equal_plans() {
+fn quantities_of_equal_amount_give_equal_specs() {
     let mut cluster = echo_cluster();
     cluster.spec.resources.limits = [(
         "memory".to_owned(),
@@ -121,7 +121,7 @@ fn quantities_of_equal_amount_give_equal_plans() {
 }
 
 #[test]
-fn a_quantity_that_cannot_be_read_is_refused() {
+fn a_quantity_that_cannot_be_read_is_rejected() {
     let mut cluster = echo_cluster();
     cluster.spec.resources.requests =
         [("cpu".to_owned(), ResourceQuantity::Text("much".into()))].into();

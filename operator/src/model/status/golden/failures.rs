@@ -4,7 +4,7 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{State, check, reported};
 use crate::api::v1alpha1::EchoCluster;
-use crate::model::observed::live::{PodsRefused, RefusedObject};
+use crate::model::observed::live::{PodsRejected, RejectedObject};
 use crate::model::pod_failure::{ContainerRole, FailedContainer, PodFailureKind};
 
 /// No pod is available, since a pod fails.
@@ -34,29 +34,29 @@ fn of_container(state: &mut State, name: &str, role: ContainerRole) {
 
 #[test]
 fn golden_states_of_rejected_pods() {
-    let refused = |message: &str, seconds_ago: i64| {
+    let rejected = |message: &str, seconds_ago: i64| {
         reported(|state| {
             state.none_available();
             let deployment = state.deployment();
             (deployment.replicas, deployment.updated_replicas) = (1, 1);
-            deployment.pods_refused = Some(PodsRefused {
-                object: RefusedObject::Pods,
+            deployment.pods_rejected = Some(PodsRejected {
+                object: RejectedObject::Pods,
                 message: message.to_owned(),
                 since: Timestamp::from_second(-seconds_ago).ok(),
             });
         })
     };
     let quota = "the pod is forbidden: exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1";
-    check("quota-exceeded-for-a-moment", &refused(quota, 9));
-    check("quota-exceeded", &refused(quota, 10));
+    check("quota-exceeded-for-a-moment", &rejected(quota, 9));
+    check("quota-exceeded", &rejected(quota, 10));
     let must_specify =
         "the pod is forbidden: failed quota: q: must specify limits.cpu for: echo-server";
-    check("quota-requires-resources", &refused(must_specify, 10));
+    check("quota-requires-resources", &rejected(must_specify, 10));
     let range = "the pod is forbidden: maximum cpu usage per Container is 100m, but limit is 1";
-    check("limit-range-violated", &refused(range, 10));
+    check("limit-range-violated", &rejected(range, 10));
     let policy =
         "the pod is forbidden: ValidatingAdmissionPolicy 'x' denied request: no pods on Mondays";
-    check("pods-rejected", &refused(policy, 10));
+    check("pods-rejected", &rejected(policy, 10));
 }
 
 #[test]
@@ -102,9 +102,9 @@ fn golden_states_of_containers() {
         "out-of-memory",
         &failing(PodFailureKind::OutOfMemory, killed, back_off),
     );
-    let refused = "Startup probe failed: connection refused";
+    let cause = "Startup probe failed: connection refused";
     let probe = PodFailureKind::StartupProbe;
-    check("startup-probe-failed", &failing(probe, refused, back_off));
+    check("startup-probe-failed", &failing(probe, cause, back_off));
     let secret = "secret \"x\" not found";
     let cannot_start = PodFailureKind::CannotStart;
     check(

@@ -81,7 +81,7 @@ fn golden_states_of_rest() {
 
 #[test]
 fn golden_states_of_an_invalid_spec() {
-    let reject = |replicas: Option<i32>, error: &InvalidSpec| {
+    let report = |replicas: Option<i32>, error: &InvalidSpec| {
         let mut cluster = changed();
         let previous = cluster.status.take().unwrap();
         let status = invalid(
@@ -100,8 +100,8 @@ fn golden_states_of_an_invalid_spec() {
     let mut cluster = changed();
     cluster.spec.drain_seconds = -1;
     let error = validate(&cluster).unwrap_err();
-    check("invalid-spec", &reject(Some(3), &error));
-    check("invalid-spec-and-too-few-pods", &reject(Some(5), &error));
+    check("invalid-spec", &report(Some(3), &error));
+    check("invalid-spec-and-too-few-pods", &report(Some(5), &error));
 }
 
 #[test]
@@ -128,15 +128,15 @@ fn golden_states_in_which_children_are_not_written() {
     };
     check("name-conflict-of-an-unneeded-child", &reported(unneeded));
     let denied = "admission webhook x denied the request";
-    let refused = |state: &mut State| {
+    let rejected = |state: &mut State| {
         state.observed.live.service = None;
         state.problem(ProblemKind::Rejected, "Service hello", denied);
     };
-    check("rejected", &reported(refused));
-    let refused_update = |state: &mut State| {
+    check("rejected", &reported(rejected));
+    let rejected_update = |state: &mut State| {
         state.problem(ProblemKind::Rejected, "Deployment hello", denied);
     };
-    check("rejected-update", &reported(refused_update));
+    check("rejected-update", &reported(rejected_update));
     let unneeded = |state: &mut State| {
         state.problem(ProblemKind::Rejected, "NetworkPolicy hello", denied);
     };

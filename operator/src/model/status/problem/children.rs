@@ -9,7 +9,7 @@ use crate::api::v1alpha1::conditions::Reason;
 use crate::model::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind};
 use crate::model::children::{ChildProblem, ProblemKind};
 use crate::model::observed::Observed;
-use crate::model::status::messages::{self, Rejected};
+use crate::model::status::messages::{self, RemedyFor};
 use crate::model::validate::ValidatedSpec;
 
 /// How long a HorizontalPodAutoscaler may be without metrics: those of new pods come after one or two periods of the metrics server (15
@@ -148,7 +148,7 @@ fn name_conflicts(spec: &ValidatedSpec, taken: &ChildProblem, affects: Affects) 
 
 fn rejection(rejected: &ChildProblem, affects: Affects) -> Problem {
     Problem {
-        reason: messages::rejection(&rejected.message, Rejected::Child).0,
+        reason: messages::rejection(&rejected.message, RemedyFor::Child).0,
         message: messages::child_rejected(rejected),
         affects,
         stalls: Stalls::Now,

@@ -13,20 +13,20 @@ use crate::model::validate::ValidatedSpec;
 
 /// How long pods may be rejected: pods that are being terminated still count against a quota, so that a rolling update under a tight one
 /// is rejected for a moment.
-const REFUSAL_GRACE_PERIOD: Duration = Duration::from_secs(10);
+const REJECTION_GRACE_PERIOD: Duration = Duration::from_secs(10);
 
 /// How long a container may fail to start: a ConfigMap or Secret that it refers to may be applied a moment later.
 const START_GRACE_PERIOD: Duration = Duration::from_mins(1);
 
 /// The API server rejects pods, or the ReplicaSet that would create them.
-pub(super) fn refused(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
-    let refused = observed.live.deployment.as_ref()?.pods_refused.as_ref()?;
-    let (reason, message) = messages::pods_rejected(&spec.owner.name, refused);
+pub(super) fn rejected(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
+    let rejected = observed.live.deployment.as_ref()?.pods_rejected.as_ref()?;
+    let (reason, message) = messages::pods_rejected(&spec.owner.name, rejected);
     Some(Problem {
         reason,
         message,
         affects: Affects::Pods,
-        stalls: after(refused.since, REFUSAL_GRACE_PERIOD),
+        stalls: after(rejected.since, REJECTION_GRACE_PERIOD),
     })
 }
 

@@ -1,4 +1,4 @@
-//! Invalid specs are refused before they are stored, with a message that names the remedy.
+//! Invalid specs are rejected before they are stored, with a message that names the remedy.
 
 mod bad_specs;
 mod bounds;
@@ -25,33 +25,38 @@ use crate::wait;
 const CONCURRENCY: usize = 8;
 
 #[tokio::test]
-async fn each_bad_spec_is_refused_with_its_remedy() {
-    let namespace = Namespace::shared("refusal").await;
+async fn each_bad_spec_is_rejected_with_its_remedy() {
+    let namespace = Namespace::shared("rejection").await;
     let clusters = objects::<EchoCluster>(&namespace).api;
-    if let Err(refusal) = dry_run(&clusters, "hello", &json!({})).await {
-        panic!("the smallest EchoCluster is refused: {}", refusal.message);
+    if let Err(rejection) = dry_run(&clusters, "hello", &json!({})).await {
+        panic!(
+            "the smallest EchoCluster is rejected: {}",
+            rejection.message
+        );
     }
     let schema = spec_schema(&namespace.client).await;
     let (ruled_out, out_of_bounds) = (bad_specs(), beyond_bounds(&schema));
     let all = ruled_out.iter().chain(&out_of_bounds);
-    let refusals: Vec<Result<(&str, String), String>> = stream::iter(all)
-        .map(|bad| refusal(&clusters, bad))
+    let rejections: Vec<Result<(&str, String), String>> = stream::iter(all)
+        .map(|bad| rejection(&clusters, bad))
         .buffer_unordered(CONCURRENCY)
         .collect()
         .await;
-    let (refusals, complaints): (Vec<_>, Vec<_>) = refusals.into_iter().partition(Result::is_ok);
+    let (rejections, complaints): (Vec<_>, Vec<_>) =
+        rejections.into_iter().partition(Result::is_ok);
     let complaints: Vec<String> = complaints.into_iter().filter_map(Result::err).collect();
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     let rules = rules(&schema);
     for (field, message_part) in &rules {
-        let mut refusals = refusals.iter().flatten();
+        let mut rejections = rejections.iter().flatten();
         assert!(
-            refusals.any(|(refused, message)| refused == field && message.contains(message_part)),
+            rejections
+                .any(|(rejected, message)| rejected == field && message.contains(message_part)),
             "no bad spec breaks the rule of {field} with the message: {message_part}"
         );
     }
     println!(
-        "{} bad specs were refused: {} break one of {} rules, {} go beyond a bound",
+        "{} bad specs were rejected: {} break one of {} rules, {} go beyond a bound",
         ruled_out.len() + out_of_bounds.len(),
         ruled_out.len(),
         rules.len(),
@@ -61,7 +66,7 @@ async fn each_bad_spec_is_refused_with_its_remedy() {
 }
 
 #[tokio::test]
-async fn a_load_balancer_class_that_changes_is_refused() {
+async fn a_load_balancer_class_that_changes_is_rejected() {
     let namespace = Namespace::shared("load-balancer-class").await;
     let service = json!({"type": "LoadBalancer", "loadBalancerClass": "example.com/a"});
     let stored = namespace
@@ -69,14 +74,14 @@ async fn a_load_balancer_class_that_changes_is_refused() {
         .await;
     let clusters = objects::<EchoCluster>(&namespace);
     for class in [json!("example.com/b"), Value::Null] {
-        let refused = clusters.edit("hello", |cluster| {
+        let rejected = clusters.edit("hello", |cluster| {
             cluster["spec"]["service"]["loadBalancerClass"] = class.clone();
         });
-        let refusal = refused.await.unwrap_err();
+        let rejection = rejected.await.unwrap_err();
         assert!(
-            refusal.message.contains(CLASS_STAYS),
+            rejection.message.contains(CLASS_STAYS),
             "{class}: {}",
-            refusal.message
+            rejection.message
         );
     }
     let plain = json!({"replicas": 0});
@@ -116,14 +121,14 @@ async fn each_spec_at_its_bounds_is_accepted() {
         let answer = dry_run(&clusters, "hello", &spec).await;
         assert!(
             answer.is_ok(),
-            "{spec} is refused: {}",
+            "{spec} is rejected: {}",
             answer.unwrap_err().message
         );
     }
 }
 
 #[tokio::test]
-async fn the_longest_name_works_and_one_character_more_is_refused() {
+async fn the_longest_name_works_and_one_character_more_is_rejected() {
     let namespace = Namespace::shared("long-name").await;
     let longest = "a".repeat(50);
     namespace
@@ -134,8 +139,8 @@ async fn the_longest_name_works_and_one_character_more_is_refused() {
     let headless = headless_service_name(&longest);
     services.get(&headless).await.unwrap();
     let clusters = objects::<EchoCluster>(&namespace).api;
-    let refusal = dry_run(&clusters, &"a".repeat(51), &json!({})).await;
-    assert!(refusal.unwrap_err().message.contains(NAME_RULE));
+    let rejection = dry_run(&clusters, &"a".repeat(51), &json!({})).await;
+    assert!(rejection.unwrap_err().message.contains(NAME_RULE));
 }
 
 #[tokio::test]
@@ -186,21 +191,21 @@ async fn an_amount_in_another_notation_changes_nothing() {
 }
 
 #[tokio::test]
-async fn each_bad_name_is_refused_with_its_remedy() {
+async fn each_bad_name_is_rejected_with_its_remedy() {
     let namespace = Namespace::shared("names").await;
     let clusters = objects::<EchoCluster>(&namespace).api;
     for name in [&"a".repeat(51), "1hello", "hello.world"] {
-        let refusal = dry_run(&clusters, name, &json!({})).await.unwrap_err();
+        let rejection = dry_run(&clusters, name, &json!({})).await.unwrap_err();
         let message_part = format!("metadata.name is {name}: {NAME_RULE}");
         assert!(
-            refusal.message.contains(&message_part),
+            rejection.message.contains(&message_part),
             "{}",
-            refusal.message
+            rejection.message
         );
     }
-    let refusal = dry_run(&clusters, "hello-pods", &json!({})).await;
+    let rejection = dry_run(&clusters, "hello-pods", &json!({})).await;
     let message_part = "metadata.name is hello-pods: the suffix -pods is reserved for headless Services; choose another name";
-    let message = refusal.unwrap_err().message;
+    let message = rejection.unwrap_err().message;
     assert!(message.contains(message_part), "{message}");
 }
 
@@ -235,9 +240,9 @@ async fn what_the_schema_cannot_validate_is_reported_in_the_status_until_it_is_c
     assert_eq!(status_and_reason(&corrected, "Stalled"), "False/AsExpected");
 }
 
-/// Returns the field and the expected part of the message of a refusal. It is an error if the spec is refused for another reason, or for
+/// Returns the field and the expected part of the message of a rejection. It is an error if the spec is rejected for another reason, or for
 /// more than one.
-async fn refusal<'a>(
+async fn rejection<'a>(
     clusters: &Api<DynamicObject>,
     bad: &'a BadSpec,
 ) -> Result<(&'a str, String), String> {
@@ -247,10 +252,10 @@ async fn refusal<'a>(
         message_part,
         is_beyond_bound,
     } = bad;
-    let Err(refusal) = dry_run(clusters, "hello", spec).await else {
+    let Err(rejection) = dry_run(clusters, "hello", spec).await else {
         return Err(format!("{spec} is accepted"));
     };
-    let all: Vec<_> = refusal
+    let all: Vec<_> = rejection
         .details
         .iter()
         .flat_map(|details| &details.causes)
@@ -272,12 +277,12 @@ async fn refusal<'a>(
     }
     let is_expected = matches!(causes.as_slice(), [cause]
         if (cause.field == "<nil>" || is_at(field, &cause.field)) && cause.message.contains(message_part));
-    let message = refusal.message.clone();
+    let message = rejection.message.clone();
     if is_expected {
         return Ok((field, message));
     }
     Err(format!(
-        "{spec} is not refused because {field} {message_part}, or not for that alone: {message}"
+        "{spec} is not rejected because {field} {message_part}, or not for that alone: {message}"
     ))
 }
 

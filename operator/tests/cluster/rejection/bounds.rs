@@ -18,7 +18,7 @@ const HARMLESS: [&str; 9] = [
     "x-kubernetes-validations", // see `bad_specs`
 ];
 
-/// Returns a bad spec for each bound, and its refusal in the API server's own message.
+/// Returns a bad spec for each bound, and its rejection in the API server's own message.
 ///
 /// # Panics
 /// When the schema has a keyword that is not supported here, so that every new one is tested.

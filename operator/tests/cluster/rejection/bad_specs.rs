@@ -1,13 +1,13 @@
-//! Bad specs that break one validation rule each, with a part of the message of the refusal. Those that go beyond a bound
+//! Bad specs that break one validation rule each, with a part of the message of the rejection. Those that go beyond a bound
 //! follow from the schema; see `bounds`.
 
 use serde_json::{Value, json};
 
-/// A bad spec, and its refusal.
+/// A bad spec, and its rejection.
 #[derive(Debug)]
 pub(super) struct BadSpec {
     pub(super) spec: Value,
-    /// The field that is refused, as [`crate::schema::SchemaPath`] writes it.
+    /// The field that is rejected, as [`crate::schema::SchemaPath`] writes it.
     pub(super) field: String,
     pub(super) message_part: String,
     /// Whether it violates a keyword of the schema, and not a validation rule.
