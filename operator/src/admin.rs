@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
     use crate::apiserver::cache::health::STALE_AFTER;
-    use crate::apiserver::cache::list_watch::Signal;
+    use crate::apiserver::cache::list_watch::ListWatchEvent;
     use crate::apiserver::cache::{Requirement, WatchEvent};
 
     #[tokio::test(start_paused = true)]
@@ -123,12 +123,12 @@ mod tests {
         let why = health.not_ready().unwrap();
         assert!(why.contains("first list of Services"), "{why}");
         let listed = WatchEvent::Listed(Vec::new(), "1".to_owned());
-        writer.note(Signal::<Service>::Event(listed), drop);
+        writer.note(ListWatchEvent::<Service>::Objects(listed), drop);
         assert_eq!(health.not_ready(), None);
         tokio::time::advance(STALE_AFTER).await;
         let why = health.not_ready().unwrap();
         assert!(why.contains("watch of Services"), "{why}");
-        writer.note(Signal::<Service>::Progress, drop);
+        writer.note(ListWatchEvent::<Service>::Progress, drop);
         assert_eq!(health.not_ready(), None);
     }
 }

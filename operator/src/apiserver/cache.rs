@@ -4,7 +4,7 @@
     reason = "the watches are where the operator reads from"
 )]
 
-pub(crate) mod definition;
+pub(crate) mod crd;
 pub mod health;
 pub(crate) mod list_watch;
 mod objects;
@@ -26,8 +26,8 @@ use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
-use self::list_watch::definition::Definition;
-use self::list_watch::{Selector, Signal, Source, list_watch};
+use self::list_watch::crd_presence::CrdPresence;
+use self::list_watch::{ListWatchEvent, Selector, Source, list_watch};
 use self::objects::{Entry, Objects, key};
 pub(crate) use self::objects::{Index, Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};
 pub use self::pods::Pods;
@@ -57,8 +57,8 @@ pub struct Caches {
     pub pod_monitors: Cache<PodMonitor>,
     /// The failures of the pods.
     pub pods: Pods,
-    /// Whether the definition of PodMonitors is watched.
-    pub pod_monitor_definition: CacheSync,
+    /// The state of the watch of the CustomResourceDefinition of PodMonitors.
+    pub pod_monitor_crd: CacheSync,
 }
 
 /// The cached objects of one kind. Clones share them.
@@ -139,7 +139,7 @@ impl Caches {
             &self.horizontal_pod_autoscalers.sync,
             &self.pod_monitors.sync,
             &self.pods.sync,
-            &self.pod_monitor_definition,
+            &self.pod_monitor_crd,
         ]
     }
 
@@ -161,14 +161,14 @@ pub(crate) fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<
 }
 
 /// Watches a kind in all namespaces: what `selector` selects. An object is also found by what `index` returns for it. A kind that is not
-/// served is listed again when its `definition` is created. Returns the cache, and the stream of its changes, which must be polled for the
+/// served is listed again when its `crd` is created. Returns the cache, and the stream of its changes, which must be polled for the
 /// cache to follow.
 pub(crate) fn watch_children<K: Child>(
     client: &Client,
     kind: &'static str,
     requirement: Requirement,
     selector: Selector,
-    definition: Option<Definition>,
+    crd: Option<CrdPresence>,
     index: Index<K>,
 ) -> (
     Cache<K>,
@@ -180,11 +180,11 @@ pub(crate) fn watch_children<K: Child>(
     let source = Source {
         api: Api::<Raw<K>>::all(client.clone()),
         selector,
-        definition,
+        crd,
     };
-    let signals = list_watch(source, move |object| pack(&object, index));
+    let events = list_watch(source, move |object| pack(&object, index));
     let changes =
-        signals.filter_map(move |signal| std::future::ready(note(&writer, &objects, signal)));
+        events.filter_map(move |event| std::future::ready(note(&writer, &objects, event)));
     (cache, changes)
 }
 
@@ -196,12 +196,13 @@ fn pack<K: Child>(object: &Raw<K>, index: Index<K>) -> (Key, Entry<K>) {
 fn note<K: Child>(
     writer: &SyncWriter<Raw<K>>,
     objects: &RwLock<Objects<K>>,
-    signal: Signal<Raw<K>, (Key, Entry<K>)>,
+    event: ListWatchEvent<Raw<K>, (Key, Entry<K>)>,
 ) -> Option<CacheChange<Raw<K>>> {
     let objects = || objects.write().unwrap_or_else(PoisonError::into_inner);
     let now = Instant::now();
-    let has_forgotten = matches!(signal, Signal::Progress) && objects().forget_undelivered(now);
-    let (availability, change) = writer.note(signal, |event| objects().apply(event, now));
+    let has_forgotten =
+        matches!(event, ListWatchEvent::Progress) && objects().forget_undelivered(now);
+    let (availability, change) = writer.note(event, |event| objects().apply(event, now));
     match availability {
         Availability::Unchanged if has_forgotten => Some(CacheChange::All),
         Availability::Unchanged => change.flatten(),
@@ -266,7 +267,7 @@ impl Caches {
             horizontal_pod_autoscalers: indexed_cache(Some(scaled_deployment)),
             pod_monitors: cache(),
             pods: Pods::empty(),
-            pod_monitor_definition: CacheSync::of::<PodMonitor>("Test", Requirement::Optional).0,
+            pod_monitor_crd: CacheSync::of::<PodMonitor>("Test", Requirement::Optional).0,
         }
     }
 }
@@ -305,10 +306,10 @@ mod tests {
         build(&validate(&echo_cluster()).unwrap()).unwrap().service
     }
 
-    fn listed(services: &[Service]) -> Signal<Raw<Service>, (Key, Entry<Service>)> {
+    fn listed(services: &[Service]) -> ListWatchEvent<Raw<Service>, (Key, Entry<Service>)> {
         let raw = |service| serde_json::from_str(&serde_json::to_string(service).unwrap()).unwrap();
         let packed = services.iter().map(|service| pack(&raw(service), None));
-        Signal::Event(WatchEvent::Listed(packed.collect(), "10".to_owned()))
+        ListWatchEvent::Objects(WatchEvent::Listed(packed.collect(), "10".to_owned()))
     }
 
     #[tokio::test]
@@ -319,7 +320,7 @@ mod tests {
         assert!(cache.get("default", "hello").is_some());
         let status = kube::core::Status::failure("no", "NotFound").with_code(404);
         let error = list_watch::Error::List(kube::Error::Api(Box::new(status)));
-        let change = note(&writer, &cache.objects, Signal::Failed(error));
+        let change = note(&writer, &cache.objects, ListWatchEvent::Failed(error));
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());
     }
@@ -332,11 +333,11 @@ mod tests {
         let mut written = service();
         written.metadata.resource_version = Some("700".to_owned());
         cache.insert(written);
-        assert!(note(&writer, &cache.objects, Signal::Progress).is_none());
+        assert!(note(&writer, &cache.objects, ListWatchEvent::Progress).is_none());
         tokio::time::advance(OWN_WRITE_PRECEDENCE).await;
         // The list that has begun may have it on a later page.
-        assert!(note(&writer, &cache.objects, Signal::Page).is_none());
-        let change = note(&writer, &cache.objects, Signal::Progress);
+        assert!(note(&writer, &cache.objects, ListWatchEvent::Page).is_none());
+        let change = note(&writer, &cache.objects, ListWatchEvent::Progress);
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());
     }

@@ -42,13 +42,13 @@ pub(super) fn watch_clusters(
     let source = Source {
         api: Api::<Raw<EchoCluster>>::all(client.clone()),
         selector: Selector::All,
-        definition: None,
+        crd: None,
     };
-    let signals = list_watch(source, |cluster| guard(&cluster));
+    let events = list_watch(source, |cluster| guard(&cluster));
     let watch = async move {
-        let mut signals = std::pin::pin!(signals);
-        while let Some(signal) = signals.next().await {
-            sync_writer.note(signal, |event| handler.handle_event(event));
+        let mut events = std::pin::pin!(events);
+        while let Some(event) = events.next().await {
+            sync_writer.note(event, |event| handler.handle_event(event));
         }
     };
     (sync, watch)

@@ -13,15 +13,15 @@ use tokio::task::JoinSet;
 
 use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
-use crate::apiserver::cache::definition::watch_definition;
+use crate::apiserver::cache::crd::watch_crd;
 use crate::apiserver::cache::list_watch::Selector;
-use crate::apiserver::cache::list_watch::definition::Definition;
+use crate::apiserver::cache::list_watch::crd_presence::CrdPresence;
 use crate::apiserver::cache::pods::watch_pods;
 use crate::apiserver::cache::{
     Cache, CacheChange, Caches, Key, Requirement, affected_clusters, scaled_deployment,
     watch_children,
 };
-use crate::model::build::pod_monitor::POD_MONITOR_DEFINITION;
+use crate::model::build::pod_monitor::POD_MONITOR_CRD;
 use crate::model::children::Child;
 use crate::model::metadata::MANAGED_BY_SELECTOR;
 
@@ -82,8 +82,7 @@ pub(super) fn watch_all(
         failing.map(|key: Key| CacheChange::Object(key, [None, None])),
         |key| vec![ObjectRef::new(&key.1).within(&key.0)],
     );
-    let (definition, pod_monitor_definition, watch) =
-        watch_definition(client, POD_MONITOR_DEFINITION);
+    let (crd, pod_monitor_crd, watch) = watch_crd(client, POD_MONITOR_CRD);
     watches
         .tasks
         .spawn(watch.map(|()| "CustomResourceDefinitions"));
@@ -97,9 +96,9 @@ pub(super) fn watch_all(
         ),
         network_policies: watches.children("NetworkPolicies", Requirement::Required, None),
         horizontal_pod_autoscalers: watches.autoscalers(),
-        pod_monitors: watches.children("PodMonitors", Requirement::Optional, Some(definition)),
+        pod_monitors: watches.children("PodMonitors", Requirement::Optional, Some(crd)),
         pods,
-        pod_monitor_definition,
+        pod_monitor_crd,
     }
 }
 
@@ -114,14 +113,14 @@ impl Watches<'_> {
         &mut self,
         kind: &'static str,
         requirement: Requirement,
-        definition: Option<Definition>,
+        crd: Option<CrdPresence>,
     ) -> Cache<K> {
         let (cache, changes) = watch_children(
             self.client,
             kind,
             requirement,
             Selector::Labels(MANAGED_BY_SELECTOR),
-            definition,
+            crd,
             None,
         );
         self.spawn(kind, changes, affected_clusters);

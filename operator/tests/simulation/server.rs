@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
 use hyper::{Request, Response, StatusCode};
 use kube::client::Body;
-use operator::model::build::pod_monitor::POD_MONITOR_DEFINITION;
+use operator::model::build::pod_monitor::POD_MONITOR_CRD;
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
@@ -93,7 +93,7 @@ impl ApiServer {
     /// Creates the CustomResourceDefinition of PodMonitors, and serves them.
     pub(crate) fn install_pod_monitors(&self) {
         self.lock().unserved.remove(&Kind::PodMonitor);
-        let definition = json!({"metadata": {"name": POD_MONITOR_DEFINITION}});
+        let definition = json!({"metadata": {"name": POD_MONITOR_CRD}});
         let call = pod_monitor_definition();
         self.act(Actor::System, |store| store.create(&call, definition))
             .unwrap();
@@ -168,11 +168,7 @@ fn version(written: &Written) -> String {
 }
 
 fn pod_monitor_definition() -> Call {
-    Call::new(
-        Kind::CustomResourceDefinition,
-        POD_MONITOR_DEFINITION,
-        "kubectl",
-    )
+    Call::new(Kind::CustomResourceDefinition, POD_MONITOR_CRD, "kubectl")
 }
 
 /// The connection of one process of a client.

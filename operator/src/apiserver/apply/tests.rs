@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::api::v1alpha1::service::ServiceType;
-use crate::apiserver::cache::list_watch::{self, Signal};
+use crate::apiserver::cache::list_watch::{self, ListWatchEvent};
 use crate::apiserver::cache::{CacheSync, Caches, Requirement};
 use crate::fixtures::echo_cluster;
 use crate::model::build::build;
@@ -257,7 +257,8 @@ async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_
     let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
     let not_found = Status::failure("no", "NotFound").with_code(404);
     let not_found = kube::Error::Api(Box::new(not_found));
-    let failed: Signal<Service> = Signal::Failed(list_watch::Error::List(not_found));
+    let failed: ListWatchEvent<Service> =
+        ListWatchEvent::Failed(list_watch::Error::List(not_found));
     writer.note(failed, drop);
     applier.caches.services.sync = sync;
     let state = apply(&applier).await.unwrap();
@@ -268,7 +269,7 @@ async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_
 async fn a_child_of_a_kind_that_could_not_be_listed_is_a_failed_request_and_not_a_missing_kind() {
     let (mut applier, requests) = applier(|_, _| Answer::With(201, live("1", "Update")));
     let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-    let failed: Signal<Service> = Signal::Failed(list_watch::Error::TimedOut);
+    let failed: ListWatchEvent<Service> = ListWatchEvent::Failed(list_watch::Error::TimedOut);
     writer.note(failed, drop);
     applier.caches.services.sync = sync;
     for is_paused in [false, true] {

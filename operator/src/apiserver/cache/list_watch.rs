@@ -4,7 +4,7 @@
 //! before its end, and resumes at the same resourceVersion after HTTP 410 or 404. Here every request has a deadline, a list is one
 //! event, and any answer of the API server that does not open the watch leads to a new list.
 
-pub(crate) mod definition;
+pub(crate) mod crd_presence;
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::definition::Definition;
+use self::crd_presence::CrdPresence;
 use super::objects::WatchEvent;
 
 /// The time after which the API server ends a watch, so that a half-open connection is detected. It sends a bookmark after a minute, and
@@ -152,15 +152,15 @@ impl Selector {
     }
 }
 
-/// What happens on a watch, in its order. Listed objects are packed as `L`.
+/// What [`list_watch`] reports, in the order in which it happens. Listed objects are packed as `L`.
 #[derive(Debug)]
-pub(crate) enum Signal<K, L = K> {
+pub(crate) enum ListWatchEvent<K, L = K> {
     /// A page of a list was received that is not the last.
     Page,
     /// The watch has delivered a bookmark, or has ended at its timeout.
     Progress,
-    /// Objects have changed.
-    Event(WatchEvent<K, L>),
+    /// Objects were listed, or one has changed.
+    Objects(WatchEvent<K, L>),
     /// A request has failed. It is repeated.
     Failed(Error),
 }
@@ -171,8 +171,9 @@ pub(crate) struct Source<K> {
     pub(crate) api: Api<K>,
     /// Which objects.
     pub(crate) selector: Selector,
-    /// While the API server does not serve the kind, it is listed again when its definition is created; without one, after some time.
-    pub(crate) definition: Option<Definition>,
+    /// While the API server does not serve the kind, it is listed again when this CustomResourceDefinition is created; without it, after some
+    /// time.
+    pub(crate) crd: Option<CrdPresence>,
 }
 
 /// Lists and watches the objects of a source. Each object of a list is packed as soon as it is decoded: a list of all objects of a large
@@ -180,7 +181,7 @@ pub(crate) struct Source<K> {
 pub(crate) fn list_watch<K, L>(
     source: Source<K>,
     pack: impl Fn(K) -> L + Send + 'static,
-) -> impl Stream<Item = Signal<K, L>> + Send
+) -> impl Stream<Item = ListWatchEvent<K, L>> + Send
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
     L: Send + 'static,
@@ -193,8 +194,8 @@ where
         waits: waits(),
     };
     futures::stream::unfold(list_watch, |mut this| async move {
-        let signal = this.next().await;
-        Some((signal, this))
+        let event = this.next().await;
+        Some((event, this))
     })
 }
 
@@ -209,8 +210,8 @@ struct ListWatch<K, L, P> {
 
 enum Wait {
     For(Duration),
-    /// Until the kind is defined.
-    Definition(Definition),
+    /// Until the CustomResourceDefinition exists.
+    Crd(CrdPresence),
 }
 
 enum Phase<K, L> {
@@ -249,16 +250,16 @@ impl<K, L, P: Fn(K) -> L> ListWatch<K, L, P>
 where
     K: Resource + Clone + std::fmt::Debug + DeserializeOwned + Send + 'static,
 {
-    async fn next(&mut self) -> Signal<K, L> {
+    async fn next(&mut self) -> ListWatchEvent<K, L> {
         match self.wait.take() {
             Some(Wait::For(wait)) => tokio::time::sleep(wait).await,
-            Some(Wait::Definition(mut definition)) => definition.wait_while_absent().await,
+            Some(Wait::Crd(mut crd)) => crd.wait_while_absent().await,
             None => (),
         }
         // A phase that is interrupted begins again with a list.
         match std::mem::replace(&mut self.phase, Phase::List(Pages::default())) {
             Phase::List(pages) => match self.list_page(pages).await {
-                Ok(signal) => signal,
+                Ok(event) => event,
                 Err(error) => self.fail(error, None),
             },
             Phase::Start(resource_version) => match self.start(&resource_version).await {
@@ -271,7 +272,7 @@ where
     }
 
     /// Lists one page. Each is a sign that the API server answers: a list of many pages may take minutes.
-    async fn list_page(&mut self, mut pages: Pages<L>) -> Result<Signal<K, L>, Error> {
+    async fn list_page(&mut self, mut pages: Pages<L>) -> Result<ListWatchEvent<K, L>, Error> {
         let mut parameters = ListParams::default().limit(PAGE_SIZE);
         parameters.label_selector = self.source.selector.labels();
         parameters.field_selector = self.source.selector.fields();
@@ -282,13 +283,16 @@ where
         pages.token = page.metadata.continue_.filter(|token| !token.is_empty());
         if pages.token.is_some() {
             self.phase = Phase::List(pages);
-            return Ok(Signal::Page);
+            return Ok(ListWatchEvent::Page);
         }
         let version = page.metadata.resource_version;
         let version = version.filter(|version| !version.is_empty());
         let version = version.ok_or(Error::NoResourceVersion)?;
         self.phase = Phase::Start(version.clone());
-        Ok(Signal::Event(WatchEvent::Listed(pages.objects, version)))
+        Ok(ListWatchEvent::Objects(WatchEvent::Listed(
+            pages.objects,
+            version,
+        )))
     }
 
     async fn start(&mut self, resource_version: &str) -> Result<Watch<K>, Error> {
@@ -311,23 +315,30 @@ where
         })
     }
 
-    async fn watch(&mut self, mut watch: Watch<K>) -> Signal<K, L> {
+    async fn watch(&mut self, mut watch: Watch<K>) -> ListWatchEvent<K, L> {
         let deadline = watch.started + WATCH_TIMEOUT + WATCH_GRACE;
         let Ok(event) = timeout_at(deadline, watch.events.next()).await else {
             return self.fail(Error::NotEnded, None);
         };
-        let (signal, resource_version) = match event {
+        let (event, resource_version) = match event {
             Some(Ok(ApiEvent::Added(object) | ApiEvent::Modified(object))) => {
                 let resource_version = object.resource_version();
-                (Signal::Event(WatchEvent::Applied(object)), resource_version)
+                (
+                    ListWatchEvent::Objects(WatchEvent::Applied(object)),
+                    resource_version,
+                )
             }
             Some(Ok(ApiEvent::Deleted(object))) => {
                 let resource_version = object.resource_version();
-                (Signal::Event(WatchEvent::Deleted(object)), resource_version)
+                (
+                    ListWatchEvent::Objects(WatchEvent::Deleted(object)),
+                    resource_version,
+                )
             }
-            Some(Ok(ApiEvent::Bookmark(bookmark))) => {
-                (Signal::Progress, Some(bookmark.metadata.resource_version))
-            }
+            Some(Ok(ApiEvent::Bookmark(bookmark))) => (
+                ListWatchEvent::Progress,
+                Some(bookmark.metadata.resource_version),
+            ),
             Some(Ok(ApiEvent::Error(status))) => {
                 let error = Error::Watch(kube::Error::Api(status));
                 return self.fail(error, Some(watch.resource_version));
@@ -344,11 +355,11 @@ where
         watch.has_delivered = true;
         self.reset_if_stable(watch.started);
         self.phase = Phase::Watch(watch);
-        signal
+        event
     }
 
     /// Goes on after a watch that the API server has ended.
-    fn end(&mut self, watch: Watch<K>) -> Signal<K, L> {
+    fn end(&mut self, watch: Watch<K>) -> ListWatchEvent<K, L> {
         if watch.started.elapsed() < SHORTEST_WATCH {
             return self.fail(Error::EndedEarly, Some(watch.resource_version));
         }
@@ -357,25 +368,22 @@ where
             return self.fail(Error::NoBookmark, None);
         }
         self.phase = Phase::Start(watch.resource_version);
-        Signal::Progress
+        ListWatchEvent::Progress
     }
 
     /// Decides how to go on after a failure: with a new list, or from the resourceVersion that the watch had.
-    fn fail(&mut self, error: Error, resource_version: Option<String>) -> Signal<K, L> {
-        let definition = self
-            .source
-            .definition
-            .as_ref()
-            .filter(|_| error.is_not_served());
-        self.wait = Some(match definition.filter(|known| known.is_absent()) {
-            Some(definition) => Wait::Definition(definition.clone()),
+    fn fail(&mut self, error: Error, resource_version: Option<String>) -> ListWatchEvent<K, L> {
+        let crd = self.source.crd.as_ref();
+        let crd = crd.filter(|crd| error.is_not_served() && crd.is_absent());
+        self.wait = Some(match crd {
+            Some(crd) => Wait::Crd(crd.clone()),
             None => Wait::For(self.waits.next().unwrap_or(LONGEST_WAIT)),
         });
         self.phase = match resource_version {
             Some(resource_version) if !error.needs_list() => Phase::Start(resource_version),
             _ => Phase::List(Pages::default()),
         };
-        Signal::Failed(error)
+        ListWatchEvent::Failed(error)
     }
 
     fn reset_if_stable(&mut self, started: Instant) {

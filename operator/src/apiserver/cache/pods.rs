@@ -90,11 +90,11 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
     let source = Source {
         api: Api::<Pod>::all(client.clone()),
         selector: Selector::Labels(MANAGED_BY_SELECTOR),
-        definition: None,
+        crd: None,
     };
-    let signals = list_watch(source, |pod| PodState::of(&pod));
-    let affected = signals.flat_map(move |signal| {
-        let (_, affected) = writer.note(signal, |event| {
+    let events = list_watch(source, |pod| PodState::of(&pod));
+    let affected = events.flat_map(move |event| {
+        let (_, affected) = writer.note(event, |event| {
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
             failures.note(event)
         });

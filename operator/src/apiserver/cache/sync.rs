@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use super::WatchEvent;
 use super::health::WatchHealth;
-use super::list_watch::{Error, Signal};
+use super::list_watch::{Error, ListWatchEvent};
 
 /// Whether a cache has been filled once. Any number of tasks may wait for that; `Store::wait_until_ready` of kube-runtime
 /// wakes only the last one that has called it.
@@ -143,19 +143,19 @@ pub(crate) enum Availability {
 }
 
 impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
-    /// Processes a signal of the watch, and logs its failures. `handle` stores an event in the cache before the cache counts as filled, so
+    /// Processes a event of the watch, and logs its failures. `handle` stores an event in the cache before the cache counts as filled, so
     /// that waiters read a filled cache. Returns the result of `handle`, too.
     pub(crate) fn note<L, T>(
         &self,
-        signal: Signal<K, L>,
+        event: ListWatchEvent<K, L>,
         handle: impl FnOnce(WatchEvent<K, L>) -> T,
     ) -> (Availability, Option<T>) {
-        match signal {
-            Signal::Page | Signal::Progress => {
+        match event {
+            ListWatchEvent::Page | ListWatchEvent::Progress => {
                 self.health.note_response();
                 (Availability::Unchanged, None)
             }
-            Signal::Event(event) => {
+            ListWatchEvent::Objects(event) => {
                 let is_listed = matches!(event, WatchEvent::Listed(..));
                 let change = handle(event);
                 self.health.note_response();
@@ -167,7 +167,7 @@ impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
                 };
                 (availability, Some(change))
             }
-            Signal::Failed(error) => (self.note_failure(&error), None),
+            ListWatchEvent::Failed(error) => (self.note_failure(&error), None),
         }
     }
 
@@ -242,17 +242,17 @@ mod tests {
     use super::*;
     use crate::apiserver::cache::health::STALE_AFTER;
 
-    fn listed() -> Signal<Service> {
-        Signal::Event(WatchEvent::Listed(Vec::new(), "1".to_owned()))
+    fn listed() -> ListWatchEvent<Service> {
+        ListWatchEvent::Objects(WatchEvent::Listed(Vec::new(), "1".to_owned()))
     }
 
-    fn answered_with(code: u16) -> Signal<Service> {
+    fn answered_with(code: u16) -> ListWatchEvent<Service> {
         let status = kube::core::Status::failure("no", "reason").with_code(code);
-        Signal::Failed(Error::List(kube::Error::Api(Box::new(status))))
+        ListWatchEvent::Failed(Error::List(kube::Error::Api(Box::new(status))))
     }
 
-    fn note(writer: &SyncWriter<Service>, signal: Signal<Service>) -> Availability {
-        writer.note(signal, drop).0
+    fn note(writer: &SyncWriter<Service>, event: ListWatchEvent<Service>) -> Availability {
+        writer.note(event, drop).0
     }
 
     #[tokio::test]
@@ -298,7 +298,7 @@ mod tests {
     #[tokio::test]
     async fn an_unavailable_kind_has_the_text_of_its_last_error() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-        note(&writer, Signal::Failed(Error::TimedOut));
+        note(&writer, ListWatchEvent::Failed(Error::TimedOut));
         let Some(Unavailable::Failed(message)) = sync.unavailable() else {
             panic!("{:?}", sync.unavailable());
         };
@@ -318,7 +318,7 @@ mod tests {
         tokio::time::advance(STALE_AFTER).await;
         let stale = || CacheSync::find_stale(&syncs).map(|sync| sync.kind);
         assert_eq!(stale(), None, "nothing is reachable");
-        note(&other, Signal::Progress);
+        note(&other, ListWatchEvent::Progress);
         assert_eq!(stale(), Some("Services"));
         let undecodable = serde_json::from_str::<Service>("[]").unwrap_err();
         let answers = [
@@ -328,7 +328,7 @@ mod tests {
             Error::NoResourceVersion,
         ];
         for answer in answers {
-            note(&writer, Signal::Failed(answer));
+            note(&writer, ListWatchEvent::Failed(answer));
             assert_eq!(stale(), None, "it has answered");
         }
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -338,7 +338,7 @@ mod tests {
             Error::NotEnded,
         ];
         for error in unanswered {
-            note(&writer, Signal::Failed(error));
+            note(&writer, ListWatchEvent::Failed(error));
             assert_eq!(stale(), Some("Services"));
         }
     }
@@ -365,7 +365,7 @@ mod tests {
             note(&writer, answered_with(403));
             assert!(sync.unavailable().is_none());
             tokio::time::advance(STALE_AFTER).await;
-            note(&writer, Signal::Failed(Error::TimedOut));
+            note(&writer, ListWatchEvent::Failed(Error::TimedOut));
             assert!(sync.unavailable().is_none() && sync.is_stale());
             note(&writer, answered_with(403));
             assert_eq!(sync.unavailable().is_some(), is_unavailable);

@@ -12,7 +12,7 @@ use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 
 /// The name of the CustomResourceDefinition of PodMonitors.
-pub const POD_MONITOR_DEFINITION: &str = "podmonitors.monitoring.coreos.com";
+pub const POD_MONITOR_CRD: &str = "podmonitors.monitoring.coreos.com";
 
 /// A `monitoring.coreos.com/v1` PodMonitor: what the operator sets, and other fields as they are, so that they are compared, too.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -29,21 +29,24 @@ fn is_watch(request: &str) -> bool {
 async fn follow(
     lists: usize,
     script: impl Fn(usize, &str) -> Answer + Send + Sync + 'static,
-) -> (Vec<Signal<Service>>, Vec<String>) {
+) -> (Vec<ListWatchEvent<Service>>, Vec<String>) {
     let (client, requests): (_, Requests) = scripted(script);
     let source = Source {
         api: Api::<Service>::all(client),
         selector: Selector::All,
-        definition: None,
+        crd: None,
     };
-    let mut signals = Box::pin(list_watch(source, identity));
+    let mut events = Box::pin(list_watch(source, identity));
     let mut seen = Vec::new();
     let mut listed = 0;
     while listed < lists {
-        let signal = timeout(Duration::from_hours(1), signals.next()).await;
-        let signal = signal.expect("it waits without a deadline").unwrap();
-        listed += usize::from(matches!(signal, Signal::Event(WatchEvent::Listed(..))));
-        seen.push(signal);
+        let event = timeout(Duration::from_hours(1), events.next()).await;
+        let event = event.expect("it waits without a deadline").unwrap();
+        listed += usize::from(matches!(
+            event,
+            ListWatchEvent::Objects(WatchEvent::Listed(..))
+        ));
+        seen.push(event);
     }
     let requests = requests.lock().unwrap().clone();
     (seen, requests)
@@ -51,33 +54,33 @@ async fn follow(
 
 #[tokio::test(start_paused = true)]
 async fn the_pages_of_a_list_are_one_event() {
-    let (signals, requests) = follow(1, |count, _| match count {
+    let (events, requests) = follow(1, |count, _| match count {
         0 => list(&["a"], "next"),
         _ => list(&["b"], ""),
     })
     .await;
     assert_eq!(requests.len(), 2);
     let [
-        Signal::Page,
-        Signal::Event(WatchEvent::Listed(objects, version)),
-    ] = &signals[..]
+        ListWatchEvent::Page,
+        ListWatchEvent::Objects(WatchEvent::Listed(objects, version)),
+    ] = &events[..]
     else {
-        panic!("{signals:?}");
+        panic!("{events:?}");
     };
     assert_eq!((objects.len(), version.as_str()), (2, "10"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_that_hangs_is_requested_again() {
-    let (signals, _) = follow(1, |count, _| match count {
+    let (events, _) = follow(1, |count, _| match count {
         0 | 2 => Answer::Hang, // the first page, and then the second
         1 => list(&["a"], "next"),
         _ => list(&["a"], ""),
     })
     .await;
-    assert!(matches!(signals[0], Signal::Failed(Error::TimedOut)));
-    assert!(matches!(signals[1], Signal::Page));
-    assert!(matches!(signals[2], Signal::Failed(Error::TimedOut)));
+    assert!(matches!(events[0], ListWatchEvent::Failed(Error::TimedOut)));
+    assert!(matches!(events[1], ListWatchEvent::Page));
+    assert!(matches!(events[2], ListWatchEvent::Failed(Error::TimedOut)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,14 +155,17 @@ fn a_wait_is_half_a_minute_at_most() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_ends_without_a_bookmark_is_followed_by_a_new_list() {
-    let (signals, requests) = follow(2, |count, request| match (count, is_watch(request)) {
+    let (events, requests) = follow(2, |count, request| match (count, is_watch(request)) {
         (..4, true) => Answer::EndingWatch(Duration::from_mins(1), Vec::new()),
         (_, true) => failure(410, "too old"),
         _ => list(&[], ""),
     })
     .await;
     assert_eq!(requests.len(), 3, "{requests:?}");
-    assert!(matches!(signals[1], Signal::Failed(Error::NoBookmark)));
+    assert!(matches!(
+        events[1],
+        ListWatchEvent::Failed(Error::NoBookmark)
+    ));
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +183,7 @@ async fn a_watch_that_ends_after_a_bookmark_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_goes_on_from_the_last_event_or_bookmark() {
-    let (signals, requests) = follow(2, |count, _| match count {
+    let (events, requests) = follow(2, |count, _| match count {
         1 => Answer::EndedWatch(vec![
             json!({"type": "ADDED", "object": service("a", "11")}),
             json!({"type": "BOOKMARK", "object": {"apiVersion": "v1", "kind": "Service", "metadata": {"resourceVersion": "15"}}}),
@@ -188,9 +194,8 @@ async fn a_watch_goes_on_from_the_last_event_or_bookmark() {
     .await;
     assert!(requests[1].contains("resourceVersion=10"), "{requests:?}");
     assert!(requests[2].contains("resourceVersion=15"), "{requests:?}");
-    let is_applied = |signal: &Signal<_>| matches!(signal, Signal::Event(WatchEvent::Applied(_)));
-    assert_eq!(
-        signals.iter().filter(|signal| is_applied(signal)).count(),
-        1
-    );
+    let is_applied = |event: &ListWatchEvent<_>| {
+        matches!(event, ListWatchEvent::Objects(WatchEvent::Applied(_)))
+    };
+    assert_eq!(events.iter().filter(|event| is_applied(event)).count(), 1);
 }

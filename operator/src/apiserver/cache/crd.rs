@@ -1,5 +1,5 @@
-//! Whether an optional kind is defined: the CustomResourceDefinition of the kind is watched, so that a kind that the API server does not
-//! serve is listed when it is installed, and not again and again until then.
+//! The watch of the CustomResourceDefinition of an optional kind: a kind that the API server does not serve is listed when it is installed,
+//! and not again and again until then.
 #![expect(
     clippy::disallowed_types,
     reason = "the watches are where the operator reads from"
@@ -13,51 +13,52 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client};
 use tokio::sync::watch;
 
-use super::list_watch::definition::Definition;
-use super::list_watch::{Selector, Signal, Source, list_watch};
+use super::list_watch::crd_presence::CrdPresence;
+use super::list_watch::{ListWatchEvent, Selector, Source, list_watch};
 use super::{CacheSync, Requirement, WatchEvent};
 
 /// A CustomResourceDefinition without its schema.
-type PartialDefinition = PartialObjectMeta<CustomResourceDefinition>;
+type PartialCrd = PartialObjectMeta<CustomResourceDefinition>;
 
-/// Watches the CustomResourceDefinition of this name. Returns its state, that of the watch, and the future that keeps both up to date.
-pub(crate) fn watch_definition(
+/// Watches the CustomResourceDefinition of this name. Returns whether it exists, the state of the watch, and the future that keeps both up
+/// to date.
+pub(crate) fn watch_crd(
     client: &Client,
     name: &'static str,
 ) -> (
-    Definition,
+    CrdPresence,
     CacheSync,
     impl Future<Output = ()> + Send + use<>,
 ) {
     let kind = "CustomResourceDefinitions";
-    let (sync, writer) = CacheSync::of::<PartialDefinition>(kind, Requirement::Optional);
+    let (sync, writer) = CacheSync::of::<PartialCrd>(kind, Requirement::Optional);
     let (sender, is_absent) = watch::channel(false);
     let source = Source {
-        api: Api::<PartialDefinition>::all(client.clone()),
+        api: Api::<PartialCrd>::all(client.clone()),
         selector: Selector::Name(name),
-        definition: None,
+        crd: None,
     };
-    let signals = list_watch(source, identity);
+    let events = list_watch(source, identity);
     let watch = async move {
-        let mut signals = std::pin::pin!(signals);
+        let mut events = std::pin::pin!(events);
         let mut is_absent = false;
-        while let Some(signal) = signals.next().await {
-            is_absent = is_absent_after(&signal, is_absent);
-            let is_certain = is_absent && !matches!(signal, Signal::Failed(_));
+        while let Some(event) = events.next().await {
+            is_absent = is_absent_after(&event, is_absent);
+            let is_certain = is_absent && !matches!(event, ListWatchEvent::Failed(_));
             sender.send_if_modified(|before| std::mem::replace(before, is_certain) != is_certain);
-            writer.note(signal, drop);
+            writer.note(event, drop);
         }
     };
-    (Definition::new(is_absent), sync, watch)
+    (CrdPresence::new(is_absent), sync, watch)
 }
 
-/// Returns whether the definition was absent when the API server last reported it.
-fn is_absent_after(signal: &Signal<PartialDefinition>, was_absent: bool) -> bool {
-    match signal {
-        Signal::Page | Signal::Progress | Signal::Failed(_) => was_absent,
-        Signal::Event(WatchEvent::Listed(definitions, _)) => definitions.is_empty(),
-        Signal::Event(WatchEvent::Applied(_)) => false,
-        Signal::Event(WatchEvent::Deleted(_)) => true,
+/// Returns whether the CustomResourceDefinition was absent when the API server last reported it.
+fn is_absent_after(event: &ListWatchEvent<PartialCrd>, was_absent: bool) -> bool {
+    match event {
+        ListWatchEvent::Page | ListWatchEvent::Progress | ListWatchEvent::Failed(_) => was_absent,
+        ListWatchEvent::Objects(WatchEvent::Listed(crds, _)) => crds.is_empty(),
+        ListWatchEvent::Objects(WatchEvent::Applied(_)) => false,
+        ListWatchEvent::Objects(WatchEvent::Deleted(_)) => true,
     }
 }
 
@@ -79,13 +80,13 @@ mod tests {
         )
     }
 
-    /// Follows the watch for a while. Returns whether the definition is absent, and the first request.
+    /// Follows the watch for a while. Returns whether the CustomResourceDefinition is absent, and the first request.
     async fn follow(script: fn(usize, &str) -> Answer) -> (bool, String) {
         let (client, requests) = scripted(script);
-        let (definition, _, watch) = watch_definition(&client, "kinds.example.com");
+        let (presence, _, watch) = watch_crd(&client, "kinds.example.com");
         let _ = timeout(Duration::from_secs(5), watch).await;
         let first = requests.lock().unwrap()[0].clone();
-        (definition.is_absent(), first)
+        (presence.is_absent(), first)
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,15 +1,15 @@
-//! The definition of a kind that the API server may not serve.
+//! Whether the CustomResourceDefinition of a kind exists that the API server may not serve.
 
 use tokio::sync::watch;
 
 /// Whether a CustomResourceDefinition exists. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Definition {
+pub(crate) struct CrdPresence {
     is_absent: watch::Receiver<bool>,
 }
 
-impl Definition {
-    /// Makes it from what follows the definition.
+impl CrdPresence {
+    /// Makes it from the receiver of what the watch of the CustomResourceDefinition finds.
     pub(crate) fn new(is_absent: watch::Receiver<bool>) -> Self {
         Self { is_absent }
     }
