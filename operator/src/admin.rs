@@ -123,12 +123,12 @@ mod tests {
         let why = health.not_ready().unwrap();
         assert!(why.contains("first list of Services"), "{why}");
         let listed = WatchEvent::Listed(Vec::new(), "1".to_owned());
-        writer.note(ListWatchEvent::<Service>::Objects(listed), drop);
+        writer.process(ListWatchEvent::<Service>::Objects(listed), drop);
         assert_eq!(health.not_ready(), None);
         tokio::time::advance(STALE_AFTER).await;
         let why = health.not_ready().unwrap();
         assert!(why.contains("watch of Services"), "{why}");
-        writer.note(ListWatchEvent::<Service>::Progress, drop);
+        writer.process(ListWatchEvent::<Service>::Progress, drop);
         assert_eq!(health.not_ready(), None);
     }
 }

@@ -243,7 +243,7 @@ async fn reconcile_all(
         if let Some(cluster) = reconciled(&result) {
             queue.done(&cluster);
         }
-        note_result(result, &retry);
+        handle_result(result, &retry);
         std::future::ready(())
     };
     results.for_each(handle).await;
@@ -263,7 +263,7 @@ fn reconciled(result: &ReconcileResult) -> Option<Reference> {
     }
 }
 
-fn note_result(result: ReconcileResult, retry: &RetryContext) {
+fn handle_result(result: ReconcileResult, retry: &RetryContext) {
     match result {
         // Write conflict (409); the next reconcile starts from the newer version.
         Err(controller::Error::ReconcilerFailed(retry::Error::Request { error, .. }, cluster))

@@ -184,7 +184,7 @@ pub(crate) fn watch_children<K: Child>(
     };
     let events = list_watch(source, move |object| pack(&object, index));
     let changes =
-        events.filter_map(move |event| std::future::ready(note(&writer, &objects, event)));
+        events.filter_map(move |event| std::future::ready(process(&writer, &objects, event)));
     (cache, changes)
 }
 
@@ -193,7 +193,7 @@ fn pack<K: Child>(object: &Raw<K>, index: Index<K>) -> (Key, Entry<K>) {
 }
 
 /// Takes in what happens on a watch. A change is reported after it, so that a reconcile that it triggers finds it in the cache.
-fn note<K: Child>(
+fn process<K: Child>(
     writer: &SyncWriter<Raw<K>>,
     objects: &RwLock<Objects<K>>,
     event: ListWatchEvent<Raw<K>, (Key, Entry<K>)>,
@@ -202,7 +202,7 @@ fn note<K: Child>(
     let now = Instant::now();
     let has_forgotten =
         matches!(event, ListWatchEvent::Progress) && objects().forget_undelivered(now);
-    let (availability, change) = writer.note(event, |event| objects().apply(event, now));
+    let (availability, change) = writer.process(event, |event| objects().apply(event, now));
     match availability {
         Availability::Unchanged if has_forgotten => Some(CacheChange::All),
         Availability::Unchanged => change.flatten(),
@@ -316,11 +316,11 @@ mod tests {
     async fn a_kind_that_is_no_longer_served_has_no_cached_objects() {
         let (sync, writer) = CacheSync::of::<Raw<Service>>("Services", Requirement::Optional);
         let cache = Cache::new(sync, None);
-        note(&writer, &cache.objects, listed(&[service()]));
+        process(&writer, &cache.objects, listed(&[service()]));
         assert!(cache.get("default", "hello").is_some());
         let status = kube::core::Status::failure("no", "NotFound").with_code(404);
         let error = list_watch::Error::List(kube::Error::Api(Box::new(status)));
-        let change = note(&writer, &cache.objects, ListWatchEvent::Failed(error));
+        let change = process(&writer, &cache.objects, ListWatchEvent::Failed(error));
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());
     }
@@ -329,15 +329,15 @@ mod tests {
     async fn an_own_write_that_the_watch_does_not_deliver_is_forgotten_and_all_is_reconciled() {
         let (sync, writer) = CacheSync::of::<Raw<Service>>("Services", Requirement::Required);
         let cache = Cache::new(sync, None);
-        note(&writer, &cache.objects, listed(&[]));
+        process(&writer, &cache.objects, listed(&[]));
         let mut written = service();
         written.metadata.resource_version = Some("700".to_owned());
         cache.insert(written);
-        assert!(note(&writer, &cache.objects, ListWatchEvent::Progress).is_none());
+        assert!(process(&writer, &cache.objects, ListWatchEvent::Progress).is_none());
         tokio::time::advance(OWN_WRITE_PRECEDENCE).await;
         // The list that has begun may have it on a later page.
-        assert!(note(&writer, &cache.objects, ListWatchEvent::Page).is_none());
-        let change = note(&writer, &cache.objects, ListWatchEvent::Progress);
+        assert!(process(&writer, &cache.objects, ListWatchEvent::Page).is_none());
+        let change = process(&writer, &cache.objects, ListWatchEvent::Progress);
         assert!(matches!(change, Some(CacheChange::All)));
         assert!(cache.get("default", "hello").is_none());
     }

@@ -80,8 +80,8 @@ impl StatusWriter {
     }
 
     /// Takes in a version of an EchoCluster that the watch has delivered. Returns whether it is the operator's own last write.
-    pub fn note_delivered(&self, cluster: &impl Resource<DynamicType = ()>) -> bool {
-        self.throttle.note_delivered(cluster)
+    pub fn record_delivery(&self, cluster: &impl Resource<DynamicType = ()>) -> bool {
+        self.throttle.record_delivery(cluster)
     }
 
     /// Starts from an EchoCluster that cannot be decoded, so that its status has to be requested. A status that cannot be decoded either
@@ -169,7 +169,7 @@ impl StatusUpdate<'_> {
         let sent = api.patch_status(&name, &parameters, &body);
         let written = request(Verb::Patch, &self.cluster, sent).await?;
         self.writer.metrics.count_write::<EchoCluster>(Verb::Patch);
-        (self.writer.throttle).note(&written, &self.status, complete);
+        (self.writer.throttle).record_write(&written, &self.status, complete);
         let events = Event::of_transition(&self.status, &status);
         self.cluster = written;
         self.status = status;

@@ -48,7 +48,7 @@ pub(super) fn watch_clusters(
     let watch = async move {
         let mut events = std::pin::pin!(events);
         while let Some(event) = events.next().await {
-            sync_writer.note(event, |event| handler.handle_event(event));
+            sync_writer.process(event, |event| handler.handle_event(event));
         }
     };
     (sync, watch)
@@ -84,7 +84,7 @@ impl EchoClusterHandler {
             WatchEvent::Applied(cluster) => {
                 let cluster = guard(&cluster);
                 let reference = reference(&cluster);
-                let is_own_write = self.status_writer.note_delivered(&cluster);
+                let is_own_write = self.status_writer.record_delivery(&cluster);
                 let seen = Seen::of(&cluster);
                 let before = self.seen.insert(reference.clone(), seen);
                 self.writer.apply_watcher_event(&Event::Apply(cluster));
@@ -111,7 +111,7 @@ impl EchoClusterHandler {
         self.writer.apply_watcher_event(&Event::Init);
         for cluster in clusters {
             let reference = reference(&cluster);
-            self.status_writer.note_delivered(&cluster);
+            self.status_writer.record_delivery(&cluster);
             vanished.remove(&reference);
             self.seen.insert(reference, Seen::of(&cluster));
             self.writer.apply_watcher_event(&Event::InitApply(cluster));

@@ -70,13 +70,13 @@ pub fn observe(applied: Applied, related: RelatedObjects, now: Timestamp) -> Obs
         now,
         ..Observed::default()
     };
-    observed.note(network_policy);
-    let written_service = observed.note(service);
-    observed.note(headless_service);
-    observed.note(pod_disruption_budget);
-    observed.note(horizontal_pod_autoscaler);
-    observed.note(pod_monitor);
-    let written_deployment = observed.note(deployment);
+    observed.observe_child(network_policy);
+    let written_service = observed.observe_child(service);
+    observed.observe_child(headless_service);
+    observed.observe_child(pod_disruption_budget);
+    observed.observe_child(horizontal_pod_autoscaler);
+    observed.observe_child(pod_monitor);
+    let written_deployment = observed.observe_child(deployment);
     observed.live = LiveObjects::of(
         written_deployment.or(related.deployment).as_deref(),
         written_service.or(related.service).as_deref(),
@@ -99,7 +99,8 @@ impl Observed {
             .any(|problem| kinds.contains(&problem.kind))
     }
 
-    fn note<K>(&mut self, state: ChildState<K>) -> Option<Arc<K>> {
+    /// Takes in the state of a child. Returns the child, if the state has it.
+    fn observe_child<K>(&mut self, state: ChildState<K>) -> Option<Arc<K>> {
         match state {
             ChildState::Applied(child, change) => {
                 self.changes.extend(change);

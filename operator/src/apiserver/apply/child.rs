@@ -149,7 +149,7 @@ impl Applier {
         let done = step.await;
         let is_taken = matches!(&done, Ok(ChildState::Problem { problem, .. })
             if problem.kind == ProblemKind::NameConflict);
-        self.note_name_taken(&desired, is_taken);
+        self.set_name_taken(&desired, is_taken);
         done
     }
 
@@ -302,7 +302,7 @@ impl Applier {
         self.names_taken().contains(&name_key(desired))
     }
 
-    fn note_name_taken<K: Child>(&self, desired: &K, is_taken: bool) {
+    fn set_name_taken<K: Child>(&self, desired: &K, is_taken: bool) {
         let mut names_taken = self.names_taken();
         if is_taken {
             if names_taken.len() >= MAX_NAMES_TAKEN {

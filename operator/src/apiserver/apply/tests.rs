@@ -259,7 +259,7 @@ async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_
     let not_found = kube::Error::Api(Box::new(not_found));
     let failed: ListWatchEvent<Service> =
         ListWatchEvent::Failed(list_watch::Error::List(not_found));
-    writer.note(failed, drop);
+    writer.process(failed, drop);
     applier.caches.services.sync = sync;
     let state = apply(&applier).await.unwrap();
     assert!(has_problem(&state, ProblemKind::NotServed), "{state:?}");
@@ -270,7 +270,7 @@ async fn a_child_of_a_kind_that_could_not_be_listed_is_a_failed_request_and_not_
     let (mut applier, requests) = applier(|_, _| Answer::With(201, live("1", "Update")));
     let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
     let failed: ListWatchEvent<Service> = ListWatchEvent::Failed(list_watch::Error::TimedOut);
-    writer.note(failed, drop);
+    writer.process(failed, drop);
     applier.caches.services.sync = sync;
     for is_paused in [false, true] {
         let mut cluster = echo_cluster();

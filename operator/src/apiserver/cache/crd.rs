@@ -46,7 +46,7 @@ pub(crate) fn watch_crd(
             is_absent = is_absent_after(&event, is_absent);
             let is_certain = is_absent && !matches!(event, ListWatchEvent::Failed(_));
             sender.send_if_modified(|before| std::mem::replace(before, is_certain) != is_certain);
-            writer.note(event, drop);
+            writer.process(event, drop);
         }
     };
     (CrdPresence::new(is_absent), sync, watch)

@@ -39,13 +39,13 @@ impl WatchHealth {
         }
     }
 
-    pub(super) fn note_response(&self) {
+    pub(super) fn record_response(&self) {
         let mut state = self.lock();
         state.last_response = Instant::now();
         state.is_answered = false;
     }
 
-    pub(super) fn note_failure(&self, is_answered: bool) {
+    pub(super) fn record_failure(&self, is_answered: bool) {
         let mut state = self.lock();
         state.is_answered = is_answered;
         state.failures += 1;
@@ -91,12 +91,12 @@ mod tests {
         let nearly = STALE_AFTER.saturating_sub(Duration::from_secs(1));
         tokio::time::advance(nearly).await;
         assert!(!health.is_stale());
-        health.note_failure(true);
+        health.record_failure(true);
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(health.is_stale() && !health.is_stale_and_unanswered());
-        health.note_failure(false);
+        health.record_failure(false);
         assert!(health.is_stale_and_unanswered());
-        health.note_response();
+        health.record_response();
         assert!(!health.is_stale());
         assert_eq!(health.failures(), 2);
     }

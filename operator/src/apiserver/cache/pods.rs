@@ -94,9 +94,9 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
     };
     let events = list_watch(source, |pod| PodState::of(&pod));
     let affected = events.flat_map(move |event| {
-        let (_, affected) = writer.note(event, |event| {
+        let (_, affected) = writer.process(event, |event| {
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
-            failures.note(event)
+            failures.apply(event)
         });
         futures::stream::iter(affected.unwrap_or_default())
     });
@@ -105,7 +105,7 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
 
 impl Failures {
     /// Applies an event of the watch. Returns the EchoClusters that it may affect.
-    fn note(&mut self, event: WatchEvent<Pod, PodState>) -> Vec<Key> {
+    fn apply(&mut self, event: WatchEvent<Pod, PodState>) -> Vec<Key> {
         match event {
             WatchEvent::Listed(pods, _) => {
                 let mut listed = Self::default();
@@ -265,22 +265,22 @@ mod tests {
     #[test]
     fn an_echo_cluster_is_affected_only_by_failures_that_are_new_to_it() {
         let mut failures = Failures::default();
-        let mut apply = |pod| failures.note(WatchEvent::Applied(pod));
+        let mut apply = |pod| failures.apply(WatchEvent::Applied(pod));
         assert_eq!(apply(pod("a", "Whatever")), []);
         assert_eq!(apply(pod("a", "ErrImagePull")), [hello()]);
         assert_eq!(apply(pod("b", "ErrImagePull")), []);
-        assert_eq!(failures.note(WatchEvent::Deleted(pod("a", ""))), []);
-        assert_eq!(failures.note(WatchEvent::Deleted(pod("b", ""))), [hello()]);
+        assert_eq!(failures.apply(WatchEvent::Deleted(pod("a", ""))), []);
+        assert_eq!(failures.apply(WatchEvent::Deleted(pod("b", ""))), [hello()]);
         assert!(failures.clusters.is_empty());
     }
 
     #[test]
     fn a_pod_that_loses_its_labels_no_longer_counts() {
         let mut failures = Failures::default();
-        failures.note(WatchEvent::Applied(pod("a", "ErrImagePull")));
+        failures.apply(WatchEvent::Applied(pod("a", "ErrImagePull")));
         let mut apart = pod("a", "ErrImagePull");
         apart.labels_mut().clear();
-        assert_eq!(failures.note(WatchEvent::Applied(apart)), [hello()]);
+        assert_eq!(failures.apply(WatchEvent::Applied(apart)), [hello()]);
         assert!(failures.clusters.is_empty() && failures.owner_of.is_empty());
     }
 
@@ -289,18 +289,18 @@ mod tests {
         let mut failures = Failures::default();
         let mut bare = pod("a", "ErrImagePull");
         bare.owner_references_mut().clear();
-        assert_eq!(failures.note(WatchEvent::Applied(bare)), []);
+        assert_eq!(failures.apply(WatchEvent::Applied(bare)), []);
         let mut foreign = pod("a", "ErrImagePull");
         foreign.owner_references_mut()[0].name = "other-1".to_owned();
-        assert_eq!(failures.note(WatchEvent::Applied(foreign)), []);
+        assert_eq!(failures.apply(WatchEvent::Applied(foreign)), []);
     }
 
     #[test]
     fn a_new_list_forgets_pods_that_are_gone() {
         let mut failures = Failures::default();
-        failures.note(WatchEvent::Applied(pod("a", "ErrImagePull")));
+        failures.apply(WatchEvent::Applied(pod("a", "ErrImagePull")));
         let listed = WatchEvent::Listed(Vec::new(), "1".to_owned());
-        assert_eq!(failures.note(listed), [hello()]);
+        assert_eq!(failures.apply(listed), [hello()]);
         assert!(failures.clusters.is_empty());
     }
 
@@ -308,11 +308,14 @@ mod tests {
     fn old_evictions_do_not_hide_that_a_later_pod_fails() {
         let mut failures = Failures::default();
         for name in ["a", "b"] {
-            failures.note(WatchEvent::Applied(evicted(name, 0)));
+            failures.apply(WatchEvent::Applied(evicted(name, 0)));
         }
         let scheduled = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "no node"});
         let unschedulable = pod_with("c", &json!({ "conditions": [scheduled] }));
-        assert_eq!(failures.note(WatchEvent::Applied(unschedulable)), [hello()]);
+        assert_eq!(
+            failures.apply(WatchEvent::Applied(unschedulable)),
+            [hello()]
+        );
     }
 
     #[test]
@@ -321,7 +324,7 @@ mod tests {
         let mut affected = 0;
         for second in 0..1000 {
             let pod = evicted(&format!("pod-{second}"), second);
-            affected += failures.note(WatchEvent::Applied(pod)).len();
+            affected += failures.apply(WatchEvent::Applied(pod)).len();
         }
         assert_eq!(affected, 1);
         assert_eq!(failures.owner_of.len(), MAX_EVICTIONS);

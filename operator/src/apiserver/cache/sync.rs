@@ -35,7 +35,7 @@ pub enum Requirement {
 enum State {
     Pending,
     Synced,
-    /// The kind cannot be listed. The list is repeated, at least every 30 s, or when the kind is defined.
+    /// The kind cannot be listed. The list is repeated, at least every 30 s, or when its CustomResourceDefinition is created.
     Unavailable(Unavailable),
 }
 
@@ -143,22 +143,22 @@ pub(crate) enum Availability {
 }
 
 impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
-    /// Processes a event of the watch, and logs its failures. `handle` stores an event in the cache before the cache counts as filled, so
-    /// that waiters read a filled cache. Returns the result of `handle`, too.
-    pub(crate) fn note<L, T>(
+    /// Takes in an event of the list and watch, and logs failures. `handle` stores the objects in the cache before the cache counts as filled,
+    /// so that waiters read a filled cache. Returns the result of `handle`, too.
+    pub(crate) fn process<L, T>(
         &self,
         event: ListWatchEvent<K, L>,
         handle: impl FnOnce(WatchEvent<K, L>) -> T,
     ) -> (Availability, Option<T>) {
         match event {
             ListWatchEvent::Page | ListWatchEvent::Progress => {
-                self.health.note_response();
+                self.health.record_response();
                 (Availability::Unchanged, None)
             }
             ListWatchEvent::Objects(event) => {
                 let is_listed = matches!(event, WatchEvent::Listed(..));
                 let change = handle(event);
-                self.health.note_response();
+                self.health.record_response();
                 let is_restored = is_listed && self.set_synced();
                 let availability = if is_restored {
                     Availability::Restored
@@ -167,12 +167,12 @@ impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
                 };
                 (availability, Some(change))
             }
-            ListWatchEvent::Failed(error) => (self.note_failure(&error), None),
+            ListWatchEvent::Failed(error) => (self.process_failure(&error), None),
         }
     }
 
-    fn note_failure(&self, error: &Error) -> Availability {
-        self.health.note_failure(error.is_answer());
+    fn process_failure(&self, error: &Error) -> Availability {
+        self.health.record_failure(error.is_answer());
         let is_lost =
             self.requirement == Requirement::Optional && self.health.is_stale_but_answered();
         let mut is_new = false;
@@ -201,7 +201,7 @@ fn is_unavailable(state: &State) -> bool {
     matches!(state, State::Unavailable(_))
 }
 
-/// Notes a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or `is_lost`: it is
+/// Sets the state after a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or `is_lost`: it is
 /// optional, and the API server has answered its requests with errors until the cache was stale.
 fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error, is_lost: bool) {
     let (api_version, plural) = (K::api_version(&()), K::plural(&()));
@@ -251,8 +251,8 @@ mod tests {
         ListWatchEvent::Failed(Error::List(kube::Error::Api(Box::new(status))))
     }
 
-    fn note(writer: &SyncWriter<Service>, event: ListWatchEvent<Service>) -> Availability {
-        writer.note(event, drop).0
+    fn process(writer: &SyncWriter<Service>, event: ListWatchEvent<Service>) -> Availability {
+        writer.process(event, drop).0
     }
 
     #[tokio::test]
@@ -262,7 +262,7 @@ mod tests {
             .map(|sync| tokio::spawn(async move { sync.wait().await }));
         tokio::task::yield_now().await;
         assert!(!sync.is_done());
-        note(&writer, listed());
+        process(&writer, listed());
         for waiter in waiting {
             waiter.await.unwrap().unwrap();
         }
@@ -271,7 +271,7 @@ mod tests {
     #[tokio::test]
     async fn a_list_is_taken_in_before_the_cache_counts_as_filled() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-        let (_, was_done) = writer.note(listed(), |_| sync.is_done());
+        let (_, was_done) = writer.process(listed(), |_| sync.is_done());
         assert_eq!((was_done, sync.is_done()), (Some(false), true));
     }
 
@@ -279,15 +279,15 @@ mod tests {
     async fn a_kind_that_cannot_be_listed_stops_only_what_requires_it() {
         for code in [403, 404, 503] {
             let (required, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-            note(&writer, answered_with(code));
+            process(&writer, answered_with(code));
             assert!(!required.is_done(), "{code}");
             let (optional, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-            note(&writer, answered_with(code));
+            process(&writer, answered_with(code));
             assert!(
                 optional.is_done() && optional.unavailable().is_some(),
                 "{code}"
             );
-            assert_eq!(note(&writer, listed()), Availability::Restored, "{code}");
+            assert_eq!(process(&writer, listed()), Availability::Restored, "{code}");
             assert!(
                 optional.is_done() && optional.unavailable().is_none(),
                 "{code}"
@@ -298,12 +298,15 @@ mod tests {
     #[tokio::test]
     async fn an_unavailable_kind_has_the_text_of_its_last_error() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-        note(&writer, ListWatchEvent::Failed(Error::TimedOut));
+        process(&writer, ListWatchEvent::Failed(Error::TimedOut));
         let Some(Unavailable::Failed(message)) = sync.unavailable() else {
             panic!("{:?}", sync.unavailable());
         };
         assert!(message.contains("no answer"), "{message}");
-        assert_eq!(note(&writer, answered_with(403)), Availability::Unchanged);
+        assert_eq!(
+            process(&writer, answered_with(403)),
+            Availability::Unchanged
+        );
         let Some(Unavailable::Rejected(message)) = sync.unavailable() else {
             panic!("{:?}", sync.unavailable());
         };
@@ -318,7 +321,7 @@ mod tests {
         tokio::time::advance(STALE_AFTER).await;
         let stale = || CacheSync::find_stale(&syncs).map(|sync| sync.kind);
         assert_eq!(stale(), None, "nothing is reachable");
-        note(&other, ListWatchEvent::Progress);
+        process(&other, ListWatchEvent::Progress);
         assert_eq!(stale(), Some("Services"));
         let undecodable = serde_json::from_str::<Service>("[]").unwrap_err();
         let answers = [
@@ -328,7 +331,7 @@ mod tests {
             Error::NoResourceVersion,
         ];
         for answer in answers {
-            note(&writer, ListWatchEvent::Failed(answer));
+            process(&writer, ListWatchEvent::Failed(answer));
             assert_eq!(stale(), None, "it has answered");
         }
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
@@ -338,7 +341,7 @@ mod tests {
             Error::NotEnded,
         ];
         for error in unanswered {
-            note(&writer, ListWatchEvent::Failed(error));
+            process(&writer, ListWatchEvent::Failed(error));
             assert_eq!(stale(), Some("Services"));
         }
     }
@@ -346,10 +349,13 @@ mod tests {
     #[tokio::test]
     async fn a_filled_cache_is_kept_while_its_watch_fails_unless_the_kind_is_gone() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
-        note(&writer, listed());
-        assert_eq!(note(&writer, answered_with(503)), Availability::Unchanged);
+        process(&writer, listed());
+        assert_eq!(
+            process(&writer, answered_with(503)),
+            Availability::Unchanged
+        );
         assert!(sync.unavailable().is_none());
-        assert_eq!(note(&writer, answered_with(404)), Availability::Lost);
+        assert_eq!(process(&writer, answered_with(404)), Availability::Lost);
         assert!(sync.unavailable().is_some());
     }
 
@@ -361,13 +367,13 @@ mod tests {
         ];
         for (requirement, is_unavailable) in kinds {
             let (sync, writer) = CacheSync::of::<Service>("Services", requirement);
-            note(&writer, listed());
-            note(&writer, answered_with(403));
+            process(&writer, listed());
+            process(&writer, answered_with(403));
             assert!(sync.unavailable().is_none());
             tokio::time::advance(STALE_AFTER).await;
-            note(&writer, ListWatchEvent::Failed(Error::TimedOut));
+            process(&writer, ListWatchEvent::Failed(Error::TimedOut));
             assert!(sync.unavailable().is_none() && sync.is_stale());
-            note(&writer, answered_with(403));
+            process(&writer, answered_with(403));
             assert_eq!(sync.unavailable().is_some(), is_unavailable);
             assert_eq!(sync.is_stale(), !is_unavailable);
         }

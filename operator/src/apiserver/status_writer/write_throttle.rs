@@ -82,8 +82,8 @@ impl WriteThrottle {
         (!wait.is_zero()).then_some(wait)
     }
 
-    /// Notes a write.
-    pub(super) fn note(
+    /// Records a write.
+    pub(super) fn record_write(
         &self,
         written: &impl Resource<DynamicType = ()>,
         current: &EchoClusterStatus,
@@ -124,7 +124,7 @@ impl WriteThrottle {
     }
 
     /// Forgets the last write if the watch has delivered it or a newer one. Returns whether this is the write.
-    pub(super) fn note_delivered(&self, delivered: &impl Resource<DynamicType = ()>) -> bool {
+    pub(super) fn record_delivery(&self, delivered: &impl Resource<DynamicType = ()>) -> bool {
         let mut writes = self.lock();
         let Some(written) = writes.get_mut(&reference(delivered)) else {
             return false;
@@ -203,7 +203,7 @@ mod tests {
         let throttle = WriteThrottle::default();
         let (first, second) = (status("RollingOut", 0), status("Ready", 1));
         assert_eq!(throttle.wait(&written("5"), &first, &second), None);
-        throttle.note(&written("5"), &first, second.clone());
+        throttle.record_write(&written("5"), &first, second.clone());
         let wait = throttle.wait(&written("5"), &second, &first).unwrap();
         assert!(wait <= SHORTEST && wait > SHORTEST / 2, "{wait:?}");
         let mut other = written("5");
@@ -216,7 +216,7 @@ mod tests {
         let throttle = WriteThrottle::default();
         for replicas in 0..10 {
             let (current, next) = (status("Evicted", replicas), status("Evicted", replicas + 1));
-            throttle.note(&written("5"), &current, next);
+            throttle.record_write(&written("5"), &current, next);
         }
         let numbers = throttle.wait(&written("5"), &status("Evicted", 1), &status("Evicted", 2));
         assert!(numbers.unwrap() > LONGEST / 2, "{numbers:?}");
@@ -240,19 +240,19 @@ mod tests {
     #[test]
     fn a_cached_copy_that_is_older_than_the_last_write_is_not_the_current_status() {
         let throttle = WriteThrottle::default();
-        throttle.note(&written("10"), &status("Ready", 1), status("Ready", 2));
+        throttle.record_write(&written("10"), &status("Ready", 1), status("Ready", 2));
         let (version, newer) = throttle.newer_write(&written("9")).unwrap();
         assert_eq!((version.as_str(), newer.replicas), ("10", 2));
         assert!(throttle.newer_write(&written("11")).is_none());
-        assert!(!throttle.note_delivered(&written("9")));
-        assert!(throttle.note_delivered(&written("10")));
+        assert!(!throttle.record_delivery(&written("9")));
+        assert!(throttle.record_delivery(&written("10")));
         assert!(throttle.newer_write(&written("9")).is_none());
     }
 
     #[test]
     fn another_echo_cluster_of_the_same_name_does_not_wait_for_the_writes_of_the_first() {
         let throttle = WriteThrottle::default();
-        throttle.note(&written("5"), &status("Ready", 1), status("Ready", 2));
+        throttle.record_write(&written("5"), &status("Ready", 1), status("Ready", 2));
         throttle.defer(&written("5"), 1, SHORTEST);
         let mut other = written("4");
         other.metadata.uid = Some("another".to_owned());
@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn an_echo_cluster_that_is_gone_leaves_nothing() {
         let throttle = WriteThrottle::default();
-        throttle.note(&written("5"), &status("Ready", 1), status("Ready", 2));
+        throttle.record_write(&written("5"), &status("Ready", 1), status("Ready", 2));
         throttle.forget(&hello());
         assert!(throttle.lock().is_empty());
     }

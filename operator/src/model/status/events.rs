@@ -27,18 +27,18 @@ impl Event {
         let mut changes: Vec<&Change> = changes.iter().collect();
         changes.sort_by_key(|change| !change.child.starts_with("Deployment "));
         let (reason, action) = names(&changes.first()?.action);
-        let mut notes: Vec<String> = Vec::new();
+        let mut sentences: Vec<String> = Vec::new();
         let created = of_action(&changes, &ChangeAction::Created);
-        notes.extend((!created.is_empty()).then(|| format!("Created {}.", list(&created))));
+        sentences.extend((!created.is_empty()).then(|| format!("Created {}.", list(&created))));
         let others = changes
             .iter()
             .filter(|change| change.action != ChangeAction::Created);
-        notes.extend(others.map(|change| note(change)));
+        sentences.extend(others.map(|change| sentence(change)));
         Some(Self {
             type_: EventType::Normal,
             reason: reason.to_owned(),
             action,
-            note: notes.join(" "),
+            note: sentences.join(" "),
         })
     }
 
@@ -113,7 +113,8 @@ fn names(action: &ChangeAction) -> (&'static str, &'static str) {
     }
 }
 
-fn note(change: &Change) -> String {
+/// Returns the sentence of a note about one change.
+fn sentence(change: &Change) -> String {
     let child = &change.child;
     match &change.action {
         ChangeAction::Created => format!("Created {child}."),

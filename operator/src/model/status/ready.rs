@@ -111,7 +111,8 @@ fn missing_service(
     }
 }
 
-/// Returns the condition while clients get answers, with notes about what is unusual.
+/// Returns the condition while enough echo servers are available. Its message also names injected faults, and an autoscaler at its
+/// maximum.
 fn available_condition(spec: &ValidatedSpec, observed: &Observed) -> ConditionUpdate {
     let replicas = spec.replicas;
     if replicas == 0 {

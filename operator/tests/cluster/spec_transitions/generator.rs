@@ -84,14 +84,14 @@ impl Generator {
             }
             self.repair(&mut other, spec);
             if other != *spec {
-                self.note(spec, &other);
+                self.record(spec, &other);
                 return other;
             }
         }
     }
 
     /// Records which fields and which pairs differ between two specs.
-    fn note(&mut self, spec: &Value, other: &Value) {
+    fn record(&mut self, spec: &Value, other: &Value) {
         let differs = |field: &Field| get(spec, &field.path) != get(other, &field.path);
         let changed: Vec<bool> = self.fields.iter().map(differs).collect();
         let name = |index: usize| self.fields[index].path.to_string();

@@ -111,7 +111,7 @@ pub(in crate::model::status) fn autoscaler_stalls_at(observed: &Observed) -> Opt
 
 fn autoscaler_stalls(problem: &AutoscalerProblem) -> Stalls {
     match problem.kind {
-        AutoscalerProblemKind::AtMaximum => Stalls::Later, // a note of the condition Ready
+        AutoscalerProblemKind::AtMaximum => Stalls::Later, // the message of the condition Ready has it
         AutoscalerProblemKind::AmbiguousSelector => Stalls::Now,
         AutoscalerProblemKind::Inactive | AutoscalerProblemKind::UnableToScale => {
             after(problem.since, METRICS_GRACE_PERIOD)
