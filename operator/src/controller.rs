@@ -43,7 +43,7 @@ use crate::reconcile::Context;
 /// are not answered, by a webhook for example, must not delay the others, and take some 50 KB each.
 const CONCURRENCY: Limits = Limits {
     slots: 16,
-    running: 256,
+    processing: 256,
 };
 
 /// How long running reconciles may take to end after a termination signal. It is shorter than `terminationGracePeriodSeconds` in

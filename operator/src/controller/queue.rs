@@ -1,10 +1,12 @@
-//! The EchoClusters that wait to be reconciled, in the order in which they were triggered.
+//! A work queue of the EchoClusters to be reconciled, with the operations of client-go's `workqueue`.
 //!
 //! The runtime's scheduler takes waiting objects in no order, so that one of many may wait until the end. It gets only those that may
-//! start; the others wait here, each once: after a trigger, or until the time of a retry or a resync. What a change triggers, and what is
-//! due, goes before what is reconciled with all others, so that a new EchoCluster does not wait for ten thousand settled ones.
+//! start; the others wait here, each once, in the order in which they were added, or until the time of a retry or a resync. What a change
+//! affects, and what is due, goes before what is reconciled with all others, so that a new EchoCluster does not wait for ten thousand settled
+//! ones.
 //!
-//! A key is not handed out again while its work goes on: the runtime would hold it until then, and it would take a slot without working.
+//! A key that is being processed is not returned again before it is done: the runtime would hold it until then, and it would take a slot
+//! without a running reconcile.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
@@ -29,13 +31,13 @@ impl<K> Clone for Queue<K> {
     }
 }
 
-/// How many keys are worked on at the same time.
+/// How many keys are processed at the same time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Those that have a slot.
     pub(super) slots: usize,
     /// All, with those that have released their slot.
-    pub(super) running: usize,
+    pub(super) processing: usize,
 }
 
 struct Shared<K> {
@@ -53,18 +55,18 @@ enum Priority {
     All,
 }
 
-/// The place of a key in the queue: by priority, then in the order of the triggers.
+/// The place of a key in the queue: by priority, then in the order in which the keys were added.
 type Place = (Priority, u64);
 
 /// The place of a key among those that wait for a time.
 type DuePlace = (Instant, u64);
 
-/// What was handed out and is not done.
-struct Run {
+/// A key that is being processed.
+struct Processing {
     has_slot: bool,
-    /// The place of the key in the queue, if it was triggered again.
-    triggered: Option<Place>,
-    /// When it is due again, unless it is triggered before.
+    /// The place of the key in the queue once it is done, if it was added again.
+    added: Option<Place>,
+    /// When it is due again, unless it is added before.
     due: Option<Instant>,
 }
 
@@ -77,22 +79,22 @@ struct State<K> {
     delayed: BTreeMap<DuePlace, K>,
     /// Where a key is in `delayed`.
     due_places: HashMap<K, DuePlace>,
-    running: HashMap<K, Run>,
-    /// The runs that have a slot.
+    processing: HashMap<K, Processing>,
+    /// How many of them have a slot.
     taken_slots: usize,
-    /// Numbers the triggers.
+    /// Numbers the additions.
     next_number: u64,
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
-    /// Makes a queue that hands out keys within `limits`.
+    /// Makes a queue whose keys are processed within `limits`.
     pub(super) fn new(limits: Limits) -> Self {
         let state = State {
             ready: BTreeMap::new(),
             places: HashMap::new(),
             delayed: BTreeMap::new(),
             due_places: HashMap::new(),
-            running: HashMap::new(),
+            processing: HashMap::new(),
             taken_slots: 0,
             next_number: 0,
         };
@@ -105,55 +107,56 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// Queues a key that a change affects.
-    pub(super) fn push(&self, key: K) {
-        self.lock().push(key, Priority::Changed);
+    /// Adds a key that a change affects.
+    pub(super) fn add(&self, key: K) {
+        self.lock().add(key, Priority::Changed);
         self.shared.wake.notify_one();
     }
 
-    /// Queues all keys.
-    pub(super) fn push_all(&self, keys: impl IntoIterator<Item = K>) {
+    /// Adds all keys, behind those that a change affects.
+    pub(super) fn add_all(&self, keys: impl IntoIterator<Item = K>) {
         let mut state = self.lock();
         for key in keys {
-            state.push(key, Priority::All);
+            state.add(key, Priority::All);
         }
         drop(state);
         self.shared.wake.notify_one();
     }
 
-    /// Hands out a key again some time after its work is done, unless it is triggered before. Its work has to be going on.
-    pub(super) fn repeat_after(&self, key: &K, wait: Duration) {
-        if let Some(run) = self.lock().running.get_mut(key) {
-            run.due = Instant::now().checked_add(wait);
+    /// Adds a key that is being processed again after `wait`, unless it is added before.
+    pub(super) fn add_after(&self, key: &K, wait: Duration) {
+        if let Some(processing) = self.lock().processing.get_mut(key) {
+            processing.due = Instant::now().checked_add(wait);
         }
     }
 
-    /// Frees the slot of a key whose work goes on, so that another key may start.
+    /// Frees the slot of a key that is still being processed, so that another key may start.
     pub(super) fn release_slot(&self, key: &K) {
         self.lock().release_slot(key);
         self.shared.wake.notify_one();
     }
 
-    /// Notes that the work for a key is done.
+    /// Marks a key as done, so that it may be processed again.
     pub(super) fn done(&self, key: &K) {
         self.lock().done(key);
         self.shared.wake.notify_one();
     }
 
-    /// Returns the keys in the order in which they may start.
+    /// Returns the keys in the order in which they have to be processed.
     pub(super) fn stream(self) -> impl Stream<Item = K> + Send + 'static
     where
         K: Send + Sync + 'static,
     {
         futures::stream::unfold(self, |queue| async {
-            let key = queue.next().await;
+            let key = queue.get().await;
             Some((key, queue))
         })
     }
 
-    async fn next(&self) -> K {
+    /// Waits for the next key that may start, and returns it. The key is being processed until [`Queue::done`].
+    async fn get(&self) -> K {
         loop {
-            let due = match self.take() {
+            let due = match self.try_get() {
                 Ok(key) => return key,
                 Err(due) => due,
             };
@@ -172,8 +175,8 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     }
 
     /// Returns the next key that may start. If there is none, returns when to look again although nothing has changed.
-    fn take(&self) -> Result<K, Option<Instant>> {
-        self.lock().take(self.shared.limits, Instant::now())
+    fn try_get(&self) -> Result<K, Option<Instant>> {
+        self.lock().try_get(self.shared.limits, Instant::now())
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
@@ -187,12 +190,11 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.next_number
     }
 
-    fn push(&mut self, key: K, priority: Priority) {
+    fn add(&mut self, key: K, priority: Priority) {
         let number = self.number();
-        if let Some(run) = self.running.get_mut(&key) {
-            // It waits until its run ends.
-            if run.triggered.is_none_or(|(known, _)| priority < known) {
-                run.triggered = Some((priority, number));
+        if let Some(processing) = self.processing.get_mut(&key) {
+            if processing.added.is_none_or(|(known, _)| priority < known) {
+                processing.added = Some((priority, number));
             }
             return;
         }
@@ -205,23 +207,23 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.insert(key, (priority, number));
     }
 
-    /// Puts a key into the queue. One that waits for a time keeps that, too, if it may come first.
+    /// Puts a key into `ready`. One that waits for a time also keeps its place in `delayed`, if that may come first.
     fn insert(&mut self, key: K, place: Place) {
         if place.0 == Priority::Changed {
-            self.forget_due(&key);
+            self.remove_delayed(&key);
         }
         self.places.insert(key.clone(), place);
         self.ready.insert(place, key);
     }
 
-    fn forget_due(&mut self, key: &K) {
+    fn remove_delayed(&mut self, key: &K) {
         if let Some(due) = self.due_places.remove(key) {
             self.delayed.remove(&due);
         }
     }
 
-    fn take(&mut self, limits: Limits, now: Instant) -> Result<K, Option<Instant>> {
-        if self.taken_slots >= limits.slots || self.running.len() >= limits.running {
+    fn try_get(&mut self, limits: Limits, now: Instant) -> Result<K, Option<Instant>> {
+        if self.taken_slots >= limits.slots || self.processing.len() >= limits.processing {
             return Err(None);
         }
         while let Some(entry) = self.delayed.first_entry()
@@ -229,26 +231,26 @@ impl<K: Clone + Eq + Hash> State<K> {
         {
             let key = entry.remove();
             self.due_places.remove(&key);
-            self.push(key, Priority::Changed);
+            self.add(key, Priority::Changed);
         }
         let Some((_, key)) = self.ready.pop_first() else {
             return Err(self.delayed.keys().next().map(|(due, _)| *due));
         };
         self.places.remove(&key);
-        self.forget_due(&key);
+        self.remove_delayed(&key);
         self.taken_slots += 1;
-        let run = Run {
+        let processing = Processing {
             has_slot: true,
-            triggered: None,
+            added: None,
             due: None,
         };
-        self.running.insert(key.clone(), run);
+        self.processing.insert(key.clone(), processing);
         Ok(key)
     }
 
     fn release_slot(&mut self, key: &K) {
-        if let Some(run) = self.running.get_mut(key)
-            && std::mem::take(&mut run.has_slot)
+        if let Some(processing) = self.processing.get_mut(key)
+            && std::mem::take(&mut processing.has_slot)
         {
             self.taken_slots -= 1;
         }
@@ -256,15 +258,15 @@ impl<K: Clone + Eq + Hash> State<K> {
 
     fn done(&mut self, key: &K) {
         self.release_slot(key);
-        let Some(run) = self.running.remove(key) else {
+        let Some(processed) = self.processing.remove(key) else {
             return;
         };
-        if let Some(due) = run.due {
+        if let Some(due) = processed.due {
             let place = (due, self.number());
             self.due_places.insert(key.clone(), place);
             self.delayed.insert(place, key.clone());
         }
-        if let Some(place) = run.triggered {
+        if let Some(place) = processed.added {
             self.insert(key.clone(), place);
         }
     }
@@ -275,34 +277,37 @@ mod tests {
     use super::*;
 
     fn queue(slots: usize) -> Queue<u32> {
-        Queue::new(Limits { slots, running: 4 })
+        Queue::new(Limits {
+            slots,
+            processing: 4,
+        })
     }
 
-    fn taken(queue: &Queue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.take().ok()).collect()
+    fn get_all(queue: &Queue<u32>) -> Vec<u32> {
+        std::iter::from_fn(|| queue.try_get().ok()).collect()
     }
 
     #[test]
-    fn keys_start_in_the_order_of_their_triggers_and_each_waits_once() {
+    fn keys_start_in_the_order_in_which_they_were_added_and_each_waits_once() {
         let queue = queue(3);
         for key in [1, 2, 1, 3, 4] {
-            queue.push(key);
+            queue.add(key);
         }
-        assert_eq!(taken(&queue), [1, 2, 3]);
-        queue.push(1); // while it is running
+        assert_eq!(get_all(&queue), [1, 2, 3]);
+        queue.add(1); // while it is being processed
         queue.done(&2);
-        assert_eq!(taken(&queue), [4]);
+        assert_eq!(get_all(&queue), [4]);
         queue.done(&1);
-        assert_eq!(taken(&queue), [1]);
+        assert_eq!(get_all(&queue), [1]);
     }
 
     #[test]
     fn a_change_goes_before_a_reconcile_of_all() {
         let queue = queue(2);
-        queue.push_all(0..10_000);
-        queue.push(9_999);
-        queue.push(10_000);
-        assert_eq!(taken(&queue), [9_999, 10_000]);
+        queue.add_all(0..10_000);
+        queue.add(9_999);
+        queue.add(10_000);
+        assert_eq!(get_all(&queue), [9_999, 10_000]);
         let state = queue.lock();
         assert_eq!((state.ready.len(), state.places.len()), (9_999, 9_999));
     }
@@ -310,21 +315,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_due_does_not_wait_for_a_reconcile_of_all() {
         let queue = queue(1);
-        for is_running in [false, true] {
-            queue.push(1);
-            assert_eq!(taken(&queue), [1]);
-            queue.repeat_after(&1, Duration::from_secs(4));
-            if is_running {
-                queue.push_all([2, 1]);
+        for is_processing in [false, true] {
+            queue.add(1);
+            assert_eq!(get_all(&queue), [1]);
+            queue.add_after(&1, Duration::from_secs(4));
+            if is_processing {
+                queue.add_all([2, 1]);
                 queue.done(&1);
             } else {
                 queue.done(&1);
-                queue.push_all([2, 1]);
+                queue.add_all([2, 1]);
             }
             tokio::time::advance(Duration::from_secs(4)).await;
-            assert_eq!(taken(&queue), [1]);
+            assert_eq!(get_all(&queue), [1]);
             queue.done(&1);
-            assert_eq!(taken(&queue), [2]);
+            assert_eq!(get_all(&queue), [2]);
             queue.done(&2);
             let state = queue.lock();
             assert!(state.ready.is_empty() && state.places.is_empty());
@@ -333,62 +338,62 @@ mod tests {
     }
 
     #[test]
-    fn a_key_whose_work_goes_on_takes_no_slot_when_it_is_triggered_again() {
+    fn a_key_that_is_being_processed_takes_no_slot_when_it_is_added_again() {
         let queue = queue(1);
-        queue.push(1);
-        assert_eq!(taken(&queue), [1]);
+        queue.add(1);
+        assert_eq!(get_all(&queue), [1]);
         queue.release_slot(&1);
-        queue.push(1);
-        queue.push(2);
-        assert_eq!(taken(&queue), [2]);
+        queue.add(1);
+        queue.add(2);
+        assert_eq!(get_all(&queue), [2]);
         queue.done(&1);
-        assert_eq!(taken(&queue), [0_u32; 0], "2 has the slot");
+        assert_eq!(get_all(&queue), [0_u32; 0], "2 has the slot");
         queue.done(&2);
-        assert_eq!(taken(&queue), [1]);
+        assert_eq!(get_all(&queue), [1]);
     }
 
     #[test]
     fn keys_that_have_released_their_slots_are_limited_too() {
         let queue = queue(1);
         for key in 0..6 {
-            queue.push(key);
-            for key in taken(&queue) {
+            queue.add(key);
+            for key in get_all(&queue) {
                 queue.release_slot(&key);
             }
         }
-        assert_eq!(queue.lock().running.len(), 4);
+        assert_eq!(queue.lock().processing.len(), 4);
         queue.done(&0);
-        assert_eq!(taken(&queue), [4]);
+        assert_eq!(get_all(&queue), [4]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_due_needs_a_slot_like_what_was_triggered() {
+    async fn what_is_due_needs_a_slot_like_what_was_added() {
         let queue = queue(1);
-        queue.push(1);
-        assert_eq!(taken(&queue), [1]);
-        queue.repeat_after(&1, Duration::from_secs(4));
+        queue.add(1);
+        assert_eq!(get_all(&queue), [1]);
+        queue.add_after(&1, Duration::from_secs(4));
         queue.done(&1);
-        queue.push(2);
-        assert_eq!(taken(&queue), [2]);
+        queue.add(2);
+        assert_eq!(get_all(&queue), [2]);
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(taken(&queue), [0_u32; 0], "2 has the slot");
+        assert_eq!(get_all(&queue), [0_u32; 0], "2 has the slot");
         queue.done(&2);
-        assert_eq!(taken(&queue), [1]);
+        assert_eq!(get_all(&queue), [1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_is_handed_out_when_it_is_due_unless_it_was_triggered_before() {
+    async fn a_key_is_returned_when_it_is_due_unless_it_was_added_before() {
         let queue = queue(1);
         let started = Instant::now();
-        for is_triggered in [false, true] {
-            queue.push(1);
-            assert_eq!(queue.next().await, 1);
-            queue.repeat_after(&1, Duration::from_secs(4));
-            if is_triggered {
-                queue.push(1);
+        for is_added in [false, true] {
+            queue.add(1);
+            assert_eq!(queue.get().await, 1);
+            queue.add_after(&1, Duration::from_secs(4));
+            if is_added {
+                queue.add(1);
             }
             queue.done(&1);
-            assert_eq!(queue.next().await, 1);
+            assert_eq!(queue.get().await, 1);
             assert_eq!(started.elapsed().as_secs(), 4);
             queue.done(&1);
         }

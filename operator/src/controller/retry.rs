@@ -123,7 +123,7 @@ pub async fn run_reconcile(
         retry.backoff.forget(&key);
     }
     let wait = outcome.repeat_after.unwrap_or(longest).min(longest);
-    retry.queue.repeat_after(&key, wait);
+    retry.queue.add_after(&key, wait);
     Ok(Action::await_change())
 }
 
@@ -160,7 +160,7 @@ pub fn error_policy(
 ) -> Action {
     let key = ObjectRef::from_obj(&*cluster);
     let wait = error.retry_after(retry.backoff.after_failure(&key));
-    retry.queue.repeat_after(&key, wait);
+    retry.queue.add_after(&key, wait);
     Action::await_change()
 }
 

@@ -44,7 +44,7 @@ pub(super) struct Triggers {
 }
 
 impl Triggers {
-    /// Makes triggers that put EchoClusters of `store` into a queue.
+    /// Makes triggers that add EchoClusters of `store` to a queue.
     pub(super) fn new(
         queue: Queue<Reference>,
         store: Store<DeserializeGuard<EchoCluster>>,
@@ -54,14 +54,14 @@ impl Triggers {
 
     /// Enqueues one EchoCluster.
     pub(super) fn enqueue(&self, cluster: Reference) {
-        self.queue.push(cluster);
+        self.queue.add(cluster);
     }
 
     /// Enqueues all EchoClusters.
     pub(super) fn enqueue_all(&self) {
         let clusters = self.store.state();
         let references = clusters.iter().map(|cluster| reference(cluster));
-        self.queue.push_all(references);
+        self.queue.add_all(references);
     }
 }
 
