@@ -7,7 +7,7 @@
 pub mod backoff;
 mod clusters;
 mod queue;
-pub mod retry;
+pub mod runner;
 mod watches;
 
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use tracing::{debug, error, info};
 use self::backoff::Backoff;
 use self::clusters::watch_clusters;
 use self::queue::{Limits, Queue};
-use self::retry::{RetryContext, error_policy, run_reconcile};
+use self::runner::{Runner, error_policy, run_reconcile};
 use self::watches::{Reference, Triggers, watch_all};
 use crate::admin::Health;
 use crate::api::v1alpha1::EchoCluster;
@@ -98,7 +98,7 @@ pub async fn run(
         store,
         queue,
         syncs,
-        retry,
+        runner,
         mut watches,
         mut publisher,
     } = spawn(environment);
@@ -109,7 +109,7 @@ pub async fn run(
             let _ = sync.wait().await;
         }
         has_reconciled.store(true, Ordering::Relaxed);
-        reconcile_all(store, queue, stop.clone(), retry).await;
+        reconcile_all(store, queue, stop.clone(), runner).await;
     };
     let shutdown_deadline = async {
         stop.clone().await;
@@ -154,7 +154,7 @@ struct Tasks {
     queue: Queue<Reference>,
     /// The state of each cache.
     syncs: Vec<CacheSync>,
-    retry: Arc<RetryContext>,
+    runner: Arc<Runner>,
     /// The tasks that follow the watches; each returns what it has watched.
     watches: JoinSet<&'static str>,
     /// The task that publishes events.
@@ -183,7 +183,7 @@ fn spawn(environment: Environment) -> Tasks {
     health.set_caches(syncs.clone());
     metrics.set_caches(syncs.clone());
     let applier = Applier::new(client, caches, metrics.clone());
-    let retry = Arc::new(RetryContext {
+    let runner = Arc::new(Runner {
         context: Context {
             applier,
             status_writer,
@@ -197,7 +197,7 @@ fn spawn(environment: Environment) -> Tasks {
         store,
         queue,
         syncs,
-        retry,
+        runner,
         watches,
         publisher: tokio::spawn(publish),
     }
@@ -233,23 +233,24 @@ async fn reconcile_all(
     store: Store<DeserializeGuard<EchoCluster>>,
     queue: Queue<Reference>,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
-    retry: Arc<RetryContext>,
+    runner: Arc<Runner>,
 ) {
     let results = Controller::for_stream(futures::stream::pending(), store)
         .reconcile_on(queue.clone().stream())
         .graceful_shutdown_on(stop)
-        .run(run_reconcile, error_policy, Arc::clone(&retry));
+        .run(run_reconcile, error_policy, Arc::clone(&runner));
     let handle = |result| {
         if let Some(cluster) = reconciled(&result) {
             queue.done(&cluster);
         }
-        handle_result(result, &retry);
+        handle_result(result, &runner);
         std::future::ready(())
     };
     results.for_each(handle).await;
 }
 
-type ReconcileResult = Result<(Reference, Action), controller::Error<retry::Error, watcher::Error>>;
+type ReconcileResult =
+    Result<(Reference, Action), controller::Error<runner::Error, watcher::Error>>;
 
 /// Returns the EchoCluster that a result is about.
 fn reconciled(result: &ReconcileResult) -> Option<Reference> {
@@ -263,21 +264,22 @@ fn reconciled(result: &ReconcileResult) -> Option<Reference> {
     }
 }
 
-fn handle_result(result: ReconcileResult, retry: &RetryContext) {
+fn handle_result(result: ReconcileResult, runner: &Runner) {
     match result {
         // Write conflict (409); the next reconcile starts from the newer version.
-        Err(controller::Error::ReconcilerFailed(retry::Error::Request { error, .. }, cluster))
-            if error.is_conflict() && !retry.backoff.is_to_be_reported(&typed(&cluster)) =>
+        Err(controller::Error::ReconcilerFailed(runner::Error::Request(failure), cluster))
+            if failure.error.is_conflict()
+                && !runner.backoff.is_to_be_reported(&typed(&cluster)) =>
         {
-            debug!(%cluster, %error, "conflict with another writer, retrying");
+            debug!(%cluster, error = %failure, "conflict with another writer, retrying");
         }
         Err(controller::Error::ReconcilerFailed(error, cluster)) => {
             let cause = error.cause();
             error!(%cluster, %error, cause, "failed to reconcile, retrying");
         }
         Err(controller::Error::ObjectNotFound(gone)) => {
-            retry.backoff.forget(&typed(&gone));
-            retry.context.status_writer.forget(&typed(&gone));
+            runner.backoff.forget(&typed(&gone));
+            runner.context.status_writer.forget(&typed(&gone));
         }
         Ok(_) | Err(_) => (),
     }

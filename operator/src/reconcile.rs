@@ -36,25 +36,26 @@ pub struct Outcome {
     /// When it has to be repeated although no watch reports a change.
     pub requeue: Requeue,
     /// When the status has to be computed again: a deadline passes, or a deferred write is due.
-    pub repeat_after: Option<Duration>,
+    pub requeue_after: Option<Duration>,
     /// How the metrics count it.
     pub result: ReconcileResult,
 }
 
 /// Why a reconcile has failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
 pub struct Failure {
     /// One of the requests that failed.
     pub error: Error,
-    /// When the status has to be computed again, whatever becomes of the request.
-    pub repeat_after: Option<Duration>,
+    /// When the status has to be computed again at the latest, whatever becomes of the request.
+    pub requeue_after: Option<Duration>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self {
             error,
-            repeat_after: None,
+            requeue_after: None,
         }
     }
 }
@@ -74,10 +75,10 @@ impl Outcome {
     /// The EchoCluster no longer exists.
     pub const GONE: Self = Self::resync(None, ReconcileResult::Skipped);
 
-    const fn resync(repeat_after: Option<Duration>, result: ReconcileResult) -> Self {
+    const fn resync(requeue_after: Option<Duration>, result: ReconcileResult) -> Self {
         Self {
             requeue: Requeue::Resync,
-            repeat_after,
+            requeue_after,
             result,
         }
     }
@@ -130,15 +131,15 @@ pub async fn reconcile(
     if let Some(changes) = changes {
         current.queue_event(changes);
     }
-    let repeat_after = written?;
+    let requeue_after = written?;
     match error {
         Some(error) => Err(Failure {
             error,
-            repeat_after,
+            requeue_after,
         }),
         None => Ok(Outcome {
             requeue: requeue(&observed),
-            repeat_after,
+            requeue_after,
             result: result(&spec, &observed),
         }),
     }
@@ -202,8 +203,8 @@ async fn report_invalid_spec(
     let now = (context.clock)();
     let live = live(owner, &context.applier.caches);
     let status = invalid(owner, replicas, error, &live, current.status(), now);
-    let repeat_after = current.write_if_changed(status).await?;
-    Ok(Outcome::resync(repeat_after, ReconcileResult::Blocked))
+    let requeue_after = current.write_if_changed(status).await?;
+    Ok(Outcome::resync(requeue_after, ReconcileResult::Blocked))
 }
 
 /// Reports what still exists of an EchoCluster that is being deleted. Kubernetes deletes the children, by their owner references.
@@ -217,8 +218,8 @@ async fn report_deletion(
     let live = live(owner, caches);
     let remaining = remaining(owner, finalizers, caches);
     let status = deleting(owner, &remaining, &live, current.status(), now);
-    let repeat_after = current.write_if_changed(status).await?;
-    Ok(Outcome::resync(repeat_after, ReconcileResult::Skipped))
+    let requeue_after = current.write_if_changed(status).await?;
+    Ok(Outcome::resync(requeue_after, ReconcileResult::Skipped))
 }
 
 /// Returns how long it is from `now` until `time`; nothing for what has passed.

@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// The cached EchoCluster is older than the child, or is being deleted. A retry helps once the watch has delivered the newer one.
     #[error("failed to decide about {child}: the EchoCluster has changed, or is being deleted")]
-    StaleCluster {
+    StaleEchoCluster {
         /// The child, as `Deployment hello`.
         child: String,
     },
@@ -110,7 +110,7 @@ pub enum Error {
 impl Error {
     /// Whether the decision was made on outdated objects, so that it has to be made again.
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::StaleCluster { .. }) || self.is_write_conflict()
+        matches!(self, Self::StaleEchoCluster { .. }) || self.is_write_conflict()
     }
 
     /// Whether another client has written or created the object since it was read, so that it has to be read again. An admission webhook
@@ -141,7 +141,9 @@ impl Error {
                 Some(message.clone())
             }
             Self::Json(source) => Some(source.to_string()),
-            Self::TimedOut { .. } | Self::ChildTimedOut { .. } | Self::StaleCluster { .. } => None,
+            Self::TimedOut { .. } | Self::ChildTimedOut { .. } | Self::StaleEchoCluster { .. } => {
+                None
+            }
         }
     }
 
@@ -200,7 +202,7 @@ impl Error {
             | Self::ChildTimedOut { .. }
             | Self::Outdated { .. }
             | Self::Unlisted { .. }
-            | Self::StaleCluster { .. }
+            | Self::StaleEchoCluster { .. }
             | Self::Json(_) => None,
         }
     }
@@ -292,7 +294,7 @@ mod tests {
     #[test]
     fn a_stale_echo_cluster_is_a_conflict_that_no_read_of_the_child_ends() {
         let child = "Service hello".to_owned();
-        let stale = Error::StaleCluster { child };
+        let stale = Error::StaleEchoCluster { child };
         assert!(stale.is_conflict() && !stale.is_write_conflict());
     }
 

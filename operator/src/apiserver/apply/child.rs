@@ -295,7 +295,7 @@ impl Applier {
             return Ok(());
         }
         let child = child.to_owned();
-        Err(Error::StaleCluster { child })
+        Err(Error::StaleEchoCluster { child })
     }
 
     fn is_name_taken<K: Child>(&self, desired: &K) -> bool {

@@ -246,7 +246,7 @@ async fn a_child_of_a_newer_generation_than_the_cached_echo_cluster_is_not_read(
     annotations.insert(GENERATION_ANNOTATION.to_owned(), "2".to_owned());
     applier.caches.services.insert(newer);
     let error = apply(&applier).await.unwrap_err();
-    assert!(matches!(error, Error::StaleCluster { .. }), "{error:?}");
+    assert!(matches!(error, Error::StaleEchoCluster { .. }), "{error:?}");
     assert_eq!(methods(&requests), ["GET"]);
 }
 

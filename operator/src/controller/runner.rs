@@ -1,4 +1,5 @@
-//! Runs a reconcile so that it cannot affect others: with a deadline, with panics caught, counted, and with the time of the next attempt.
+//! Runs the reconciles: each with a deadline, with panics caught, and counted, so that none affects the others. Adds the next one to the
+//! queue.
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +16,6 @@ use tracing::debug;
 use super::backoff::Backoff;
 use super::queue::Queue;
 use crate::api::v1alpha1::EchoCluster;
-use crate::apiserver::request;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::reconcile::{Context, Failure, Outcome, Requeue, reconcile};
 
@@ -32,12 +32,12 @@ const RESYNC_INTERVAL: Duration = Duration::from_mins(10);
 const POLL_INTERVAL: Duration = Duration::from_secs(4);
 
 /// What reconciles are run with.
-pub struct RetryContext {
+pub struct Runner {
     /// What a reconcile works with.
     pub context: Context,
     /// How often each EchoCluster has failed in a row.
     pub backoff: Backoff,
-    /// Where a slow reconcile frees its concurrency slot, and where the time of the next reconcile is noted.
+    /// Where a slow reconcile frees its concurrency slot, and where the next reconcile is added.
     pub(super) queue: Queue<ObjectRef<DeserializeGuard<EchoCluster>>>,
     /// Counts and times the reconciles.
     pub metrics: Metrics,
@@ -47,13 +47,8 @@ pub struct RetryContext {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A request failed. It is tried again.
-    #[error("{error}")]
-    Request {
-        /// The request and its error.
-        error: request::Error,
-        /// When the status has to be computed again, at the latest.
-        repeat_after: Option<Duration>,
-    },
+    #[error(transparent)]
+    Request(#[from] Failure),
     /// The reconcile took too long. It is tried again.
     #[error("failed to reconcile within {} s", RECONCILE_TIMEOUT.as_secs())]
     TimedOut,
@@ -66,27 +61,16 @@ impl Error {
     /// Returns the cause of the error, for the log.
     pub fn cause(&self) -> Option<String> {
         match self {
-            Self::Request { error, .. } => error.cause(),
+            Self::Request(failure) => failure.error.cause(),
             Self::TimedOut | Self::Panicked(_) => None,
         }
     }
 
-    /// Returns after which time the next attempt comes, of a reconcile that would wait for `backoff` otherwise.
-    fn retry_after(&self, backoff: Duration) -> Duration {
+    /// Returns the wait before the next attempt, of a reconcile that would wait for `backoff` otherwise.
+    fn wait(&self, backoff: Duration) -> Duration {
         match self {
-            Self::Request { repeat_after, .. } => {
-                repeat_after.map_or(backoff, |after| after.min(backoff))
-            }
+            Self::Request(failure) => failure.requeue_after.unwrap_or(backoff).min(backoff),
             Self::TimedOut | Self::Panicked(_) => backoff,
-        }
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        Self::Request {
-            error: failure.error,
-            repeat_after: failure.repeat_after,
         }
     }
 }
@@ -97,19 +81,21 @@ impl From<Failure> for Error {
 /// [`Error`]; [`error_policy`] decides when it is tried again.
 pub async fn run_reconcile(
     cluster: Arc<DeserializeGuard<EchoCluster>>,
-    retry: Arc<RetryContext>,
+    runner: Arc<Runner>,
 ) -> Result<Action, Error> {
     let started = Instant::now();
     let key = ObjectRef::from_obj(&*cluster);
-    let is_failing = retry.backoff.is_to_be_reported(&key);
-    let run = Box::pin(async { Ok(reconcile(&cluster, &retry.context, is_failing).await?) });
+    let is_failing = runner.backoff.is_to_be_reported(&key);
+    let run = Box::pin(async { Ok(reconcile(&cluster, &runner.context, is_failing).await?) });
     let run = with_deadline_and_panic_guard(run);
-    let run = release_slot_if_slow(run, || retry.queue.release_slot(&key));
+    let run = release_slot_if_slow(run, || runner.queue.release_slot(&key));
     let result = match run.await {
-        Err(Error::Request { error, .. }) if error.is_echo_cluster_not_found() => Ok(Outcome::GONE),
+        Err(Error::Request(failure)) if failure.error.is_echo_cluster_not_found() => {
+            Ok(Outcome::GONE)
+        }
         result => result,
     };
-    retry
+    runner
         .metrics
         .observe_reconcile(classify(&result), started.elapsed());
     let outcome = result?;
@@ -117,13 +103,13 @@ pub async fn run_reconcile(
     let longest = match outcome.requeue {
         Requeue::Resync => Backoff::jittered(RESYNC_INTERVAL),
         Requeue::Poll => Backoff::jittered(POLL_INTERVAL),
-        Requeue::Backoff => retry.backoff.after_rejection(&key),
+        Requeue::Backoff => runner.backoff.after_rejection(&key),
     };
     if outcome.requeue != Requeue::Backoff {
-        retry.backoff.forget(&key);
+        runner.backoff.forget(&key);
     }
-    let wait = outcome.repeat_after.unwrap_or(longest).min(longest);
-    retry.queue.add_after(&key, wait);
+    let wait = outcome.requeue_after.unwrap_or(longest).min(longest);
+    runner.queue.add_after(&key, wait);
     Ok(Action::await_change())
 }
 
@@ -156,19 +142,19 @@ async fn with_deadline_and_panic_guard<T>(
 pub fn error_policy(
     cluster: Arc<DeserializeGuard<EchoCluster>>,
     error: &Error,
-    retry: Arc<RetryContext>,
+    runner: Arc<Runner>,
 ) -> Action {
     let key = ObjectRef::from_obj(&*cluster);
-    let wait = error.retry_after(retry.backoff.after_failure(&key));
-    retry.queue.add_after(&key, wait);
+    let wait = error.wait(runner.backoff.after_failure(&key));
+    runner.queue.add_after(&key, wait);
     Action::await_change()
 }
 
 fn classify(result: &Result<Outcome, Error>) -> ReconcileResult {
     match result {
         Ok(outcome) => outcome.result,
-        Err(Error::Request { error, .. }) if error.is_conflict() => ReconcileResult::Conflict,
-        Err(Error::Request { .. }) => ReconcileResult::Error,
+        Err(Error::Request(failure)) if failure.error.is_conflict() => ReconcileResult::Conflict,
+        Err(Error::Request(_)) => ReconcileResult::Error,
         Err(Error::TimedOut) => ReconcileResult::Timeout,
         Err(Error::Panicked(_)) => ReconcileResult::Panic,
     }
@@ -185,6 +171,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
+    use crate::apiserver::request;
 
     #[tokio::test]
     async fn a_panic_is_an_error_of_that_reconcile_alone() {
@@ -204,19 +191,19 @@ mod tests {
 
     #[test]
     fn a_failed_reconcile_is_repeated_when_its_status_has_to_be_computed_again() {
-        let failed = |repeat_after| {
+        let failed = |requeue_after| {
             let child = "Service hello".to_owned();
-            let error = request::Error::StaleCluster { child };
+            let error = request::Error::StaleEchoCluster { child };
             Error::from(Failure {
                 error,
-                repeat_after,
+                requeue_after,
             })
         };
         let backoff = Duration::from_mins(1);
         let deferred = Duration::from_secs(1);
-        assert_eq!(failed(Some(deferred)).retry_after(backoff), deferred);
-        assert_eq!(failed(None).retry_after(backoff), backoff);
-        assert_eq!(failed(Some(2 * backoff)).retry_after(backoff), backoff);
+        assert_eq!(failed(Some(deferred)).wait(backoff), deferred);
+        assert_eq!(failed(None).wait(backoff), backoff);
+        assert_eq!(failed(Some(2 * backoff)).wait(backoff), backoff);
     }
 
     #[tokio::test(start_paused = true)]
