@@ -4,6 +4,7 @@ pub mod apply;
 pub mod cache;
 pub mod client;
 pub mod event_writer;
+pub(crate) mod exponential_delays;
 pub mod related;
 pub mod request;
 pub mod status_writer;

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::exponential_delays::ExponentialDelays;
 
 /// The wait after a first failure: long enough for a watch to bring what a conflict was about.
 const FIRST: Duration = Duration::from_millis(100);
@@ -32,7 +32,7 @@ struct Failures {
     uid: Option<String>,
     /// How many reconciles in a row have failed. One that has reported a rejected child has not failed.
     count: u32,
-    delays: ExponentialBackoff,
+    delays: ExponentialDelays,
 }
 
 impl Backoff {
@@ -57,10 +57,10 @@ impl Backoff {
         let failures = failing.entry(cluster.clone()).or_insert_with(|| Failures {
             uid: cluster.extra.uid.clone(),
             count: 0,
-            delays: delays(),
+            delays: ExponentialDelays::with_jitter(FIRST, LONGEST),
         });
         failures.count = count(failures.count);
-        failures.delays.next().unwrap_or(LONGEST)
+        failures.delays.next_delay()
     }
 
     /// Returns whether an EchoCluster has failed so often in a row that its status reports it. Without a UID, its name is enough.
@@ -84,15 +84,6 @@ impl Backoff {
     pub fn jittered(shortest: Duration) -> Duration {
         shortest + shortest.mul_f64(fastrand::f64())
     }
-}
-
-fn delays() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST)
-        .with_max_delay(LONGEST)
-        .without_max_times()
-        .with_jitter()
-        .build()
 }
 
 #[cfg(test)]

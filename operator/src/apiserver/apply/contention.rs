@@ -6,10 +6,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use kube::ResourceExt;
 use tokio::time::Instant;
 
+use crate::apiserver::exponential_delays::ExponentialDelays;
 use crate::model::children::{
     ChangeAction, Child as ChildKind, ChildProblem, ProblemKind, describe,
 };
@@ -56,7 +56,7 @@ struct Child {
     writes: u32,
     /// What another client does, and until when the child is not written.
     contended: Option<(ChildProblem, Instant)>,
-    waits: ExponentialBackoff,
+    waits: ExponentialDelays,
     written: Instant,
 }
 
@@ -132,7 +132,7 @@ impl Contention {
             | ChangeAction::Scaled { .. }
             | ChangeAction::Repaired(_)
             | ChangeAction::Adopted
-            | ChangeAction::Deleted => child.waits.next().unwrap_or(LONGEST_WAIT),
+            | ChangeAction::Deleted => child.waits.next_delay(),
         };
         let until = now + wait;
         let problem = ChildProblem {
@@ -171,7 +171,7 @@ impl Child {
             generation_hash,
             writes: 0,
             contended: None,
-            waits: waits(),
+            waits: ExponentialDelays::new(FIRST_WAIT, LONGEST_WAIT),
             written: now,
         }
     }
@@ -198,14 +198,6 @@ fn generation_hash<K: ChildKind>(desired: &K) -> u64 {
 
 fn key(owner: &Owner, child: &str) -> Key {
     (owner.uid.clone(), child.to_owned())
-}
-
-fn waits() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT)
-        .without_max_times()
-        .build()
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ pub(crate) mod crd_presence;
 
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use kube::api::{ListParams, WatchEvent as ApiEvent, WatchParams};
@@ -18,6 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::crd_presence::CrdPresence;
 use super::objects::WatchEvent;
+use crate::apiserver::exponential_delays::ExponentialDelays;
 
 /// The time after which the API server ends a watch, so that a half-open connection is detected. It sends a bookmark after a minute, and
 /// another two seconds before the end, which may be too late by a fraction of a second (`storage/cacher/cache_watcher.go`:
@@ -205,7 +205,7 @@ struct ListWatch<K, L, P> {
     phase: Phase<K, L>,
     /// What to wait for before the next request, after a failure.
     wait: Option<Wait>,
-    waits: ExponentialBackoff,
+    waits: ExponentialDelays,
 }
 
 enum Wait {
@@ -377,7 +377,7 @@ where
         let crd = crd.filter(|crd| error.is_not_served() && crd.is_absent());
         self.wait = Some(match crd {
             Some(crd) => Wait::Crd(crd.clone()),
-            None => Wait::For(self.waits.next().unwrap_or(LONGEST_WAIT)),
+            None => Wait::For(self.waits.next_delay()),
         });
         self.phase = match resource_version {
             Some(resource_version) if !error.needs_list() => Phase::Start(resource_version),
@@ -393,13 +393,8 @@ where
     }
 }
 
-fn waits() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(FIRST_WAIT)
-        .with_max_delay(LONGEST_WAIT / 2)
-        .without_max_times()
-        .with_jitter()
-        .build()
+fn waits() -> ExponentialDelays {
+    ExponentialDelays::with_jitter(FIRST_WAIT, LONGEST_WAIT / 2)
 }
 
 #[cfg(test)]
