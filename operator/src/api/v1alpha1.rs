@@ -48,6 +48,12 @@ pub const DEFAULT_ECHO_SERVER_IMAGE: &str =
 /// The port of the admin endpoint in every echo server pod: health and metrics. No listener may take it.
 pub const ADMIN_PORT: i32 = 9090;
 
+/// The name of that port in the pods. No listener may take it.
+pub const ADMIN_PORT_NAME: &str = "admin";
+
+/// What the name of the headless Service adds to that of its EchoCluster, so that no EchoCluster may have a name with this suffix.
+pub const HEADLESS_SERVICE_SUFFIX: &str = "-pods";
+
 /// The desired state of an EchoCluster.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(

@@ -34,7 +34,7 @@ pub use self::pods::Pods;
 use self::raw::Raw;
 use self::sync::{Availability, SyncWriter};
 pub use self::sync::{CacheSync, Requirement, Unavailable, WatchEnded};
-use crate::api::v1alpha1::EchoCluster;
+use crate::api::v1alpha1::{EchoCluster, HEADLESS_SERVICE_SUFFIX};
 use crate::model::build::pod_monitor::PodMonitor;
 use crate::model::children::Child;
 use crate::model::decision::only_update_entries;
@@ -228,7 +228,10 @@ where
         .filter(|reference| reference.kind == EchoCluster::kind(&()))
         .map(|reference| reference.name.clone());
     let own_name = child.name_any();
-    let by_name = [Some(own_name.as_str()), own_name.strip_suffix("-pods")];
+    let by_name = [
+        Some(own_name.as_str()),
+        own_name.strip_suffix(HEADLESS_SERVICE_SUFFIX),
+    ];
     let by_name = by_name.into_iter().flatten().map(ToOwned::to_owned);
     let mut names: Vec<String> = owners
         .chain(child.labels().get(INSTANCE_LABEL).cloned())

@@ -23,7 +23,7 @@ use crate::apiserver::cache::{
 };
 use crate::model::build::pod_monitor::POD_MONITOR_CRD;
 use crate::model::children::Child;
-use crate::model::metadata::MANAGED_BY_SELECTOR;
+use crate::model::metadata::MANAGED_BY_LABEL;
 
 /// An EchoCluster, by its name.
 pub(super) type Reference = ObjectRef<DeserializeGuard<EchoCluster>>;
@@ -119,7 +119,7 @@ impl Watches<'_> {
             self.client,
             kind,
             requirement,
-            Selector::Labels(MANAGED_BY_SELECTOR),
+            Selector::Label(MANAGED_BY_LABEL),
             crd,
             None,
         );

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta, 
 use kube::core::{PartialObjectMeta, PartialObjectMetaExt};
 use kube::{Resource, ResourceExt};
 
-use crate::api::v1alpha1::EchoCluster;
+use crate::api::v1alpha1::{EchoCluster, HEADLESS_SERVICE_SUFFIX};
 
 /// The identity of an EchoCluster, which its children carry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,11 +43,11 @@ impl Owner {
     }
 }
 
-/// The operator's name as a field manager and in events.
+/// The operator's name: as a field manager, in events, and in [`MANAGED_BY_LABEL`].
 pub const FIELD_MANAGER: &str = "echo-operator";
 
-/// Selects all children of all EchoClusters; every watch of a child kind is scoped by it.
-pub const MANAGED_BY_SELECTOR: &str = "app.kubernetes.io/managed-by=echo-operator";
+/// The label of all children and pods of all EchoClusters, and its value. Watches are scoped by it.
+pub const MANAGED_BY_LABEL: (&str, &str) = ("app.kubernetes.io/managed-by", FIELD_MANAGER);
 
 /// The label that holds the EchoCluster's name.
 pub const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -81,7 +81,7 @@ pub fn selector_labels(cluster_name: &str) -> BTreeMap<String, String> {
     [
         ("app.kubernetes.io/name", "echo-server"),
         (INSTANCE_LABEL, cluster_name),
-        ("app.kubernetes.io/managed-by", "echo-operator"),
+        MANAGED_BY_LABEL,
     ]
     .into_iter()
     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -107,7 +107,7 @@ pub fn selector_text(cluster_name: &str) -> String {
 
 /// Returns the name of the headless Service, which gives each pod an address of its own.
 pub fn headless_service_name(cluster_name: &str) -> String {
-    format!("{cluster_name}-pods")
+    format!("{cluster_name}{HEADLESS_SERVICE_SUFFIX}")
 }
 
 /// The finalizers by which garbage collection itself waits for the dependents of an object, or releases them

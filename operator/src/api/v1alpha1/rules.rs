@@ -6,6 +6,8 @@ mod service;
 
 use kube::core::{Message, Rule};
 
+use super::{ADMIN_PORT, ADMIN_PORT_NAME, HEADLESS_SERVICE_SUFFIX};
+
 pub(super) use self::metadata::{free_keys, label_keys, label_values, runs_on_linux};
 pub(super) use self::service::{
     external_traffic_policy_fits_the_type, load_balancer_class_fits_the_type,
@@ -25,10 +27,10 @@ pub(super) fn cluster_name() -> Rule {
 
 /// The headless Service of an EchoCluster `a` is named `a-pods`, as the Service of an EchoCluster `a-pods` would be.
 pub(super) fn not_the_name_of_a_headless_service() -> Rule {
-    Rule::new("!self.metadata.name.endsWith('-pods')").message(Message::Expression(
-        "'metadata.name is ' + self.metadata.name + ': the suffix -pods is reserved for headless Services; choose another name'"
-            .to_owned(),
-    ))
+    Rule::new(format!("!self.metadata.name.endsWith('{HEADLESS_SERVICE_SUFFIX}')")).message(Message::Expression(format!(
+        "'metadata.name is ' + self.metadata.name + ': the suffix {HEADLESS_SERVICE_SUFFIX} is reserved for headless Services; choose \
+         another name'"
+    )))
 }
 
 /// A port of a pod has a name of its own.
@@ -88,15 +90,16 @@ pub(super) fn listener_name() -> Rule {
 
 /// The name of the admin port is taken.
 pub(super) fn not_the_admin_name() -> Rule {
-    Rule::new("self != 'admin'")
-        .message("the name is admin, which is the name of the admin port; choose another name")
+    Rule::new(format!("self != '{ADMIN_PORT_NAME}'")).message(Message::Message(format!(
+        "the name is {ADMIN_PORT_NAME}, which is the name of the admin port; choose another name"
+    )))
 }
 
 /// The admin port is taken.
 pub(super) fn not_the_admin_port() -> Rule {
-    Rule::new("self != 9090").message(
-        "the port is 9090, which is the port of the admin endpoint (health and metrics); choose another port",
-    )
+    Rule::new(format!("self != {ADMIN_PORT}")).message(Message::Message(format!(
+        "the port is {ADMIN_PORT}, which is the port of the admin endpoint (health and metrics); choose another port"
+    )))
 }
 
 /// What echo servers can use.

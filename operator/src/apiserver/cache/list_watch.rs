@@ -130,8 +130,8 @@ impl Error {
 pub(crate) enum Selector {
     /// All.
     All,
-    /// Those with these labels.
-    Labels(&'static str),
+    /// Those with a label of this key and value.
+    Label((&'static str, &'static str)),
     /// The one of this name.
     Name(&'static str),
 }
@@ -139,7 +139,7 @@ pub(crate) enum Selector {
 impl Selector {
     fn labels(self) -> Option<String> {
         match self {
-            Self::Labels(labels) => Some(labels.to_owned()),
+            Self::Label((key, value)) => Some(format!("{key}={value}")),
             Self::All | Self::Name(_) => None,
         }
     }
@@ -147,7 +147,7 @@ impl Selector {
     fn fields(self) -> Option<String> {
         match self {
             Self::Name(name) => Some(format!("metadata.name={name}")),
-            Self::All | Self::Labels(_) => None,
+            Self::All | Self::Label(_) => None,
         }
     }
 }

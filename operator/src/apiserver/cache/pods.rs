@@ -14,7 +14,7 @@ use kube::{Api, Client, ResourceExt};
 
 use super::list_watch::{Selector, Source, list_watch};
 use super::{CacheSync, Key, Requirement, WatchEvent};
-use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_SELECTOR, Owner, POD_TEMPLATE_HASH_LABEL};
+use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_LABEL, Owner, POD_TEMPLATE_HASH_LABEL};
 use crate::model::pod_failure::{EVICTION_WINDOW, PodFailure, PodFailureKind, pod_failure};
 
 /// The evicted pods that are kept of an EchoCluster. Kubernetes keeps them until garbage collection, by default 12,500.
@@ -89,7 +89,7 @@ pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Se
     };
     let source = Source {
         api: Api::<Pod>::all(client.clone()),
-        selector: Selector::Labels(MANAGED_BY_SELECTOR),
+        selector: Selector::Label(MANAGED_BY_LABEL),
         crd: None,
     };
     let events = list_watch(source, |pod| PodState::of(&pod));

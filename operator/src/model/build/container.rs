@@ -7,14 +7,11 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::arguments::{arguments, has_reference};
-use crate::api::v1alpha1::{ADMIN_PORT, Protocol};
+use crate::api::v1alpha1::{ADMIN_PORT, ADMIN_PORT_NAME, Protocol};
 use crate::model::validate::{ValidatedListener, ValidatedSpec};
 
 /// The name of the container that runs the echo server; pods may have others, which webhooks add.
 pub const ECHO_SERVER_CONTAINER: &str = "echo-server";
-
-/// The name of the admin port in the pods.
-pub(super) const ADMIN_PORT_NAME: &str = "admin";
 
 /// Builds the container.
 pub(super) fn container(spec: &ValidatedSpec) -> Container {

@@ -7,8 +7,7 @@ use k8s_openapi::api::networking::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::container::ADMIN_PORT_NAME;
-use crate::api::v1alpha1::NetworkPolicyMode;
+use crate::api::v1alpha1::{ADMIN_PORT_NAME, NetworkPolicyMode};
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 

@@ -7,7 +7,7 @@ use kube::CustomResource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::container::ADMIN_PORT_NAME;
+use crate::api::v1alpha1::ADMIN_PORT_NAME;
 use crate::model::metadata;
 use crate::model::validate::ValidatedSpec;
 

@@ -4,6 +4,7 @@ use crate::api::v1alpha1::conditions::Reason;
 use crate::model::autoscaler_problem::{AutoscalerProblem, AutoscalerProblemKind};
 use crate::model::build::ECHO_SERVER_CONTAINER;
 use crate::model::children::{ChildProblem, FailedRequest};
+use crate::model::metadata::INSTANCE_LABEL;
 use crate::model::observed::ObservedDeployment;
 use crate::model::observed::live::{PodsRejected, RejectedObject};
 use crate::model::pod_failure::{ContainerRole, PodFailure, PodFailureKind};
@@ -129,7 +130,7 @@ pub(super) fn pod_failure(spec: &ValidatedSpec, failure: &PodFailure) -> String 
         (PodFailureKind::NotStarted | PodFailureKind::NotReady, "") => "no successful probe yet",
         (_, message) => without_probe(message),
     };
-    let describe = format!("`kubectl describe pods -l app.kubernetes.io/instance={name}`");
+    let describe = format!("`kubectl describe pods -l {INSTANCE_LABEL}={name}`");
     match failure.kind {
         PodFailureKind::ImagePull => {
             let (image, remedy) = image(spec, failure);
@@ -147,7 +148,7 @@ pub(super) fn pod_failure(spec: &ValidatedSpec, failure: &PodFailure) -> String 
             format!("{pods}{}. See {describe}.", not_ready(failure, cause))
         }
         PodFailureKind::CrashLoop => format!(
-            "{pods}: {container} {}: {cause}. See `kubectl logs --previous -c {} -l app.kubernetes.io/instance={name}`.",
+            "{pods}: {container} {}: {cause}. See `kubectl logs --previous -c {} -l {INSTANCE_LABEL}={name}`.",
             crash(failure),
             container_name(failure)
         ),
@@ -255,7 +256,7 @@ fn probe_remedy(failure: &PodFailure) -> &'static str {
 pub(super) fn deadline_exceeded(name: &str, message: &str) -> String {
     format!(
         "The rollout of Deployment {name} has exceeded its progress deadline: {}. See `kubectl describe pods -l \
-         app.kubernetes.io/instance={name}`.",
+         {INSTANCE_LABEL}={name}`.",
         sentence(message)
     )
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{InvalidSpec, invalid, within};
-use crate::api::v1alpha1::{ADMIN_PORT, Listener, Protocol, ProxyMode};
+use crate::api::v1alpha1::{ADMIN_PORT, ADMIN_PORT_NAME, Listener, Protocol, ProxyMode};
 
 /// A listener with its defaults filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ pub(super) fn listeners(
         ));
     }
     let mut taken = Taken {
-        names: BTreeSet::from(["admin".to_owned()]),
+        names: BTreeSet::from([ADMIN_PORT_NAME.to_owned()]),
         ports: BTreeSet::from(["TCP", "UDP"].map(|transport| (ADMIN_PORT, transport))),
         service_ports: BTreeSet::new(),
         node_ports: BTreeSet::new(),
