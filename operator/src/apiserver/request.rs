@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use kube::api::{PatchParams, PostParams};
 use kube::core::Status;
 use kube::{Resource, ResourceExt};
 use prometheus_client::encoding::EncodeLabelValue;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::model::children::FailedRequest;
+use crate::model::metadata::FIELD_MANAGER;
 
 /// The deadline of one request. It is longer than the default timeout of an admission webhook, 10 s
 /// (`timeoutSeconds` of `admissionregistration.k8s.io/v1`), so that the API server's own message about a webhook that does not answer
@@ -253,6 +255,22 @@ where
             source: Box::new(source),
         }),
         Err(_) => Err(Error::TimedOut { verb, kind, name }),
+    }
+}
+
+/// Returns the parameters of a create or an update, which name the operator as the field manager.
+pub(super) fn post_params() -> PostParams {
+    PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    }
+}
+
+/// Returns the parameters of a JSON patch or a merge patch, likewise.
+pub(super) fn patch_params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
     }
 }
 

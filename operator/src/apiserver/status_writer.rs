@@ -9,7 +9,7 @@ mod write_throttle;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{Api, Patch, PatchParams};
+use kube::api::{Api, Patch};
 use kube::core::error_boundary::InvalidObject;
 use kube::core::{ApiResource, DynamicObject, PartialObjectMeta, PartialObjectMetaExt};
 use kube::runtime::reflector::ObjectRef;
@@ -21,9 +21,8 @@ use self::write_throttle::WriteThrottle;
 use crate::api::v1alpha1::conditions::ConditionType;
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::apiserver::event_writer::EventWriter;
-use crate::apiserver::request::{Error, Verb, request};
+use crate::apiserver::request::{Error, Verb, patch_params, request};
 use crate::metrics::Metrics;
-use crate::model::metadata::FIELD_MANAGER;
 use crate::model::status::events::Event;
 
 /// Writes statuses and queues events. Clones share what is remembered.
@@ -161,11 +160,7 @@ impl StatusUpdate<'_> {
             self.writer.client.clone(),
             &namespace,
         );
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let body = Patch::<()>::Json(body);
+        let (parameters, body) = (patch_params(), Patch::<()>::Json(body));
         let sent = api.patch_status(&name, &parameters, &body);
         let written = request(Verb::Patch, &self.cluster, sent).await?;
         self.writer.metrics.count_write::<EchoCluster>(Verb::Patch);

@@ -6,14 +6,13 @@ mod service;
 
 use kube::core::{Message, Rule};
 
-use super::{ADMIN_PORT, ADMIN_PORT_NAME, HEADLESS_SERVICE_SUFFIX};
-
 pub(super) use self::metadata::{free_keys, label_keys, label_values, runs_on_linux};
 pub(super) use self::service::{
     external_traffic_policy_fits_the_type, load_balancer_class_fits_the_type,
     load_balancer_class_stays, load_balancer_source_ranges_fit_the_type, node_ports_fit_the_type,
     node_ports_name_listeners, source_ranges, unique_node_ports,
 };
+use super::{ADMIN_PORT, ADMIN_PORT_NAME, HEADLESS_SERVICE_SUFFIX};
 
 /// The name must leave room for what Service names add to it.
 pub(super) fn cluster_name() -> Rule {

@@ -124,7 +124,7 @@ impl Contention {
         child.writes += 1;
         let is_repeated = child.writes > MAX_REPEATED_WRITES;
         let reverted = difference.map(|difference| (ProblemKind::Contended, difference));
-        let (kind, message) = reverted.or_else(|| is_repeated.then(|| restored(action)))?;
+        let (kind, message) = reverted.or_else(|| is_repeated.then(|| undone(action)))?;
         let wait = match action {
             // A missing child serves no client, so it is created again at a steady rate.
             ChangeAction::Created => FIRST_WAIT,
@@ -177,8 +177,8 @@ impl Child {
     }
 }
 
-/// Returns what a write has restored.
-fn restored(action: &ChangeAction) -> (ProblemKind, String) {
+/// Returns what another client had done to a child, by the action that has undone it.
+fn undone(action: &ChangeAction) -> (ProblemKind, String) {
     let message = match action {
         ChangeAction::Repaired(field) | ChangeAction::Updated(field) => field.clone(),
         ChangeAction::Scaled { from, .. } => format!("spec.replicas was {from}"),

@@ -38,7 +38,7 @@ pub(super) fn paused<K: Child>(
     })
 }
 
-/// Returns how a child differs, which an action would end.
+/// Returns how a child differs from what is desired, by the action that the end of the pause leads to.
 fn difference(action: ChangeAction) -> String {
     match action {
         ChangeAction::Updated(field) | ChangeAction::Repaired(field) => field,

@@ -13,8 +13,8 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::Applier;
-use super::write::{Written, compared, post_params};
-use crate::apiserver::request::{Error, Verb, request};
+use super::write::{Written, compared};
+use crate::apiserver::request::{Error, Verb, post_params, request};
 use crate::model::children::Child;
 use crate::model::drift::with_owned_fields;
 

@@ -8,13 +8,13 @@
     reason = "apply is where the operator writes children"
 )]
 
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
 
 use super::Applier;
-use crate::apiserver::request::{Error, Verb, request};
+use crate::apiserver::request::{Error, Verb, patch_params, post_params, request};
 use crate::model::children::{Child, describe};
 use crate::model::decision::{is_update_entry, leftover_update_entry, update_entry_index};
 use crate::model::drift::first_difference;
@@ -128,22 +128,10 @@ impl Applier {
         live: &K,
         body: &Patch<P>,
     ) -> Result<K, Error> {
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let name = live.name_any();
+        let (name, parameters) = (live.name_any(), patch_params());
         let written = request(Verb::Patch, live, api.patch(&name, &parameters, body)).await?;
         self.metrics.count_write::<K>(Verb::Patch);
         Ok(written)
-    }
-}
-
-/// Returns the parameters of a create or an update.
-pub(super) fn post_params() -> PostParams {
-    PostParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PostParams::default()
     }
 }
 

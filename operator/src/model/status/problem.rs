@@ -76,7 +76,7 @@ impl Stalls {
 type Rule = fn(&ValidatedSpec, &Observed) -> Option<Problem>;
 
 /// All rules; the first that applies is the worst.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     children::needed_name_conflict,
     children::needed_rejected,
     pods::rejected,
@@ -88,7 +88,8 @@ const RULES: [Rule; 12] = [
     children::name_conflict,
     children::rejected,
     children::contended,
-    children::optional,
+    children::kind_not_served,
+    children::autoscaler_inactive,
 ];
 
 /// Returns all problems, the worst first.

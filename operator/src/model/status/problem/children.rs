@@ -83,16 +83,19 @@ pub(super) fn contended(spec: &ValidatedSpec, observed: &Observed) -> Option<Pro
     })
 }
 
-/// An optional child is of a kind that the cluster does not serve, or a HorizontalPodAutoscaler does not scale.
-pub(super) fn optional(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
-    if let Some(child) = observed.problems_of(ProblemKind::NotServed).next() {
-        return Some(Problem {
-            reason: Reason::KindNotServed,
-            message: messages::not_served(child),
-            affects: Affects::Other,
-            stalls: Stalls::Now,
-        });
-    }
+/// An optional child is of a kind that the cluster does not serve.
+pub(super) fn kind_not_served(_: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
+    let child = observed.problems_of(ProblemKind::NotServed).next()?;
+    Some(Problem {
+        reason: Reason::KindNotServed,
+        message: messages::not_served(child),
+        affects: Affects::Other,
+        stalls: Stalls::Now,
+    })
+}
+
+/// A HorizontalPodAutoscaler does not scale.
+pub(super) fn autoscaler_inactive(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let problem = observed.autoscaler_problem.as_ref()?;
     let is_due = autoscaler_stalls(problem).is_due(observed.now);
     // Every autoscaler begins without metrics, and nothing waits for it, so that it is no problem before.
