@@ -39,7 +39,7 @@ impl Health {
             let found = caches.iter().filter(|cache| matches(cache));
             found.map(|cache| cache.kind).collect::<Vec<_>>().join(", ")
         };
-        let unlisted = names(|cache| !cache.is_done());
+        let unlisted = names(|cache| !cache.has_synced());
         if !unlisted.is_empty() {
             return Some(format!("waiting for the first list of {unlisted}"));
         }

@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use self::list_watch::crd_presence::CrdPresence;
 use self::list_watch::{ListWatchEvent, Selector, Source, list_watch};
 use self::objects::{Entry, Objects, key};
-pub(crate) use self::objects::{Index, Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};
+pub(crate) use self::objects::{IndexFn, Key, OWN_WRITE_PRECEDENCE, WatchEvent, parse, version};
 pub use self::pods::Pods;
 use self::raw::Raw;
 use self::sync::{Availability, SyncWriter};
@@ -73,15 +73,15 @@ pub struct Cache<K> {
 pub(crate) enum CacheChange<T> {
     /// Everything may have: it was listed anew, or the kind has become available or ceased to be.
     All,
-    /// One object was created, changed or deleted: its last known state, and what the index has returned for the state before and for it.
+    /// One object was created, changed or deleted: its last known state, and the values that it was indexed by before and after the change.
     Object(T, [Option<Key>; 2]),
 }
 
 impl<K: Child> Cache<K> {
-    /// Makes an empty cache, in which an object is also found by what `index` returns for it.
-    fn new(sync: CacheSync, index: Index<K>) -> Self {
+    /// Makes an empty cache whose objects are indexed by what `index_fn` returns for them.
+    fn new(sync: CacheSync, index_fn: IndexFn<K>) -> Self {
         Self {
-            objects: Arc::new(RwLock::new(Objects::indexed_by(index))),
+            objects: Arc::new(RwLock::new(Objects::new(index_fn))),
             sync,
         }
     }
@@ -121,10 +121,10 @@ impl<K: Child> Cache<K> {
         objects.remove_deleted(deleted, Instant::now());
     }
 
-    /// Returns the first object by name that the index of the cache returns this for.
-    fn find(&self, by: &Key) -> Option<Arc<K>> {
+    /// Returns the first object by name that is indexed by this value.
+    fn by_index(&self, value: &Key) -> Option<Arc<K>> {
         let objects = self.objects.read().unwrap_or_else(PoisonError::into_inner);
-        objects.find(by)
+        objects.by_index(value)
     }
 }
 
@@ -146,7 +146,7 @@ impl Caches {
     /// Finds a HorizontalPodAutoscaler of another owner that scales the Deployment of `owner`.
     pub fn conflicting_autoscaler(&self, owner: &Owner) -> Option<String> {
         let deployment = (owner.namespace.clone(), owner.name.clone());
-        let conflicting = self.horizontal_pod_autoscalers.find(&deployment);
+        let conflicting = self.horizontal_pod_autoscalers.by_index(&deployment);
         conflicting.map(|autoscaler| autoscaler.name_any())
     }
 }
@@ -160,36 +160,36 @@ pub(crate) fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<
     is_deployment.then(|| (namespace, target.name.clone()))
 }
 
-/// Watches a kind in all namespaces: what `selector` selects. An object is also found by what `index` returns for it. A kind that is not
-/// served is listed again when its `crd` is created. Returns the cache, and the stream of its changes, which must be polled for the
-/// cache to follow.
+/// Watches a kind in all namespaces: what `selector` selects. The objects are indexed by what `index_fn` returns for them. A kind that is not
+/// served is listed again when its `crd` is created. Returns the cache, and the stream of its changes, which must be polled for the cache to
+/// follow.
 pub(crate) fn watch_children<K: Child>(
     client: &Client,
     kind: &'static str,
     requirement: Requirement,
     selector: Selector,
     crd: Option<CrdPresence>,
-    index: Index<K>,
+    index_fn: IndexFn<K>,
 ) -> (
     Cache<K>,
     impl Stream<Item = CacheChange<Raw<K>>> + Send + use<K>,
 ) {
     let (sync, writer) = CacheSync::of::<Raw<K>>(kind, requirement);
-    let cache = Cache::new(sync, index);
+    let cache = Cache::new(sync, index_fn);
     let objects = Arc::clone(&cache.objects);
     let source = Source {
         api: Api::<Raw<K>>::all(client.clone()),
         selector,
         crd,
     };
-    let events = list_watch(source, move |object| pack(&object, index));
+    let events = list_watch(source, move |object| pack(&object, index_fn));
     let changes =
         events.filter_map(move |event| std::future::ready(process(&writer, &objects, event)));
     (cache, changes)
 }
 
-fn pack<K: Child>(object: &Raw<K>, index: Index<K>) -> (Key, Entry<K>) {
-    (key(object), Entry::of_raw(object, index))
+fn pack<K: Child>(object: &Raw<K>, index_fn: IndexFn<K>) -> (Key, Entry<K>) {
+    (key(object), Entry::of_raw(object, index_fn))
 }
 
 /// Takes in what happens on a watch. A change is reported after it, so that a reconcile that it triggers finds it in the cache.
@@ -259,8 +259,11 @@ impl Caches {
         fn cache<K: Child>() -> Cache<K> {
             indexed_cache(None)
         }
-        fn indexed_cache<K: Child>(index: Index<K>) -> Cache<K> {
-            Cache::new(CacheSync::of::<K>("Test", Requirement::Required).0, index)
+        fn indexed_cache<K: Child>(index_fn: IndexFn<K>) -> Cache<K> {
+            Cache::new(
+                CacheSync::of::<K>("Test", Requirement::Required).0,
+                index_fn,
+            )
         }
         Self {
             deployments: cache(),

@@ -156,12 +156,12 @@ impl Watches<'_> {
             while let Some(change) = changes.next().await {
                 match change {
                     CacheChange::All => triggers.enqueue_all(),
-                    CacheChange::Object(object, found_by) => {
+                    CacheChange::Object(object, indexed_by) => {
                         // The Deployments that an autoscaler has scaled before, and scales now.
-                        let found_by = found_by.into_iter().flatten();
-                        let found_by = found_by
+                        let scaled = indexed_by.into_iter().flatten();
+                        let scaled = scaled
                             .map(|(namespace, name)| ObjectRef::new(&name).within(&namespace));
-                        for cluster in affected(&object).into_iter().chain(found_by) {
+                        for cluster in affected(&object).into_iter().chain(scaled) {
                             triggers.enqueue(cluster);
                         }
                     }

@@ -26,8 +26,8 @@ pub(crate) const OWN_WRITE_PRECEDENCE: Duration = Duration::from_mins(2);
 /// A namespace and a name.
 pub(crate) type Key = (String, String);
 
-/// Returns what an object is found by beside its own key; none for a kind that is found by its key alone.
-pub(crate) type Index<K> = Option<fn(&K) -> Option<Key>>;
+/// Returns the value that an object is indexed by, as client-go's `IndexFunc` does it; none for a kind that has no index.
+pub(crate) type IndexFn<K> = Option<fn(&K) -> Option<Key>>;
 
 /// What a watch reports. Listed objects are packed as `L`.
 #[derive(Debug)]
@@ -43,10 +43,9 @@ pub(crate) enum WatchEvent<K, L = K> {
 /// The objects of one kind.
 pub(super) struct Objects<K> {
     by_key: HashMap<Key, Entry<K>>,
-    /// What an object is found by beside its own key, if anything.
-    index: Index<K>,
-    /// The keys of the objects, by that.
-    indexed: HashMap<Key, BTreeSet<Key>>,
+    index_fn: IndexFn<K>,
+    /// The keys of the objects, by the value that they are indexed by.
+    index: HashMap<Key, BTreeSet<Key>>,
     /// The operator's own writes that the watch has not delivered yet.
     own_writes: HashMap<Key, OwnWrite>,
     /// The newest version that the watch has delivered, of any object. A response that is not newer is known already, also if the object
@@ -64,28 +63,28 @@ struct OwnWrite {
 /// A cached object.
 pub(super) struct Entry<K> {
     object: Packed<K>,
-    /// What the object is found by beside its own key.
-    by: Option<Key>,
+    /// The value that the object is indexed by.
+    indexed_by: Option<Key>,
     /// The hash of the desired state that this version was compared with and matched: see [`Objects::set_verified`].
     verified: Option<u64>,
 }
 
 impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Entry<K> {
-    /// Packs an object that is also found by what `index` returns for it.
-    fn new(object: &K, index: Index<K>) -> Self {
+    /// Packs an object.
+    fn new(object: &K, index_fn: IndexFn<K>) -> Self {
         Self {
             object: Packed::new(object),
-            by: index.and_then(|index| index(object)),
+            indexed_by: index_fn.and_then(|index_fn| index_fn(object)),
             verified: None,
         }
     }
 
     /// The same for an object that was not decoded.
-    pub(super) fn of_raw(raw: &Raw<K>, index: Index<K>) -> Self {
-        let by = index.and_then(|index| index(&raw.decode().ok()?));
+    pub(super) fn of_raw(raw: &Raw<K>, index_fn: IndexFn<K>) -> Self {
+        let indexed_by = index_fn.and_then(|index_fn| index_fn(&raw.decode().ok()?));
         Self {
             object: Packed::of_raw(raw),
-            by,
+            indexed_by,
             verified: None,
         }
     }
@@ -94,17 +93,17 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Entry<K> {
 #[cfg(test)]
 impl<K> Default for Objects<K> {
     fn default() -> Self {
-        Self::indexed_by(None)
+        Self::new(None)
     }
 }
 
 impl<K> Objects<K> {
-    /// Makes a cache in which [`Objects::find`] finds an object by what `index` returns for it.
-    pub(super) fn indexed_by(index: Index<K>) -> Self {
+    /// Makes a cache whose objects are indexed by what `index_fn` returns for them.
+    pub(super) fn new(index_fn: IndexFn<K>) -> Self {
         Self {
             by_key: HashMap::new(),
-            index,
-            indexed: HashMap::new(),
+            index_fn,
+            index: HashMap::new(),
             own_writes: HashMap::new(),
             delivered: None,
         }
@@ -112,7 +111,7 @@ impl<K> Objects<K> {
 
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
-        *self = Self::indexed_by(self.index);
+        *self = Self::new(self.index_fn);
     }
 }
 
@@ -122,32 +121,32 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
         self.by_key.get(key)?.object.unpack()
     }
 
-    /// Returns the first object by name that the index returns this for.
-    pub(super) fn find(&self, by: &Key) -> Option<Arc<K>> {
-        self.get(self.indexed.get(by)?.first()?)
+    /// Returns the first object by name that is indexed by this value.
+    pub(super) fn by_index(&self, value: &Key) -> Option<Arc<K>> {
+        self.get(self.index.get(value)?.first()?)
     }
 
-    /// Replaces an object. Returns what the one before was found by beside its own key.
+    /// Replaces an object. Returns the value that the one before was indexed by.
     fn set(&mut self, key: Key, entry: Entry<K>) -> Option<Key> {
         let before = self.remove(&key);
-        if let Some(by) = &entry.by {
-            let keys = self.indexed.entry(by.clone()).or_default();
+        if let Some(value) = &entry.indexed_by {
+            let keys = self.index.entry(value.clone()).or_default();
             keys.insert(key.clone());
         }
         self.by_key.insert(key, entry);
         before
     }
 
-    /// Removes an object. Returns what it was found by beside its own key.
+    /// Removes an object. Returns the value that it was indexed by.
     fn remove(&mut self, key: &Key) -> Option<Key> {
-        let by = self.by_key.remove(key)?.by?;
-        if let Some(keys) = self.indexed.get_mut(&by) {
+        let value = self.by_key.remove(key)?.indexed_by?;
+        if let Some(keys) = self.index.get_mut(&value) {
             keys.remove(key);
             if keys.is_empty() {
-                self.indexed.remove(&by);
+                self.index.remove(&value);
             }
         }
-        Some(by)
+        Some(value)
     }
 
     /// Returns whether the newest known copy of an object was compared with the desired state of this hash, and matched.
@@ -201,10 +200,10 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
                     return None;
                 }
                 self.own_writes.remove(&key);
-                let entry = Entry::of_raw(&object, self.index);
-                let by = entry.by.clone();
+                let entry = Entry::of_raw(&object, self.index_fn);
+                let after = entry.indexed_by.clone();
                 let before = self.set(key, entry);
-                Some(CacheChange::Object(object, [before, by]))
+                Some(CacheChange::Object(object, [before, after]))
             }
             WatchEvent::Deleted(object) => {
                 let key = key(&object);
@@ -235,7 +234,7 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
             deleted: None,
         };
         self.own_writes.insert(key.clone(), write);
-        self.set(key, Entry::new(object, self.index));
+        self.set(key, Entry::new(object, self.index_fn));
     }
 
     /// Forgets the objects that the operator has written, and the watch has not delivered although it had the time: etcd was restored from
@@ -269,7 +268,7 @@ impl<K: Resource<DynamicType = ()> + Serialize + DeserializeOwned> Objects<K> {
     /// Replaces everything by what was listed, but for what the operator has written after the list was made.
     fn replace(&mut self, listed: Vec<(Key, Entry<K>)>, now: Instant) {
         let mut before = std::mem::take(&mut self.by_key);
-        self.indexed.clear();
+        self.index.clear();
         for (key, mut entry) in listed {
             let known = before
                 .get(&key)
@@ -523,20 +522,20 @@ mod tests {
             service
         };
         let now = Instant::now();
-        let mut objects = Objects::indexed_by(Some(of_label));
+        let mut objects = Objects::new(Some(of_label));
         objects.apply(listed(&[labeled("1", "a")], "1"), now);
-        assert!(objects.find(&by("a")).is_some());
+        assert!(objects.by_index(&by("a")).is_some());
         let change = objects.apply(applied(&labeled("2", "b")), now);
         assert!(
             matches!(change, Some(CacheChange::Object(_, keys)) if keys == [Some(by("a")), Some(by("b"))])
         );
-        assert!(objects.find(&by("a")).is_none() && objects.find(&by("b")).is_some());
+        assert!(objects.by_index(&by("a")).is_none() && objects.by_index(&by("b")).is_some());
         objects.insert_newer(&(labeled("3", "c")), now);
-        assert!(objects.find(&by("b")).is_none() && objects.find(&by("c")).is_some());
+        assert!(objects.by_index(&by("b")).is_none() && objects.by_index(&by("c")).is_some());
         objects.apply(deleted(&labeled("4", "c")), now);
-        assert!(objects.indexed.is_empty());
+        assert!(objects.index.is_empty());
         objects.apply(applied(&labeled("5", "a")), now);
         objects.apply(listed(&[], "6"), now);
-        assert!(objects.indexed.is_empty());
+        assert!(objects.index.is_empty());
     }
 }

@@ -81,16 +81,16 @@ impl CacheSync {
     /// [`WatchEnded`].
     pub async fn wait(&self) -> Result<(), WatchEnded> {
         let mut state = self.state.clone();
-        let is_done = |state: &State| is_done(state, self.requirement);
-        match state.wait_for(is_done).await {
+        let has_synced = |state: &State| has_synced(state, self.requirement);
+        match state.wait_for(has_synced).await {
             Ok(_) => Ok(()),
             Err(_) => Err(WatchEnded { kind: self.kind }),
         }
     }
 
     /// Returns whether the cache is filled, or its kind is optional and unavailable.
-    pub fn is_done(&self) -> bool {
-        is_done(&self.state.borrow(), self.requirement)
+    pub fn has_synced(&self) -> bool {
+        has_synced(&self.state.borrow(), self.requirement)
     }
 
     /// Returns why the objects of the kind are unavailable, if they are.
@@ -115,7 +115,7 @@ impl CacheSync {
     }
 }
 
-fn is_done(state: &State, requirement: Requirement) -> bool {
+fn has_synced(state: &State, requirement: Requirement) -> bool {
     match state {
         State::Pending => false,
         State::Synced => true,
@@ -261,7 +261,7 @@ mod tests {
         let waiting = [sync.clone(), sync.clone(), sync.clone()]
             .map(|sync| tokio::spawn(async move { sync.wait().await }));
         tokio::task::yield_now().await;
-        assert!(!sync.is_done());
+        assert!(!sync.has_synced());
         process(&writer, listed());
         for waiter in waiting {
             waiter.await.unwrap().unwrap();
@@ -271,8 +271,8 @@ mod tests {
     #[tokio::test]
     async fn a_list_is_taken_in_before_the_cache_counts_as_filled() {
         let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-        let (_, was_done) = writer.process(listed(), |_| sync.is_done());
-        assert_eq!((was_done, sync.is_done()), (Some(false), true));
+        let (_, had_synced) = writer.process(listed(), |_| sync.has_synced());
+        assert_eq!((had_synced, sync.has_synced()), (Some(false), true));
     }
 
     #[tokio::test]
@@ -280,16 +280,16 @@ mod tests {
         for code in [403, 404, 503] {
             let (required, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
             process(&writer, answered_with(code));
-            assert!(!required.is_done(), "{code}");
+            assert!(!required.has_synced(), "{code}");
             let (optional, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
             process(&writer, answered_with(code));
             assert!(
-                optional.is_done() && optional.unavailable().is_some(),
+                optional.has_synced() && optional.unavailable().is_some(),
                 "{code}"
             );
             assert_eq!(process(&writer, listed()), Availability::Restored, "{code}");
             assert!(
-                optional.is_done() && optional.unavailable().is_none(),
+                optional.has_synced() && optional.unavailable().is_none(),
                 "{code}"
             );
         }
