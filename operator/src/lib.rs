@@ -1,5 +1,5 @@
 //! The EchoCluster operator: turns each `EchoCluster` into a Deployment, Services and other children, which run echo servers over TCP,
-//! UDP and HTTP, and keeps them so.
+//! UDP and HTTP, and keeps these children as desired.
 //!
 //! Everything it does for one EchoCluster is one straight line ([`reconcile`]):
 //!

@@ -96,8 +96,13 @@ pub async fn reconcile(
 ) -> Result<Outcome, Failure> {
     let owner = Owner::of(cluster);
     let mut current = match &cluster.0 {
-        Ok(cluster) => (context.status_writer).of(cluster, cluster.status.clone()),
-        Err(undecodable) => context.status_writer.of_undecodable(undecodable).await?,
+        Ok(cluster) => (context.status_writer).update_of(cluster, cluster.status.clone()),
+        Err(undecodable) => {
+            context
+                .status_writer
+                .update_of_undecodable(undecodable)
+                .await?
+        }
     };
     if cluster.meta().deletion_timestamp.is_some() {
         let finalizers = cluster.finalizers();
@@ -106,7 +111,7 @@ pub async fn reconcile(
     let cluster = match &cluster.0 {
         Ok(cluster) => cluster,
         Err(undecodable) => {
-            let error = unreadable(&undecodable.error);
+            let error = undecodable_spec(&undecodable.error);
             return Ok(report_invalid_spec(current, &owner, None, context, &error).await?);
         }
     };
@@ -227,7 +232,7 @@ fn until(time: Timestamp, now: Timestamp) -> Duration {
     time.duration_since(now).try_into().unwrap_or_default()
 }
 
-fn unreadable(error: &str) -> InvalidSpec {
+fn undecodable_spec(error: &str) -> InvalidSpec {
     InvalidSpec {
         field: "spec".to_owned(),
         value: "undecodable".to_owned(),
@@ -270,7 +275,7 @@ mod tests {
             now,
             ..Observed::default()
         };
-        let mut current = writer.of(&cluster, None);
+        let mut current = writer.update_of(&cluster, None);
         let spec = validate(&cluster).unwrap();
         let wait = write_status(&spec, &observed, &mut current).await.unwrap();
         assert_eq!(wait, Some(Duration::from_secs(3)));

@@ -108,13 +108,13 @@ impl Applier {
         );
         let mut error = None;
         let applied = Applied {
-            network_policy: split(network_policy, &mut error),
-            service: split(service, &mut error),
-            headless_service: split(headless_service, &mut error),
-            pod_disruption_budget: split(budget, &mut error),
-            horizontal_pod_autoscaler: split(autoscaler, &mut error),
-            pod_monitor: split(pod_monitor, &mut error),
-            deployment: split(deployment, &mut error),
+            network_policy: into_state(network_policy, &mut error),
+            service: into_state(service, &mut error),
+            headless_service: into_state(headless_service, &mut error),
+            pod_disruption_budget: into_state(budget, &mut error),
+            horizontal_pod_autoscaler: into_state(autoscaler, &mut error),
+            pod_monitor: into_state(pod_monitor, &mut error),
+            deployment: into_state(deployment, &mut error),
         };
         ApplyResult { applied, error }
     }
@@ -148,8 +148,8 @@ impl Applier {
     }
 }
 
-/// Returns the state of a child, and keeps its error if it is the first.
-fn split<K>(result: Result<ChildState<K>, Error>, first: &mut Option<Error>) -> ChildState<K> {
+/// Returns the state of a child. Its error goes into `first`, unless there is one already.
+fn into_state<K>(result: Result<ChildState<K>, Error>, first: &mut Option<Error>) -> ChildState<K> {
     result.unwrap_or_else(|error| {
         let report = error.report();
         first.get_or_insert(error);

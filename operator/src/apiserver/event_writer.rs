@@ -1,6 +1,6 @@
 //! Publishes events in the background, so that neither a slow API server nor a flood of changes delays a reconcile.
 //!
-//! An event that is repeated within six minutes, with the same text, becomes a count of the first one, as the recorder of the runtime does
+//! An event that is repeated within six minutes, with the same note, becomes a count of the first one, as the recorder of the runtime does
 //! it. An EchoCluster that keeps changing has its events published at a bounded rate, with client-go's numbers.
 #![expect(
     clippy::disallowed_types,
@@ -45,7 +45,7 @@ const EVENTS_PER_SECOND: f64 = 1.0 / 300.0;
 /// How often token buckets that are full again are dropped.
 const PRUNE_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Texts that are remembered to count their repetitions. A recorder forgets a text after six minutes.
+/// Notes that are remembered to count their repetitions. A recorder forgets a note after six minutes.
 const MAX_RECORDERS: usize = 256;
 
 /// How long a recorder counts repetitions (`kube::runtime::events`).
@@ -95,7 +95,7 @@ impl EventWriter {
 struct Publisher {
     client: Client,
     reporter: Reporter,
-    /// One recorder for each text, since a recorder counts events of one reason as repetitions whatever their text.
+    /// One recorder for each note, since a recorder counts events of one reason as repetitions whatever their note.
     recorders: Mutex<HashMap<RecorderKey, (Recorder, Instant)>>,
     buckets: Mutex<Buckets>,
     metrics: Metrics,
@@ -108,7 +108,7 @@ struct Buckets {
     pruned: Instant,
 }
 
-/// The UID of the EchoCluster, the reason and the text.
+/// The UID of the EchoCluster, the reason and the note.
 type RecorderKey = (String, String, String);
 
 impl Publisher {
@@ -276,7 +276,7 @@ mod tests {
         assert!(bucket.take(start + Duration::from_secs(301)));
     }
 
-    /// Publishes `count` events of one EchoCluster with different texts. Returns how many requests the API server has received.
+    /// Publishes `count` events of one EchoCluster with different notes. Returns how many requests the API server has received.
     async fn publish(count: usize, answer: fn() -> Answer, metrics: Metrics) -> usize {
         let (client, requests) = scripted(move |_, _| answer());
         let (writer, publish) = EventWriter::new(client, metrics);

@@ -10,8 +10,7 @@ use crate::apiserver::cache::{Cache, Caches};
 use crate::model::autoscaler_problem::autoscaler_problem;
 use crate::model::children::{Applied, Child, ChildState, describe};
 use crate::model::decision::belongs_to;
-use crate::model::metadata::Owner;
-use crate::model::metadata::headless_service_name;
+use crate::model::metadata::{Owner, headless_service_name};
 use crate::model::observed::{LiveObjects, RelatedObjects};
 use crate::model::status::Remaining;
 

@@ -165,8 +165,8 @@ impl Error {
     /// ValidatingAdmissionPolicy.
     pub(super) fn is_invalid(&self) -> bool {
         self.status().is_some_and(|status| {
-            let is_twice = status.message.starts_with("duplicate nodePort");
-            let is_invalid = status.code == 422 || status.code == 500 && is_twice;
+            let is_duplicate = status.message.starts_with("duplicate nodePort");
+            let is_invalid = status.code == 422 || status.code == 500 && is_duplicate;
             is_invalid && !is_denied_by_admission(status)
         })
     }

@@ -55,7 +55,7 @@ impl StatusWriter {
     }
 
     /// Starts from the EchoCluster's metadata and the status that it has; from what was written last, if the cached copy is older.
-    pub fn of(
+    pub fn update_of(
         &self,
         cluster: &impl Resource<DynamicType = ()>,
         status: Option<EchoClusterStatus>,
@@ -88,7 +88,10 @@ impl StatusWriter {
     ///
     /// # Errors
     /// [`Error`] when the request fails. A retry may help.
-    pub async fn of_undecodable(&self, cluster: &InvalidObject) -> Result<StatusUpdate<'_>, Error> {
+    pub async fn update_of_undecodable(
+        &self,
+        cluster: &InvalidObject,
+    ) -> Result<StatusUpdate<'_>, Error> {
         let metadata = cluster.metadata.clone();
         let (name, namespace) = (
             metadata.name.clone().unwrap_or_default(),
@@ -100,7 +103,7 @@ impl StatusWriter {
         let found = request(Verb::Get, &cluster, api.get(&name)).await?;
         let status = found.data.get("status");
         let status = status.and_then(|status| EchoClusterStatus::deserialize(status).ok());
-        Ok(self.of(&cluster, status))
+        Ok(self.update_of(&cluster, status))
     }
 
     /// Forgets an EchoCluster that no longer exists.

@@ -16,7 +16,7 @@ pub struct AutoscalerProblem {
     pub since: Option<Timestamp>,
 }
 
-/// What keeps an autoscaler from scaling.
+/// The kinds of such problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AutoscalerProblemKind {
     /// It cannot compute a number of replicas, as without metrics.

@@ -53,11 +53,11 @@ pub enum PodFailureKind {
     SchedulingGated,
     /// No node fits the pod.
     Unschedulable,
-    /// The sandbox or a volume has not been created yet. Every pod is in this phase for a moment.
+    /// The sandbox or a volume has not been created yet. Every pod is in this state for a moment.
     NotCreated,
-    /// The container runs, and its startup probe has not succeeded yet. Every container is in this phase for a moment.
+    /// The container runs, and its startup probe has not succeeded yet. Every container is in this state for a moment.
     NotStarted,
-    /// The container runs and is not ready. Every container is in this phase for a moment.
+    /// The container runs and is not ready. Every container is in this state for a moment.
     NotReady,
 }
 
@@ -90,8 +90,8 @@ pub enum ContainerRole {
     Sidecar,
 }
 
-/// How long a phase that every pod goes through may take before it counts as a failure. The kubelet reports the cause within this time,
-/// and most pods need less.
+/// How long a state that every pod passes through while it starts may last before it counts as a failure. The kubelet reports the cause
+/// within this time, and most pods need less.
 const START_PERIOD: Duration = Duration::from_secs(3);
 
 /// How long an eviction counts: two periods of the kubelet's eviction manager (10 s) and the start of another pod are less.
@@ -106,8 +106,8 @@ impl PodFailureKind {
         )
     }
 
-    /// Whether every pod is in this phase for a moment, so that it is a failure only if it lasts.
-    pub fn is_phase(self) -> bool {
+    /// Whether every pod is in this state for a moment while it starts, so that it is a failure only if it lasts.
+    pub fn is_startup_state(self) -> bool {
         matches!(self, Self::NotCreated | Self::NotStarted | Self::NotReady)
     }
 }
@@ -119,18 +119,18 @@ impl PodFailure {
         age.and_then(|age| age.try_into().ok()).unwrap_or_default()
     }
 
-    /// Whether the pod is in a phase that every pod goes through, and has not been for long.
+    /// Whether the pod is in a state that every pod passes through while it starts, and has not been for long.
     pub fn is_starting(&self, now: Timestamp) -> bool {
-        self.kind.is_phase() && self.age(now) < START_PERIOD
+        self.kind.is_startup_state() && self.age(now) < START_PERIOD
     }
 
-    /// Returns how long until the failure may look otherwise although the pod has not changed: a phase lasts too long, the events of
-    /// the pod have a cause, or an eviction no longer counts.
+    /// Returns how long until the failure may look otherwise although the pod has not changed: a startup state lasts too long, the
+    /// events of the pod have a cause, or an eviction no longer counts.
     pub fn changes_after(&self, now: Timestamp) -> Option<Duration> {
         let age = self.age(now);
         if self.is_starting(now) {
             Some(START_PERIOD.saturating_sub(age))
-        } else if self.kind.is_phase() {
+        } else if self.kind.is_startup_state() {
             Some(age.clamp(START_PERIOD, EVICTION_WINDOW)) // ever more rarely
         } else if self.kind == PodFailureKind::Evicted {
             Some(EVICTION_WINDOW.saturating_sub(age))

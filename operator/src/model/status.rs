@@ -35,7 +35,7 @@ use crate::model::validate::{InvalidSpec, ValidatedSpec};
 pub struct Report {
     /// What is reported.
     pub status: EchoClusterStatus,
-    /// When a problem becomes `Stalled`, or a pod's phase a problem.
+    /// When a problem becomes `Stalled`, or the startup of a pod has lasted so long that it is a problem.
     pub changes_at: Option<Timestamp>,
 }
 
@@ -66,7 +66,7 @@ pub fn status(spec: &ValidatedSpec, observed: &Observed, previous: &EchoClusterS
     Report {
         status: EchoClusterStatus {
             selector: Some(metadata::selector_text(&owner.name)),
-            ..report(owner, &observed.live, updates, previous, now)
+            ..status_with_conditions(owner, &observed.live, updates, previous, now)
         },
         changes_at: changes_at(&problems, observed),
     }
@@ -92,7 +92,7 @@ pub fn invalid(
         ),
         update(Stalled, True, Reason::InvalidSpec, &message),
     ];
-    report(owner, live, updates, previous, now)
+    status_with_conditions(owner, live, updates, previous, now)
 }
 
 /// How long only the end of the first rollout is reported, good or bad, from the first reconcile on: most rollouts need less, and each step
@@ -185,8 +185,8 @@ fn changes_at(problems: &[Problem], observed: &Observed) -> Option<Timestamp> {
         .min()
 }
 
-/// Puts together what every status has: the conditions, and the numbers, address and image of what exists.
-fn report(
+/// Returns a status with the updated conditions, and with the numbers, address and image of what exists.
+fn status_with_conditions(
     owner: &Owner,
     live: &LiveObjects,
     updates: Vec<ConditionUpdate>,

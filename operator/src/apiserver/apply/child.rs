@@ -40,7 +40,7 @@ impl Applier {
         match self.verified(cache, spec, desired.as_ref()) {
             Some(state) => Ok(state),
             // The future holds several objects of some kilobytes.
-            None => Box::pin(self.child(cache, spec, desired)).await,
+            None => Box::pin(self.apply_child(cache, spec, desired)).await,
         }
     }
 
@@ -76,7 +76,7 @@ impl Applier {
     }
 
     /// Brings one child to its desired state, or removes one that is not desired.
-    pub(super) async fn child<K: Child>(
+    pub(super) async fn apply_child<K: Child>(
         &self,
         cache: &Cache<K>,
         spec: &ValidatedSpec,
@@ -133,7 +133,7 @@ impl Applier {
         let mut rejected = None;
         if cached.is_some() || !self.is_name_taken(&desired) {
             let is_create = cached.is_none();
-            match self.step(cache, &api, owner, &desired, cached).await {
+            match self.attempt(cache, &api, owner, &desired, cached).await {
                 Err(error) if error.is_write_conflict() => (),
                 // A Service may exist outside of the cache, without its label. Its own node ports are allocated then, which the API server
                 // checks before the name.
@@ -145,16 +145,16 @@ impl Applier {
         if let (None, Some(error)) = (&read, rejected) {
             return Err(error);
         }
-        let step = self.step(cache, &api, owner, &desired, read.map(Arc::new));
-        let done = step.await;
+        let attempt = self.attempt(cache, &api, owner, &desired, read.map(Arc::new));
+        let done = attempt.await;
         let is_taken = matches!(&done, Ok(ChildState::Problem { problem, .. })
             if problem.kind == ProblemKind::NameConflict);
         self.set_name_taken(&desired, is_taken);
         done
     }
 
-    /// Decides about a child as `live` has it, and carries the decision out.
-    async fn step<K: Child>(
+    /// Decides about a child from its copy `live`, and carries the decision out.
+    async fn attempt<K: Child>(
         &self,
         cache: &Cache<K>,
         api: &Api<K>,
@@ -170,7 +170,7 @@ impl Applier {
                 let child = describe(desired);
                 if self.contention.was_repeated(owner, &child) {
                     // Of an EchoCluster that no longer exists, garbage collection deletes each child that is created.
-                    self.check_that_it_is_current(owner, &child).await?;
+                    self.check_echo_cluster(owner, &child).await?;
                 }
                 (self.create(api, desired).await?, ChangeAction::Created)
             }
@@ -179,7 +179,7 @@ impl Applier {
                 ControlFlow::Continue(action) => (self.update(api, desired, &live).await?, action),
             },
         };
-        Ok(self.finish(cache, owner, desired, written, action))
+        Ok(self.record_write(cache, owner, desired, written, action))
     }
 
     /// Decides what has to be done to a child that exists; if nothing, returns its state.
@@ -214,7 +214,7 @@ impl Applier {
         // The write would restore a missing owner reference. An EchoCluster that is deleted with `--cascade=orphan` loses its children
         // before the watch reports its end; with the owner reference, garbage collection would delete them.
         if is_newer || !is_controlled_by(owner, &**live) {
-            self.check_that_it_is_current(owner, &child).await?;
+            self.check_echo_cluster(owner, &child).await?;
         }
         Ok(ControlFlow::Continue(action))
     }
@@ -235,7 +235,7 @@ impl Applier {
     }
 
     /// Takes in the response of a write, and returns the state of the child.
-    fn finish<K: Child>(
+    fn record_write<K: Child>(
         &self,
         cache: &Cache<K>,
         owner: &Owner,
@@ -280,11 +280,7 @@ impl Applier {
     }
 
     /// Reads the EchoCluster, and fails if the cached one is older, or if it is being deleted.
-    pub(super) async fn check_that_it_is_current(
-        &self,
-        owner: &Owner,
-        child: &str,
-    ) -> Result<(), Error> {
+    pub(super) async fn check_echo_cluster(&self, owner: &Owner, child: &str) -> Result<(), Error> {
         let api = Api::<EchoCluster>::namespaced(self.client.clone(), &owner.namespace);
         let cluster = owner.reference();
         let newest = request(Verb::Get, &cluster, api.get_metadata(&owner.name)).await?;

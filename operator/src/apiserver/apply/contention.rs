@@ -56,7 +56,7 @@ struct Child {
     writes: u32,
     /// What another client does, and until when the child is not written.
     contended: Option<(ChildProblem, Instant)>,
-    waits: ExponentialDelays,
+    delays: ExponentialDelays,
     written: Instant,
 }
 
@@ -132,7 +132,7 @@ impl Contention {
             | ChangeAction::Scaled { .. }
             | ChangeAction::Repaired(_)
             | ChangeAction::Adopted
-            | ChangeAction::Deleted => child.waits.next_delay(),
+            | ChangeAction::Deleted => child.delays.next_delay(),
         };
         let until = now + wait;
         let problem = ChildProblem {
@@ -171,7 +171,7 @@ impl Child {
             generation_hash,
             writes: 0,
             contended: None,
-            waits: ExponentialDelays::new(FIRST_WAIT, LONGEST_WAIT),
+            delays: ExponentialDelays::new(FIRST_WAIT, LONGEST_WAIT),
             written: now,
         }
     }

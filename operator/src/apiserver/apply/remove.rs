@@ -42,7 +42,7 @@ impl Applier {
             }
         }
         if generation(&*live) > Some(owner.generation) || !is_controlled_by(owner, &*live) {
-            self.check_that_it_is_current(owner, &child).await?;
+            self.check_echo_cluster(owner, &child).await?;
         }
         let change = Some(Change {
             child: child.clone(),

@@ -13,7 +13,7 @@ use kube::{Api, ResourceExt};
 use serde_json::Value;
 
 use super::Applier;
-use super::write::{Written, compared};
+use super::write::{Written, with_difference};
 use crate::apiserver::request::{Error, Verb, post_params, request};
 use crate::model::children::Child;
 use crate::model::drift::with_owned_fields;
@@ -98,15 +98,15 @@ impl Applier {
             };
             match applied {
                 Err(error) if error.is_write_conflict() => (),
-                done => return compared(desired, done?),
+                done => return with_difference(desired, done?),
             }
             live = request(Verb::Get, desired, api.get(&desired.name_any())).await?;
             let is_same = live.meta().uid == replaced.meta().uid;
-            if !is_same || compared(desired, live.clone())?.1.is_some() {
+            if !is_same || with_difference(desired, live.clone())?.1.is_some() {
                 break;
             }
         }
-        compared(desired, replaced)
+        with_difference(desired, replaced)
     }
 }
 

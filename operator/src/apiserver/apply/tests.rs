@@ -278,7 +278,7 @@ async fn a_child_of_a_kind_that_could_not_be_listed_is_a_failed_request_and_not_
         let spec = validate(&cluster).unwrap();
         let service = Some(build(&spec).unwrap().service);
         let services = &applier.caches.services;
-        let child = Box::pin(applier.child(services, &spec, service));
+        let child = Box::pin(applier.apply_child(services, &spec, service));
         let error = child.await.unwrap_err();
         assert!(matches!(error, Error::Unlisted { .. }), "{error:?}");
     }

@@ -32,7 +32,7 @@ impl Applier {
     ) -> Result<Written<K>, Error> {
         let created = request(Verb::Create, desired, api.create(&post_params(), desired)).await?;
         self.metrics.count_write::<K>(Verb::Create);
-        compared(desired, created)
+        with_difference(desired, created)
     }
 
     /// Applies a child at the version that was compared; if that cannot bring it to its desired state, replaces it.
@@ -50,7 +50,7 @@ impl Applier {
         };
         let live = converted.as_ref().unwrap_or(live);
         match self.server_side_apply(api, desired, live).await {
-            Ok(applied) => match compared(desired, applied)? {
+            Ok(applied) => match with_difference(desired, applied)? {
                 (applied, None) => {
                     let applied = self.drop_update_entry(api, applied).await?;
                     Ok((applied, None))
@@ -136,7 +136,7 @@ impl Applier {
 }
 
 /// Returns an object with its first difference from what is desired.
-pub(super) fn compared<K: Child>(desired: &K, written: K) -> Result<Written<K>, Error> {
+pub(super) fn with_difference<K: Child>(desired: &K, written: K) -> Result<Written<K>, Error> {
     let difference = first_difference(
         &serde_json::to_value(desired)?,
         &serde_json::to_value(&written)?,

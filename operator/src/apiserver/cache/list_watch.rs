@@ -34,7 +34,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Objects in a page of a list, as in client-go (`tools/pager`).
 const PAGE_SIZE: u32 = 500;
 
-/// The wait after the first failure, before jitter; it doubles up to half of [`LONGEST_WAIT`] (client-go: `tools/cache/reflector.go`).
+/// The delay after the first failure, before jitter; it doubles up to half of [`LONGEST_WAIT`] (client-go: `tools/cache/reflector.go`).
 const FIRST_WAIT: Duration = Duration::from_millis(800);
 
 /// The longest wait between two attempts, with jitter, which doubles a wait at most.
@@ -191,7 +191,7 @@ where
         pack,
         phase: Phase::List(Pages::default()),
         wait: None,
-        waits: waits(),
+        delays: delays(),
     };
     futures::stream::unfold(list_watch, |mut this| async move {
         let event = this.next().await;
@@ -205,7 +205,7 @@ struct ListWatch<K, L, P> {
     phase: Phase<K, L>,
     /// What to wait for before the next request, after a failure.
     wait: Option<Wait>,
-    waits: ExponentialDelays,
+    delays: ExponentialDelays,
 }
 
 enum Wait {
@@ -377,7 +377,7 @@ where
         let crd = crd.filter(|crd| error.is_not_served() && crd.is_absent());
         self.wait = Some(match crd {
             Some(crd) => Wait::Crd(crd.clone()),
-            None => Wait::For(self.waits.next_delay()),
+            None => Wait::For(self.delays.next_delay()),
         });
         self.phase = match resource_version {
             Some(resource_version) if !error.needs_list() => Phase::Start(resource_version),
@@ -388,12 +388,12 @@ where
 
     fn reset_if_stable(&mut self, started: Instant) {
         if started.elapsed() >= STABLE_AFTER {
-            self.waits = waits();
+            self.delays = delays();
         }
     }
 }
 
-fn waits() -> ExponentialDelays {
+fn delays() -> ExponentialDelays {
     ExponentialDelays::with_jitter(FIRST_WAIT, LONGEST_WAIT / 2)
 }
 

@@ -139,26 +139,27 @@ impl WorstCases {
     }
 }
 
-/// Whether an EchoCluster is not affected by a change of its worst failure. The phases of a start count as one.
+/// Whether an EchoCluster is not affected by a change of its worst failure. All startup states count as one.
 fn is_same(before: Option<&PodFailure>, after: Option<&PodFailure>) -> bool {
-    let is_phase = |failure: Option<&PodFailure>| {
-        failure.is_some_and(|failure| failure.kind.is_phase() && failure.message.is_empty())
+    let is_starting = |failure: Option<&PodFailure>| {
+        failure.is_some_and(|failure| failure.kind.is_startup_state() && failure.message.is_empty())
     };
-    is_phase(before) && is_phase(after) || before.map(PodFailure::key) == after.map(PodFailure::key)
+    is_starting(before) && is_starting(after)
+        || before.map(PodFailure::key) == after.map(PodFailure::key)
 }
 
 impl Failures {
     /// Replaces the failure of a pod; `None` removes it. Returns the EchoClusters that this may affect.
     fn insert(&mut self, PodState { pod, failure }: PodState) -> Vec<Key> {
         let name = pod.1.clone();
-        let was_of = self.owner_of.remove(&pod);
-        let is_of = failure.as_ref().map(|(cluster, _)| cluster.clone());
-        let affected: HashSet<Key> = was_of.iter().chain(&is_of).cloned().collect();
+        let before = self.owner_of.remove(&pod);
+        let after = failure.as_ref().map(|(cluster, _)| cluster.clone());
+        let affected: HashSet<Key> = before.iter().chain(&after).cloned().collect();
         let affected: Vec<(Key, WorstCases)> = affected
             .into_iter()
             .map(|key| (key.clone(), self.worst_cases(&key)))
             .collect();
-        if let Some(cluster) = was_of {
+        if let Some(cluster) = before {
             self.remove(&cluster, &name);
         }
         if let Some((cluster, failure)) = failure {

@@ -87,7 +87,7 @@ pub(super) fn container_failure(
 ) -> Option<PodFailure> {
     let found = waiting(container)
         .or_else(|| crash(role, container))
-        .or_else(|| phase(pod, role, container))?;
+        .or_else(|| not_ready_yet(pod, role, container))?;
     let (kind, is_backed_off, message, since) = found;
     let failure = failure(pod, kind, &message);
     Some(PodFailure {
@@ -158,7 +158,7 @@ fn ended(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
 }
 
 /// A container that runs and is not ready yet.
-fn phase(pod: &Pod, role: ContainerRole, container: &ContainerStatus) -> Option<Found> {
+fn not_ready_yet(pod: &Pod, role: ContainerRole, container: &ContainerStatus) -> Option<Found> {
     let running = container.state.as_ref()?.running.as_ref()?;
     let started_at = running.started_at.as_ref().map(|time| time.0);
     match (role, container.started) {

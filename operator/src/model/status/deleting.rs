@@ -2,7 +2,7 @@
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{not_stalled, report, update};
+use super::{not_stalled, status_with_conditions, update};
 use crate::api::v1alpha1::EchoClusterStatus;
 use crate::api::v1alpha1::conditions::ConditionStatus::{False, True};
 use crate::api::v1alpha1::conditions::ConditionType::{Ready, Reconciling};
@@ -38,7 +38,7 @@ pub fn deleting(
         update(Reconciling, True, Reason::Deleting, &message),
         not_stalled(),
     ];
-    report(owner, live, updates, previous, now)
+    status_with_conditions(owner, live, updates, previous, now)
 }
 
 fn message(owner: &Owner, remaining: &Remaining) -> String {

@@ -146,8 +146,8 @@ async fn watches_that_end_early_are_started_with_exponential_backoff() {
 
 #[test]
 fn a_wait_is_half_a_minute_at_most() {
-    let mut waits = waits();
-    let longest = (0..1000).map(|_| waits.next_delay()).max().unwrap();
+    let mut delays = delays();
+    let longest = (0..1000).map(|_| delays.next_delay()).max().unwrap();
     assert!(
         longest > LONGEST_WAIT / 2 && longest <= LONGEST_WAIT,
         "{longest:?}"

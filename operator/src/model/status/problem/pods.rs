@@ -33,7 +33,7 @@ pub(super) fn rejected(spec: &ValidatedSpec, observed: &Observed) -> Option<Prob
 /// A pod is not ready.
 pub(super) fn failure(spec: &ValidatedSpec, observed: &Observed) -> Option<Problem> {
     let failure = observed.pod_failure.as_ref()?;
-    let has_no_cause = failure.kind.is_phase() && failure.message.is_empty();
+    let has_no_cause = failure.kind.is_startup_state() && failure.message.is_empty();
     // While an image is being pulled for the first time, neither the pod nor its events have a cause.
     let is_being_created = has_no_cause && failure.kind == PodFailureKind::NotCreated;
     let is_slow = has_no_cause && failure.age(observed.now) < INITIAL_ROLLOUT_GRACE;
