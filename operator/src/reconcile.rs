@@ -84,7 +84,7 @@ impl Outcome {
     }
 }
 
-/// Brings an EchoCluster's children to their desired form and reports their state. A failed request is reported at once if it has timed
+/// Brings an EchoCluster's children to their desired state and reports it. A failed request is reported at once if it has timed
 /// out, and otherwise only if the EchoCluster `is_failing`: most requests succeed at the next attempt.
 ///
 /// # Errors

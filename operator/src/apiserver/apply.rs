@@ -58,7 +58,7 @@ pub struct ApplyResult {
 }
 
 impl Applier {
-    /// Begins without a name that is taken, and without another writer.
+    /// Makes an applier that has not found a name taken, nor another writer.
     #[expect(
         clippy::disallowed_types,
         reason = "apply is where the operator writes children"

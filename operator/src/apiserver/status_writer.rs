@@ -54,7 +54,8 @@ impl StatusWriter {
         }
     }
 
-    /// Starts from the EchoCluster's metadata and the status that it has; from what was written last, if the cached copy is older.
+    /// Begins to update the status of an EchoCluster: from the status that the cached copy has, or from what was written last, if the copy is
+    /// older.
     pub fn update_of(
         &self,
         cluster: &impl Resource<DynamicType = ()>,
@@ -83,8 +84,8 @@ impl StatusWriter {
         self.throttle.record_delivery(cluster)
     }
 
-    /// Starts from an EchoCluster that cannot be decoded, so that its status has to be requested. A status that cannot be decoded either
-    /// counts as none.
+    /// Begins to update the status of an EchoCluster that cannot be decoded, so that its status has to be requested. A status that cannot be
+    /// decoded either counts as none.
     ///
     /// # Errors
     /// [`Error`] when the request fails. A retry may help.

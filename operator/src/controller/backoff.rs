@@ -4,19 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use kube::core::DeserializeGuard;
-use kube::runtime::reflector::ObjectRef;
-
-use crate::api::v1alpha1::EchoCluster;
+use super::watches::Reference;
 use crate::apiserver::exponential_delays::ExponentialDelays;
 
-/// The wait after a first failure: long enough for a watch to bring what a conflict was about.
+/// The wait after a first failure: long enough for a watch to deliver the write that has caused a conflict.
 const FIRST: Duration = Duration::from_millis(100);
 
 /// The longest wait, before jitter, which may double it.
 const LONGEST: Duration = Duration::from_mins(1);
-
-type Key = ObjectRef<DeserializeGuard<EchoCluster>>;
 
 /// The number of failures in a row after which the next one is reported. The fourth attempt comes about a second after the first.
 const FAILURES_BEFORE_REPORT: u32 = 3;
@@ -24,7 +19,7 @@ const FAILURES_BEFORE_REPORT: u32 = 3;
 /// The attempts in a row of each EchoCluster that have not led to its desired state.
 #[derive(Default)]
 pub struct Backoff {
-    failing: Mutex<HashMap<Key, Failures>>,
+    failing: Mutex<HashMap<Reference, Failures>>,
 }
 
 struct Failures {
@@ -37,16 +32,16 @@ struct Failures {
 
 impl Backoff {
     /// Returns how long to wait after a reconcile that has failed.
-    pub fn after_failure(&self, cluster: &Key) -> Duration {
+    pub fn after_failure(&self, cluster: &Reference) -> Duration {
         self.next(cluster, |count| count + 1)
     }
 
     /// Returns how long to wait after a reconcile that has not failed, but has found a child that is rejected or reverted.
-    pub fn after_rejection(&self, cluster: &Key) -> Duration {
+    pub fn after_rejection(&self, cluster: &Reference) -> Duration {
         self.next(cluster, |_| 0)
     }
 
-    fn next(&self, cluster: &Key, count: impl Fn(u32) -> u32) -> Duration {
+    fn next(&self, cluster: &Reference, count: impl Fn(u32) -> u32) -> Duration {
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         if failing
             .get(cluster)
@@ -64,7 +59,7 @@ impl Backoff {
     }
 
     /// Returns whether an EchoCluster has failed so often in a row that its status reports it. Without a UID, its name is enough.
-    pub fn is_to_be_reported(&self, cluster: &Key) -> bool {
+    pub fn is_to_be_reported(&self, cluster: &Reference) -> bool {
         let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         failing.get(cluster).is_some_and(|failures| {
             let is_same = cluster.extra.uid.is_none() || failures.uid == cluster.extra.uid;
@@ -73,7 +68,7 @@ impl Backoff {
     }
 
     /// Ends a row of failures.
-    pub fn forget(&self, cluster: &Key) {
+    pub fn forget(&self, cluster: &Reference) {
         self.failing
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -88,9 +83,11 @@ impl Backoff {
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::reflector::ObjectRef;
+
     use super::*;
 
-    fn cluster(name: &str, uid: &str) -> Key {
+    fn cluster(name: &str, uid: &str) -> Reference {
         let mut cluster = ObjectRef::new(name).within("default");
         cluster.extra.uid = Some(uid.to_owned());
         cluster

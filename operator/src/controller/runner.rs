@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::backoff::Backoff;
 use super::queue::Queue;
+use super::watches::Reference;
 use crate::api::v1alpha1::EchoCluster;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::reconcile::{Context, Failure, Outcome, Requeue, reconcile};
@@ -38,7 +39,7 @@ pub struct Runner {
     /// How often each EchoCluster has failed in a row.
     pub backoff: Backoff,
     /// Where a slow reconcile frees its concurrency slot, and where the next reconcile is added.
-    pub(super) queue: Queue<ObjectRef<DeserializeGuard<EchoCluster>>>,
+    pub(super) queue: Queue<Reference>,
     /// Counts and times the reconciles.
     pub metrics: Metrics,
 }

@@ -95,8 +95,8 @@ pub fn invalid(
     status_with_conditions(owner, live, updates, previous, now)
 }
 
-/// How long only the end of the first rollout is reported, good or bad, from the first reconcile on: most rollouts need less, and each step
-/// reported would be a write. Until then, the conditions have the default of the schema, reason `Pending`.
+/// How long after the first reconcile only the end of the first rollout is reported, whether it succeeds or fails: most rollouts need less,
+/// and each reported step would be a write. Until then, the conditions have the default of the schema, reason `Pending`.
 pub const INITIAL_ROLLOUT_GRACE: Duration = Duration::from_secs(10);
 
 /// How long the progress of a new generation is not reported: most changes are carried out by then.

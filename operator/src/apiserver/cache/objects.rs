@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_restore_of_etcd_the_watch_wins_in_the_end() {
+    fn after_a_restore_of_etcd_the_watch_takes_precedence_in_the_end() {
         let now = Instant::now();
         let mut objects = written("700", now);
         let later = now + OWN_WRITE_PRECEDENCE;

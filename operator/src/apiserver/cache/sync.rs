@@ -201,8 +201,8 @@ fn is_unavailable(state: &State) -> bool {
     matches!(state, State::Unavailable(_))
 }
 
-/// Sets the state after a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or `is_lost`: it is
-/// optional, and the API server has answered its requests with errors until the cache was stale.
+/// Sets the state after a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or
+/// `is_lost`: it is optional, and the API server has answered its requests with errors until the cache was stale.
 fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error, is_lost: bool) {
     let (api_version, plural) = (K::api_version(&()), K::plural(&()));
     if error.is_not_served() {

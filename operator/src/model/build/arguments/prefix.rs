@@ -5,7 +5,7 @@
 //! spec, such as `KUBERNETES_SERVICE_HOST` and those of each Service in the namespace, so the same prefix would expand differently from one
 //! namespace to another. Therefore everything but references to the pod's variables is escaped.
 
-/// The variables that a prefix may refer to. The container has them if it does: see `environment`.
+/// The variables that a prefix may refer to. The container has them if the prefix refers to one: see `environment`.
 const VARIABLES: [&str; 3] = ["POD_NAME", "POD_NAMESPACE", "NODE_NAME"];
 
 /// Writes a prefix as an argument. What the kubelet makes of it is what it would make of the prefix if there were no variables but
