@@ -42,6 +42,14 @@ run "kubectl rollout status deployment/hello --timeout=60s"
 run "printf 'Still there?\nexit\n' | kubectl exec -i deployment/hello -- /echo-client hello.default.svc:12345"
 run "kubectl events --for echocluster/hello"
 
+say "Delete the operator that leads: the other one takes over"
+run "kubectl -n echo-system get lease echo-operator"
+leader=$(kubectl -n echo-system get lease echo-operator -o jsonpath='{.spec.holderIdentity}')
+run "kubectl -n echo-system delete pod ${leader%_*}"
+run "kubectl delete service hello"
+run "kubectl wait service/hello --for=create --timeout=60s"
+run "kubectl -n echo-system get lease echo-operator"
+
 say "Scale to five and back"
 run "kubectl scale echocluster hello --replicas=5"
 run "kubectl wait echocluster/hello --for=jsonpath='{.status.readyReplicas}'=5 --timeout=60s"

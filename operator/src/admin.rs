@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use tracing::warn;
 
 use crate::apiserver::cache::CacheSync;
+use crate::apiserver::leadership::Leadership;
 use crate::metrics::Metrics;
 
 /// Whether the operator's caches are filled and follow the API server. Clones share it.
@@ -15,6 +16,7 @@ use crate::metrics::Metrics;
 pub struct Health {
     caches: Arc<OnceLock<Vec<CacheSync>>>,
     fatal: Arc<OnceLock<String>>,
+    leadership: Arc<OnceLock<Leadership>>,
 }
 
 impl Health {
@@ -22,6 +24,12 @@ impl Health {
     pub fn set_caches(&self, caches: Vec<CacheSync>) {
         // There is one controller in a process, so this is called once.
         let _ = self.caches.set(caches);
+    }
+
+    /// Sets the leadership whose failures it reports. A follower is ready.
+    pub fn set_leadership(&self, leadership: Leadership) {
+        // There is one election in a process, so this is called once.
+        let _ = self.leadership.set(leadership);
     }
 
     /// Sets why the process has to start again. It ends by itself; if that takes too long, the kubelet ends it.
@@ -44,7 +52,12 @@ impl Health {
             return Some(format!("waiting for the first list of {unlisted}"));
         }
         let stale = names(CacheSync::is_stale);
-        (!stale.is_empty()).then(|| format!("the API server does not answer the watch of {stale}"))
+        if !stale.is_empty() {
+            return Some(format!(
+                "the API server does not answer the watch of {stale}"
+            ));
+        }
+        self.leadership.get().and_then(Leadership::failure)
     }
 
     /// Returns why the process has to start again.

@@ -5,6 +5,8 @@ pub mod cache;
 pub mod client;
 pub mod event_writer;
 pub(crate) mod exponential_delays;
+pub mod leadership;
+pub(crate) mod lease;
 pub mod related;
 pub mod request;
 pub mod status_writer;

@@ -1,26 +1,26 @@
 //! The command line: `operator run` and `operator crd`.
-#![expect(
-    clippy::disallowed_types,
-    clippy::disallowed_methods,
-    reason = "makes the client, and names the clock"
-)]
+#![expect(clippy::disallowed_methods, reason = "names the clock")]
+
+mod leader_election;
 
 use std::io::Write;
 use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, Parser, Subcommand};
 use k8s_openapi::jiff::Timestamp;
-use kube::{Client, Config};
+use kube::Config;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
+use self::leader_election::LeaderElection;
 use crate::admin::{self, Health};
 use crate::api::v1alpha1::DEFAULT_ECHO_SERVER_IMAGE;
 use crate::api::v1alpha1::crd::custom_resource_definition;
 use crate::apiserver;
 use crate::controller::{self, Environment};
+use crate::leader_election::Election;
 use crate::metrics::Metrics;
 use crate::telemetry::{self, LogFormat};
 
@@ -61,6 +61,8 @@ struct Run {
     /// The format of log lines.
     #[arg(long, env = "OPERATOR_LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
+    #[command(flatten)]
+    leader_election: LeaderElection,
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +91,7 @@ impl Run {
             admin,
             log,
             log_format,
+            leader_election,
         } = self;
         telemetry::init(&log, log_format)?;
         let mut terminate = signal(SignalKind::terminate())?;
@@ -96,43 +99,65 @@ impl Run {
         let listener = admin::bind(admin)
             .with_context(|| format!("failed to listen on --admin {admin}; choose a free port"))?;
         let admin = listener.local_addr()?; // port 0 has become the real one
+        let config = configuration().await?;
+        let metrics = Metrics::default();
+        let (election, leadership) = leader_election.start(&config, metrics.clone())?;
+        let client = apiserver::client::connect(&config, leadership.clone(), metrics.clone())?;
         let environment = Environment {
-            client: client().await?,
-            metrics: Metrics::default(),
+            client,
+            leadership,
+            metrics,
             health: Health::default(),
             clock: Timestamp::now,
         };
-        info!(version = env!("CARGO_PKG_VERSION"), %admin, "reconciling EchoClusters");
+        info!(version = env!("CARGO_PKG_VERSION"), %admin, "starting");
         let stop = async move {
             tokio::select! {
                 _ = terminate.recv() => (),
                 _ = interrupt.recv() => (),
             }
-            info!("stopping: running reconciles are finished");
+            info!("stopping: waiting for running reconciles");
         };
-        serve(environment, listener, stop).await
+        serve(environment, election, listener, stop).await
     }
 }
 
 /// Runs the controller and the admin endpoint until the controller ends: after `stop`, or with an error, which ends the process.
 async fn serve(
     environment: Environment,
+    election: Option<Election>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let (metrics, health) = (environment.metrics.clone(), environment.health.clone());
     tokio::select! {
-        ended = controller::run(environment, stop) => Ok(ended?),
+        ended = lead(election, Box::pin(controller::run(environment, stop))) => ended,
         never = admin::serve(listener, metrics, health) => never,
     }
 }
 
-/// Makes the client of the cluster: the pod's own, or that of the kubeconfig.
-async fn client() -> anyhow::Result<Client> {
-    let config = Config::infer().await.context(
+/// Finds the cluster: the pod's own, or that of the kubeconfig.
+async fn configuration() -> anyhow::Result<Config> {
+    Config::infer().await.context(
         "failed to find a cluster; run the operator in a pod or set KUBECONFIG to a kubeconfig",
-    )?;
-    Ok(apiserver::client::connect(&config)?)
+    )
+}
+
+/// Runs the controller until it ends, and then releases the Lease. Ends with an error when this process ceases to be the leader.
+async fn lead(
+    election: Option<Election>,
+    controller: impl Future<Output = Result<(), controller::Error>>,
+) -> anyhow::Result<()> {
+    let Some(mut election) = election else {
+        return Ok(controller.await?);
+    };
+    let ended = tokio::select! {
+        biased; // nothing of the controller runs any more when the leadership is lost
+        loss = election.run() => return Err(anyhow!(loss).context("stopped leading")),
+        ended = controller => ended,
+    };
+    election.release().await;
+    Ok(ended?)
 }
 
 impl Crd {
@@ -151,6 +176,7 @@ impl Crd {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::apiserver::leadership::Leadership;
     use crate::scripted::{Answer, scripted};
 
     #[tokio::test(start_paused = true)]
@@ -164,9 +190,10 @@ mod tests {
             metrics: Metrics::default(),
             health: Health::default(),
             clock: || Timestamp::UNIX_EPOCH,
+            leadership: Leadership::unconditional(),
         };
         let listener = admin::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let ended = serve(environment, listener, std::future::pending()).await;
+        let ended = serve(environment, None, listener, std::future::pending()).await;
         let error = ended.unwrap_err().to_string();
         assert_eq!(error, "a watch has ended unexpectedly");
     }

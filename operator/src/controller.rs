@@ -8,6 +8,7 @@ pub mod backoff;
 mod clusters;
 mod queue;
 pub mod runner;
+mod stragglers;
 mod watches;
 
 use std::sync::Arc;
@@ -29,12 +30,14 @@ use self::backoff::Backoff;
 use self::clusters::watch_clusters;
 use self::queue::{Limits, Queue};
 use self::runner::{Runner, error_policy, run_reconcile};
+use self::stragglers::Stragglers;
 use self::watches::{Reference, Triggers, watch_all};
 use crate::admin::Health;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::apply::Applier;
 use crate::apiserver::cache::CacheSync;
 use crate::apiserver::event_writer::EventWriter;
+use crate::apiserver::leadership::Leadership;
 use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
@@ -82,9 +85,12 @@ pub struct Environment {
     pub health: Health,
     /// Returns the current time.
     pub clock: fn() -> Timestamp,
+    /// Nothing is reconciled before this process is the leader.
+    pub leadership: Leadership,
 }
 
-/// Reconciles all EchoClusters until `stop` resolves, then finishes the reconciles that are running.
+/// Reconciles all EchoClusters until `stop` resolves, then finishes the reconciles that are running. Until this process is the leader, only
+/// the caches are filled and the EchoClusters queued.
 ///
 /// # Errors
 /// [`Error`]. The process has to start again.
@@ -93,7 +99,7 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), Error> {
     let stop = stop.shared();
-    let health = environment.health.clone();
+    let (health, leadership) = (environment.health.clone(), environment.leadership.clone());
     let Tasks {
         store,
         queue,
@@ -108,6 +114,7 @@ pub async fn run(
             // An error means that the watch has ended, which `watches` reports.
             let _ = sync.wait().await;
         }
+        leadership.acquire().await;
         has_reconciled.store(true, Ordering::Relaxed);
         reconcile_all(store, queue, stop.clone(), runner).await;
     };
@@ -167,10 +174,11 @@ fn spawn(environment: Environment) -> Tasks {
         metrics,
         health,
         clock,
+        leadership,
     } = environment;
     let (events, publish) = EventWriter::new(client.clone(), metrics.clone());
     let (store, writer) = reflector::store();
-    let queue = Queue::new(CONCURRENCY);
+    let queue = Queue::new(CONCURRENCY, metrics.workqueue().clone());
     let triggers = Triggers::new(queue.clone(), store.clone());
     let mut watches = JoinSet::new();
     let caches = watch_all(&client, &triggers, &mut watches);
@@ -180,6 +188,10 @@ fn spawn(environment: Environment) -> Tasks {
     let syncs: Vec<CacheSync> = (caches.syncs().into_iter().cloned())
         .chain([clusters])
         .collect();
+    health.set_leadership(leadership.clone());
+    metrics.set_leadership(leadership);
+    metrics.set_echo_clusters(store.clone());
+    metrics.workqueue().set_state(queue.state());
     health.set_caches(syncs.clone());
     metrics.set_caches(syncs.clone());
     let applier = Applier::new(client, caches, metrics.clone());
@@ -191,6 +203,7 @@ fn spawn(environment: Environment) -> Tasks {
         },
         backoff: Backoff::default(),
         queue: queue.clone(),
+        stragglers: Stragglers::default(),
         metrics,
     });
     Tasks {

@@ -17,6 +17,7 @@ pub mod api;
 pub mod apiserver;
 pub mod cli;
 pub mod controller;
+pub mod leader_election;
 pub mod metrics;
 pub mod model;
 pub mod reconcile;

@@ -1,46 +1,44 @@
-//! The operator's metrics, in the OpenMetrics text format.
+//! The operator's metrics, in the OpenMetrics text format: under the names of controller-runtime and client-go where they have one, so that
+//! dashboards and alerts for other operators work, and its own beside them.
 
-use std::sync::{Arc, OnceLock};
+mod echo_clusters;
+mod leader_election;
+mod log;
+mod process;
+mod reconciles;
+mod rest_client;
+mod watches;
+pub(crate) mod workqueue;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Method, StatusCode};
 use kube::Resource;
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{
-    DescriptorEncoder, EncodeLabelSet, EncodeLabelValue, EncodeMetric, text::encode,
-};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::Store;
+use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
 
+use self::echo_clusters::EchoClusters;
+use self::leader_election::MasterStatus;
+use self::log::DroppedLogLines;
+use self::process::Process;
+pub use self::reconciles::ReconcileResult;
+use self::reconciles::Reconciles;
+use self::rest_client::RestClient;
+use self::watches::Watches;
+use self::workqueue::Workqueue;
+use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::CacheSync;
+use crate::apiserver::leadership::Leadership;
 use crate::apiserver::request::Verb;
 
-/// How a reconcile ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub enum ReconcileResult {
-    /// The children are as desired.
-    Applied,
-    /// The spec is invalid, or a child has a problem that the operator cannot solve.
-    Blocked,
-    /// Nothing was to be applied: the EchoCluster is paused, is being deleted, or no longer exists.
-    Skipped,
-    /// Another client wrote at the same time.
-    Conflict,
-    /// A request failed.
-    Error,
-    /// It took too long.
-    Timeout,
-    /// It panicked: a bug.
-    Panic,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ResultLabels {
-    result: ReconcileResult,
-}
+/// The value of the labels `controller` and `name`, as controller-runtime forms it: the kind in lower case.
+const CONTROLLER: &str = "echocluster";
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct WriteLabels {
@@ -52,110 +50,71 @@ struct WriteLabels {
 #[derive(Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    reconciles: Family<ResultLabels, Counter>,
-    reconcile_duration: Histogram,
+    reconciles: Reconciles,
+    workqueue: Workqueue,
+    rest_client: RestClient,
+    leadership: MasterStatus,
     writes: Family<WriteLabels, Counter>,
     dropped_events: Counter,
     watches: Watches,
+    echo_clusters: EchoClusters,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let reconciles = Family::default();
-        let reconcile_duration = Histogram::new(exponential_buckets(0.0005, 2.0, 19)); // 0.5 ms to 131 s, the deadline of a reconcile
+        let mut registry = Registry::default();
+        let reconciles = Reconciles::register(&mut registry);
+        let workqueue = Workqueue::register(&mut registry);
+        let rest_client = RestClient::register(&mut registry);
+        let leadership = MasterStatus::default();
+        registry.register_collector(Box::new(leadership.clone()));
+        registry.register_collector(Box::new(Process));
+        let own = registry.sub_registry_with_prefix("echo_operator");
+        own.register(
+            "build",
+            "The version of the operator",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
         let writes = Family::default();
-        let mut registry = Registry::with_prefix("echo_operator");
-        registry.register(
-            "reconcile",
-            "Reconciles of an EchoCluster, by result",
-            reconciles.clone(),
-        );
-        registry.register(
-            "reconcile_duration_seconds",
-            "Duration of a reconcile of an EchoCluster",
-            reconcile_duration.clone(),
-        );
-        registry.register(
+        own.register(
             "writes",
             "Writes to the API server by kind and verb, without events",
             writes.clone(),
         );
         let dropped_events = Counter::default();
-        registry.register(
+        own.register(
             "dropped_events",
             "Events that were dropped because there were too many",
             dropped_events.clone(),
         );
-        registry.register_collector(Box::new(DroppedLogLines));
+        own.register_collector(Box::new(DroppedLogLines));
         let watches = Watches::default();
-        registry.register_collector(Box::new(watches.clone()));
+        own.register_collector(Box::new(watches.clone()));
+        let echo_clusters = EchoClusters::default();
+        own.register_collector(Box::new(echo_clusters.clone()));
         Self {
             registry: Arc::new(registry),
             reconciles,
-            reconcile_duration,
+            workqueue,
+            rest_client,
+            leadership,
             writes,
             dropped_events,
             watches,
+            echo_clusters,
         }
-    }
-}
-
-/// Reports each watch at the time of a scrape.
-#[derive(Clone, Debug, Default)]
-struct Watches {
-    caches: Arc<OnceLock<Vec<CacheSync>>>,
-}
-
-impl Collector for Watches {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let caches = self.caches.get().map(Vec::as_slice).unwrap_or_default();
-        let mut ages = encoder.encode_descriptor(
-            "watch_age",
-            "Time since the API server last answered the list or watch of a kind",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for cache in caches {
-            let age = ConstGauge::new(cache.health.age().as_secs_f64());
-            age.encode(ages.encode_family(&[("kind", cache.kind)])?)?;
-        }
-        let mut failures = encoder.encode_descriptor(
-            "watch_failures",
-            "Failed lists and watches of a kind",
-            None,
-            MetricType::Counter,
-        )?;
-        for cache in caches {
-            let count = ConstCounter::new(cache.health.failures());
-            count.encode(failures.encode_family(&[("kind", cache.kind)])?)?;
-        }
-        Ok(())
-    }
-}
-
-/// Reports the log lines that were dropped, which the log itself counts.
-#[derive(Debug)]
-struct DroppedLogLines;
-
-impl Collector for DroppedLogLines {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let counter = encoder.encode_descriptor(
-            "log_lines_dropped",
-            "Log lines dropped, since the log could not be written",
-            None,
-            MetricType::Counter,
-        )?;
-        ConstCounter::new(log_writer::dropped_lines()).encode(counter)
     }
 }
 
 impl Metrics {
-    /// Counts a reconcile and its time.
-    pub fn observe_reconcile(&self, result: ReconcileResult, took: Duration) {
-        self.reconciles
-            .get_or_create(&ResultLabels { result })
-            .inc();
-        self.reconcile_duration.observe(took.as_secs_f64());
+    /// Counts a reconcile and its time. `is_repeated` tells whether it has asked for another one earlier than at the next resync.
+    pub fn observe_reconcile(&self, result: ReconcileResult, is_repeated: bool, took: Duration) {
+        self.reconciles.observe(result, is_repeated, took);
+    }
+
+    /// Counts a request to the API server, and its answer if there was one.
+    pub fn count_request(&self, method: &Method, code: Option<StatusCode>) {
+        self.rest_client.count(method, code);
     }
 
     /// Counts a write to an object of kind `K`.
@@ -172,10 +131,24 @@ impl Metrics {
         self.dropped_events.inc();
     }
 
+    /// Returns the metrics of the queue of EchoClusters.
+    pub(crate) fn workqueue(&self) -> &Workqueue {
+        &self.workqueue
+    }
+
+    /// Sets the leadership that is reported.
+    pub fn set_leadership(&self, leadership: Leadership) {
+        self.leadership.set(leadership);
+    }
+
     /// Sets the caches whose watches are reported.
     pub fn set_caches(&self, caches: Vec<CacheSync>) {
-        // There is one controller in a process, so this is called once.
-        let _ = self.watches.caches.set(caches);
+        self.watches.set(caches);
+    }
+
+    /// Sets the EchoClusters that are counted.
+    pub fn set_echo_clusters(&self, store: Store<DeserializeGuard<EchoCluster>>) {
+        self.echo_clusters.set(store);
     }
 
     /// Returns all metrics in the OpenMetrics text format.
@@ -190,36 +163,4 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::api::apps::v1::Deployment;
-
-    use super::*;
-    use crate::apiserver::cache::Requirement;
-
-    #[test]
-    fn reconciles_and_writes_are_in_the_text() {
-        let metrics = Metrics::default();
-        metrics.observe_reconcile(ReconcileResult::Applied, Duration::from_millis(3));
-        metrics.count_write::<Deployment>(Verb::Apply);
-        let text = metrics.text().unwrap();
-        assert!(
-            text.contains("echo_operator_reconcile_total{result=\"Applied\"} 1"),
-            "{text}"
-        );
-        assert!(
-            text.contains("echo_operator_writes_total{kind=\"Deployment\",verb=\"Apply\"} 1"),
-            "{text}"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_age_of_each_watch_is_in_the_text() {
-        let (sync, _writer) = CacheSync::of::<Deployment>("Deployments", Requirement::Required);
-        let metrics = Metrics::default();
-        metrics.set_caches(vec![sync]);
-        tokio::time::advance(Duration::from_secs(7)).await;
-        let text = metrics.text().unwrap();
-        let age = "echo_operator_watch_age_seconds{kind=\"Deployments\"} 7.0";
-        assert!(text.contains(age), "{text}");
-    }
-}
+mod tests;

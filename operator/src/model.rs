@@ -8,6 +8,7 @@ pub mod children;
 pub mod decision;
 pub mod drift;
 pub mod hash;
+pub mod leader_election;
 pub mod metadata;
 pub mod observed;
 pub mod pod_failure;

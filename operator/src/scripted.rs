@@ -13,6 +13,7 @@ use hyper::body::{Bytes, Frame};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
 use tower::service_fn;
 
 /// The requests that a scripted API server has received, as `GET /api/v1/services?limit=500`.
@@ -26,6 +27,8 @@ pub(crate) enum Answer {
     Late(Duration, Box<Self>),
     /// Answers a watch with these events, and keeps the connection open.
     Watch(Vec<Value>),
+    /// Answers a watch with the events that arrive here.
+    LiveWatch(mpsc::UnboundedReceiver<Value>),
     /// Answers a watch with these events, and ends it.
     EndedWatch(Vec<Value>),
     /// Answers a watch with these events, and ends it after that time.
@@ -68,6 +71,7 @@ pub(crate) fn scripted_by_body(
                     respond(code, Full::from(object.to_string()).boxed_unsync())
                 }
                 Answer::Watch(events) => respond(200, watch_body(&events, None)),
+                Answer::LiveWatch(events) => respond(200, live_body(events)),
                 Answer::EndedWatch(events) => {
                     respond(200, watch_body(&events, Some(Duration::ZERO)))
                 }
@@ -92,6 +96,15 @@ type ResponseBody = UnsyncBoxBody<Bytes, Infallible>;
 
 fn respond(code: u16, body: ResponseBody) -> Response<ResponseBody> {
     Response::builder().status(code).body(body).unwrap()
+}
+
+/// Returns a body with the events that arrive.
+fn live_body(events: mpsc::UnboundedReceiver<Value>) -> ResponseBody {
+    let lines = futures::stream::unfold(events, |mut events| async move {
+        let event = events.recv().await?;
+        Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), events))
+    });
+    StreamBody::new(lines).boxed_unsync()
 }
 
 /// Returns a body with the events, which ends after that time.

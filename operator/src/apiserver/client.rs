@@ -1,14 +1,21 @@
 //! The client of the API server.
 #![expect(clippy::disallowed_types, reason = "makes the client")]
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
+use http::{Method, Request, Response};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use kube::client::{Body, ClientBuilder, ConfigExt};
 use kube::{Client, Config};
 use tower::{BoxError, ServiceBuilder};
+
+use super::leadership::{Leadership, NotLeader};
+use crate::metrics::Metrics;
 
 /// The deadline of opening a TCP connection. TLS is under the deadline of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +44,8 @@ pub enum Error {
     Configuration(#[source] Box<kube::Error>),
 }
 
-/// Makes a client of the API server of `config`, which connects at the first request.
+/// Makes a client of the API server of `config`, which connects at the first request. It sends writes only while `leadership` is held, and
+/// `metrics` count its requests.
 ///
 /// This is kube's own stack with other options of the sockets: a node that fails, or a firewall that drops a connection, sends nothing, and
 /// only keepalive probes detect that on a watch. It has no retries, since one call must not take minutes: an EchoCluster that failed is
@@ -45,7 +53,7 @@ pub enum Error {
 ///
 /// # Errors
 /// [`Error`], which a user has to correct.
-pub fn connect(config: &Config) -> Result<Client, Error> {
+pub fn connect(config: &Config, leadership: Leadership, metrics: Metrics) -> Result<Client, Error> {
     if let Some(proxy) = &config.proxy_url {
         return Err(Error::Proxy(proxy.clone()));
     }
@@ -58,9 +66,42 @@ pub fn connect(config: &Config) -> Result<Client, Error> {
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer().map_err(invalid)?)
         .layer(config.extra_headers_layer().map_err(invalid)?)
-        .map_err(BoxError::from)
-        .service(http);
+        .service_fn(move |request: Request<Body>| {
+            let (leadership, metrics) = (leadership.clone(), metrics.clone());
+            let method = request.method().clone();
+            let sent = http.request(request);
+            permitted(leadership, method.clone(), async move {
+                let answer = sent.await;
+                let code = answer.as_ref().ok().map(Response::status);
+                metrics.count_request(&method, code);
+                answer
+            })
+        });
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Sends a request while it is permitted. A write whose answer has not arrived when the leadership ends is cancelled.
+async fn permitted<T, E: Into<BoxError>>(
+    leadership: Leadership,
+    method: Method,
+    sent: impl Future<Output = Result<T, E>>,
+) -> Result<T, BoxError> {
+    if method.is_safe() {
+        return sent.await.map_err(Into::into);
+    }
+    let mut sent = pin!(sent);
+    // After the process was stopped and continued, this may be polled before the timer of the deadline.
+    let sent = poll_fn(|context| {
+        if leadership.is_leader() {
+            sent.as_mut().poll(context).map_err(Into::into)
+        } else {
+            Poll::Ready(Err(NotLeader.into()))
+        }
+    });
+    tokio::select! {
+        () = leadership.ended() => Err(NotLeader.into()),
+        result = sent => result,
+    }
 }
 
 /// Returns what opens TCP connections. All of them have keepalive.
@@ -81,6 +122,7 @@ mod tests {
     use std::net::TcpListener;
 
     use socket2::SockRef;
+    use tokio::time::Instant;
     use tower::ServiceExt;
 
     use super::*;
@@ -103,11 +145,51 @@ mod tests {
         );
     }
 
+    /// Sends a write while another process becomes the leader, and returns the error.
+    async fn cancelled(method: Method, wait: Duration) -> Result<&'static str, String> {
+        let (writer, leadership) = Leadership::elected("echo-operator");
+        writer.lead_until(Instant::now() + Duration::from_secs(10));
+        let answer = async {
+            tokio::time::sleep(wait).await;
+            Ok::<_, BoxError>("answered")
+        };
+        let sent = permitted(leadership, method, answer).await;
+        sent.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_in_progress_is_cancelled_when_the_leadership_ends_and_a_read_is_not() {
+        let long = Duration::from_secs(11);
+        let not_leader = Err(NotLeader.to_string());
+        assert_eq!(
+            cancelled(Method::POST, Duration::ZERO).await,
+            Ok("answered")
+        );
+        assert_eq!(cancelled(Method::POST, long).await, not_leader);
+        assert_eq!(cancelled(Method::GET, long).await, Ok("answered"));
+    }
+
+    #[tokio::test]
+    async fn a_follower_sends_no_write() {
+        let (_writer, leadership) = Leadership::elected("echo-operator");
+        let mut is_sent = false;
+        let sent = async {
+            is_sent = true;
+            Ok::<_, BoxError>(())
+        };
+        let result = permitted(leadership, Method::PATCH, sent).await;
+        assert!(result.unwrap_err().is::<NotLeader>());
+        assert!(!is_sent);
+    }
+
     #[test]
     fn a_proxy_in_the_kubeconfig_is_rejected_by_its_name() {
         let mut config = Config::new("https://api.test".parse().unwrap());
         config.proxy_url = Some("http://proxy.test:3128".parse().unwrap());
-        let error = connect(&config).err().unwrap().to_string();
+        let error = connect(&config, Leadership::unconditional(), Metrics::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("http://proxy.test:3128"), "{error}");
     }
 }

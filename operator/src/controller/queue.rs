@@ -17,6 +17,8 @@ use futures::Stream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::metrics::workqueue::{QueueState, Workqueue};
+
 /// A queue of keys. Clones share it. Each key waits once, so the queue is bounded by the number of EchoClusters, and of the names of
 /// EchoClusters that are derived from watched children, pods and HorizontalPodAutoscalers.
 pub(super) struct Queue<K> {
@@ -58,6 +60,9 @@ enum Priority {
 /// The place of a key in the queue: by priority, then in the order in which the keys were added.
 type Place = (Priority, u64);
 
+/// The place of a key, and since when it has it.
+type Entry = (Place, Instant);
+
 /// The place of a key among those that wait for a time.
 type DuePlace = (Instant, u64);
 
@@ -65,7 +70,9 @@ type DuePlace = (Instant, u64);
 struct Processing {
     has_slot: bool,
     /// The place of the key in the queue once it is done, if it was added again.
-    added: Option<Place>,
+    added: Option<Entry>,
+    /// Since when.
+    started: Instant,
     /// When it is due again, unless it is added before.
     due: Option<Instant>,
 }
@@ -74,7 +81,7 @@ struct State<K> {
     /// The keys that may start.
     ready: BTreeMap<Place, K>,
     /// Where a key is in `ready`.
-    places: HashMap<K, Place>,
+    places: HashMap<K, Entry>,
     /// The keys that wait for a time, and are not in `ready` for a change.
     delayed: BTreeMap<DuePlace, K>,
     /// Where a key is in `delayed`.
@@ -84,11 +91,12 @@ struct State<K> {
     taken_slots: usize,
     /// Numbers the additions.
     next_number: u64,
+    metrics: Workqueue,
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
     /// Makes a queue whose keys are processed within `limits`.
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, metrics: Workqueue) -> Self {
         let state = State {
             ready: BTreeMap::new(),
             places: HashMap::new(),
@@ -97,13 +105,27 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             processing: HashMap::new(),
             taken_slots: 0,
             next_number: 0,
+            metrics,
         };
-        Self {
-            shared: Arc::new(Shared {
-                state: Mutex::new(state),
-                wake: Notify::new(),
-                limits,
-            }),
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            wake: Notify::new(),
+            limits,
+        });
+        Self { shared }
+    }
+
+    /// Returns how the metrics read the state of the queue, for as long as there is one.
+    pub(super) fn state(&self) -> impl Fn() -> QueueState + Send + Sync + use<K>
+    where
+        K: Send + Sync,
+    {
+        let shared = Arc::downgrade(&self.shared);
+        move || {
+            let queue = shared.upgrade().map(|shared| Self { shared });
+            let state =
+                queue.map(|queue| queue.lock().measure(queue.shared.limits, Instant::now()));
+            state.unwrap_or_default()
         }
     }
 
@@ -128,6 +150,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         if let Some(processing) = self.lock().processing.get_mut(key) {
             processing.due = Instant::now().checked_add(wait);
         }
+    }
+
+    /// The same after a failure.
+    pub(super) fn add_rate_limited(&self, key: &K, wait: Duration) {
+        self.lock().metrics.count_retry();
+        self.add_after(key, wait);
     }
 
     /// Frees the slot of a key that is still being processed, so that another key may start.
@@ -190,29 +218,37 @@ impl<K: Clone + Eq + Hash> State<K> {
         self.next_number
     }
 
+    /// Adds a key. One that waits already keeps its time, and its place unless the new one comes first.
     fn add(&mut self, key: K, priority: Priority) {
-        let number = self.number();
-        if let Some(processing) = self.processing.get_mut(&key) {
-            if processing.added.is_none_or(|(known, _)| priority < known) {
-                processing.added = Some((priority, number));
-            }
+        let place = (priority, self.number());
+        let known = match self.processing.get(&key) {
+            Some(processing) => processing.added,
+            None => self.places.get(&key).copied(),
+        };
+        if known.is_some_and(|((known, _), _)| known <= priority) {
             return;
         }
-        if let Some(place) = self.places.get(&key).copied() {
-            if place.0 <= priority {
-                return;
-            }
+        if known.is_none() {
+            self.metrics.count_add();
+        }
+        let entry = (place, known.map_or_else(Instant::now, |(_, since)| since));
+        if let Some(processing) = self.processing.get_mut(&key) {
+            processing.added = Some(entry);
+            return;
+        }
+        if let Some((place, _)) = known {
             self.ready.remove(&place);
         }
-        self.insert(key, (priority, number));
+        self.insert(key, entry);
     }
 
     /// Puts a key into `ready`. One that waits for a time also keeps its place in `delayed`, if that may come first.
-    fn insert(&mut self, key: K, place: Place) {
+    fn insert(&mut self, key: K, entry: Entry) {
+        let (place, _) = entry;
         if place.0 == Priority::Changed {
             self.remove_delayed(&key);
         }
-        self.places.insert(key.clone(), place);
+        self.places.insert(key.clone(), entry);
         self.ready.insert(place, key);
     }
 
@@ -236,12 +272,16 @@ impl<K: Clone + Eq + Hash> State<K> {
         let Some((_, key)) = self.ready.pop_first() else {
             return Err(self.delayed.keys().next().map(|(due, _)| *due));
         };
-        self.places.remove(&key);
+        if let Some((_, since)) = self.places.remove(&key) {
+            self.metrics
+                .observe_wait(now.saturating_duration_since(since));
+        }
         self.remove_delayed(&key);
         self.taken_slots += 1;
         let processing = Processing {
             has_slot: true,
             added: None,
+            started: now,
             due: None,
         };
         self.processing.insert(key.clone(), processing);
@@ -261,142 +301,32 @@ impl<K: Clone + Eq + Hash> State<K> {
         let Some(processed) = self.processing.remove(key) else {
             return;
         };
+        self.metrics.observe_work(processed.started.elapsed());
         if let Some(due) = processed.due {
             let place = (due, self.number());
             self.due_places.insert(key.clone(), place);
             self.delayed.insert(place, key.clone());
         }
-        if let Some(place) = processed.added {
-            self.insert(key.clone(), place);
+        if let Some(entry) = processed.added {
+            self.insert(key.clone(), entry);
+        }
+    }
+
+    fn measure(&self, limits: Limits, now: Instant) -> QueueState {
+        let count = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        let changed = self.ready.range(..(Priority::All, 0)).count();
+        let times = self.processing.values();
+        let times = times.map(|processing| now.saturating_duration_since(processing.started));
+        QueueState {
+            changed: count(changed),
+            all: count(self.ready.len() - changed),
+            active: count(self.taken_slots),
+            slots: count(limits.slots),
+            unfinished: times.clone().sum(),
+            longest: times.max().unwrap_or_default(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn queue(slots: usize) -> Queue<u32> {
-        Queue::new(Limits {
-            slots,
-            processing: 4,
-        })
-    }
-
-    fn get_all(queue: &Queue<u32>) -> Vec<u32> {
-        std::iter::from_fn(|| queue.try_get().ok()).collect()
-    }
-
-    #[test]
-    fn keys_start_in_the_order_in_which_they_were_added_and_each_waits_once() {
-        let queue = queue(3);
-        for key in [1, 2, 1, 3, 4] {
-            queue.add(key);
-        }
-        assert_eq!(get_all(&queue), [1, 2, 3]);
-        queue.add(1); // while it is being processed
-        queue.done(&2);
-        assert_eq!(get_all(&queue), [4]);
-        queue.done(&1);
-        assert_eq!(get_all(&queue), [1]);
-    }
-
-    #[test]
-    fn a_change_goes_before_a_reconcile_of_all() {
-        let queue = queue(2);
-        queue.add_all(0..10_000);
-        queue.add(9_999);
-        queue.add(10_000);
-        assert_eq!(get_all(&queue), [9_999, 10_000]);
-        let state = queue.lock();
-        assert_eq!((state.ready.len(), state.places.len()), (9_999, 9_999));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_due_does_not_wait_for_a_reconcile_of_all() {
-        let queue = queue(1);
-        for is_processing in [false, true] {
-            queue.add(1);
-            assert_eq!(get_all(&queue), [1]);
-            queue.add_after(&1, Duration::from_secs(4));
-            if is_processing {
-                queue.add_all([2, 1]);
-                queue.done(&1);
-            } else {
-                queue.done(&1);
-                queue.add_all([2, 1]);
-            }
-            tokio::time::advance(Duration::from_secs(4)).await;
-            assert_eq!(get_all(&queue), [1]);
-            queue.done(&1);
-            assert_eq!(get_all(&queue), [2]);
-            queue.done(&2);
-            let state = queue.lock();
-            assert!(state.ready.is_empty() && state.places.is_empty());
-            assert!(state.delayed.is_empty() && state.due_places.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_key_that_is_being_processed_takes_no_slot_when_it_is_added_again() {
-        let queue = queue(1);
-        queue.add(1);
-        assert_eq!(get_all(&queue), [1]);
-        queue.release_slot(&1);
-        queue.add(1);
-        queue.add(2);
-        assert_eq!(get_all(&queue), [2]);
-        queue.done(&1);
-        assert_eq!(get_all(&queue), [0_u32; 0], "2 has the slot");
-        queue.done(&2);
-        assert_eq!(get_all(&queue), [1]);
-    }
-
-    #[test]
-    fn keys_that_have_released_their_slots_are_limited_too() {
-        let queue = queue(1);
-        for key in 0..6 {
-            queue.add(key);
-            for key in get_all(&queue) {
-                queue.release_slot(&key);
-            }
-        }
-        assert_eq!(queue.lock().processing.len(), 4);
-        queue.done(&0);
-        assert_eq!(get_all(&queue), [4]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_is_due_needs_a_slot_like_what_was_added() {
-        let queue = queue(1);
-        queue.add(1);
-        assert_eq!(get_all(&queue), [1]);
-        queue.add_after(&1, Duration::from_secs(4));
-        queue.done(&1);
-        queue.add(2);
-        assert_eq!(get_all(&queue), [2]);
-        tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(get_all(&queue), [0_u32; 0], "2 has the slot");
-        queue.done(&2);
-        assert_eq!(get_all(&queue), [1]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_key_is_returned_when_it_is_due_unless_it_was_added_before() {
-        let queue = queue(1);
-        let started = Instant::now();
-        for is_added in [false, true] {
-            queue.add(1);
-            assert_eq!(queue.get().await, 1);
-            queue.add_after(&1, Duration::from_secs(4));
-            if is_added {
-                queue.add(1);
-            }
-            queue.done(&1);
-            assert_eq!(queue.get().await, 1);
-            assert_eq!(started.elapsed().as_secs(), 4);
-            queue.done(&1);
-        }
-        assert!(queue.lock().delayed.is_empty() && queue.lock().due_places.is_empty());
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::backoff::Backoff;
 use super::queue::Queue;
+use super::stragglers::Stragglers;
 use super::watches::Reference;
 use crate::api::v1alpha1::EchoCluster;
 use crate::metrics::{Metrics, ReconcileResult};
@@ -22,9 +23,6 @@ use crate::reconcile::{Context, Failure, Outcome, Requeue, reconcile};
 
 /// The deadline of a whole reconcile: longer than all its steps at their own deadlines, which report themselves in the status.
 const RECONCILE_TIMEOUT: Duration = Duration::from_mins(2);
-
-/// A reconcile that takes longer frees its concurrency slot: it waits for an answer, and takes no processor time.
-const SLOW: Duration = Duration::from_secs(1);
 
 /// How long until an EchoCluster is reconciled although no watch has reported a change; twice this at most, so that many spread out.
 const RESYNC_INTERVAL: Duration = Duration::from_mins(10);
@@ -38,8 +36,10 @@ pub struct Runner {
     pub context: Context,
     /// How often each EchoCluster has failed in a row.
     pub backoff: Backoff,
-    /// Where a slow reconcile frees its concurrency slot, and where the next reconcile is added.
+    /// Where a straggler frees its slot, and where the next reconcile is added.
     pub(super) queue: Queue<Reference>,
+    /// Which reconciles are stragglers.
+    pub(super) stragglers: Stragglers,
     /// Counts and times the reconciles.
     pub metrics: Metrics,
 }
@@ -89,16 +89,22 @@ pub async fn run_reconcile(
     let is_failing = runner.backoff.is_to_be_reported(&key);
     let run = Box::pin(async { Ok(reconcile(&cluster, &runner.context, is_failing).await?) });
     let run = with_deadline_and_panic_guard(run);
-    let run = release_slot_if_slow(run, || runner.queue.release_slot(&key));
+    let straggles = runner.stragglers.wait(started);
+    let run = release_slot_if_straggling(run, straggles, || runner.queue.release_slot(&key));
     let result = match run.await {
         Err(Error::Request(failure)) if failure.error.is_echo_cluster_not_found() => {
             Ok(Outcome::GONE)
         }
         result => result,
     };
-    runner
-        .metrics
-        .observe_reconcile(classify(&result), started.elapsed());
+    let is_repeated =
+        |outcome: &Outcome| outcome.requeue != Requeue::Resync || outcome.requeue_after.is_some();
+    let is_repeated = result.as_ref().is_ok_and(is_repeated);
+    let took = started.elapsed();
+    if result.is_ok() {
+        runner.stragglers.observe_success(took);
+    }
+    (runner.metrics).observe_reconcile(classify(&result), is_repeated, took);
     let outcome = result?;
     debug!(?outcome, "reconciled");
     let longest = match outcome.requeue {
@@ -114,13 +120,18 @@ pub async fn run_reconcile(
     Ok(Action::await_change())
 }
 
-/// Runs a reconcile, and calls `release` if it is slow.
-async fn release_slot_if_slow<T>(run: impl Future<Output = T>, release: impl Fn()) -> T {
+/// Runs a reconcile, and calls `release` once it is a straggler: it waits for an answer, and takes no processor time.
+async fn release_slot_if_straggling<T>(
+    run: impl Future<Output = T>,
+    straggles: impl Future<Output = ()>,
+    release: impl Fn(),
+) -> T {
     let mut run = std::pin::pin!(run);
-    if let Ok(result) = tokio::time::timeout(SLOW, run.as_mut()).await {
-        return result;
+    tokio::select! {
+        biased; // the order is of no importance, and a fixed one makes a simulation repeatable
+        result = run.as_mut() => return result,
+        () = straggles => release(),
     }
-    release();
     run.await
 }
 
@@ -147,7 +158,7 @@ pub fn error_policy(
 ) -> Action {
     let key = ObjectRef::from_obj(&*cluster);
     let wait = error.wait(runner.backoff.after_failure(&key));
-    runner.queue.add_after(&key, wait);
+    runner.queue.add_rate_limited(&key, wait);
     Action::await_change()
 }
 
@@ -208,13 +219,14 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reconcile_frees_its_slot_once_after_a_second_and_goes_on() {
+    async fn a_straggler_frees_its_slot_once_and_goes_on() {
+        let straggles = Duration::from_secs(1);
         for (takes, releases) in [(0, 0), (999, 0), (1001, 1), (60_000, 1)] {
             let released = AtomicU32::new(0);
             let run = tokio::time::sleep(Duration::from_millis(takes));
             let started = Instant::now();
-            release_slot_if_slow(run, || {
-                assert_eq!(started.elapsed(), SLOW);
+            release_slot_if_straggling(run, tokio::time::sleep(straggles), || {
+                assert_eq!(started.elapsed(), straggles);
                 released.fetch_add(1, Ordering::Relaxed);
             })
             .await;

@@ -17,6 +17,7 @@ fn list(items: &[Value]) -> Answer {
 
 fn environment(client: Client) -> Environment {
     Environment {
+        leadership: Leadership::unconditional(),
         client,
         metrics: Metrics::default(),
         health: Health::default(),

@@ -220,7 +220,7 @@ async fn a_child_that_a_broken_webhook_blocks_is_reported_and_created_later() {
 impl Namespace {
     /// Returns the image of the operator, which is no echo server, and which a node of the cluster has.
     async fn operator_image(&self) -> String {
-        let pod = crate::deployed_operator::pod(&self.client).await;
+        let pod = crate::deployed_operator::leader(&self.client).await;
         pod.spec.unwrap().containers[0].image.clone().unwrap()
     }
 }

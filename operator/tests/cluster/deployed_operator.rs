@@ -1,6 +1,7 @@
 //! The deployed operator, which tests kill or stop.
 
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, Client};
@@ -11,17 +12,23 @@ use crate::{kubectl, wait};
 /// The namespace and the name of the operator's Deployment.
 pub(crate) const OPERATOR: (&str, &str) = ("echo-system", "echo-operator");
 
-/// Returns the operator's pod.
-pub(crate) async fn pod(client: &Client) -> Pod {
-    let (pods, labels) = pods(client).await;
-    let running = pods
-        .list(&ListParams::default().labels(&labels))
-        .await
-        .unwrap();
-    running
-        .into_iter()
-        .find(is_ready)
-        .expect("no pod of the operator is ready")
+/// How many operators there are, of which one leads (config/operator).
+const REPLICAS: usize = 2;
+
+/// Returns the pod of the operator that leads.
+pub(crate) async fn leader(client: &Client) -> Pod {
+    let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR.0);
+    let is_held = |lease: &Lease| holder(lease).is_some();
+    let lease = wait::until(&leases, OPERATOR.1, "held", is_held).await;
+    let (pods, _) = pods(client).await;
+    pods.get(&holder(&lease).unwrap()).await.unwrap()
+}
+
+/// Returns the name of the pod that holds the Lease.
+pub(crate) fn holder(lease: &Lease) -> Option<String> {
+    let identity = lease.spec.as_ref()?.holder_identity.as_deref()?;
+    let (pod, _) = identity.rsplit_once('_')?;
+    Some(pod.to_owned())
 }
 
 /// Returns the API of the operator's pods, and the labels that select them.
@@ -39,7 +46,7 @@ async fn pods(client: &Client) -> (Api<Pod>, String) {
     (Api::namespaced(client.clone(), namespace), pairs.join(","))
 }
 
-/// Kills the operator without a grace period. Its Deployment starts it again.
+/// Kills all operators without a grace period. Their Deployment starts them again.
 pub(crate) async fn kill(client: &Client) {
     let (pods, labels) = pods(client).await;
     let at_once = DeleteParams::default().grace_period(0);
@@ -48,11 +55,11 @@ pub(crate) async fn kill(client: &Client) {
         .unwrap();
 }
 
-/// The operator while it is stopped. It starts again when this is dropped.
+/// The operators while they are stopped. They start again when this is dropped.
 pub(crate) struct StoppedOperator;
 
 impl StoppedOperator {
-    /// Stops the operator and waits until its last process is gone.
+    /// Stops the operators and waits until their last process is gone.
     pub(crate) async fn stop(client: &Client) -> Self {
         let (pods, labels) = pods(client).await;
         let stopped = Self;
@@ -74,15 +81,15 @@ impl StoppedOperator {
 
 impl Drop for StoppedOperator {
     fn drop(&mut self) {
-        if let Err(error) = Self::scale(1) {
+        if let Err(error) = Self::scale(REPLICAS) {
             println!("failed to start the operator again: {error}");
         }
     }
 }
 
-/// Waits until the operator runs again, as other tests expect it.
+/// Waits until all operators run again, as other tests expect it.
 pub(crate) async fn until_back(client: &Client) {
     let (pods, labels) = pods(client).await;
-    let one_ready = |pods: &[&Pod]| pods.len() == 1 && pods.iter().all(|pod| is_ready(pod));
-    wait::until_all(&pods, &labels, "one, ready", one_ready).await;
+    let all_ready = |pods: &[&Pod]| pods.len() == REPLICAS && pods.iter().all(|pod| is_ready(pod));
+    wait::until_all(&pods, &labels, "all ready", all_ready).await;
 }

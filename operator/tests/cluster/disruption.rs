@@ -80,7 +80,7 @@ async fn while_a_node_is_lost_the_service_answers_and_the_status_is_correct() {
     let spec = json!({"replicas": 3});
     namespace.apply_ready("hello", spec).await;
     let pods = namespace.ready_pods("hello", 3).await;
-    let of_operator = node_of(&deployed_operator::pod(&namespace.client).await);
+    let of_operator = node_of(&deployed_operator::leader(&namespace.client).await);
     let on_others: Vec<&Pod> = pods
         .iter()
         .filter(|pod| node_of(pod) != of_operator)

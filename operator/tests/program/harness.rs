@@ -59,7 +59,7 @@ impl Operator {
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
-        while !line.contains("reconciling EchoClusters") {
+        while !line.contains("starting") {
             line.clear();
             assert!(log.read_line(&mut line).unwrap() > 0, "it has ended");
         }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use operator::admin::Health;
+use operator::apiserver::leadership::Leadership;
 use operator::controller::{self, Environment};
 use operator::metrics::Metrics;
 use tokio::task::JoinHandle;
@@ -50,6 +51,7 @@ impl Supervisor {
             metrics: Metrics::default(),
             health: Health::default(),
             clock: clock::now,
+            leadership: Leadership::unconditional(),
         };
         let ended = server.clone();
         let run = async move {

@@ -1,0 +1,110 @@
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::*;
+use crate::apiserver::cache::Requirement;
+
+/// Asserts that the text has these lines.
+#[track_caller]
+fn assert_has(metrics: &Metrics, lines: &[&str]) {
+    let text = metrics.text().unwrap();
+    for line in lines {
+        assert!(
+            text.lines().any(|found| found == *line),
+            "{line} is not in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn reconciles_have_the_names_of_controller_runtime_from_the_start() {
+    let metrics = Metrics::default();
+    let zero = r#"controller_runtime_reconcile_total{controller="echocluster",result="error"} 0"#;
+    assert_has(&metrics, &[zero]);
+    let took = Duration::from_millis(3);
+    metrics.observe_reconcile(ReconcileResult::Applied, false, took);
+    metrics.observe_reconcile(ReconcileResult::Blocked, true, took);
+    metrics.observe_reconcile(ReconcileResult::Panic, false, took);
+    assert_has(
+        &metrics,
+        &[
+            r#"controller_runtime_reconcile_total{controller="echocluster",result="success"} 1"#,
+            r#"controller_runtime_reconcile_total{controller="echocluster",result="requeue_after"} 1"#,
+            r#"controller_runtime_reconcile_total{controller="echocluster",result="error"} 1"#,
+            r#"controller_runtime_reconcile_errors_total{controller="echocluster"} 1"#,
+            r#"controller_runtime_reconcile_panics_total{controller="echocluster"} 1"#,
+            r#"controller_runtime_reconcile_timeouts_total{controller="echocluster"} 0"#,
+            r#"controller_runtime_reconcile_time_seconds_bucket{controller="echocluster",le="0.005"} 3"#,
+            r#"echo_operator_reconcile_outcomes_total{outcome="Blocked"} 1"#,
+        ],
+    );
+}
+
+#[test]
+fn requests_and_writes_are_counted() {
+    let metrics = Metrics::default();
+    metrics.count_request(&Method::PATCH, Some(StatusCode::CONFLICT));
+    metrics.count_request(&Method::GET, None);
+    metrics.count_write::<Deployment>(Verb::Apply);
+    assert_has(
+        &metrics,
+        &[
+            r#"rest_client_requests_total{code="409",method="PATCH"} 1"#,
+            r#"rest_client_requests_total{code="<error>",method="GET"} 1"#,
+            r#"echo_operator_writes_total{kind="Deployment",verb="Apply"} 1"#,
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_follower_is_reported_as_backup_and_a_process_without_an_election_not_at_all() {
+    let metrics = Metrics::default();
+    let (_writer, leadership) = Leadership::elected("echo-operator");
+    metrics.set_leadership(leadership);
+    assert_has(
+        &metrics,
+        &[r#"leader_election_master_status{name="echo-operator"} 0"#],
+    );
+    let metrics = Metrics::default();
+    metrics.set_leadership(Leadership::unconditional());
+    assert!(
+        !metrics
+            .text()
+            .unwrap()
+            .contains("leader_election_master_status{")
+    );
+}
+
+#[test]
+fn the_process_and_its_version_are_reported() {
+    let text = Metrics::default().text().unwrap();
+    let value = |name: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is not in\n{text}"))
+            .rsplit_once(' ')
+            .and_then(|(_, value)| value.parse::<f64>().ok())
+            .unwrap()
+    };
+    assert!(value("process_resident_memory_bytes") > 1e6);
+    assert!(value("process_start_time_seconds") > 1.7e9);
+    assert!(value("process_open_fds") >= 3.0);
+    assert!(value("process_max_fds") >= value("process_open_fds"));
+    assert!(value("process_cpu_seconds_total") >= 0.0);
+    assert!(text.contains(&format!(
+        "echo_operator_build_info{{version=\"{}\"}} 1",
+        env!("CARGO_PKG_VERSION")
+    )));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_each_watch_is_in_the_text() {
+    let (sync, _writer) = CacheSync::of::<Deployment>("Deployments", Requirement::Required);
+    let metrics = Metrics::default();
+    metrics.set_caches(vec![sync]);
+    tokio::time::advance(Duration::from_secs(7)).await;
+    assert_has(
+        &metrics,
+        &[r#"echo_operator_watch_age_seconds{kind="Deployments"} 7.0"#],
+    );
+}

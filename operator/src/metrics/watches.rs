@@ -1,0 +1,52 @@
+//! The list and watch of each kind.
+
+use std::sync::{Arc, OnceLock};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+
+use crate::apiserver::cache::CacheSync;
+
+/// Reports each watch at the time of a scrape. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watches {
+    caches: Arc<OnceLock<Vec<CacheSync>>>,
+}
+
+impl Watches {
+    pub(super) fn set(&self, caches: Vec<CacheSync>) {
+        // There is one controller in a process, so this is called once.
+        let _ = self.caches.set(caches);
+    }
+}
+
+impl Collector for Watches {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let caches = self.caches.get().map(Vec::as_slice).unwrap_or_default();
+        let mut ages = encoder.encode_descriptor(
+            "watch_age",
+            "Time since the API server last answered the list or watch of a kind",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for cache in caches {
+            let age = ConstGauge::new(cache.health.age().as_secs_f64());
+            age.encode(ages.encode_family(&[("kind", cache.kind)])?)?;
+        }
+        let mut failures = encoder.encode_descriptor(
+            "watch_failures",
+            "Failed lists and watches of a kind",
+            None,
+            MetricType::Counter,
+        )?;
+        for cache in caches {
+            let count = ConstCounter::new(cache.health.failures());
+            count.encode(failures.encode_family(&[("kind", cache.kind)])?)?;
+        }
+        Ok(())
+    }
+}
