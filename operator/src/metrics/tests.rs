@@ -108,3 +108,31 @@ async fn the_age_of_each_watch_is_in_the_text() {
         &[r#"echo_operator_watch_age_seconds{kind="Deployments"} 7.0"#],
     );
 }
+
+/// The series in the queries of `controller-runtime-metrics.json` and `controller-resources-metrics.json`, the dashboards that
+/// kubebuilder's plugin for Grafana generates.
+const SERIES_OF_KUBEBUILDER: [&str; 11] = [
+    "controller_runtime_active_workers",
+    "controller_runtime_reconcile_errors_total",
+    "controller_runtime_reconcile_total",
+    "process_cpu_seconds_total",
+    "process_resident_memory_bytes",
+    "workqueue_adds_total",
+    "workqueue_depth",
+    "workqueue_queue_duration_seconds_bucket",
+    "workqueue_retries_total",
+    "workqueue_unfinished_work_seconds",
+    "workqueue_work_duration_seconds_bucket",
+];
+
+#[test]
+fn a_follower_has_every_series_of_kubebuilders_dashboards() {
+    let text = Metrics::default().text().unwrap();
+    for series in SERIES_OF_KUBEBUILDER {
+        let has = |line: &str| {
+            let rest = line.strip_prefix(series);
+            rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+        };
+        assert!(text.lines().any(has), "{series}");
+    }
+}
