@@ -31,8 +31,7 @@ pub(super) struct Connection<S> {
     stream: S,
     /// The state of the protocol, as far as output was sent.
     conversation: Conversation,
-    /// The client has closed its side, so a short read does not mean that there is nothing more to
-    /// learn.
+    /// The client has closed its side, so the end of input follows a short read.
     peer_is_closed: bool,
     /// Urgent data has come. A read ends before it, so a short one does not mean that nothing is left.
     is_urgent: bool,
@@ -156,17 +155,17 @@ impl<S: Read + Write> Connection<S> {
 
     /// Processes the connection without regard to draining.
     fn try_process(&mut self, buffers: &mut Buffers, traffic: &mut Traffic) -> io::Result<Next> {
+        if let Some(pending) = self.pending.take()
+            && let Some(next) =
+                self.flush(*pending, buffers, traffic, Self::next_without_reading)?
+        {
+            return Ok(next);
+        }
         let Buffers {
             rules,
             input,
             output,
         } = buffers;
-        if let Some(pending) = self.pending.take() {
-            self.flush(*pending, output, rules, traffic)?;
-            if let Some(next) = self.next_without_reading() {
-                return Ok(next);
-            }
-        }
         while traffic.sent_bytes < OUTPUT_BYTES_AT_ONCE {
             let length = match self.stream.read(input) {
                 Ok(length) => length,
@@ -200,17 +199,17 @@ impl<S: Read + Write> Connection<S> {
         buffers: &mut Buffers,
         traffic: &mut Traffic,
     ) -> io::Result<Next> {
+        if let Some(pending) = self.pending.take()
+            && let Some(next) =
+                self.flush(*pending, buffers, traffic, Self::next_after_last_reads)?
+        {
+            return Ok(next);
+        }
         let Buffers {
             rules,
             input,
             output,
         } = buffers;
-        if let Some(pending) = self.pending.take() {
-            self.flush(*pending, output, rules, traffic)?;
-            if let Some(next) = self.next_after_last_reads() {
-                return Ok(next);
-            }
-        }
         match self.stream.read(input) {
             Ok(0) => self.finish(None, output, rules, traffic)?,
             Ok(length) => {
@@ -267,21 +266,23 @@ impl<S: Read + Write> Connection<S> {
         }
     }
 
-    /// Sends pending output.
+    /// Sends pending output, and then returns `next` of the connection.
     #[cold]
     fn flush(
         &mut self,
         pending: PendingOutput,
-        output: &mut Vec<u8>,
-        rules: &Rules,
+        buffers: &mut Buffers,
         traffic: &mut Traffic,
-    ) -> io::Result<()> {
+        next: fn(&Self) -> Option<Next>,
+    ) -> io::Result<Option<Next>> {
         let PendingOutput { input, sent } = pending;
+        let Buffers { rules, output, .. } = buffers;
         if self.has_ended {
-            self.finish(Some(sent), output, rules, traffic)
+            self.finish(Some(sent), output, rules, traffic)?;
         } else {
-            self.answer(&input, Some(sent), output, rules, traffic)
+            self.answer(&input, Some(sent), output, rules, traffic)?;
         }
+        Ok(next(self))
     }
 
     /// Answers input, a part at a time, until the socket takes no more. `sent` is how much of the
