@@ -82,6 +82,17 @@ struct RequestLine {
     needs_host: bool,
 }
 
+/// What a line after the request line is (RFC 9112, section 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FieldLine {
+    /// A Host with a valid value.
+    Host,
+    /// Any other field.
+    Other,
+    /// No field, or a Host whose value is not valid.
+    Malformed,
+}
+
 impl RequestHead {
     /// Reads more bytes, and returns the request when its head is complete. Bytes after it are ignored.
     pub(super) fn push(&mut self, input: &[u8]) -> Option<Result<Request, BadRequest>> {
@@ -137,27 +148,32 @@ impl RequestHead {
                     .then_some(Some(request))
                     .ok_or(BadRequest::Malformed)
             }
-            Some(_) => {
-                let is_host = self.is_host().ok_or(BadRequest::Malformed)?;
-                if is_host && self.has_host {
-                    return Err(BadRequest::Malformed);
+            Some(_) => match self.field_line() {
+                FieldLine::Host if !self.has_host => {
+                    self.has_host = true;
+                    Ok(None)
                 }
-                self.has_host |= is_host;
-                Ok(None)
-            }
+                FieldLine::Other => Ok(None),
+                FieldLine::Host | FieldLine::Malformed => Err(BadRequest::Malformed),
+            },
         }
     }
 
-    /// Returns whether the current line is a Host. None if it is no header, or a Host whose value is not valid.
-    fn is_host(&self) -> Option<bool> {
+    /// Interprets the current line, which is complete, as a field line.
+    fn field_line(&self) -> FieldLine {
         let head = [self.line.as_slice(), END_OF_HEAD].concat();
-        let mut headers = [httparse::EMPTY_HEADER];
-        httparse::parse_headers(&head, &mut headers).ok()?;
-        let [header] = headers;
-        if !header.name.eq_ignore_ascii_case("host") {
-            return Some(false);
+        let mut fields = [httparse::EMPTY_HEADER];
+        if httparse::parse_headers(&head, &mut fields).is_err() {
+            return FieldLine::Malformed;
         }
-        (is_valid_host(header.value) && !self.is_cut).then_some(true)
+        let [field] = fields;
+        if !field.name.eq_ignore_ascii_case("host") {
+            FieldLine::Other
+        } else if is_valid_host(field.value) && !self.is_cut {
+            FieldLine::Host
+        } else {
+            FieldLine::Malformed
+        }
     }
 }
 
