@@ -106,7 +106,9 @@ pub(super) fn main(args: &LoadArgs, output: &mut Output<impl Write>) -> Result<(
     signals::on_signal(move |signal| {
         if let Some(stop) = running.get() {
             stop.set(signal);
-            thread::park(); // the load ends, prints its report, and ends the program
+            loop {
+                thread::park(); // the load ends, prints its report, and ends the program
+            }
         }
     })?;
     drop(descriptors::raise_limit()); // a failure shows when connecting

@@ -30,7 +30,7 @@ pub(crate) struct Timeout {
     /// Seconds that connecting, with looking the name up, may take, and as many for each whole answer; a
     /// probe is both together. 1 to 3600
     #[arg(long, value_name = "SECONDS", default_value = "10")]
-    #[arg(value_parser = whole_number(1, 3600))] // an hour is longer than anyone waits
+    #[arg(value_parser = whole_number(1, 3600))] // longer than any answer takes
     timeout_seconds: u32,
 }
 

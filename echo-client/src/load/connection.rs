@@ -2,6 +2,8 @@
 
 mod ending;
 mod loss;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -14,6 +16,13 @@ use super::super::error::{quote, with_remedy};
 use super::histogram::Histogram;
 use super::script::Script;
 pub(super) use ending::Broken;
+
+/// The most bytes that a connection sends, or receives, before other connections and the clock come first. A
+/// server decides how long there is room, and how long there is something to read.
+const BYTES_AT_ONCE: u64 = 1 << 20;
+
+/// What a connection waits for.
+const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
 /// A connection, and where its conversation is. Times are nanoseconds since the load was made.
 #[derive(Debug)]
@@ -36,6 +45,8 @@ pub(super) struct Connection {
     sent: u64,
     /// How many of the allowed lines were sent to their last byte on the connections that it replaces.
     sent_earlier: u64,
+    /// How often one of those lines was sent to its last byte again; see [`Self::take_resent`].
+    resent: u64,
     /// The bytes that it has received, all of them right.
     received: u64,
     /// The lines that were answered.
@@ -68,6 +79,7 @@ impl Connection {
             before_batch: 0,
             sent: 0,
             sent_earlier: 0,
+            resent: 0,
             received: 0,
             answered: 0,
             waiting: VecDeque::new(),
@@ -112,18 +124,29 @@ impl Connection {
         self.waiting.push_back((due, lines));
     }
 
-    /// Sends as much as is allowed and the socket takes. The rest goes out when the socket is
-    /// writable.
-    pub(super) fn send(&mut self, script: &Script) -> Result<(), Broken> {
+    /// Returns how many lines were sent again since the last call.
+    pub(super) fn take_resent(&mut self) -> u64 {
+        std::mem::take(&mut self.resent)
+    }
+
+    /// Sends as much as is allowed and the socket takes, up to [`BYTES_AT_ONCE`]. The rest goes out when the
+    /// socket is writable.
+    pub(super) fn send(&mut self, script: &Script, registry: &Registry) -> Result<(), Broken> {
+        let before = self.sent;
+        let sent = self.send_part(script, registry);
+        self.count_resent(before, script);
+        sent
+    }
+
+    /// See [`Self::send`].
+    fn send_part(&mut self, script: &Script, registry: &Registry) -> Result<(), Broken> {
         let most = self.may_have_sent(script);
+        let end = most.min(self.sent.saturating_add(BYTES_AT_ONCE));
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
-        loop {
-            let left = most - self.sent;
-            if left == 0 {
-                return Ok(());
-            }
+        while self.sent < end {
+            let left = end - self.sent;
             let parts = script.request(self.first, self.sent, left);
             match stream.write_vectored(&parts.map(IoSlice::new)) {
                 Ok(length) => self.sent += u64::try_from(length).unwrap_or_default(),
@@ -131,18 +154,44 @@ impl Connection {
                 Err(error) => return Err(Broken::Failed(with_remedy(error))),
             }
         }
+        if end < most {
+            self.request_event(registry)?;
+        }
+        Ok(())
     }
 
-    /// Receives what there is, or all there will be if the server `is_ending`. Compares every byte,
-    /// and records the latency of each line that is answered; `now` is asked after each read.
+    /// Counts the lines that were sent to their last byte on an earlier connection, and on this one after
+    /// `before` bytes.
+    fn count_resent(&mut self, before: u64, script: &Script) {
+        if self.sent_earlier > 0 {
+            let lines = |bytes: u64| (bytes / script.request_bytes).min(self.sent_earlier);
+            self.resent += lines(self.sent) - lines(before);
+        }
+    }
+
+    /// Has the system announce once more that the socket is readable or writable, which it does only when that
+    /// begins.
+    fn request_event(&mut self, registry: &Registry) -> Result<(), Broken> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        let requested = registry.reregister(stream, self.token, INTEREST);
+        requested.map_err(Broken::Failed)
+    }
+
+    /// Receives what there is, or all there will be if the server `is_ending`, up to [`BYTES_AT_ONCE`] and one
+    /// buffer; the rest at the next event. Compares every byte, and records the latency of each line that is
+    /// answered; `now` is asked after each read.
     pub(super) fn receive(
         &mut self,
         script: &Script,
         buffer: &mut [u8],
         is_ending: bool,
         latency: &mut Histogram,
+        registry: &Registry,
         now: impl Fn() -> u64,
     ) -> Result<(), Broken> {
+        let end = self.received.saturating_add(BYTES_AT_ONCE);
         let Some(stream) = &mut self.stream else {
             return Ok(());
         };
@@ -177,6 +226,9 @@ impl Connection {
             if length < buffer.len() && !is_ending {
                 return Ok(()); // the socket is empty; more will be another event
             }
+            if self.received >= end {
+                return self.request_event(registry);
+            }
         }
     }
 }
@@ -185,7 +237,7 @@ impl Connection {
 fn connect(address: SocketAddr, token: Token, registry: &Registry) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(address).map_err(with_remedy)?;
     stream.set_nodelay(true)?;
-    registry.register(&mut stream, token, Interest::READABLE | Interest::WRITABLE)?;
+    registry.register(&mut stream, token, INTEREST)?;
     Ok(stream)
 }
 

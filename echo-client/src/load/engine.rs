@@ -75,14 +75,14 @@ impl Load {
         let mut reported_at = begin;
         let mut pace = Pace::new(self.plan.pacing, begin, end, self.connections.len());
         self.begin(begin);
-        loop {
+        let now = loop {
             let now = self.now();
             self.allow_due(&mut pace, now);
             let is_given_up = self.connections.iter().all(Connection::is_given_up);
             let is_answered = self.pending == 0 && !pace.is_behind(now);
             let is_over = is_given_up || now >= end && is_answered || now >= deadline;
             if is_over || self.stop.signal().is_some() {
-                break;
+                break now;
             }
             if now - reported_at >= nanoseconds(PROGRESS) {
                 reported_at = now;
@@ -93,8 +93,8 @@ impl Load {
             let longest = if left.is_zero() { LONGEST_WAIT } else { left };
             self.wait(pace.wait(now, longest.min(LONGEST_WAIT)))?;
             self.answer_events(end);
-        }
-        Ok(self.finish(&pace, begin, end))
+        };
+        Ok(self.finish(&pace, now, begin, end))
     }
 
     /// Returns what ends it early, within [`LONGEST_WAIT`].
@@ -145,7 +145,7 @@ impl Load {
         }
         connection.allow(lines, due);
         self.pending += lines;
-        if let Err(broken) = connection.send(&self.script) {
+        if let Err(broken) = connection.send(&self.script, self.poll.registry()) {
             self.handle_broken(index, broken);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pacing {
     /// A closed loop: each connection keeps so many lines unanswered, and sends one more for each
-    /// answer. Finds the highest rate; a slow server is asked less, which hides its worst moments.
+    /// answer. Finds the highest rate; a slow server gets fewer lines, which hides its longest latencies.
     Closed {
         /// How many.
         in_flight: u32,

@@ -33,11 +33,11 @@ pub struct Report {
     pub received_bytes: u64,
     /// Connections made after the first ones.
     pub reconnected: u64,
-    /// Connections that the server ended between two answers; what was not answered was sent again.
+    /// Connections that the server ended between two answers; what was not answered is sent again on another one.
     pub closed: u64,
     /// Those of them that had whole lines unanswered.
     pub closed_early: u64,
-    /// Connections that could not be made, broke or ended within an answer; what was not answered was sent again.
+    /// Connections that could not be made, broke or ended within an answer; as above.
     pub failed: u64,
     /// Connections on which the server sent wrong bytes.
     pub corrupt: u64,
@@ -49,8 +49,10 @@ pub struct Report {
     /// Those of them that were never sent to their last byte: too many others were unanswered, the server did
     /// not read them, their connection was given up, or the client fell behind.
     pub unsent: u64,
-    /// Whole lines that were sent again, since their connection had ended before their answers. A
-    /// server may end its output while they are on their way, so they are no fault.
+    /// Lines that were due and had no answer yet when a signal ended the load, sent or not.
+    pub in_flight: u64,
+    /// How often a line was sent to its last byte again, since its connection had ended before its answer. A
+    /// server may end its output while lines are in transit, so that is no fault.
     pub resent: u64,
     /// Whole lines that the server had begun to read and left without an answer when the connection
     /// ended; known only of a load that detects loss.
@@ -102,7 +104,8 @@ impl Report {
             _ = write!(latency, "{name} {value}  ");
         }
         format!(
-            "lines        {} answered, {} unanswered, {} of these not sent, {} sent again, {} known to be lost, {} \
+            "lines        {} answered, {} unanswered, {} of these not sent, {} in flight, {} sent again, {} known to be \
+             lost, {} \
              connections with wrong bytes\n\
              rate         {} lines/s, {sent}/s sent, {received}/s received\n\
              latency ms   {latency}max {}\n\
@@ -111,6 +114,7 @@ impl Report {
             self.lines,
             self.unanswered,
             self.unsent,
+            self.in_flight,
             self.resent,
             self.lost,
             self.corrupt,
@@ -132,13 +136,15 @@ impl Report {
             _ = write!(latency, "\"{name}\":{value},");
         }
         format!(
-            "{{\"lines\":{},\"unanswered\":{},\"unsent\":{},\"resent\":{},\"lost\":{},\"milliseconds\":{},\"lines_per_second\":{},\
+            "{{\"lines\":{},\"unanswered\":{},\"unsent\":{},\"in_flight\":{},\"resent\":{},\"lost\":{},\
+             \"milliseconds\":{},\"lines_per_second\":{},\
              \"sent_bytes\":{},\"received_bytes\":{},\"latency_nanoseconds\":{{{latency}\"max\":{}}},\
              \"connections\":{{\"reconnected\":{},\"closed\":{},\"closed_early\":{},\
              \"failed\":{},\"given_up\":{},\"corrupt\":{}}}}}\n",
             self.lines,
             self.unanswered,
             self.unsent,
+            self.in_flight,
             self.resent,
             self.lost,
             self.elapsed.as_millis(),

@@ -83,6 +83,32 @@ fn a_signal_prints_the_report_of_a_load_so_far() {
 }
 
 #[test]
+fn after_a_signal_every_line_that_was_due_is_answered_unanswered_or_in_flight() {
+    const LINES_PER_MILLISECOND: u64 = 10_000; // far more than the client can send
+    let server = EchoServer::start();
+    let rate = format!("--rate={}", 1_000 * LINES_PER_MILLISECOND);
+    let address = server.address.to_string();
+    let mut load = start(&["load", &address, &rate, "--seconds=60", "--json"]);
+    first_line(load.stderr.as_mut().unwrap());
+    let [json, text] = interrupt(load, Signal::SIGINT);
+    let number = |key: &str| {
+        let (_, after) = json.split_once(&format!("\"{key}\":")).expect(&json);
+        let digits = after.split(',').next().unwrap();
+        digits.parse::<u64>().unwrap()
+    };
+    let counted = number("lines") + number("unanswered") + number("in_flight");
+    let begin = number("milliseconds") * LINES_PER_MILLISECOND;
+    let due = begin..=begin + LINES_PER_MILLISECOND + 1;
+    assert!(due.contains(&counted), "{counted} of {due:?}: {json}");
+    let (unsent, in_flight) = (number("unsent"), number("in_flight"));
+    assert!(unsent > 0 && unsent <= number("unanswered"), "{json}");
+    let remark = format!(
+        ", with {in_flight} lines in flight; the rate could not be kept: {unsent} lines were due and not sent\n"
+    );
+    assert!(text.ends_with(&remark), "{text}");
+}
+
+#[test]
 fn a_signal_prints_the_tally_of_probes_and_the_count_of_checks_so_far() {
     for (signal, arguments, begins, ends) in [
         (

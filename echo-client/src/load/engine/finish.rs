@@ -8,19 +8,19 @@ use crate::load::pace::{Pace, Pacing};
 use crate::load::report::Report;
 
 impl Load {
-    /// Counts what is left, and hands over the report. Its time is that until the last answer, and at
-    /// least that in which lines were to be sent: a wait without answers at the end is not part of the rate.
-    pub(super) fn finish(&mut self, pace: &Pace, begin: u64, end: u64) -> Report {
-        let now = self.now();
+    /// Counts what is left at `now`, when lines that were due were last taken, and hands over the report. So every
+    /// line that was due is answered, unanswered or in flight. The report's time is that until the last answer, and
+    /// at least that in which lines were to be sent: a wait without answers at the end is not part of the rate.
+    pub(super) fn finish(&mut self, pace: &Pace, now: u64, begin: u64, end: u64) -> Report {
         let elapsed = now.min(end.max(self.answered)) - begin;
+        let resent = self.connections.iter_mut().map(Connection::take_resent);
+        self.report.resent = resent.sum();
+        self.count_late(pace.left(now));
         self.report.remark = if self.stop.signal().is_some() {
-            // Lines in flight are not unanswered: their time is not over.
-            let (time, pending) = (seconds(elapsed), self.pending);
-            Some(format!(
-                "interrupted after {time}, with {pending} lines in flight"
-            ))
+            self.report.in_flight = self.pending; // not unanswered, as their time is not over
+            Some(self.interruption(elapsed))
         } else {
-            self.count_unsent(pace.left(now));
+            self.count_unsent();
             let remark = self.remark(now < end, elapsed);
             self.leave_unanswered();
             remark
@@ -31,12 +31,24 @@ impl Load {
         std::mem::take(&mut self.report)
     }
 
-    /// Counts the lines that were not sent: the `late` ones, which no connection was given, and those that
-    /// connections keep.
-    fn count_unsent(&mut self, late: u64) {
-        let unsent = self.connections.iter().map(|one| one.unsent(&self.script));
-        self.report.unsent += late + unsent.sum::<u64>();
+    /// Counts the lines that were due and that no connection was given, since the client fell behind.
+    fn count_late(&mut self, late: u64) {
+        self.report.unsent += late;
         self.report.unanswered += late;
+    }
+
+    /// Counts the lines that connections keep and that were not sent.
+    fn count_unsent(&mut self) {
+        let unsent = self.connections.iter().map(|one| one.unsent(&self.script));
+        self.report.unsent += unsent.sum::<u64>();
+    }
+
+    /// Describes an end by a signal.
+    fn interruption(&self, elapsed: u64) -> String {
+        let (time, in_flight) = (seconds(elapsed), self.report.in_flight);
+        let rate = self.rate_remark().map(|remark| format!("; {remark}"));
+        let rate = rate.unwrap_or_default();
+        format!("interrupted after {time}, with {in_flight} lines in flight{rate}")
     }
 
     /// Explains an end that is early, or without all lines.
@@ -47,6 +59,11 @@ impl Load {
                 "ended after {time}, as all connections were given up"
             ));
         }
+        self.rate_remark()
+    }
+
+    /// Explains an open loop without all lines.
+    fn rate_remark(&self) -> Option<String> {
         let unsent = self.report.unsent;
         (unsent > 0 && matches!(self.plan.pacing, Pacing::Open { .. }))
             .then(|| format!("the rate could not be kept: {unsent} lines were due and not sent"))

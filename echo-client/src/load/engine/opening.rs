@@ -4,6 +4,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll, Token};
@@ -75,7 +76,7 @@ impl Load {
     }
 
     /// Waits until all connections from a place on are there.
-    fn wait_for_connections(&mut self, begin: usize) -> Result<(), ClientError> {
+    fn wait_for_connections(&self, begin: usize) -> Result<(), ClientError> {
         let deadline = Instant::now() + self.plan.timeout;
         for index in begin..self.connections.len() {
             while let Some(connection) = self.connections.get(index) {
@@ -87,7 +88,8 @@ impl Load {
                 if is_connected.map_err(|source| refused(connection.address, source))? {
                     break;
                 }
-                self.wait(Duration::from_millis(1))?;
+                // Not a poll: its events, such as the end of another connection, would be lost to the load.
+                thread::park_timeout(Duration::from_millis(1));
             }
         }
         Ok(())

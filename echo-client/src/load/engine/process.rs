@@ -20,8 +20,9 @@ impl Load {
         let before = connection.answered;
         let now = || nanoseconds(self.origin.elapsed());
         let received = if is_readable || is_ending {
-            let latency = &mut self.report.latency;
-            connection.receive(&self.script, &mut self.buffer, is_ending, latency, now)
+            let (latency, registry) = (&mut self.report.latency, self.poll.registry());
+            let (script, buffer) = (&self.script, &mut self.buffer);
+            connection.receive(script, buffer, is_ending, latency, registry, now)
         } else {
             Ok(())
         };
@@ -62,7 +63,7 @@ impl Load {
             return Ok(());
         };
         let Pacing::Closed { in_flight, .. } = self.plan.pacing else {
-            return connection.send(&self.script);
+            return connection.send(&self.script, self.poll.registry());
         };
         let mut more = freed(self.plan.pacing, connection.pending(), answered);
         if now >= end {
@@ -85,7 +86,7 @@ impl Load {
             connection.allow(more, now);
             self.pending += more;
         }
-        connection.send(&self.script)
+        connection.send(&self.script, self.poll.registry())
     }
 
     /// Counts why a connection is of no use any more, and opens it again unless it has failed too often.
@@ -103,7 +104,6 @@ impl Load {
         let registry = self.poll.registry();
         if !should_give_up && connection.reopen(&self.script, registry, now).is_ok() {
             self.report.reconnected += 1;
-            self.report.resent += unanswered;
         } else {
             is_failure = true;
             self.report.given_up += 1;

@@ -13,13 +13,14 @@ fn a_report_reads_as_a_table_and_as_json() {
         closed_early: 1,
         unanswered: 5,
         unsent: 4,
+        in_flight: 7,
         resent: 3,
         ..Report::default()
     };
     report.latency.record(100, 3_000);
     assert_eq!(
         report.table(),
-        "lines        3000 answered, 5 unanswered, 4 of these not sent, 3 sent again, 0 known to be lost, 0 \
+        "lines        3000 answered, 5 unanswered, 4 of these not sent, 7 in flight, 3 sent again, 0 known to be lost, 0 \
          connections with wrong bytes\n\
          rate         2000 lines/s, 4000 kB/s sent, 6000 kB/s received\n\
          latency ms   p50 0.000  p90 0.000  p99 0.000  p99.9 0.000  p99.99 0.000  max 0.000\n\
@@ -28,7 +29,8 @@ fn a_report_reads_as_a_table_and_as_json() {
     );
     assert_eq!(
         report.json(),
-        "{\"lines\":3000,\"unanswered\":5,\"unsent\":4,\"resent\":3,\"lost\":0,\"milliseconds\":1500,\"lines_per_second\":2000,\
+        "{\"lines\":3000,\"unanswered\":5,\"unsent\":4,\"in_flight\":7,\"resent\":3,\"lost\":0,\
+         \"milliseconds\":1500,\"lines_per_second\":2000,\
          \"sent_bytes\":6000000,\"received_bytes\":9000000,\"latency_nanoseconds\":{\"p50\":100,\
          \"p90\":100,\"p99\":100,\"p99_9\":100,\"p99_99\":100,\"max\":100},\
          \"connections\":{\"reconnected\":0,\"closed\":2,\"closed_early\":1,\
@@ -54,6 +56,7 @@ fn an_end_by_the_server_is_no_fault_but_anything_else_is() {
     };
     assert!(with(|report| (report.closed, report.closed_early) = (1, 1)));
     assert!(with(|report| report.resent = 1));
+    assert!(with(|report| report.in_flight = 1));
     assert!(with(|report| report.reconnected = 1));
     assert!(!with(|report| report.corrupt = 1));
     assert!(!with(|report| report.failed = 1));

@@ -1,12 +1,14 @@
 #![expect(clippy::disallowed_methods, reason = "ends are about time")]
 //! What a load makes of connections that end, and how it ends itself.
 
-use std::net::Shutdown;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use echo_client::load::{Pacing, Plan};
+use socket2::{Domain, Socket, Type};
 
 use super::{plan, program, run};
 use crate::broken_servers::{converse, is_exit, right, serve, serve_by};
@@ -55,6 +57,67 @@ fn a_connection_that_was_closed_before_its_first_answer_is_opened_again() {
     assert!(report.is_clean(), "{:?}", report.first_failure);
     assert!(report.lines > 20, "{} lines", report.lines);
     assert!(report.resent > 4 * report.lines, "{}", report.resent);
+}
+
+#[test]
+fn lines_that_no_other_connection_can_take_are_not_sent_again() {
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    listener.bind(&any.into()).unwrap();
+    listener.listen(0).unwrap(); // one connection is queued, and attempts beyond it are discarded
+    let address = listener.local_addr().unwrap().as_socket().unwrap();
+    let server = thread::spawn(move || {
+        let stream = TcpStream::from(listener.accept().unwrap().0);
+        let queued = TcpStream::connect(address).unwrap();
+        let mut lines = BufReader::new(&stream).lines();
+        for _ in 0..3 {
+            lines.next().unwrap().unwrap();
+        }
+        stream.shutdown(Shutdown::Write).unwrap();
+        (listener, queued) // until the load has ended
+    });
+    let one = Plan {
+        connections: 1,
+        timeout: Duration::from_millis(200),
+        ..plan(address)
+    };
+    let report = run(one, 200);
+    drop(server.join().unwrap());
+    assert_eq!(
+        (report.closed_early, report.resent, report.unanswered),
+        (1, 0, 3),
+        "{report:?}"
+    );
+    assert_eq!(report.unsent, 0, "the first connection sent them");
+}
+
+#[test]
+fn an_end_that_comes_while_other_connections_are_opened_is_not_missed() {
+    let ended = serve_by(|mut stream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        drop(stream.read_to_end(&mut Vec::new()));
+    });
+    let slow = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    slow.bind(&any.into()).unwrap();
+    slow.listen(0).unwrap();
+    let address = slow.local_addr().unwrap().as_socket().unwrap();
+    let queued = TcpStream::connect(address).unwrap();
+    let server = thread::spawn(move || {
+        thread::park_timeout(Duration::from_millis(100)); // the client's attempt is discarded meanwhile
+        (slow.accept().unwrap(), slow, queued)
+    });
+    let two = Plan {
+        addresses: vec![ended, address],
+        connections: 2,
+        pacing: Pacing::Open {
+            lines_per_second: 1,
+        },
+        ..plan(address)
+    };
+    let report = run(two, 500);
+    drop(server.join().unwrap());
+    assert!(report.closed > 0, "{report:?}");
 }
 
 #[test]
