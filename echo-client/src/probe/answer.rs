@@ -10,6 +10,10 @@ use crate::error::{ClientError, quote};
 /// sent back, and its answer names no pod.
 const DESCRIBED_BYTES: usize = 4 * 1024 - 1;
 
+/// The longest name that is kept as a whole. The names of Kubernetes have at most 253 bytes. Others are cut, since a
+/// tally keeps each name, and a server could give a different one in each of its answers.
+const MOST_NAME_BYTES: usize = 512;
+
 /// Returns what is sent. With HTTP/1.0 the answer's body comes without chunks, and ends with the connection.
 pub(super) fn request(args: &ProbeArgs) -> Vec<u8> {
     let line = format!("{}\n", args.line);
@@ -57,7 +61,7 @@ pub(super) fn verify(
         }
     } else if is_line && args.any_prefix {
         if let Some(prefix) = found.strip_suffix(expected) {
-            return Ok(Some(format!("\"{}\"", prefix.escape_ascii())));
+            return Ok(Some(prefix_name(prefix)));
         }
     } else if found == expected {
         return Ok(None);
@@ -72,6 +76,14 @@ pub(super) fn verify(
         let [expected, found] = [expected, found].map(quote);
         ClientError::WrongAnswer { expected, found }
     })
+}
+
+/// Returns the name of an echo server by its prefix; of a long one the beginning.
+fn prefix_name(prefix: &[u8]) -> String {
+    if prefix.len() > MOST_NAME_BYTES {
+        return quote(prefix);
+    }
+    format!("\"{}\"", prefix.escape_ascii())
 }
 
 /// Whether the answer shall be a description of the request, which names the pod.
@@ -91,6 +103,7 @@ fn named(description: &[u8]) -> Option<String> {
         };
         let rest = description.get(place + key.len()..).unwrap_or_default();
         let name = rest.split(|byte| *byte == b'"').next().unwrap_or_default();
+        let name = name.get(..MOST_NAME_BYTES).unwrap_or(name);
         let space = if places.is_empty() { "" } else { " " };
         let key = key.trim_matches(['"', ':']);
         places = format!("{places}{space}{key}={}", name.escape_ascii());
@@ -120,6 +133,16 @@ fn body(answer: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_long_name_the_beginning_is_kept() {
+        let long = "x".repeat(10_000);
+        let prefix = prefix_name(long.as_bytes());
+        assert!(prefix.ends_with("…\" (10000 bytes)"), "{prefix}");
+        let description = format!(r#"{{"pod":"{long}"}}"#);
+        let pod = named(description.as_bytes()).unwrap();
+        assert!([prefix, pod].iter().all(|name| name.len() < 600));
+    }
 
     #[test]
     fn a_description_names_what_it_knows_and_headers_of_the_same_name_do_not_count() {
