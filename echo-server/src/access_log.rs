@@ -28,6 +28,11 @@ impl AccessLog {
         }
     }
 
+    /// Returns whether any lines are logged.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.every > 0
+    }
+
     /// Counts lines that were answered at once, and returns whether one of them is to be logged.
     pub(crate) fn is_due(&mut self, lines: u64) -> bool {
         if self.every == 0 {

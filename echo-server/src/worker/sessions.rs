@@ -372,7 +372,7 @@ impl Sessions {
         if is_changed {
             counters.note_stalled(is_sending);
         }
-        if traffic.lines > 0 && self.log.is_due(traffic.lines) {
+        if traffic.lines > 0 && self.log.is_enabled() {
             self.log_lines(key, &traffic);
         }
         if is_changed && self.watch(key).is_err() {
@@ -402,19 +402,20 @@ impl Sessions {
             .reregister(session.connection.stream(), token, interest)
     }
 
-    /// Logs lines of a connection that were answered at once. A probe's are not logged.
+    /// Logs lines of a connection that were answered at once, if one of them is to be logged. A probe's are not.
     #[cold]
     fn log_lines(&mut self, key: usize, traffic: &Traffic) {
         let Some(session) = self.slots.get_mut(key) else {
             return;
         };
+        let listeners = &self.shared.listeners;
+        let listen = listeners.get(usize::from(session.counters_index));
+        let Some(listen) = listen.filter(|_| self.log.is_due(traffic.lines)) else {
+            return;
+        };
         let named = self.named.get(&key).copied();
-        let listen = self
-            .shared
-            .listeners
-            .get(usize::from(session.counters_index));
         let client = named.or_else(|| session.connection.stream().peer_addr().ok());
-        if let (Some(listen), Some(client)) = (listen, client) {
+        if let Some(client) = client {
             AccessLog::write(*listen, client, traffic.lines, traffic.sent_bytes);
         }
     }

@@ -53,6 +53,22 @@ fn one_of_so_many_lines_is_logged_with_its_client_and_not_with_its_text() {
 }
 
 #[test]
+fn probes_do_not_change_which_lines_are_logged_in_either_engine() {
+    for fault in [&[][..], &["--fault=delay=0"]] {
+        let flags = ["--drain-seconds=0", "--log-lines=2"];
+        let server = Program::start_flags(&[&flags[..], fault].concat());
+        let stream = connect(server.address);
+        for _ in 0..4 {
+            ping(&stream, "x");
+            assert_eq!(request(server.admin, "GET", "/readyz").0, 200); // a line as well
+        }
+        drop(stream);
+        let log = log(server);
+        assert_eq!(log.matches(" answered ").count(), 2, "{log}");
+    }
+}
+
+#[test]
 fn the_client_behind_a_proxy_is_logged_also_for_requests_and_under_faults() {
     let listen = [
         "--listen=line:127.0.0.1:0/proxy=required",
