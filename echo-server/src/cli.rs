@@ -20,6 +20,9 @@ use crate::config::{Config, Endpoint, Listen, MAX_LISTENERS, PodIdentity};
 use crate::faults::{Fault, Faults};
 use limits::LimitArgs;
 
+/// The most worker threads: each has buffers and descriptors, and fewer serve any machine's network.
+const MAX_THREADS: u32 = 256;
+
 /// Answers each line of TCP input with a prefix and the line, until the line is "exit".
 #[derive(Debug, Parser)]
 #[command(name = "echo-server", version)]
@@ -42,7 +45,7 @@ struct Args {
 
     /// Worker threads, and as many for http, 1 to 256 [default: what the CPU limit allows]
     #[arg(long, value_name = "COUNT", env = "ECHO_THREADS")]
-    #[arg(value_parser = whole_number(1, 256))] // more serve no machine that runs pods
+    #[arg(value_parser = whole_number(1, MAX_THREADS))]
     threads: Option<u32>,
 
     /// Seconds from SIGTERM until the last connection is cut, 0 to 3600
@@ -118,16 +121,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Us
     let args = Args::try_parse_from(arguments)?;
     check_ports(&args.listen, args.admin)?;
     check_faults(&args.fault)?;
-    let threads = args
-        .threads
-        .and_then(|threads| usize::try_from(threads).ok());
+    let threads = args.threads;
+    let threads = threads.unwrap_or_else(|| default_threads(available_parallelism().ok()));
     Ok(Config {
         listeners: args.listen,
         admin: args.admin,
         admin_connections: MAX_CONNECTIONS,
-        threads: threads
+        threads: usize::try_from(threads)
+            .ok()
             .and_then(NonZeroUsize::new)
-            .or_else(|| available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN),
         drain: Duration::from_secs(args.drain_seconds.into()),
         line: args.limits.rules()?,
@@ -143,6 +145,12 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Config, Us
             node: args.node_name,
         },
     })
+}
+
+/// Returns as many threads as run at the same time, but no more than the flag allows.
+fn default_threads(available: Option<NonZeroUsize>) -> u32 {
+    let available = available.map_or(1, NonZeroUsize::get);
+    u32::try_from(available).map_or(MAX_THREADS, |count| count.min(MAX_THREADS))
 }
 
 /// Refuses two faults of one kind.
@@ -190,4 +198,17 @@ fn check_ports(listeners: &[Listen], admin: Endpoint) -> Result<(), UsageError> 
         )));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_number_of_threads_is_one_that_the_flag_allows() {
+        for (available, expected) in [(0, 1), (1, 1), (256, 256), (257, 256), (usize::MAX, 256)] {
+            let threads = default_threads(NonZeroUsize::new(available));
+            assert_eq!(threads, expected, "{available}");
+        }
+    }
 }
