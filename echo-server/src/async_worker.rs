@@ -109,6 +109,6 @@ impl AsyncWorker {
                 () = cut => break,
             }
         }
-        Ok(context.open.get())
+        Ok(context.unfinished.get())
     }
 }

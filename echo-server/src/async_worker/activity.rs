@@ -31,8 +31,8 @@ pub(super) struct Activity {
     wants_more: Cell<bool>,
     /// How many bytes have come.
     received_bytes: Cell<u64>,
-    /// The next request is to be the last.
-    is_last_call: Cell<bool>,
+    /// The next answer has the connection option `close` (RFC 9112, section 9.6), so that its request is the last.
+    is_close_announced: Cell<bool>,
     /// The client does not read the pending output.
     has_pending_output: Cell<bool>,
     /// The next write is to be tried although the socket was not announced to have room.
@@ -61,7 +61,7 @@ impl Activity {
             has_begun: Cell::new(false),
             wants_more: Cell::new(false),
             received_bytes: Cell::new(0),
-            is_last_call: Cell::new(false),
+            is_close_announced: Cell::new(false),
             has_pending_output: Cell::new(false),
             retries_write: Cell::new(false),
             is_gated: Cell::new(false),
@@ -171,17 +171,17 @@ impl Activity {
         self.is_reset.get()
     }
 
-    /// Waits until all requests that have come are answered, and lets the next one be the last; then
+    /// Waits until all requests that have come are answered, and lets the next answer announce the close; then
     /// waits until nothing has moved for a while. If the client never pauses, all that had come before is
     /// answered when more than `most_unread` bytes have come since.
-    pub(super) async fn last_call(&self, quiet: Duration, most_unread: u64) {
+    pub(super) async fn announce_close(&self, quiet: Duration, most_unread: u64) {
         let answered_at = self.received_bytes.get().saturating_add(most_unread);
         let is_answered = || {
             let is_quiet = self.wants_more.get() && self.open_requests.is_empty();
             is_quiet || self.received_bytes.get() > answered_at
         };
         wait_until(is_answered).await;
-        self.is_last_call.set(true);
+        self.is_close_announced.set(true);
         let due = || self.at(self.moved_at.get()) + quiet;
         while Instant::now() < due() {
             sleep_until(due()).await;
@@ -193,9 +193,9 @@ impl Activity {
         wait_until(|| self.open_requests.is_empty() && !self.has_pending_output.get()).await;
     }
 
-    /// Returns whether a request is to be the last.
-    pub(super) fn is_last_call(&self) -> bool {
-        self.is_last_call.get()
+    /// Returns whether an answer has to announce the close.
+    pub(super) fn is_close_announced(&self) -> bool {
+        self.is_close_announced.get()
     }
 
     /// Returns since when the connection has waited, in milliseconds, and for what; nothing while no

@@ -23,8 +23,8 @@ pub(super) struct Context {
     pub(super) counters: Arc<[Counters]>,
     /// How long connections may wait.
     pub(super) timeouts: Timeouts,
-    /// Connections that are open.
-    pub(super) open: Cell<usize>,
+    /// Connections that have not sent their end of output.
+    pub(super) unfinished: Cell<usize>,
     /// Decides which lines are logged.
     log: RefCell<AccessLog>,
     /// Connections that have had a plan of faults.
@@ -40,7 +40,7 @@ impl Context {
     pub(super) fn new(shared: Arc<Shared>, counters: Arc<[Counters]>) -> Self {
         Self {
             timeouts: Timeouts::from(&shared.limits),
-            open: Cell::new(0),
+            unfinished: Cell::new(0),
             log: RefCell::new(AccessLog::new(shared.log_lines)),
             planned: Cell::new(0),
             stalled_until: Cell::new(Instant::now()),

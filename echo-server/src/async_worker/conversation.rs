@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use echo_protocol::Protocol;
 use echo_protocol::conversation::Conversation;
@@ -9,6 +10,7 @@ use echo_protocol::line::Rules;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::activity::Activity;
 use super::faulty_stream::FaultyStream;
 use super::linger::linger;
 use super::session::{Counted, Session};
@@ -24,6 +26,7 @@ pub(super) async fn serve(
     mut stream: FaultyStream,
     protocol: Protocol,
     session: &Session,
+    activity: &Rc<Activity>,
     begin: Instant,
 ) -> CloseReason {
     let mut answerer = Answerer {
@@ -67,7 +70,7 @@ pub(super) async fn serve(
             break;
         }
     }
-    linger(&mut stream).await;
+    linger(&mut stream, session, activity).await;
     if answerer.conversation.is_too_long() {
         CloseReason::LineTooLong
     } else {

@@ -27,6 +27,7 @@ use crate::close_reason::CloseReason;
 use crate::counters::count;
 use crate::drain::DRAIN_QUIET_PERIOD;
 use crate::engine::timeouts::LINGER_TIMEOUT;
+use crate::limits::Limits;
 use crate::listener::MOST_UNREAD_BYTES;
 use answer::Answerer;
 use body::Answer;
@@ -79,19 +80,19 @@ pub(super) async fn serve(
         };
         let mut connection = http2().serve_connection(io, service);
         let shut_down = http2::Connection::graceful_shutdown;
-        until(due, &mut connection, shut_down, unacknowledged).await
+        serve_until_shutdown(&mut connection, due, shut_down, unacknowledged).await
     } else {
-        let ended = async {
+        let due = async {
             due.await;
             let most_unanswered = count(MOST_UNANSWERED_BYTES);
             activity
-                .last_call(DRAIN_QUIET_PERIOD, most_unanswered)
+                .announce_close(DRAIN_QUIET_PERIOD, most_unanswered)
                 .await;
         };
-        let idle_timeout = context.shared.limits.idle_timeout;
-        let mut connection = http1(idle_timeout).serve_connection(io, service);
+        let http = http1(head_timeout(&context.shared.limits));
+        let mut connection = http.serve_connection(io, service);
         let shut_down = http1::Connection::graceful_shutdown;
-        let served = until(ended, &mut connection, shut_down, pending()).await;
+        let served = serve_until_shutdown(&mut connection, due, shut_down, pending()).await;
         let start = connection.into_parts().read_buf;
         if served.is_ok() && answerer.is_upgraded() {
             upgraded_reason = Some(websocket::serve(&mut stream, &start, session, begin).await);
@@ -99,8 +100,7 @@ pub(super) async fn serve(
         served
     };
     if !activity.is_reset() {
-        let _silent = activity.held();
-        linger(&mut stream).await;
+        linger(&mut stream, session, activity).await;
     }
     if let Some(reason) = upgraded_reason {
         return reason;
@@ -112,13 +112,14 @@ pub(super) async fn serve(
     }
 }
 
-/// Serves a connection until it ends; asks it to do so at some time, and serves it no longer than until a later one.
-/// Neither time is subject to the task's budget, which a client that never pauses uses up.
-async fn until<C, E>(
-    time: impl Future<Output = ()>,
+/// Serves a connection until it ends. Begins its graceful shutdown when that is `due`, and from then on serves it no
+/// longer than until it is `overdue`. Neither is subject to the task's budget, which a client that never pauses uses
+/// up.
+async fn serve_until_shutdown<C, E>(
     connection: &mut C,
+    due: impl Future<Output = ()>,
     shut_down: impl FnOnce(Pin<&mut C>),
-    given_up: impl Future<Output = ()>,
+    overdue: impl Future<Output = ()>,
 ) -> Result<(), E>
 where
     C: Future<Output = Result<(), E>> + Unpin,
@@ -126,13 +127,20 @@ where
     tokio::select! {
         biased;
         served = &mut *connection => return served,
-        () = unconstrained(time) => shut_down(Pin::new(&mut *connection)),
+        () = unconstrained(due) => shut_down(Pin::new(&mut *connection)),
     }
     tokio::select! {
         biased;
         served = connection => served,
-        () = unconstrained(given_up) => Ok(()),
+        () = unconstrained(overdue) => Ok(()),
     }
+}
+
+/// Returns how long the head of a request may take to come: as long as a connection may be idle, and no less than
+/// the first one may take, whose own timeout is [`Activity`]'s.
+fn head_timeout(limits: &Limits) -> Option<Duration> {
+    let first = limits.first_byte_timeout.unwrap_or_default();
+    limits.idle_timeout.map(|idle| idle.max(first))
 }
 
 /// Sets HTTP/1.1's limits.

@@ -21,7 +21,7 @@ use crate::counters::count;
 pub(super) struct MeteredStream {
     /// What was read before it came here.
     start: Vec<u8>,
-    /// The rest, shared with whoever waits for a reset.
+    /// The rest, shared with the wait for a reset.
     stream: Rc<TcpStream>,
     /// Where bytes are counted.
     counted: Counted,
@@ -136,7 +136,7 @@ impl Drop for MeteredStream {
 }
 
 /// Returns whether a read or a write waits for the client. It also waits after the task has used up its budget, for
-/// example for reading what a client sends without a pause: that says nothing of the socket.
+/// example for reading what a client sends without a pause: the socket may be ready then.
 fn is_blocked<T>(polled: &Poll<T>) -> bool {
     polled.is_pending() && has_budget_remaining()
 }

@@ -40,7 +40,8 @@ async fn exchange(
     let plan = (!session.is_probe()).then(|| session.context().next_fault_plan());
     let plan = plan.flatten();
     let now = Instant::now();
-    let beginning = match begin(&mut stream, listen, session, plan.as_ref(), now).await {
+    let begun = begin(&mut stream, listen, session, activity, plan.as_ref(), now);
+    let beginning = match begun.await {
         Ok(beginning) => beginning,
         Err(reason) => return reason,
     };
@@ -57,7 +58,7 @@ async fn exchange(
         if listen.protocol == Protocol::Http {
             http::serve(stream, is_http2, session, activity, now).await
         } else {
-            conversation::serve(stream, listen.protocol, session, now).await
+            conversation::serve(stream, listen.protocol, session, activity, now).await
         }
     };
     tokio::select! {
@@ -75,6 +76,7 @@ async fn begin(
     stream: &mut TcpStream,
     listen: Listen,
     session: &mut Session,
+    activity: &Rc<Activity>,
     plan: Option<&FaultPlan>,
     now: Instant,
 ) -> Result<Beginning, CloseReason> {
@@ -87,7 +89,7 @@ async fn begin(
         biased;
         beginning = header::read(stream, listen, session) => beginning?,
         () = context.drain_due(now) => {
-            linger(stream).await;
+            linger(stream, session, activity).await;
             return Err(CloseReason::Completed);
         }
     };
@@ -98,7 +100,7 @@ async fn begin(
                 () = context.drain_due(now) => {}
             }
         }
-        linger(stream).await; // what is unread would make it a reset
+        linger(stream, session, activity).await; // what is unread would make it a reset
         return Err(CloseReason::Fault);
     }
     Ok(beginning)

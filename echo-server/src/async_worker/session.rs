@@ -1,5 +1,6 @@
 //! One connection from its admission until it is closed: its share of the limits and the metrics.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -20,6 +21,8 @@ pub(super) struct Session {
     client: SocketAddr,
     /// Why it is closed.
     reason: CloseReason,
+    /// The end of output was sent.
+    has_output_ended: Cell<bool>,
 }
 
 impl Session {
@@ -36,8 +39,9 @@ impl Session {
             permit,
             client: canonical(client),
             reason: CloseReason::Completed,
+            has_output_ended: Cell::new(false),
         };
-        context.open.set(context.open.get() + 1);
+        context.unfinished.set(context.unfinished.get() + 1);
         if let Some(counters) = session.counted().get() {
             counters.accepted.add(1);
         }
@@ -76,6 +80,14 @@ impl Session {
         Ok(())
     }
 
+    /// Records that the end of output was sent: the deadline of a drain cuts nothing any more.
+    pub(super) fn note_output_ended(&self) {
+        if !self.has_output_ended.replace(true) {
+            let unfinished = &self.context.unfinished;
+            unfinished.set(unfinished.get().saturating_sub(1));
+        }
+    }
+
     /// Closes it for a reason.
     pub(super) fn close(mut self, reason: CloseReason) {
         self.reason = reason;
@@ -84,13 +96,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        self.note_output_ended();
         let Context {
-            shared,
-            counters,
-            open,
-            ..
+            shared, counters, ..
         } = &*self.context;
-        open.set(open.get().saturating_sub(1));
         shared.release(counters, self.permit, self.reason);
     }
 }

@@ -60,6 +60,23 @@ fn idle_clients_see_the_end_of_output_and_the_drain_ends_when_they_have_closed()
 }
 
 #[test]
+fn a_client_that_does_not_close_after_the_end_of_output_is_not_cut_in_either_engine() {
+    for (listener, question) in [
+        ("line:127.0.0.1:0", "hello\n"),
+        ("http:127.0.0.1:0", ""),
+        ("http:127.0.0.1:0", "GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+    ] {
+        let server = Running::start_with(&[listener], Duration::from_secs(2));
+        let mut stream = server.connect();
+        stream.write_all(question.as_bytes()).unwrap();
+        server.signal();
+        read_to_end(&stream);
+        let ended = server.ended();
+        assert_eq!(ended, Ended::Drained { cut: 0 }, "{listener}: {question}");
+    }
+}
+
+#[test]
 fn a_line_that_is_open_can_be_finished_after_the_listeners_have_closed() {
     let server = Running::start(Duration::from_secs(4));
     let mut stream = server.connect();
@@ -210,8 +227,7 @@ fn a_drain_in_a_storm_of_connections_loses_no_request() {
 }
 
 /// Connects until nothing listens any more, asks a while later, and takes each answer a good while
-/// later. Only the very last may be lost: no system can close the door and let in who stands in it at
-/// that moment.
+/// later. Only the very last may be lost: those that the kernel queues between the last accept and the close.
 fn storm(address: SocketAddr, question: &str, answer: &str) {
     const SILENT: usize = 50;
     const AT_ONCE: usize = 100;

@@ -194,6 +194,22 @@ fn a_fault_that_takes_longer_than_a_timeout_closes_nobody() {
 }
 
 #[test]
+fn a_connection_whose_output_has_ended_is_not_idle_in_either_engine() {
+    for fault in [&[][..], &["--fault=delay=0"]] {
+        let flags = ["--max-line-bytes=1", "--idle-timeout-seconds=1"];
+        let server = Program::start_flags(&[&flags[..], fault].concat());
+        let long = connect(server.address);
+        (&long).write_all(b"123").unwrap();
+        assert_eq!(read_to_end(&long), b"Server received: 1");
+        let count = |reason| closed(server.admin, "line", reason);
+        wait_until("it is closed", || {
+            count("max_line_bytes") + count("idle_timeout") == 1
+        });
+        assert_eq!(count("max_line_bytes"), 1, "{fault:?}");
+    }
+}
+
+#[test]
 fn a_connection_that_is_to_be_closed_is_not_reset_however_much_has_come() {
     let server = Program::start_flags(&["--listen=raw:127.0.0.1:0", "--fault=close=100"]);
     let mut stream = connect(server.listener("raw"));

@@ -36,6 +36,18 @@ fn who_sends_no_whole_head_or_nothing_is_closed_and_counted() {
 }
 
 #[test]
+fn the_first_head_may_take_longer_than_a_connection_may_be_idle() {
+    let (server, address) = start(&["--first-byte-timeout-seconds=2", "--idle-timeout-seconds=1"]);
+    let mut slow = connect(address);
+    slow.write_all(b"GET / HTTP/1.1\r\n").unwrap();
+    let count = |reason| closed(server.admin, "http", reason);
+    wait_until("it is closed", || {
+        count("first_byte_timeout") + count("idle_timeout") == 1
+    });
+    assert_eq!(count("first_byte_timeout"), 1);
+}
+
+#[test]
 fn after_its_first_request_a_client_is_only_idle() {
     let (server, address) = start(&["--first-byte-timeout-seconds=1"]);
     let mut asked = connect(address);

@@ -83,7 +83,7 @@ impl Answerer {
         let is_head = request.method() == Method::HEAD;
         let (answer, delay) = self.respond(request).await;
         let mut answer = guarded(answer, is_head);
-        if self.activity.is_last_call() && !self.is_upgraded() {
+        if self.activity.is_close_announced() && !self.is_upgraded() {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().append(CONNECTION, close);
         }
@@ -135,7 +135,8 @@ impl Answerer {
         Some(match OpeningHandshake::read(request) {
             OpeningHandshake::Absent => return None,
             OpeningHandshake::UnknownVersion => {
-                let mut answer = plain(StatusCode::UPGRADE_REQUIRED, "only version 13 is spoken");
+                let mut answer =
+                    plain(StatusCode::UPGRADE_REQUIRED, "only version 13 is supported");
                 let headers = answer.headers_mut();
                 headers.insert(SEC_WEBSOCKET_VERSION, websocket::VERSION);
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

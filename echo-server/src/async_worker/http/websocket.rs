@@ -18,7 +18,7 @@ use crate::counters::count;
 /// Bytes read at once. An answer is no longer than its input, the header of a frame and a Close frame.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// The version that is spoken (RFC 6455).
+/// The version that is supported (RFC 6455).
 pub(super) const VERSION: HeaderValue = HeaderValue::from_static("13");
 
 /// How a request to upgrade to WebSocket is answered.
@@ -26,7 +26,7 @@ pub(super) const VERSION: HeaderValue = HeaderValue::from_static("13");
 pub(super) enum OpeningHandshake {
     /// The request asks for no upgrade.
     Absent,
-    /// Its version is not spoken.
+    /// Its version is not supported.
     UnknownVersion,
     /// It has no valid key.
     InvalidKey,
