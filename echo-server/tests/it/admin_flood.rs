@@ -4,12 +4,16 @@
 )]
 //! Clients that connect to the admin port again and again, as many as they can: health checks do not fail.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use admin_endpoint::MAX_CONNECTIONS;
+use echo_server::config::MAX_LISTENERS;
+use socket2::{Domain, Socket, Type};
 
 use crate::flood::{PROBE_TIMEOUT, attack_until};
 use crate::harness::{Program, TIMEOUT, connect, exchange, read_to_end, request, wait_until};
@@ -111,6 +115,50 @@ fn clients_that_never_read_their_answers_delay_no_health_check() {
 #[test]
 fn health_checks_of_others_delay_no_health_check() {
     assert_health_checks_succeed_while_clients_send(b"GET /readyz HTTP/1.1\r\nHost: h\r\n\r\n");
+}
+
+/// Connects with the smallest receive buffer that there is, and sends a request but for the end of its head.
+fn begin_scrape(admin: SocketAddr) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(1).unwrap();
+    socket.connect(&admin.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: h\r\n")
+        .unwrap();
+    stream
+}
+
+#[test]
+fn as_many_scrapers_as_there_may_be_that_ask_at_once_and_read_nothing_take_bounded_memory() {
+    let _attack = attack_alone();
+    let listeners = ["--listen=raw:127.0.0.1:0"; MAX_LISTENERS - 1]; // and one for lines
+    let server = Program::start_flags(&listeners);
+    let (_, _, text) = request(server.admin, "GET", "/metrics");
+    let all = text.len() * MAX_CONNECTIONS / 1024;
+    assert!(all > 2 * MOST_KIB, "{all} KiB are too few");
+    let (open, before) = (server.descriptors(), server.peak_kib());
+    let scrapers: Vec<_> = (0..MAX_CONNECTIONS)
+        .map(|_| begin_scrape(server.admin))
+        .collect();
+    wait_until("all are accepted", || {
+        server.descriptors() >= open + MAX_CONNECTIONS
+    });
+    server.signal("STOP");
+    wait_until("it is stopped", || server.is_stopped());
+    for mut scraper in &scrapers {
+        scraper.write_all(b"\r\n").unwrap();
+    }
+    server.signal("CONT"); // and all requests have come
+    for scraper in &scrapers {
+        let error = scraper.peek(&mut [0]).err().map(|error| error.kind());
+        let is_ended = error.is_none_or(|kind| kind == ErrorKind::ConnectionReset);
+        assert!(is_ended, "{error:?}");
+    }
+    assert_eq!(request(server.admin, "GET", "/livez").0, 200);
+    let grown = server.peak_kib() - before;
+    assert!(grown < MOST_KIB, "{grown} KiB");
 }
 
 #[test]
