@@ -150,7 +150,7 @@ fn read_v2(bytes: &[u8]) -> Option<Header> {
     }
     let addresses = bytes.get(V2_FIXED_BYTES..length)?;
     let client = match (command, family >> 4, family & 0xf) {
-        // The proxy itself, as to see whether we are alive; an unknown family, or a Unix socket.
+        // The proxy's own connection, such as a health check; an unknown family, or a Unix socket.
         (0x20, ..) | (0x21, 0 | 3, 0..=2) => Some(None),
         (0x21, 1, 1 | 2) => v4(addresses).map(Some),
         (0x21, 2, 1 | 2) => v6(addresses).map(Some),

@@ -19,14 +19,14 @@ const BUCKETS: usize = 4096;
 const REPETITIONS: usize = 4096;
 
 /// Datagrams of one set. A new one takes the place of that which came the fewest times, of these the
-/// one that last came the longest ago; so what circles is soon counted, and then to its end.
+/// one that last came the longest ago; so a datagram in a loop is soon counted, and then until it is dropped.
 const WAYS: usize = 4;
 
 /// Which repetition of a datagram is not answered. Two servers in one cluster, a millisecond apart,
 /// come to it within a tenth of a second.
 const LAST_REPETITION: u32 = 100;
 
-/// How long after it last came a datagram is new again, in milliseconds. What circles comes back far sooner,
+/// How long after it last came a datagram is new again, in milliseconds. In a loop it comes back far sooner,
 /// and a client that asks once a second with the same bytes never gets to [`LAST_REPETITION`].
 const FORGOTTEN_AFTER: u64 = 900;
 
@@ -87,7 +87,7 @@ pub enum Dropped {
     Port,
     /// Its client has had as many answers as are allowed.
     Rate,
-    /// It has come so often that it may be on its way in circles.
+    /// It has come so often that it may be in a loop between two servers.
     Loop,
 }
 

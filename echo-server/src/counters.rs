@@ -37,9 +37,9 @@ const EXHAUSTED: [i32; 4] = [23, 24, 12, 105];
 pub(crate) struct Counters {
     /// Connections taken from the listener.
     pub(crate) accepted: Counter,
-    /// Connections turned away, since there are as many as allowed in all.
+    /// Connections rejected by the limit of all connections.
     pub(crate) rejected: Counter,
-    /// Connections turned away, since their client has as many as one is allowed.
+    /// Connections rejected by the limit of one client.
     pub(crate) rejected_client: Counter,
     /// Connections closed, by their [`CloseReason`].
     closed: [Counter; CloseReason::ALL.len()],
@@ -55,7 +55,7 @@ pub(crate) struct Counters {
     pub(crate) dropped_port: Counter,
     /// Datagrams of clients that have had as many answers as are allowed.
     pub(crate) dropped_rate: Counter,
-    /// Datagrams that came so often that they may be on their way in circles.
+    /// Datagrams that came so often that they may be in a loop between two servers.
     pub(crate) dropped_loop: Counter,
     /// Datagrams whose answer the system did not take.
     pub(crate) dropped_unsent: Counter,
@@ -72,7 +72,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Finds the counter of a limit that kept a connection out.
+    /// Finds the counter of a limit that rejected a connection.
     pub(crate) fn rejected_by(&self, rejection: Rejection) -> &Counter {
         match rejection {
             Rejection::MaxConnections => &self.rejected,

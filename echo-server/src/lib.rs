@@ -1,8 +1,8 @@
 //! A threaded echo server for the protocols `Line`, `Raw`, `Acknowledge`, `Udp` and `Http`, which
 //! [`echo_protocol`] defines.
 //!
-//! There are two engines with the same rooms: `worker`, in whose threads connections share nothing, and
-//! `async_worker`, which serves `Http` and injects [`faults`]. In both, a connection goes through
+//! There are two engines with modules of the same names: `worker`, in whose threads connections share nothing,
+//! and `async_worker`, which serves `Http` and injects [`faults`]. In both, a connection goes through
 //! `accept → header → process → half-close → linger → close`; `engine` has the rules that they share.
 //! Beside them one thread serves health and metrics and watches the others.
 //!

@@ -45,7 +45,7 @@ const NO_SUCH_FAMILY: [i32; 3] = [93, 97, 99];
 /// What is served where, once that is certain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BoundListener {
-    /// What is spoken there.
+    /// The protocol that is served there.
     pub protocol: Protocol,
     /// The address and port that the system gave.
     pub address: SocketAddr,

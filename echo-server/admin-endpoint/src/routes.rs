@@ -15,7 +15,7 @@ use crate::single_flight::SingleFlight;
 pub(super) struct Routes<S> {
     /// The program.
     source: Arc<S>,
-    /// The text of metrics that is being rendered. All who ask meanwhile share it, since as many texts as
+    /// The text of metrics that is being rendered. All requests that come meanwhile share it, since as many texts as
     /// there may be connections would take too much memory. Health checks never wait for it.
     metrics: SingleFlight<Result<Bytes, String>>,
 }

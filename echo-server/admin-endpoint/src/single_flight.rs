@@ -1,4 +1,4 @@
-//! A result that all who ask at the same time share, so that clients of the admin endpoint cannot multiply
+//! A result that all requests at the same time share, so that clients of the admin endpoint cannot multiply
 //! its cost.
 
 use std::sync::{Mutex, PoisonError};

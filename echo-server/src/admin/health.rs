@@ -50,7 +50,7 @@ pub(crate) enum Unhealthy {
     Interrupted,
 }
 
-/// The result of a check, which all who have asked for it share.
+/// The result of a check, which all requests for it share.
 pub(crate) type CheckResult = Result<(), Arc<Unhealthy>>;
 
 /// What is checked.
