@@ -226,6 +226,15 @@ impl Activity {
         }
     }
 
+    /// Returns what is waited for where no output is pending.
+    pub(super) fn awaited_input(&self) -> Awaited {
+        if self.has_begun.get() {
+            Awaited::Input
+        } else {
+            Awaited::FirstByte
+        }
+    }
+
     /// Waits until another timeout applies.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;

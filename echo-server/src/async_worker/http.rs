@@ -106,7 +106,7 @@ pub(super) async fn serve(
         return reason;
     }
     match served {
-        Err(error) if error.is_timeout() => CloseReason::IdleTimeout,
+        Err(error) if error.is_timeout() => context.timeouts.reason(activity.awaited_input()),
         Err(_) if activity.is_reset() => CloseReason::Fault,
         Ok(()) | Err(_) => CloseReason::Completed,
     }
