@@ -11,7 +11,7 @@ export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
 
-.PHONY: help setup fmt lint verify test test-long unit-test cluster-test browser-test bench-echo bench-operator fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
+.PHONY: help setup fmt lint verify test test-long unit-test cluster-test browser-test bench-echo bench-operator bench-handover fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -39,6 +39,9 @@ bench-echo: ## Compare the echo server with others, and write docs/performance.m
 
 bench-operator: ## Compare the operator with others, and write docs/performance.md (BENCH_ECHOCLUSTERS=1000 BENCH_ROUNDS=1)
 	@hack/bench-operator.sh
+
+bench-handover: ## Measure how long a hand-over between two operators takes, and write docs/performance.md (BENCH_HANDOVERS=50)
+	@hack/bench-handover.sh
 
 browser-test: ## Test WebSocket with Chromium (installs Debian's package)
 	@hack/browser.sh

@@ -116,7 +116,7 @@ impl Run {
                 _ = terminate.recv() => (),
                 _ = interrupt.recv() => (),
             }
-            info!("stopping: waiting for running reconciles");
+            info!("stopping");
         };
         serve(environment, election, listener, stop).await
     }

@@ -1,7 +1,7 @@
 //! Leader election: of several operators, the one that holds a Lease reconciles, and the others keep their caches filled.
 //!
-//! [`decide`] is the rule; this is the loop that does what it says. The Lease is watched, so that a follower leads some milliseconds after the
-//! leader has released it. Each request has a deadline.
+//! [`decide`] is the rule; this is the loop that does what it says. The Lease is watched, so that a follower leads some milliseconds after
+//! the leader has released it. Each read and write has a deadline, and the watch as well.
 #![expect(clippy::disallowed_types, reason = "passes on the client of the Lease")]
 
 use std::time::Duration;
@@ -16,13 +16,16 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{info, warn};
 
 use crate::apiserver::leadership::LeadershipWriter;
-use crate::apiserver::lease::{Event, LeaseClient, NewHolder};
+use crate::apiserver::lease::{Event, LeaseClient, NewHolder, WATCH_TIMEOUT};
 use crate::apiserver::request::message_of;
 use crate::model::leader_election::{Candidate, Decision, Loss, Observed, Record, Timings, decide};
 
-/// How long the release of the Lease may take. Without it, another candidate waits until the Lease expires. With the 45 s of running
-/// reconciles and 2 s of events, it is shorter than `terminationGracePeriodSeconds` in `config/operator`.
+/// The deadline of releasing the Lease. If that fails, another candidate waits until the Lease expires. Together with 45 s for running
+/// reconciles and 2 s for events, this is shorter than `terminationGracePeriodSeconds` in `config/operator`.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much longer than [`WATCH_TIMEOUT`] a watch may last, after which the API server has ended it.
+const WATCH_GRACE: Duration = Duration::from_secs(5);
 
 /// How often the same failure is logged.
 const LOG_INTERVAL: Duration = Duration::from_mins(1);
@@ -50,12 +53,15 @@ pub struct Election {
     observed: Observed,
     /// When its last successful write was about to be sent; `None` while it does not lead.
     renewed_at: Option<Duration>,
-    /// Whether a write was sent, so that it may hold the Lease without knowing it.
+    /// Whether a write was sent, so that this process may be the holder although no reply has said so.
     may_hold: bool,
-    /// Whether its last write has failed since another client had changed the Lease.
+    /// Whether its last write was a conflict, and nothing else was observed since.
     has_conflicted: bool,
     watch: Watch,
-    failure: Option<Failure>,
+    /// Since when it can neither write the Lease nor sees that another candidate does.
+    failing_since: Option<Duration>,
+    /// The failure that was logged last, and when.
+    logged: Option<(String, Duration)>,
     /// What times are counted from.
     start: Instant,
 }
@@ -69,16 +75,11 @@ struct Watch {
     retry_at: Duration,
 }
 
-/// A failure that lasts.
-struct Failure {
-    since: Duration,
-    message: String,
-    logged_at: Duration,
-}
-
 /// Why a request has failed.
 enum Error {
+    /// There was no answer before its deadline.
     TimedOut,
+    /// The API server, or the connection, has answered with an error.
     Request(kube::Error),
 }
 
@@ -114,7 +115,8 @@ impl Election {
             may_hold: false,
             has_conflicted: false,
             watch: Watch::default(),
-            failure: None,
+            failing_since: None,
+            logged: None,
             start: Instant::now(),
         }
     }
@@ -129,7 +131,7 @@ impl Election {
             identity,
             ..
         } = &self.configuration;
-        info!(namespace, name, identity, "candidate for the Lease");
+        info!(namespace, name, identity, "waiting to become the leader");
         loop {
             let now = self.now();
             match decide(&self.observed, now, &self.candidate()) {
@@ -151,17 +153,18 @@ impl Election {
             return;
         }
         match timeout(RELEASE_TIMEOUT, self.try_release()).await {
-            Ok(Ok(())) => info!("released the Lease"),
+            Ok(Ok(true)) => info!("released the Lease"),
+            Ok(Ok(false)) => (), // another one holds it
             Ok(Err(error)) => warn!(error = message_of(&error), "failed to release the Lease"),
             Err(_) => warn!("failed to release the Lease in time"),
         }
     }
 
-    async fn try_release(&mut self) -> kube::Result<()> {
+    /// Returns whether it has released the Lease.
+    async fn try_release(&mut self) -> kube::Result<bool> {
         let (identity, now) = (&self.configuration.identity, (self.configuration.clock)());
-        let is_known = self.observed.holder() == Some(identity);
-        if is_known && self.lease.release(identity, now).await.is_ok() {
-            return Ok(());
+        if let Ok(true) = self.lease.release(identity, now).await {
+            return Ok(true);
         }
         // A write that was interrupted may have been carried out.
         self.lease.read().await?;
@@ -210,7 +213,7 @@ impl Election {
         match in_time(deadline, self.lease.acquire_or_renew(holder)).await {
             Ok(record) => {
                 self.has_conflicted = false;
-                self.failure = None;
+                self.failing_since = None;
                 self.leadership.set_failure(None);
                 self.observe(record);
                 self.lead_since(now);
@@ -218,6 +221,7 @@ impl Election {
             // What has changed is read at once, but not again and again.
             Err(error) if error.is_conflict() && !self.has_conflicted => {
                 self.has_conflicted = true;
+                self.watch.events = None; // it has not reported the change
                 self.observed.set_outdated(now);
             }
             Err(error) => self.fail("write", now, &error),
@@ -240,7 +244,13 @@ impl Election {
             sleep_until(self.start + time.min(self.watch.retry_at)).await;
             return;
         }
-        let Ok(event) = timeout_at(self.start + time, self.next_event()).await else {
+        let overdue = self.watch.opened_at + WATCH_TIMEOUT + WATCH_GRACE;
+        let is_open = self.watch.events.is_some();
+        let deadline = if is_open { time.min(overdue) } else { time };
+        let Ok(event) = timeout_at(self.start + deadline, self.next_event()).await else {
+            if is_open && self.now() >= overdue {
+                self.watch.events = None;
+            }
             return;
         };
         let retry_at = self.now() + self.configuration.timings.retry_period;
@@ -256,8 +266,11 @@ impl Election {
             Ok(Some(Event::Failed(error))) | Err(error) => {
                 self.watch.events = None;
                 self.watch.retry_at = retry_at;
+                let error = Error::Request(error);
                 if self.renewed_at.is_none() {
-                    self.fail("watch", self.now(), &Error::Request(error));
+                    self.fail("watch", self.now(), &error);
+                } else {
+                    self.log_failure("watch", &error); // a leader needs no watch to renew the Lease
                 }
             }
         }
@@ -280,14 +293,20 @@ impl Election {
     fn observe(&mut self, record: Option<Record>) {
         let before = self.observed.clone();
         self.observed.observe(record, self.start.elapsed());
+        if before.record != self.observed.record {
+            self.has_conflicted = false;
+        }
         let holder = self.observed.holder();
         if before.holder() != holder {
-            info!(holder, "the holder of the Lease has changed");
+            info!(
+                holder = holder.unwrap_or("none"),
+                "the holder of the Lease has changed"
+            );
         }
         // As long as another candidate renews the Lease, this one can wait.
         let is_foreign = holder.is_some_and(|holder| holder != self.configuration.identity);
         if is_foreign && self.observed.expiry > before.expiry {
-            self.failure = None;
+            self.failing_since = None;
             self.leadership.set_failure(None);
         }
     }
@@ -300,24 +319,24 @@ impl Election {
         self.watch.events = None;
         self.watch.retry_at = retry_at;
         self.observed.set_outdated(retry_at);
+        let message = self.log_failure(verb, error);
+        let since = *self.failing_since.get_or_insert(sent);
+        if self.now() >= since + timings.renew_deadline {
+            self.leadership.set_failure(Some(message));
+        }
+    }
+
+    /// Logs a failure, unless it was logged a short time ago. Returns its message.
+    fn log_failure(&mut self, verb: &'static str, error: &Error) -> String {
         let now = self.now();
         let message = format!("failed to {verb} the Lease: {}", error.message());
-        let last = self.failure.take();
-        let is_known = last
-            .as_ref()
-            .is_some_and(|last| last.message == message && now < last.logged_at + LOG_INTERVAL);
-        if !is_known {
+        let is_known =
+            |(logged, at): &(String, Duration)| *logged == message && now < *at + LOG_INTERVAL;
+        if !self.logged.as_ref().is_some_and(is_known) {
             warn!("{message}");
+            self.logged = Some((message.clone(), now));
         }
-        let since = last.as_ref().map_or(sent, |last| last.since);
-        if now >= since + timings.renew_deadline {
-            self.leadership.set_failure(Some(message.clone()));
-        }
-        self.failure = Some(Failure {
-            since,
-            message,
-            logged_at: last.filter(|_| is_known).map_or(now, |last| last.logged_at),
-        });
+        message
     }
 }
 

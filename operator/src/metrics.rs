@@ -107,9 +107,9 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a reconcile and its time. `is_repeated` tells whether it has asked for another one earlier than at the next resync.
-    pub fn observe_reconcile(&self, result: ReconcileResult, is_repeated: bool, took: Duration) {
-        self.reconciles.observe(result, is_repeated, took);
+    /// Counts a reconcile and its time. `is_requeued` is whether another one follows before the next resync.
+    pub fn observe_reconcile(&self, result: ReconcileResult, is_requeued: bool, took: Duration) {
+        self.reconciles.observe(result, is_requeued, took);
     }
 
     /// Counts a request to the API server, and its answer if there was one.

@@ -17,7 +17,7 @@ use super::histogram::Histogram;
 use super::script::Script;
 pub(super) use ending::Broken;
 
-/// The most bytes that a connection sends, or receives, before other connections and the clock come first. A
+/// The most bytes that a connection sends, or receives, before other connections and timeouts are handled. A
 /// server decides how long there is room, and how long there is something to read.
 const BYTES_AT_ONCE: u64 = 1 << 20;
 
@@ -138,7 +138,7 @@ impl Connection {
         sent
     }
 
-    /// See [`Self::send`].
+    /// Sends, without counting what is sent again.
     fn send_part(&mut self, script: &Script, registry: &Registry) -> Result<(), Broken> {
         let most = self.may_have_sent(script);
         let end = most.min(self.sent.saturating_add(BYTES_AT_ONCE));

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -71,13 +71,31 @@ pub fn connect(config: &Config, leadership: Leadership, metrics: Metrics) -> Res
             let method = request.method().clone();
             let sent = http.request(request);
             permitted(leadership, method.clone(), async move {
+                let mut counted = Counted {
+                    metrics,
+                    method,
+                    code: None,
+                };
                 let answer = sent.await;
-                let code = answer.as_ref().ok().map(Response::status);
-                metrics.count_request(&method, code);
+                counted.code = answer.as_ref().ok().map(Response::status);
                 answer
             })
         });
     Ok(ClientBuilder::new(service, config.default_namespace.clone()).build())
+}
+
+/// Counts a request when it is dropped, also if that is at its deadline.
+struct Counted {
+    metrics: Metrics,
+    method: Method,
+    /// The answer, if there was one.
+    code: Option<StatusCode>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.metrics.count_request(&self.method, self.code);
+    }
 }
 
 /// Sends a request while it is permitted. A write whose answer has not arrived when the leadership ends is cancelled.
@@ -145,8 +163,8 @@ mod tests {
         );
     }
 
-    /// Sends a write while another process becomes the leader, and returns the error.
-    async fn cancelled(method: Method, wait: Duration) -> Result<&'static str, String> {
+    /// Sends a request whose answer takes `wait`, from a process that leads for 10 s.
+    async fn send_while_leading(method: Method, wait: Duration) -> Result<&'static str, String> {
         let (writer, leadership) = Leadership::elected("echo-operator");
         writer.lead_until(Instant::now() + Duration::from_secs(10));
         let answer = async {
@@ -162,11 +180,23 @@ mod tests {
         let long = Duration::from_secs(11);
         let not_leader = Err(NotLeader.to_string());
         assert_eq!(
-            cancelled(Method::POST, Duration::ZERO).await,
+            send_while_leading(Method::POST, Duration::ZERO).await,
             Ok("answered")
         );
-        assert_eq!(cancelled(Method::POST, long).await, not_leader);
-        assert_eq!(cancelled(Method::GET, long).await, Ok("answered"));
+        assert_eq!(send_while_leading(Method::POST, long).await, not_leader);
+        assert_eq!(send_while_leading(Method::GET, long).await, Ok("answered"));
+    }
+
+    #[test]
+    fn a_request_that_is_given_up_is_counted_as_an_error() {
+        let metrics = Metrics::default();
+        drop(Counted {
+            metrics: metrics.clone(),
+            method: Method::GET,
+            code: None,
+        });
+        let line = r#"rest_client_requests_total{code="<error>",method="GET"} 1"#;
+        assert!(metrics.text().unwrap().contains(line));
     }
 
     #[tokio::test]

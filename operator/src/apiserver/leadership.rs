@@ -1,5 +1,5 @@
-//! Leadership: the permission to write, until the renew deadline. The client checks it before it sends anything of a write
-//! ([`super::client::connect`]), whatever code makes the request.
+//! Leadership: the permission to write, until the renew deadline. The client checks it for each write ([`super::client::connect`]), whatever
+//! code makes the request. What has been handed to the connection by then may still be sent.
 
 use std::sync::Arc;
 
@@ -28,7 +28,9 @@ pub struct LeadershipWriter {
 enum State {
     /// There is no election: this is the only process.
     Unconditional,
+    /// Another process may be the leader.
     Follower,
+    /// This process is the leader until then.
     LeaderUntil(Instant),
 }
 
@@ -89,10 +91,7 @@ impl Leadership {
     /// Becomes a candidate, and waits until this process is the leader. That may take for ever.
     pub async fn acquire(&self) {
         self.is_candidate.send_replace(true);
-        let mut state = self.state.clone();
-        if state.wait_for(|state| state.is_leader()).await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        wait_for(&self.state, |state| state.is_leader()).await;
     }
 
     /// Returns why this process cannot take part in the election, if it has not been able to for some time.
@@ -115,23 +114,23 @@ impl Leadership {
             }
             tokio::select! {
                 () = sleep_until(deadline) => (),
-                Ok(()) = state.changed() => (), // renewed or ended; an error would be that nobody renews it any more
+                Ok(()) = state.changed() => (), // renewed or ended; an error means that the writer was dropped, and then the deadline decides
             }
         }
+    }
+}
+
+/// Waits for a value; for ever, if nobody can set it any more.
+async fn wait_for<T>(values: &watch::Receiver<T>, matches: impl FnMut(&T) -> bool) {
+    if values.clone().wait_for(matches).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
 impl LeadershipWriter {
     /// Waits until this process is a candidate: it could not do the work of a leader before.
     pub async fn until_candidate(&self) {
-        let mut is_candidate = self.is_candidate.clone();
-        if is_candidate
-            .wait_for(|is_candidate| *is_candidate)
-            .await
-            .is_err()
-        {
-            std::future::pending::<()>().await;
-        }
+        wait_for(&self.is_candidate, |is_candidate| *is_candidate).await;
     }
 
     /// Makes this process the leader until `deadline`.

@@ -11,15 +11,15 @@ use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{ObjectMeta, PostParams, WatchEvent, WatchParams};
+use kube::api::{ObjectMeta, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
 
 use crate::apiserver::cache::version;
+use crate::apiserver::request::post_params;
 use crate::model::leader_election::Record;
-use crate::model::metadata::FIELD_MANAGER;
 
-/// The time after which the API server ends a watch of the Lease, so that a lost connection is noticed.
-const WATCH_TIMEOUT_SECONDS: u32 = 60;
+/// The time after which the API server ends a watch of the Lease, so that one that delivers nothing any more is noticed.
+pub(crate) const WATCH_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The longest time that a Lease is waited for, whatever someone has written into it. It is the longest that the flags allow.
 pub(crate) const LONGEST_DURATION: Duration = Duration::from_hours(1);
@@ -87,21 +87,19 @@ impl LeaseClient {
         self.write(spec).await
     }
 
-    /// Removes `identity` as the holder, if the Lease is as it was last read. Does nothing if another one holds it.
-    pub(crate) async fn release(&mut self, identity: &str, now: Timestamp) -> kube::Result<()> {
+    /// Removes `identity` as the holder, if the Lease is as it was last read. Returns whether it was the holder.
+    pub(crate) async fn release(&mut self, identity: &str, now: Timestamp) -> kube::Result<bool> {
         let spec = self.last.as_ref().and_then(|lease| lease.spec.clone());
         let spec = spec.unwrap_or_default();
-        if spec.holder_identity.as_deref() == Some(identity) {
-            self.write(released(spec, now)).await?;
+        if spec.holder_identity.as_deref() != Some(identity) {
+            return Ok(false);
         }
-        Ok(())
+        self.write(released(spec, now)).await?;
+        Ok(true)
     }
 
     async fn write(&mut self, spec: LeaseSpec) -> kube::Result<Option<Record>> {
-        let parameters = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
+        let parameters = post_params();
         let written = if let Some(last) = self.last.clone() {
             // With the UID, since the API server would create a Lease that was deleted by a PUT without one.
             let lease = Lease {
@@ -129,8 +127,11 @@ impl LeaseClient {
     ) -> kube::Result<BoxStream<'static, kube::Result<WatchEvent<Lease>>>> {
         let parameters = WatchParams::default()
             .fields(&format!("metadata.name={}", self.name))
-            .timeout(WATCH_TIMEOUT_SECONDS)
             .disable_bookmarks();
+        let parameters = WatchParams {
+            timeout: u32::try_from(WATCH_TIMEOUT.as_secs()).ok(),
+            ..parameters
+        };
         let version = self.last.as_ref().and_then(ResourceExt::resource_version);
         let events = self
             .api
@@ -209,4 +210,50 @@ fn released(mut spec: LeaseSpec, now: Timestamp) -> LeaseSpec {
 fn after(last: Option<&MicroTime>, now: Timestamp) -> Timestamp {
     let next = last.and_then(|last| last.0.checked_add(Duration::from_micros(1)).ok());
     next.map_or(now, |next| next.max(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: Duration = Duration::from_secs(15);
+
+    fn lease(duration: Option<i32>, renewed: i64) -> Lease {
+        let spec = LeaseSpec {
+            holder_identity: Some("one".to_owned()),
+            lease_duration_seconds: duration,
+            renew_time: Some(MicroTime(Timestamp::from_second(renewed).unwrap())),
+            ..LeaseSpec::default()
+        };
+        Lease {
+            spec: Some(spec),
+            ..Lease::default()
+        }
+    }
+
+    #[test]
+    fn a_duration_that_is_missing_or_absurd_is_replaced() {
+        let duration = |seconds| record_of(&lease(seconds, 0), DEFAULT).duration;
+        assert_eq!(duration(Some(6)), Duration::from_secs(6));
+        for missing in [None, Some(0), Some(-1)] {
+            assert_eq!(duration(missing), DEFAULT);
+        }
+        assert_eq!(duration(Some(i32::MAX)), LONGEST_DURATION);
+    }
+
+    #[test]
+    fn each_renewal_is_later_than_the_last_whatever_the_clock_says() {
+        let renewed = |clock: i64| {
+            let spec = lease(Some(15), 1_000).spec.unwrap();
+            let holder = NewHolder {
+                identity: "one",
+                lease_duration: DEFAULT,
+                now: Timestamp::from_second(clock).unwrap(),
+            };
+            held(spec, holder).renew_time.unwrap().0
+        };
+        assert_eq!(renewed(2_000).as_second(), 2_000);
+        assert_eq!(renewed(500).as_microsecond(), 1_000_000_001);
+        assert_eq!(renewed(1_000).as_microsecond(), 1_000_000_001);
+    }
 }

@@ -1,4 +1,4 @@
-//! The flags of the leader election. They begin as those of kube-controller-manager do, and end with their unit.
+//! The flags of the leader election, named as those of kube-controller-manager with the unit appended.
 #![expect(clippy::disallowed_methods, reason = "names the clock")]
 
 use std::time::Duration;
@@ -22,21 +22,44 @@ pub(super) struct LeaderElection {
     #[arg(long, env = "OPERATOR_LEADER_ELECT")]
     leader_elect: bool,
     /// The time after which a leader that does not renew its Lease is replaced.
-    #[arg(long, default_value_t = 15, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(
+        long,
+        env = "OPERATOR_LEADER_ELECT_LEASE_DURATION_SECONDS",
+        default_value_t = 15,
+        value_name = "SECONDS",
+        value_parser = seconds()
+    )]
     leader_elect_lease_duration_seconds: u64,
     /// The time after which a leader that cannot renew its Lease stops.
-    #[arg(long, default_value_t = 10, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(
+        long,
+        env = "OPERATOR_LEADER_ELECT_RENEW_DEADLINE_SECONDS",
+        default_value_t = 10,
+        value_name = "SECONDS",
+        value_parser = seconds()
+    )]
     leader_elect_renew_deadline_seconds: u64,
     /// The time between two renewals.
-    #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = seconds())]
+    #[arg(
+        long,
+        env = "OPERATOR_LEADER_ELECT_RETRY_PERIOD_SECONDS",
+        default_value_t = 2,
+        value_name = "SECONDS",
+        value_parser = seconds()
+    )]
     leader_elect_retry_period_seconds: u64,
     /// The name of the Lease.
-    #[arg(long, default_value = "echo-operator", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "OPERATOR_LEADER_ELECT_RESOURCE_NAME",
+        default_value = "echo-operator",
+        value_name = "NAME"
+    )]
     leader_elect_resource_name: String,
     /// The namespace of the Lease, the same for all operators of a cluster. Required with --leader-elect.
     #[arg(long, env = "POD_NAMESPACE", value_name = "NAMESPACE")]
     leader_elect_resource_namespace: Option<String>,
-    /// The name of this pod, with which the identity of the candidate begins.
+    /// The name of this pod, the first part of the holder's identity.
     #[arg(
         long,
         env = "POD_NAME",
@@ -46,7 +69,7 @@ pub(super) struct LeaderElection {
     pod_name: String,
 }
 
-/// Parses up to an hour: nobody leads for the duration of a Lease after its holder was killed.
+/// At most an hour: after a crash, nobody leads for the duration of the Lease.
 fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
     clap::builder::RangedU64ValueParser::new().range(1..=LONGEST_DURATION.as_secs())
 }
@@ -93,5 +116,58 @@ impl LeaderElection {
                 self.leader_elect_retry_period_seconds
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Flags {
+        #[command(flatten)]
+        leader_election: LeaderElection,
+    }
+
+    /// Starts with these flags. Returns the error, or whether there is an election.
+    fn start(flags: &[&str]) -> Result<bool, String> {
+        let config = Config::new(http::Uri::from_static("https://api.test"));
+        let flags = ["operator"].iter().chain(flags);
+        let flags = Flags::try_parse_from(flags).map_err(|error| error.to_string())?;
+        let started = (flags.leader_election).start(&config, Metrics::default());
+        let (election, leadership) = started.map_err(|error| format!("{error:#}"))?;
+        assert_eq!(election.is_none(), leadership.is_leader());
+        Ok(election.is_some())
+    }
+
+    const NAMESPACE: &str = "--leader-elect-resource-namespace=echo-system";
+
+    #[tokio::test]
+    async fn without_the_flag_the_process_leads_and_with_it_there_is_an_election() {
+        assert_eq!(start(&[]), Ok(false));
+        assert_eq!(start(&["--leader-elect", NAMESPACE]), Ok(true));
+    }
+
+    #[tokio::test]
+    async fn flags_that_do_not_fit_are_rejected_with_their_names() {
+        let error = start(&["--leader-elect"]).unwrap_err();
+        assert!(
+            error.contains("--leader-elect-resource-namespace"),
+            "{error}"
+        );
+        let long = "--leader-elect-renew-deadline-seconds=14";
+        let error = start(&["--leader-elect", NAMESPACE, long]).unwrap_err();
+        assert!(
+            error.contains("--leader-elect-renew-deadline-seconds 14"),
+            "{error}"
+        );
+        assert!(error.contains("1.2 times"), "{error}");
+        let error = start(&["--leader-elect-retry-period-seconds=0"]).unwrap_err();
+        assert!(
+            error.contains("--leader-elect-retry-period-seconds"),
+            "{error}"
+        );
     }
 }

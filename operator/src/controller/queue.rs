@@ -71,7 +71,7 @@ struct Processing {
     has_slot: bool,
     /// The place of the key in the queue once it is done, if it was added again.
     added: Option<Entry>,
-    /// Since when.
+    /// When its processing began.
     started: Instant,
     /// When it is due again, unless it is added before.
     due: Option<Instant>,
@@ -152,7 +152,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         }
     }
 
-    /// The same after a failure.
+    /// Like [`Queue::add_after`], before the next resync, and counted as a retry.
     pub(super) fn add_rate_limited(&self, key: &K, wait: Duration) {
         self.lock().metrics.count_retry();
         self.add_after(key, wait);
@@ -321,6 +321,7 @@ impl<K: Clone + Eq + Hash> State<K> {
             changed: count(changed),
             all: count(self.ready.len() - changed),
             active: count(self.taken_slots),
+            stragglers: count(self.processing.len() - self.taken_slots),
             slots: count(limits.slots),
             unfinished: times.clone().sum(),
             longest: times.max().unwrap_or_default(),

@@ -97,14 +97,14 @@ pub async fn run_reconcile(
         }
         result => result,
     };
-    let is_repeated =
+    let is_requeued =
         |outcome: &Outcome| outcome.requeue != Requeue::Resync || outcome.requeue_after.is_some();
-    let is_repeated = result.as_ref().is_ok_and(is_repeated);
+    let is_requeued = result.as_ref().is_ok_and(is_requeued);
     let took = started.elapsed();
     if result.is_ok() {
         runner.stragglers.observe_success(took);
     }
-    (runner.metrics).observe_reconcile(classify(&result), is_repeated, took);
+    (runner.metrics).observe_reconcile(classify(&result), is_requeued, took);
     let outcome = result?;
     debug!(?outcome, "reconciled");
     let longest = match outcome.requeue {
@@ -116,7 +116,11 @@ pub async fn run_reconcile(
         runner.backoff.forget(&key);
     }
     let wait = outcome.requeue_after.unwrap_or(longest).min(longest);
-    runner.queue.add_after(&key, wait);
+    if is_requeued {
+        runner.queue.add_rate_limited(&key, wait);
+    } else {
+        runner.queue.add_after(&key, wait);
+    }
     Ok(Action::await_change())
 }
 
@@ -202,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_reconcile_is_repeated_when_its_status_has_to_be_computed_again() {
+    fn a_failed_reconcile_is_requeued_when_its_status_has_to_be_computed_again() {
         let failed = |requeue_after| {
             let child = "Service hello".to_owned();
             let error = request::Error::StaleEchoCluster { child };

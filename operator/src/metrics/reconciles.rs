@@ -49,27 +49,29 @@ impl ReconcileResult {
     ];
 
     /// Returns what controller-runtime calls such a result.
-    fn usual(self, is_repeated: bool) -> UsualResult {
+    fn controller_runtime(self, is_requeued: bool) -> ControllerRuntimeResult {
         match self {
-            Self::Applied | Self::Blocked | Self::Skipped if is_repeated => {
-                UsualResult::RequeueAfter
+            Self::Applied | Self::Blocked | Self::Skipped if is_requeued => {
+                ControllerRuntimeResult::RequeueAfter
             }
-            Self::Applied | Self::Blocked | Self::Skipped => UsualResult::Success,
-            Self::Conflict | Self::Error | Self::Timeout | Self::Panic => UsualResult::Error,
+            Self::Applied | Self::Blocked | Self::Skipped => ControllerRuntimeResult::Success,
+            Self::Conflict | Self::Error | Self::Timeout | Self::Panic => {
+                ControllerRuntimeResult::Error
+            }
         }
     }
 }
 
 /// The results of controller-runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum UsualResult {
+enum ControllerRuntimeResult {
     Success,
     RequeueAfter,
     Requeue,
     Error,
 }
 
-impl UsualResult {
+impl ControllerRuntimeResult {
     const ALL: [Self; 4] = [
         Self::Success,
         Self::RequeueAfter,
@@ -88,7 +90,7 @@ impl UsualResult {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct UsualLabels {
+struct ResultLabels {
     result: &'static str,
 }
 
@@ -100,7 +102,7 @@ struct OutcomeLabels {
 /// The metrics of reconciles. Clones share them.
 #[derive(Clone)]
 pub(super) struct Reconciles {
-    total: Family<UsualLabels, Counter>,
+    total: Family<ResultLabels, Counter>,
     errors: Counter,
     panics: Counter,
     timeouts: Counter,
@@ -119,9 +121,9 @@ impl Reconciles {
             time: Histogram::new(BUCKETS),
             outcomes: Family::default(),
         };
-        for result in UsualResult::ALL {
+        for result in ControllerRuntimeResult::ALL {
             let result = result.name();
-            drop(this.total.get_or_create(&UsualLabels { result }));
+            drop(this.total.get_or_create(&ResultLabels { result }));
         }
         for outcome in ReconcileResult::ALL {
             drop(this.outcomes.get_or_create(&OutcomeLabels { outcome }));
@@ -166,11 +168,13 @@ impl Reconciles {
         this
     }
 
-    pub(super) fn observe(&self, outcome: ReconcileResult, is_repeated: bool, took: Duration) {
-        let usual = outcome.usual(is_repeated);
-        let result = usual.name();
-        self.total.get_or_create(&UsualLabels { result }).inc();
-        if usual == UsualResult::Error {
+    pub(super) fn observe(&self, outcome: ReconcileResult, is_requeued: bool, took: Duration) {
+        let result = outcome.controller_runtime(is_requeued);
+        let labels = ResultLabels {
+            result: result.name(),
+        };
+        self.total.get_or_create(&labels).inc();
+        if result == ControllerRuntimeResult::Error {
             self.errors.inc();
         }
         match outcome {

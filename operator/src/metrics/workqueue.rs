@@ -17,15 +17,17 @@ use super::CONTROLLER;
 /// The state of the queue at the time of a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct QueueState {
-    /// Keys that wait since a change affects them, or their time has come.
+    /// Keys that wait because of a change, or because they are due.
     pub(crate) changed: u32,
-    /// Keys that wait with all others.
+    /// Keys that wait because all EchoClusters are reconciled.
     pub(crate) all: u32,
     /// Keys that are processed and have a slot.
     pub(crate) active: u32,
+    /// Keys that are processed and have released their slot.
+    pub(crate) stragglers: u32,
     /// How many slots there are.
     pub(crate) slots: u32,
-    /// How long the keys that are processed have been, together.
+    /// The sum of the times for which they have been processed.
     pub(crate) unfinished: Duration,
     /// The longest of these times.
     pub(crate) longest: Duration,
@@ -96,6 +98,9 @@ impl Workqueue {
             read,
             metrics: WORKERS,
         }));
+        let own = registry.sub_registry_with_prefix("echo_operator");
+        let read = Arc::clone(&this.read);
+        own.register_collector(Box::new(Gauges { read, metrics: OWN }));
         this
     }
 
@@ -133,7 +138,7 @@ type Gauge = (
     fn(&QueueState) -> Vec<(Option<&'static str>, f64)>,
 );
 
-/// Those of the workqueue. The priorities are those of controller-runtime, where what is listed at the start has -100.
+/// Gauges of the workqueue. The priorities are those of controller-runtime, where what is listed at the start has -100.
 const QUEUE: &[Gauge] = &[
     (
         "depth",
@@ -157,7 +162,7 @@ const QUEUE: &[Gauge] = &[
     ),
 ];
 
-/// Those of the controller.
+/// Gauges of the controller. Stragglers are not among the workers.
 const WORKERS: &[Gauge] = &[
     (
         "active_workers",
@@ -170,6 +175,13 @@ const WORKERS: &[Gauge] = &[
         |state| vec![(None, state.slots.into())],
     ),
 ];
+
+/// Gauges of the operator's own.
+const OWN: &[Gauge] = &[(
+    "stragglers",
+    "Reconciles that take much longer than others, and have released their slot",
+    |state| vec![(None, state.stragglers.into())],
+)];
 
 /// Reports gauges at the time of a scrape.
 struct Gauges {

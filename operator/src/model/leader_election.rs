@@ -3,11 +3,11 @@
 //! No time in the Lease is used: the clocks of two nodes may differ. For a candidate, a Lease expires when it has not seen a renewal for the
 //! Lease's duration, on its own clock, and every write is conditional on the version that it has seen. A leader stops
 //! [`Timings::renew_deadline`] after it has sent its last successful write. Others wait for the duration, which is longer, from when they saw
-//! that write, which is later. So clocks of different speed do no harm up to the ratio of the two.
+//! that write, which is later. Clocks may differ in speed up to the ratio of the two.
 
 use std::time::Duration;
 
-/// How long leadership lasts, as client-go's leader election has it. Each is longer than the next ([`Timings::check`]).
+/// The timings of the election, with client-go's names. Each is longer than the next ([`Timings::check`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timings {
     /// How long a Lease is valid after its last renewal. Other candidates wait for that time.
@@ -28,7 +28,7 @@ pub enum InvalidTimings {
     LeaseDuration,
     /// There is no time for a second attempt.
     #[error(
-        "the renew deadline has to be at least twice the retry period, so that a failed attempt is repeated"
+        "the renew deadline has to be at least three times the retry period, so that a failed attempt is repeated"
     )]
     RenewDeadline,
     /// Requests would follow each other without a pause.
@@ -45,7 +45,7 @@ impl Timings {
         if self.lease_duration < self.renew_deadline.mul_f64(1.2) {
             return Err(InvalidTimings::LeaseDuration);
         }
-        if self.renew_deadline < self.retry_period * 2 {
+        if self.renew_deadline < self.retry_period * 3 {
             return Err(InvalidTimings::RenewDeadline);
         }
         if self.retry_period < Duration::from_secs(1) {
@@ -97,7 +97,7 @@ impl Observed {
     }
 
     /// Takes in what the API server has reported at `now`. Only a release ends a holder's time early: the holder of a Lease that was
-    /// deleted, or edited, may not know yet.
+    /// deleted, or edited, may still be leading.
     pub fn observe(&mut self, record: Option<Record>, now: Duration) {
         self.is_outdated = false;
         if self.record == record {

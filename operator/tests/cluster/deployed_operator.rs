@@ -15,13 +15,19 @@ pub(crate) const OPERATOR: (&str, &str) = ("echo-system", "echo-operator");
 /// How many operators there are, of which one leads (config/operator).
 const REPLICAS: usize = 2;
 
-/// Returns the pod of the operator that leads.
+/// Waits until an operator leads, and returns its pod. After a crash, the Lease names a pod that no longer exists until it expires.
 pub(crate) async fn leader(client: &Client) -> Pod {
     let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR.0);
-    let is_held = |lease: &Lease| holder(lease).is_some();
-    let lease = wait::until(&leases, OPERATOR.1, "held", is_held).await;
     let (pods, _) = pods(client).await;
-    pods.get(&holder(&lease).unwrap()).await.unwrap()
+    wait::until_ok("an operator that leads", async || {
+        let lease = leases
+            .get(OPERATOR.1)
+            .await
+            .map_err(|error| error.to_string())?;
+        let holder = holder(&lease).ok_or("the Lease has no holder")?;
+        pods.get(&holder).await.map_err(|error| error.to_string())
+    })
+    .await
 }
 
 /// Returns the name of the pod that holds the Lease.
@@ -92,4 +98,5 @@ pub(crate) async fn until_back(client: &Client) {
     let (pods, labels) = pods(client).await;
     let all_ready = |pods: &[&Pod]| pods.len() == REPLICAS && pods.iter().all(|pod| is_ready(pod));
     wait::until_all(&pods, &labels, "all ready", all_ready).await;
+    leader(client).await;
 }

@@ -19,6 +19,9 @@ use crate::wait;
 /// The default duration of a Lease. A candidate that waits for its expiry takes that long.
 const LEASE_DURATION: Duration = Duration::from_secs(15);
 
+/// The default time between two renewals.
+const RETRY_PERIOD: Duration = Duration::from_secs(2);
+
 /// Ends the leader, and returns how long it took until another operator held the Lease.
 async fn replace_leader(namespace: &Namespace, end: impl AsyncFnOnce(&str)) -> Duration {
     let client = &namespace.client;
@@ -87,8 +90,18 @@ async fn when_the_leader_is_killed_another_operator_leads_once_the_lease_has_exp
     };
     let took = replace_leader(&namespace, kill).await;
     println!("another operator led after {took:.2?}");
+    // The follower has seen the last renewal, which is at most one retry period old.
+    assert!(took + 2 * RETRY_PERIOD > LEASE_DURATION, "{took:?}");
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     deployed_operator::until_back(&namespace.client).await;
+}
+
+/// Returns how often the containers of a pod have been started again.
+fn restarts(pod: &Pod) -> i32 {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_ref());
+    let counts = containers.into_iter().flatten();
+    counts.map(|container| container.restart_count).sum()
 }
 
 #[tokio::test]
@@ -98,17 +111,14 @@ async fn a_leader_whose_lease_is_given_to_another_ends_and_its_pod_starts_again(
     let leader = deployed_operator::leader(client).await.name_any();
     let pods = Api::<Pod>::namespaced(client.clone(), OPERATOR.0);
     let leases = Api::<Lease>::namespaced(client.clone(), OPERATOR.0);
+    let before = restarts(&pods.get(&leader).await.unwrap());
     let short = json!({"spec": {"holderIdentity": "nobody_0", "leaseDurationSeconds": 1}});
     let parameters = PatchParams::default();
     leases
         .patch(OPERATOR.1, &parameters, &Patch::Merge(&short))
         .await
         .unwrap();
-    let has_restarted = |pod: &Pod| {
-        let status = pod.status.as_ref();
-        let containers = status.and_then(|status| status.container_statuses.as_ref());
-        containers.is_some_and(|containers| containers.iter().any(|one| one.restart_count > 0))
-    };
+    let has_restarted = |pod: &Pod| restarts(pod) > before;
     wait::until(&pods, &leader, "restarted", has_restarted).await;
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     deployed_operator::until_back(client).await;

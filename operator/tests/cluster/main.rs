@@ -60,7 +60,7 @@ mod schema;
 mod skip;
 mod wait;
 
-// The tests. They run in the order of their names: first the longest one, last those that run alone.
+// The tests. They begin in the order of their names.
 mod api_server;
 mod at_rest;
 mod autoscaling;

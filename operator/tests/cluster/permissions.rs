@@ -1,4 +1,4 @@
-//! What the operator may do, against what it does.
+//! Compares the permissions that the operator has with those that it uses.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -20,7 +20,10 @@ const CHECKED_BY_ADMISSION: &str = "update echo-operator.dev echoclusters/finali
 /// Returns what rules allow, as `get apps deployments`.
 fn allowed(rules: impl IntoIterator<Item = PolicyRule>) -> BTreeSet<String> {
     let permissions = rules.into_iter().flat_map(|rule| {
-        let (groups, resources) = (rule.api_groups.unwrap(), rule.resources.unwrap());
+        let (groups, resources) = (
+            rule.api_groups.unwrap_or_default(),
+            rule.resources.unwrap_or_default(),
+        );
         let mut permissions = Vec::new();
         for group in &groups {
             for resource in &resources {

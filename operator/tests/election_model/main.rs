@@ -1,7 +1,7 @@
-//! Every order of events of a leader election, within bounds: the real rule, [`decide`], on a Lease that is written by compare-and-swap.
+//! Explores a leader election in every order of events: the real rule, [`decide`], on a Lease that is written by compare-and-swap.
 //!
-//! Any number of seconds may pass, and any number of candidates crash. A write may take any time, may be carried out after its sender has given up or ended, and its reply may be lost. A candidate may crash,
-//! and may stand still for any time, as it does when it is paused. No order may lead to two leaders.
+//! A candidate may pause or crash at any time, any number of times. A write may take any time, may be carried out after its sender has given
+//! up or ended, and its reply may be lost. At no time may there be two leaders.
 #![expect(clippy::indexing_slicing, reason = "a test")]
 #![expect(
     clippy::disallowed_methods,
@@ -14,7 +14,7 @@ use std::time::Duration;
 use operator::model::leader_election::{Candidate, Decision, Observed, Record, Timings, decide};
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-/// The shortest timings that are accepted, with a second as the unit of time.
+/// Short timings, with a second as the unit of time, so that there are few states. The renew deadline is shorter than the duration.
 const TIMINGS: Timings = Timings {
     lease_duration: Duration::from_secs(3),
     renew_deadline: Duration::from_secs(2),
@@ -82,7 +82,7 @@ struct Write {
 enum Action {
     /// A second passes.
     Tick,
-    /// A process does what it decides, unless it waits for a reply. A read is answered at once: a late answer makes it wait longer only.
+    /// A process does what it decides, unless it waits for a reply. A read is answered at once: a late answer would only make it wait longer.
     Step(usize),
     /// The API server carries a write out, or rejects it.
     Commit(usize),
@@ -176,18 +176,18 @@ impl World {
         }
     }
 
-    /// Leaves a write that the process has sent to its fate. One that would be rejected makes no difference.
+    /// Gives up a write that was sent; it may still be carried out. One that would be a conflict makes no difference.
     fn abandon(&mut self, index: usize) {
         if let Some(Request::Write(mut write)) = self.processes[index].request.take()
             && write.is_current
             && self.late.len() < LATE_WRITES
         {
-            write.sent = NOW; // nobody waits for it
+            write.sent = NOW; // its time does not matter any more
             self.late.push(write);
         }
     }
 
-    /// Makes the version that everyone knows an older one.
+    /// Marks every known version as an older one.
     fn outdate(&mut self) {
         for record in self.records() {
             OLDER.clone_into(&mut record.renewal);
@@ -252,6 +252,21 @@ impl Election {
         Some(())
     }
 
+    /// Carries the write of a process out, or rejects it.
+    fn carry_out(&self, world: &mut World, index: usize) -> Option<()> {
+        let Request::Write(write) = world.processes[index].request.take()? else {
+            return None;
+        };
+        if let Some(record) = self.commit(world, &write) {
+            let process = &mut world.processes[index];
+            process.is_current = true;
+            process.request = Some(Request::Written(write.sent, record));
+        } else {
+            world.processes[index].fail();
+        }
+        Some(())
+    }
+
     fn take(&self, world: &mut World, action: Action) -> Option<()> {
         match action {
             Action::Tick => {
@@ -260,19 +275,7 @@ impl Election {
                 }
             }
             Action::Step(index) => self.step(world, index)?,
-            Action::Commit(index) => {
-                let Request::Write(write) = world.processes[index].request.take()? else {
-                    return None;
-                };
-                match self.commit(world, &write) {
-                    Some(record) => {
-                        let process = &mut world.processes[index];
-                        process.is_current = true;
-                        process.request = Some(Request::Written(write.sent, record));
-                    }
-                    None => world.processes[index].fail(),
-                }
-            }
+            Action::Commit(index) => self.carry_out(world, index)?,
             Action::Reply(index) => {
                 let process = &mut world.processes[index];
                 let Request::Written(sent, record) = process.request.take()? else {

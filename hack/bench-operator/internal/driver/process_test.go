@@ -7,9 +7,10 @@ import (
 )
 
 func TestPassesAreCountedWhateverTheirLabelsAre(t *testing.T) {
-	const metrics = `# HELP echo_operator_reconcile Reconciles
-echo_operator_reconcile_total{result="Applied"} 12
-echo_operator_reconcile_total{result="a b"} 3
+	const metrics = `# HELP one_reconcile Reconciles
+one_reconcile_total{result="Applied"} 12
+one_reconcile_total{result="a b"} 3
+echo_operator_reconcile_outcomes_total{outcome="Applied"} 7
 floor_reconcile_total 100
 controller_runtime_reconcile_total{controller="echocluster",result="success"} 1e+03
 controller_runtime_reconcile_errors_total{controller="echocluster"} 7

@@ -142,6 +142,7 @@ async fn the_metrics_report_what_waits_and_what_is_processed_and_for_how_long() 
         changed: 1,
         all: 8,
         active: 2,
+        stragglers: 0,
         slots: 2,
         unfinished: Duration::from_secs(5),
         longest: Duration::from_secs(4),

@@ -152,7 +152,7 @@ fn timings_that_leave_no_margin_are_rejected() {
     };
     assert_eq!(short_lease.check(), Err(InvalidTimings::LeaseDuration));
     let one_attempt = Timings {
-        retry_period: SECOND * 6,
+        retry_period: SECOND * 4,
         ..TIMINGS
     };
     assert_eq!(one_attempt.check(), Err(InvalidTimings::RenewDeadline));
