@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_reconcile_is_requeued_when_its_status_has_to_be_computed_again() {
+    fn a_failed_reconcile_is_repeated_when_its_status_has_to_be_computed_again() {
         let failed = |requeue_after| {
             let child = "Service hello".to_owned();
             let error = request::Error::StaleEchoCluster { child };
