@@ -90,11 +90,7 @@ cluster() {
   hack/deploy.sh apply
   say "Cluster tests"
   # They wait far more than they compute, so there are more threads than cores.
-  tests cargo test --locked --workspace --test cluster -- --test-threads=8 --skip permissions::
-  # It reads what the others have caused.
-  if [ -n "${ECHO_OPERATOR_TEST_AUDIT_LOG:-}" ]; then
-    tests cargo test --locked --workspace --test cluster -- --ignored permissions::
-  fi
+  tests cargo test --locked --workspace --test cluster -- --test-threads=8
   say "Helm 4"
   GOWORK=off go -C hack/helm build -o "$PWD/target/helm" helm.sh/helm/v4/cmd/helm
   tests env GOWORK=off go -C hack/helm test -v -count=1 -parallel=4 ./...

@@ -80,7 +80,6 @@ mod network_policy;
 mod optional_children;
 mod orphans;
 mod pause;
-mod permissions;
 mod pod_failures;
 mod pod_identity;
 mod protocols;
