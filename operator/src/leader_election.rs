@@ -212,9 +212,7 @@ impl Election {
         self.may_hold = true;
         match in_time(deadline, self.lease.acquire_or_renew(holder)).await {
             Ok(record) => {
-                self.has_conflicted = false;
-                self.failing_since = None;
-                self.leadership.set_failure(None);
+                self.clear_failure();
                 self.observe(record);
                 self.lead_since(now);
             }
@@ -253,7 +251,6 @@ impl Election {
             }
             return;
         };
-        let retry_at = self.now() + self.configuration.timings.retry_period;
         match event {
             Ok(Some(Event::Observed(record))) => self.observe(record),
             Ok(Some(Event::Older)) => (),
@@ -264,13 +261,14 @@ impl Election {
                     self.watch.opened_at + self.configuration.timings.retry_period;
             }
             Ok(Some(Event::Failed(error))) | Err(error) => {
-                self.watch.events = None;
-                self.watch.retry_at = retry_at;
-                let error = Error::Request(error);
+                let (now, error) = (self.now(), Error::Request(error));
                 if self.renewed_at.is_none() {
-                    self.fail("watch", self.now(), &error);
+                    self.fail("watch", now, &error);
                 } else {
-                    self.log_failure("watch", &error); // a leader needs no watch to renew the Lease
+                    // A leader needs no watch to renew the Lease.
+                    self.watch.events = None;
+                    self.watch.retry_at = now + self.configuration.timings.retry_period;
+                    self.log_failure("watch", &error);
                 }
             }
         }
@@ -306,9 +304,14 @@ impl Election {
         // As long as another candidate renews the Lease, this one can wait.
         let is_foreign = holder.is_some_and(|holder| holder != self.configuration.identity);
         if is_foreign && self.observed.expiry > before.expiry {
-            self.failing_since = None;
-            self.leadership.set_failure(None);
+            self.clear_failure();
         }
+    }
+
+    /// Takes in that the election works, so that no failure is reported.
+    fn clear_failure(&mut self) {
+        self.failing_since = None;
+        self.leadership.set_failure(None);
     }
 
     /// Takes in the failure of a request that was sent at `sent`, and reports one that lasts. The Lease is read next, after a pause; its

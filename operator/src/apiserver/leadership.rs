@@ -120,7 +120,7 @@ impl Leadership {
     }
 }
 
-/// Waits for a value; for ever, if nobody can set it any more.
+/// Waits for a value; for ever, if its sender was dropped.
 async fn wait_for<T>(values: &watch::Receiver<T>, matches: impl FnMut(&T) -> bool) {
     if values.clone().wait_for(matches).await.is_err() {
         std::future::pending::<()>().await;

@@ -69,7 +69,7 @@ pub(super) struct LeaderElection {
     pod_name: String,
 }
 
-/// At most an hour: after a crash, nobody leads for the duration of the Lease.
+/// At most an hour: after a crash, there is no leader for the duration of the Lease.
 fn seconds() -> clap::builder::RangedU64ValueParser<u64> {
     clap::builder::RangedU64ValueParser::new().range(1..=LONGEST_DURATION.as_secs())
 }
