@@ -11,20 +11,7 @@ say "Building the operator and the driver"
 cargo build --locked --release --package operator
 GOWORK=off go -C hack/bench-operator build -trimpath -o "$built/handover" ./handover
 
-# Removes the cluster, unless it is that of another checkout by now.
-clean_up() {
-  if hack/cluster/cluster status > /dev/null 2>&1; then hack/cluster/cluster down; fi
-}
-
-say "A control plane without nodes"
-clean_up
-if [ -e /run/echo-cluster/owner ]; then
-  fail "the local cluster of another checkout is up: take it down first (hack/cluster/cluster down)"
-fi
-trap clean_up EXIT
-use_local_cluster 0
-kubectl apply --server-side --filename crds/echoclusters.yaml
-kubectl wait --for=condition=Established crd/echoclusters.echo-operator.dev --timeout=60s
+start_control_plane
 
 document=$PWD/docs/performance.md
 if [ "$BENCH_HANDOVERS" -lt 50 ]; then
@@ -32,6 +19,6 @@ if [ "$BENCH_HANDOVERS" -lt 50 ]; then
   document=$built/performance.md
 fi
 say "Measuring (about $((BENCH_HANDOVERS * 30 / 60)) minutes)"
-"$built/handover" --kubeconfig "$KUBECONFIG" --operator "${CARGO_TARGET_DIR:-target}/release/operator" --log "$built/handover.log" \
+"$built/handover" --kubeconfig "$KUBECONFIG" --operator "${CARGO_TARGET_DIR:-target}/release/operator" --work "$built" \
   --trials "$BENCH_HANDOVERS" --document "$document"
 echo "The figures are in $document."

@@ -19,20 +19,8 @@ for program in . ./peer ./floor; do
   GOWORK=off go -C hack/bench-operator build -trimpath -o "$built/$(basename "$(realpath "hack/bench-operator/$program")")" "$program"
 done
 
-# Removes the cluster, unless it is that of another checkout by now.
-clean_up() {
-  if hack/cluster/cluster status > /dev/null 2>&1; then hack/cluster/cluster down; fi
-}
-
-# No node: pods would only add processor time, and there are none (hack/bench-operator/internal/driver/scenarios.go).
-# A new cluster each time, since a used one is larger; it goes with the benchmark.
-say "A control plane without nodes"
-clean_up
-if [ -e /run/echo-cluster/owner ]; then
-  fail "the local cluster of another checkout is up: take it down first (hack/cluster/cluster down)"
-fi
-trap clean_up EXIT
-use_local_cluster 0
+# Pods would only add processor time, and there are none (hack/bench-operator/internal/driver/scenarios.go).
+start_control_plane
 
 document=$PWD/docs/performance.md
 if [ "$BENCH_ECHOCLUSTERS" -lt 1000 ] || [ "$BENCH_SETTLED_SECONDS" -lt 60 ] ||

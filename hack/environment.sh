@@ -36,6 +36,22 @@ use_local_cluster() {
   export KUBECONFIG PATH
 }
 
+# Starts a local cluster without nodes, which is removed when the script ends. It is a new one, since a used one is larger.
+start_control_plane() {
+  say "A control plane without nodes"
+  remove_own_cluster
+  if [ -e /run/echo-cluster/owner ]; then
+    fail "the local cluster of another checkout is up: take it down first (hack/cluster/cluster down)"
+  fi
+  trap remove_own_cluster EXIT
+  use_local_cluster 0
+}
+
+# Removes the local cluster, unless it is that of another checkout.
+remove_own_cluster() {
+  if hack/cluster/cluster status > /dev/null 2>&1; then hack/cluster/cluster down; fi
+}
+
 # Loads both images into the local cluster's nodes.
 load_images() {
   hack/cluster/cluster load target/images/operator.tar target/images/echo-server.tar

@@ -17,6 +17,11 @@ func (r Run) markers() (string, string) {
 	if r.IsLarge() {
 		name = "bench-operator-large"
 	}
+	return markers(name)
+}
+
+// markers returns the beginning and the end of the section of this name.
+func markers(name string) (string, string) {
 	return "<!-- " + name + " -->", "<!-- /" + name + " -->"
 }
 
@@ -63,10 +68,20 @@ func times(rounds int) string {
 // Replace replaces the run's section of a document.
 func (r Run) Replace(document string) (string, error) {
 	begin, end := r.markers()
+	return replace(document, begin, end, r.Section())
+}
+
+// ReplaceSection replaces the section of this name of a document.
+func ReplaceSection(document, name, section string) (string, error) {
+	begin, end := markers(name)
+	return replace(document, begin, end, section)
+}
+
+func replace(document, begin, end, section string) (string, error) {
 	before, rest, hasBegin := strings.Cut(document, begin)
 	_, after, hasEnd := strings.Cut(rest, end)
 	if !hasBegin || !hasEnd {
 		return "", fmt.Errorf("the document has no %s … %s", begin, end)
 	}
-	return before + begin + "\n\n" + r.Section() + "\n" + end + after, nil
+	return before + begin + "\n\n" + section + "\n" + end + after, nil
 }
