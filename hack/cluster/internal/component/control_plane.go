@@ -7,7 +7,8 @@ import (
 	"github.com/echo-operator/echo-operator/hack/cluster/internal/pki"
 )
 
-// Etcd stores the objects. It does not sync to the disk, since the data need not survive a crash.
+// Etcd stores the objects. It does not sync to the disk, since the data need not survive a crash. It reports its revision to watches without
+// events as often as kubeadm has it (cmd/kubeadm/app/phases/etcd/local.go), so that the API server has bookmarks for kinds that do not change.
 func Etcd(l layout.Layout) Component {
 	return Component{Name: "etcd", Arguments: []string{
 		l.Bin("kube"), "etcd",
@@ -16,6 +17,7 @@ func Etcd(l layout.Layout) Component {
 		"--advertise-client-urls=http://127.0.0.1:2379",
 		"--listen-peer-urls=http://127.0.0.1:2380",
 		"--unsafe-no-fsync",
+		"--watch-progress-notify-interval=5s",
 	}}
 }
 
