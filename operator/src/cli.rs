@@ -143,21 +143,16 @@ async fn configuration() -> anyhow::Result<Config> {
     )
 }
 
-/// Runs the controller until it ends, and then releases the Lease. Ends with an error when this process ceases to be the leader.
+/// Runs the controller until it ends. Ends with an error when this process ceases to be the leader.
 async fn lead(
     election: Option<Election>,
     controller: impl Future<Output = Result<(), controller::Error>>,
 ) -> anyhow::Result<()> {
-    let Some(mut election) = election else {
+    let Some(election) = election else {
         return Ok(controller.await?);
     };
-    let ended = tokio::select! {
-        biased; // nothing of the controller runs any more when the leadership is lost
-        loss = election.run() => return Err(anyhow!(loss).context("stopped leading")),
-        ended = controller => ended,
-    };
-    election.release().await;
-    Ok(ended?)
+    let ended = election.lead(controller).await;
+    Ok(ended.map_err(|loss| anyhow!(loss).context("stopped leading"))??)
 }
 
 impl Crd {

@@ -121,6 +121,20 @@ impl Election {
         }
     }
 
+    /// Takes part in the election while `work`, which the leader does, is running, and releases the Lease when it ends.
+    ///
+    /// # Errors
+    /// [`Loss`]: this process has ceased to be the leader. Nothing of `work` runs any more, and the process has to end.
+    pub async fn lead<T>(mut self, work: impl Future<Output = T>) -> Result<T, Loss> {
+        let ended = tokio::select! {
+            biased; // nothing of the work runs any more when the leadership is lost
+            loss = self.run() => return Err(loss),
+            ended = work => ended,
+        };
+        self.release().await;
+        Ok(ended)
+    }
+
     /// Takes part in the election as soon as this process can lead, until it ceases to be the leader. Returns why; the process has to end
     /// then, since it may have work in progress.
     pub async fn run(&mut self) -> Loss {
