@@ -25,7 +25,7 @@ demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
 test: setup ## Run all tests; the last line counts them
 	@hack/test.sh unit cluster
 
-test-long: setup ## Run 1,000,000 simulated runs, and 10,000 generated changes on a cluster; takes hours
+test-long: setup ## Run 1,000,000 simulated runs, 10,000 pauses, and 10,000 generated changes on a cluster; takes hours
 	@hack/test.sh long
 
 unit-test: ## Run the tests that need no cluster

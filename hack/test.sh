@@ -42,7 +42,7 @@ tests() {
 unit() {
   say "Unit tests"
   tests cargo test --locked --workspace
-  simulate 10000
+  simulate 10000 1000
   tests env GOWORK=off go -C hack/cluster test -v ./...
   # Without -count=1, Go reuses a result although files outside of the module have changed: the states, the table, the health check, the
   # golden children.
@@ -51,10 +51,12 @@ unit() {
   tests hack/scripts_test.sh
 }
 
-# Runs the operator on a simulated API server, $1 times, with different faults each time. A failing seed is printed; ECHO_OPERATOR_SEED repeats it.
+# Runs the operator on a simulated API server, $1 times, with different faults each time, and several operators with $2 pauses. A failing seed
+# is printed; ECHO_OPERATOR_SEED repeats it.
 simulate() {
-  say "$1 simulated runs"
-  ECHO_OPERATOR_SIMULATIONS=$1 tests cargo test --locked --profile simulation --package operator --test simulation seeds -- --nocapture
+  say "$1 simulated runs, and $2 pauses of operators"
+  ECHO_OPERATOR_SIMULATIONS=$1 ECHO_OPERATOR_PAUSES=$2 tests cargo test --locked --profile simulation --package operator \
+    --test simulation -- --nocapture seeds pauses
 }
 
 # Sets up what the cluster tests expect: kubectl and KUBECONFIG for a cluster that the operator runs in.
@@ -98,7 +100,7 @@ cluster() {
 
 # The seed is printed; ECHO_OPERATOR_TEST_SEED repeats a run.
 long() {
-  simulate 1000000
+  simulate 1000000 10000
   prepare_cluster
   hack/deploy.sh apply
   say "10,000 generated changes"

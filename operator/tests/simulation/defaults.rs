@@ -22,7 +22,8 @@ pub(crate) fn set_defaults(kind: Kind, object: &mut Value) {
         | Kind::Pod
         | Kind::CoreEvent
         | Kind::Event
-        | Kind::CustomResourceDefinition => (),
+        | Kind::CustomResourceDefinition
+        | Kind::Lease => (),
     }
     drop_nulls(object);
 }

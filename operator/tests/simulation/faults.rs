@@ -135,6 +135,25 @@ impl Faults {
         }
     }
 
+    /// Returns the faults of a network that loses and delays some requests, by less than the margin of a Lease.
+    pub(crate) fn of_network(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x7E7);
+        let rates = Rates {
+            errors: rng.u32(0..30),
+            broken: rng.u32(0..30),
+            hanging: rng.u32(0..10),
+            watch_ends: rng.u32(0..100),
+            slowness: Duration::from_millis(rng.u64(0..1000)),
+            lag: Duration::from_millis(rng.u64(0..3000)),
+            ..Rates::default()
+        };
+        Self {
+            seed,
+            rates,
+            ..Self::none()
+        }
+    }
+
     /// Injects no faults.
     pub(crate) fn none() -> Self {
         Self {

@@ -14,6 +14,7 @@ pub(crate) enum Kind {
     CoreEvent,
     Event,
     CustomResourceDefinition,
+    Lease,
 }
 
 /// The kinds of an EchoCluster's children.
@@ -27,7 +28,7 @@ pub(crate) const CHILDREN: [Kind; 6] = [
 ];
 
 /// All kinds.
-const ALL: [Kind; 11] = [
+const ALL: [Kind; 12] = [
     Kind::EchoCluster,
     Kind::Deployment,
     Kind::Service,
@@ -39,6 +40,7 @@ const ALL: [Kind; 11] = [
     Kind::CoreEvent,
     Kind::Event,
     Kind::CustomResourceDefinition,
+    Kind::Lease,
 ];
 
 impl Kind {
@@ -81,6 +83,7 @@ impl Kind {
                 "CustomResourceDefinition",
                 "customresourcedefinitions",
             ),
+            Self::Lease => ("coordination.k8s.io", "v1", "Lease", "leases"),
         }
     }
 
@@ -154,7 +157,7 @@ impl Kind {
     pub(crate) fn allows_unconditional_update(self) -> bool {
         !matches!(
             self,
-            Self::EchoCluster | Self::PodMonitor | Self::PodDisruptionBudget
+            Self::EchoCluster | Self::PodMonitor | Self::PodDisruptionBudget | Self::Lease
         )
     }
 

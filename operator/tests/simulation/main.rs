@@ -8,6 +8,7 @@
 //! | variable | meaning |
 //! |---|---|
 //! | `ECHO_OPERATOR_SIMULATIONS` | how many seeds are run; without it, 300 |
+//! | `ECHO_OPERATOR_PAUSES` | how often operators with a leader election are paused; without it, 100 |
 //! | `ECHO_OPERATOR_SEED` | the first seed; without it, 1 |
 //! | `ECHO_OPERATOR_FAULTS_LEFT_OUT` | faults that are not injected, such as `hanging,expired`; [`faults`] has their names |
 //!
@@ -64,11 +65,13 @@ mod clock;
 mod controllers;
 mod final_state;
 mod oracle;
+mod process;
 mod run;
 
 // The tests.
 #[path = "../conformance/conformance.rs"]
 mod conformance;
 mod conformance_test;
+mod pauses;
 mod regressions;
 mod seeds;

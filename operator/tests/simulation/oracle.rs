@@ -14,7 +14,7 @@ use crate::store::{Change, Key, Object, Store};
 pub(crate) struct Oracle {
     /// The violated invariants.
     pub(crate) violations: Vec<String>,
-    /// The number of the operator's writes, without events.
+    /// The number of the operator's writes, without events and Leases.
     pub(crate) writes: usize,
     /// The specs of all EchoClusters so far, by UID and generation.
     specs: BTreeMap<String, BTreeMap<i64, Value>>,
@@ -38,7 +38,7 @@ impl Oracle {
                 .entry(generation(after))
                 .or_insert_with(|| after.value["spec"].clone());
         }
-        if actor != Actor::Operator || matches!(kind, Kind::Event | Kind::CoreEvent) {
+        if actor != Actor::Operator || matches!(kind, Kind::Event | Kind::CoreEvent | Kind::Lease) {
             return;
         }
         self.writes += 1;
@@ -53,6 +53,29 @@ impl Oracle {
     pub(crate) fn acknowledge(&mut self, change: &Change) {
         self.acknowledged
             .insert(change.key.clone(), change.resource_version);
+    }
+
+    /// Checks that a write was carried out while its author held the Lease.
+    pub(crate) fn check_holder(&mut self, change: &Change, identity: &str, store: &Store) {
+        if change.key.0 == Kind::Lease {
+            let [before, after] = [&change.before, &change.after].map(|object| {
+                object
+                    .as_deref()
+                    .map(|lease| lease.value["spec"]["holderIdentity"].clone())
+            });
+            if before != after {
+                self.acknowledged.clear(); // the next leader has not received the responses to the writes of the last one
+            }
+            return;
+        }
+        let holder = holder(store);
+        if holder != Some(identity) {
+            let holder = holder.unwrap_or("nobody").to_owned();
+            self.violate(
+                change,
+                &format!("written by {identity} while {holder} holds the Lease"),
+            );
+        }
     }
 
     fn violate(&mut self, change: &Change, what: &str) {
@@ -180,6 +203,12 @@ impl Oracle {
                 && (!is_settled || is_rolled_out(&version.value, spec))
         })
     }
+}
+
+/// Returns the identity of the Lease's holder.
+pub(crate) fn holder(store: &Store) -> Option<&str> {
+    let lease = store.of_kind(Kind::Lease).next()?;
+    lease.value["spec"]["holderIdentity"].as_str()
 }
 
 fn generation(object: &Object) -> i64 {

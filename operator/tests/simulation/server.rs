@@ -27,7 +27,7 @@ use crate::watch::Watch;
 use crate::write::{Call, Written};
 
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type HttpResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
+pub(crate) type HttpResponse = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// The author of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,11 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Checks that the author of a change holds the Lease.
+    fn check_holder(&mut self, change: &Change, identity: &str) {
+        self.oracle.check_holder(change, identity, &self.store);
+    }
+
     /// Adds a line to the trace.
     pub(crate) fn trace(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
@@ -129,6 +134,7 @@ impl ApiServer {
         Connection {
             server: self.clone(),
             actor,
+            identity: None,
             is_alive: Arc::new(AtomicBool::new(true)),
         }
     }
@@ -176,6 +182,8 @@ fn pod_monitor_definition() -> Call {
 pub(crate) struct Connection {
     pub(crate) server: ApiServer,
     actor: Actor,
+    /// The identity of the process, if it takes part in the election of a leader.
+    identity: Option<Arc<str>>,
     is_alive: Arc<AtomicBool>,
 }
 
@@ -183,6 +191,14 @@ impl Connection {
     /// Returns a client that uses the connection.
     pub(crate) fn client(&self) -> kube::Client {
         kube::Client::new(self.clone(), "default")
+    }
+
+    /// Returns the connection of a candidate of this identity: its writes are checked.
+    pub(crate) fn of_candidate(self, identity: &str) -> Self {
+        Self {
+            identity: Some(identity.into()),
+            ..self
+        }
     }
 
     /// Kills the process. Its requests that were not carried out yet are dropped.
@@ -194,7 +210,7 @@ impl Connection {
         self.is_alive.load(Ordering::Relaxed)
     }
 
-    async fn serve(self, request: Request<Body>) -> Result<HttpResponse, BoxError> {
+    pub(crate) async fn serve(self, request: Request<Body>) -> Result<HttpResponse, BoxError> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
         let api_request = ApiRequest::read(&parts, &body);
@@ -299,6 +315,9 @@ impl Connection {
                     .written
                     .as_ref()
                     .and_then(|written| written.change.clone());
+                if let (Some(change), Some(identity)) = (&change, &self.identity) {
+                    state.check_holder(change, identity);
+                }
                 (succeeded(response), change)
             }
             Err(failure) => (failed(&failure), None),
