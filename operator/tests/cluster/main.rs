@@ -82,6 +82,7 @@ mod orphans;
 mod pause;
 mod pod_failures;
 mod pod_identity;
+mod policies;
 mod protocols;
 mod recovery;
 mod rejection;

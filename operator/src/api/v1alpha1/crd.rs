@@ -10,6 +10,9 @@ use serde_json::json;
 use super::EchoCluster;
 use crate::api::v1alpha1::conditions::{ConditionType, Reason};
 
+/// The label with the release of a CustomResourceDefinition, by which config/policies/no_crd_downgrade.yaml recognizes an older one.
+pub const VERSION_LABEL: &str = "app.kubernetes.io/version";
+
 /// Builds the CustomResourceDefinition whose schema gives new EchoClusters `echo_server_image`.
 ///
 /// What the derive gets wrong is corrected here: it declares every optional field as nullable, while the API
@@ -21,6 +24,12 @@ pub fn custom_resource_definition(
     echo_server_image: &str,
 ) -> Result<CustomResourceDefinition, SchemaShapeError> {
     let mut crd = EchoCluster::crd();
+    let labels = [
+        ("app.kubernetes.io/part-of", "echo-operator"),
+        (VERSION_LABEL, env!("CARGO_PKG_VERSION")),
+    ];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    crd.metadata.labels = Some(labels.into());
     let schema = crd
         .spec
         .versions
@@ -118,6 +127,48 @@ mod tests {
         for entry in lists.into_iter().flat_map(all) {
             assert_eq!(entry.get("default"), None, "{entry}");
         }
+    }
+
+    #[test]
+    fn no_field_gives_pods_more_than_an_echo_server_needs_or_redirects_traffic_of_others() {
+        let beyond = [
+            "args",
+            "automountServiceAccountToken",
+            "command",
+            "env",
+            "envFrom",
+            "ephemeralContainers",
+            "externalIPs",
+            "externalName",
+            "hostIPC",
+            "hostNetwork",
+            "hostPID",
+            "hostPath",
+            "hostPort",
+            "initContainers",
+            "secretName",
+            "securityContext",
+            "serviceAccount",
+            "serviceAccountName",
+            "volumeMounts",
+            "volumes",
+        ];
+        let schema = crd();
+        let properties = all(&schema)
+            .into_iter()
+            .filter_map(|schema| schema["properties"].as_object());
+        let fields: Vec<&String> = properties.flat_map(|fields| fields.keys()).collect();
+        assert!(fields.len() > 50, "{} fields", fields.len());
+        for field in fields {
+            assert!(!beyond.contains(&field.as_str()), "{field}");
+        }
+    }
+
+    #[test]
+    fn the_label_names_this_release() {
+        let crd = custom_resource_definition("example.com/image").unwrap();
+        let labels = crd.metadata.labels.unwrap();
+        assert_eq!(labels[VERSION_LABEL], env!("CARGO_PKG_VERSION"));
     }
 
     #[test]
