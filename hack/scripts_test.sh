@@ -196,6 +196,13 @@ test_a_run_without_skipped_tests_says_nothing_of_them() {
   [ "$(KUBECONFIG_FOR_TESTS=/dev/null hack/test.sh cluster | tail -n 1)" = "3 passed, 0 failed" ]
 }
 
+test_permissions_are_compared_after_all_other_tests_where_there_is_an_audit_log() {
+  stub_cargo ""
+  KUBECONFIG_FOR_TESTS=/dev/null ECHO_OPERATOR_TEST_AUDIT_LOG=/dev/null hack/test.sh cluster
+  called "cargo test --locked --workspace --test cluster -- --test-threads=8 --skip permissions::"
+  [ "$(tail -n 1 "$calls")" = "cargo test --locked --workspace --test cluster -- --ignored permissions::" ]
+}
+
 test_a_step_that_fails_is_a_failure() {
   stub_cargo "exit 1"
   [ "$(KUBECONFIG_FOR_TESTS=/dev/null hack/test.sh cluster | tail -n 1)" = "0 passed, 1 failed" ]

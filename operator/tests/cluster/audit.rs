@@ -15,7 +15,7 @@ use crate::deployed_operator::OPERATOR;
 use crate::namespace::Namespace;
 
 /// The environment variable with the path of the audit log.
-const AUDIT_LOG: &str = "ECHO_OPERATOR_TEST_AUDIT_LOG";
+pub(crate) const AUDIT_LOG: &str = "ECHO_OPERATOR_TEST_AUDIT_LOG";
 
 /// Why a test that counts writes is skipped.
 pub(crate) const UNSET: &str =

@@ -31,9 +31,16 @@ impl ClusterPolicy {
         condition: &str,
         expression: &str,
     ) -> Self {
-        let mutation = json!([{"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}}]);
+        let mutation = json!({"patchType": "ApplyConfiguration", "applyConfiguration": {"expression": expression}});
         let condition = json!([{"name": "condition", "expression": condition}]);
-        let spec = json!({"mutations": mutation, "matchConditions": condition, "reinvocationPolicy": "Never"});
+        let spec = json!({"mutations": [mutation], "matchConditions": condition, "reinvocationPolicy": "Never"});
+        Self::create(namespace, "Mutating", rule, spec)
+    }
+
+    /// Changes each object of a resource by the JSON patch that `expression` gives. It can change lists that are atomic.
+    pub(crate) fn patching(namespace: &Namespace, rule: &Value, expression: &str) -> Self {
+        let mutation = json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}});
+        let spec = json!({"mutations": [mutation], "reinvocationPolicy": "Never"});
         Self::create(namespace, "Mutating", rule, spec)
     }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
 use operator::api::v1alpha1::EchoCluster;
-use operator::model::build::pod_monitor::PodMonitor;
+use operator::model::build::pod_monitor::{PodMonitor, PodMonitorSpec};
 use serde_json::json;
 
 use crate::echo_clusters::{condition, status_and_reason};
@@ -110,10 +110,30 @@ async fn a_pod_monitor_waits_for_a_cluster_that_serves_pod_monitors() {
         .unwrap();
     let is_restored = |monitor: &PodMonitor| monitor.spec.pod_metrics_endpoints[0].port == "admin";
     wait::until(&monitors, "hello", "restored", is_restored).await;
+    // Apply leaves a field of another manager, so that the PodMonitor is replaced.
+    let limit = |monitor: &mut serde_json::Value| monitor["spec"]["sampleLimit"] = json!(1);
+    let edited = objects::<PodMonitor>(&namespace).edit("hello", limit).await;
+    assert_eq!(edited.unwrap()["spec"]["sampleLimit"], 1);
+    let is_restored = |monitor: &PodMonitor| !monitor.spec.others.contains_key("sampleLimit");
+    wait::until(&monitors, "hello", "without the limit", is_restored).await;
+    a_pod_monitor_of_another_client_is_not_changed(&namespace).await;
 
     namespace.apply_ready("hello", json!({"replicas": 1})).await;
     wait::until_gone(&monitors, "hello").await;
     drop(installed);
+}
+
+/// Waits until the name conflict with a PodMonitor of another client is reported.
+async fn a_pod_monitor_of_another_client_is_not_changed(namespace: &Namespace) {
+    let monitors = namespace.api::<PodMonitor>();
+    let theirs = PodMonitor::new("theirs", PodMonitorSpec::default());
+    let before = monitors.create(&PostParams::default(), &theirs).await;
+    let spec = json!({"replicas": 0, "monitoring": {"podMonitor": true}});
+    namespace.apply("theirs", spec).await;
+    let in_conflict =
+        |cluster: &EchoCluster| status_and_reason(cluster, "Stalled") == "True/NameConflict";
+    wait::until(&namespace.api(), "theirs", "in conflict", in_conflict).await;
+    assert_eq!(monitors.get("theirs").await.unwrap(), before.unwrap());
 }
 
 const POD_MONITORS: &str = "podmonitors.monitoring.coreos.com";

@@ -2,6 +2,7 @@
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use serde_json::{Value, json};
 
 use crate::echo_clusters::uids;
@@ -69,6 +70,20 @@ async fn what_apply_cannot_restore_is_replaced() {
         disturb(&services, "hello", &SERVICE_SWAPS),
         disturb(&services, "hello-pods", &SERVICE_SWAPS),
     );
+}
+
+#[tokio::test]
+async fn a_disruption_budget_with_the_other_bound_is_replaced() {
+    let namespace = Namespace::shared("other-bound").await;
+    namespace.apply("hello", json!({"replicas": 2})).await;
+    let budgets = objects::<PodDisruptionBudget>(&namespace);
+    wait::until(&budgets.api, "hello", "created", |_| true).await;
+    let other_bound: Swap = ("minAvailable, which maxUnavailable excludes", |object| {
+        let spec = object["spec"].as_object_mut().unwrap();
+        drop(spec.remove("maxUnavailable"));
+        drop(spec.insert("minAvailable".to_owned(), json!(1)));
+    });
+    disturb(&budgets, "hello", &[other_bound]).await;
 }
 
 /// Makes each change and waits until the object's spec and its owner are restored.
