@@ -10,8 +10,10 @@ export IMAGE_REGISTRY ?= echo-operator.dev
 export KUBERNETES ?=
 # The nodes of the local cluster.
 NODES ?= 2
+# The commit whose operator make test-versions updates from: HEAD~1 unless said otherwise.
+export PREVIOUS ?=
 
-.PHONY: help setup fmt lint verify test test-long unit-test cluster-test browser-test bench-echo bench-operator bench-handover fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
+.PHONY: help setup fmt lint verify test test-long test-versions unit-test cluster-test browser-test bench-echo bench-operator bench-handover fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -27,6 +29,9 @@ test: setup ## Run all tests; the last line counts them
 
 test-long: setup ## Run 1,000,000 simulated runs, 10,000 pauses, and 10,000 generated changes on a cluster; takes hours
 	@hack/test.sh long
+
+test-versions: setup ## Update the operator from a commit to this one and back, beside running echo servers (PREVIOUS=HEAD~1)
+	@hack/test-versions.sh
 
 unit-test: ## Run the tests that need no cluster
 	@hack/test.sh unit
