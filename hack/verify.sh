@@ -8,11 +8,13 @@ target/debug/operator crd | diff --unified crds/echoclusters.yaml - ||
 target/debug/examples/reference | diff --unified docs/reference.md - ||
   fail "docs/reference.md is stale: run make crds"
 
-# docs/features.md names tests as `file::test`.
-while IFS= read -r named; do
-  grep --quiet --no-messages --extended-regexp "^ *(async )?(fn|func) ${named##*::}\\(" "${named%::*}" ||
-    fail "docs/features.md names a test that does not exist: $named"
-done < <(grep --only-matching --extended-regexp '[[:alnum:]_/.-]+::[[:alnum:]_]+' docs/features.md)
+# These name tests as `file::test`.
+for document in docs/features.md docs/reliability.md docs/security.md; do
+  while IFS= read -r named; do
+    grep --quiet --no-messages --extended-regexp "^ *(async )?(fn|func) ${named##*::}\\(|^${named##*::}\\(\\) \\{" "${named%::*}" ||
+      fail "$document names a test that does not exist: $named"
+  done < <(grep --only-matching --extended-regexp '[[:alnum:]_/.-]+::[[:alnum:]_]+' "$document")
+done
 
 for name in operator echo-server; do
   stale=$(grep --recursive --line-number --only-matching "echo-operator.dev/$name:[0-9.]*[0-9]" config Dockerfile README.md |
