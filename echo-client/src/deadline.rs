@@ -31,6 +31,26 @@ impl Deadline {
         }
     }
 
+    /// Reads or writes with a timeout of the socket, which is the time left. The system interrupts that when the program
+    /// goes on after it was stopped (signal(7)), and then it is attempted again.
+    ///
+    /// # Errors
+    /// Those of the attempt; [`ErrorKind::TimedOut`] when no time is left.
+    pub(crate) fn attempt(
+        self,
+        mut attempt: impl FnMut(Duration) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        loop {
+            match attempt(self.left()?) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Err(ErrorKind::TimedOut.into());
+                }
+                done => return done,
+            }
+        }
+    }
+
     /// Returns the deadline of the next of `parts` attempts that share the time left equally, so that
     /// one which hangs leaves time for the others.
     pub(crate) fn share(self, parts: usize) -> Self {
@@ -50,28 +70,25 @@ pub(crate) struct TimedStream<'a> {
 
 impl Read for TimedStream<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(self.deadline.left()?))?;
-        self.stream.read(buffer).map_err(timed_out)
+        let mut stream = self.stream;
+        self.deadline.attempt(|left| {
+            stream.set_read_timeout(Some(left))?;
+            stream.read(buffer)
+        })
     }
 }
 
 impl Write for TimedStream<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(self.deadline.left()?))?;
-        self.stream.write(bytes).map_err(timed_out)
+        let mut stream = self.stream;
+        self.deadline.attempt(|left| {
+            stream.set_write_timeout(Some(left))?;
+            stream.write(bytes)
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.stream.flush()
-    }
-}
-
-/// Names the error of a blocking read or write with a timeout by what it means.
-fn timed_out(error: io::Error) -> io::Error {
-    if error.kind() == ErrorKind::WouldBlock {
-        ErrorKind::TimedOut.into()
-    } else {
-        error
     }
 }
 

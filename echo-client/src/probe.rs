@@ -176,8 +176,12 @@ fn probe(args: &ProbeArgs, address: SocketAddr, deadline: Deadline) -> Probed {
     };
     let begin = Instant::now();
     let (connected, answer) = if args.protocol == Protocol::Udp {
-        let socket = datagrams_to(address, deadline).map_err(not_connected)?;
-        (Instant::now(), exchange_datagrams(&socket, &request(args)))
+        let socket = datagrams_to(address).map_err(not_connected)?;
+        let connected = Instant::now();
+        (
+            connected,
+            exchange_datagrams(&socket, deadline, &request(args)),
+        )
     } else {
         let stream = &connect_to(address, deadline).map_err(not_connected)?;
         let stream = TimedStream { stream, deadline };
@@ -220,23 +224,29 @@ fn exchange(
     Ok(found)
 }
 
-/// Opens a socket whose datagrams go to one address, and that waits for one until the deadline.
-fn datagrams_to(address: SocketAddr, deadline: Deadline) -> io::Result<UdpSocket> {
+/// Opens a socket whose datagrams go to one address.
+fn datagrams_to(address: SocketAddr) -> io::Result<UdpSocket> {
     let any = match address {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
     let socket = UdpSocket::bind(any)?;
-    socket.set_read_timeout(Some(deadline.left()?))?;
     socket.connect(address)?;
     Ok(socket)
 }
 
 /// Sends a datagram, and gives the one that answers it. One that is lost is not sent again: that is what a probe finds out.
-fn exchange_datagrams(socket: &UdpSocket, request: &[u8]) -> io::Result<Vec<u8>> {
+fn exchange_datagrams(
+    socket: &UdpSocket,
+    deadline: Deadline,
+    request: &[u8],
+) -> io::Result<Vec<u8>> {
     socket.send(request)?;
     let mut found = vec![0; request.len() + 1];
-    let length = socket.recv(&mut found)?;
+    let length = deadline.attempt(|left| {
+        socket.set_read_timeout(Some(left))?;
+        socket.recv(&mut found)
+    })?;
     found.truncate(length);
     Ok(found)
 }

@@ -63,6 +63,7 @@ pub(super) fn slow_reader(subject: &Subject<'_>) -> Result<(), ClientError> {
         let rest = input.get(sent % input.len()..).unwrap_or_default();
         match (&stream).write(rest) {
             Ok(length) => sent += length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(ClientError::Answer(with_remedy(error))),
         }

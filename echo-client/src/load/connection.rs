@@ -21,8 +21,10 @@ pub(super) use ending::Broken;
 /// server decides how long there is room, and how long there is something to read.
 const BYTES_AT_ONCE: u64 = 1 << 20;
 
-/// What a connection waits for.
-const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+/// What a connection waits for. Urgent data is announced apart, as a read ends before it.
+const INTEREST: Interest = Interest::READABLE
+    .add(Interest::WRITABLE)
+    .add(Interest::PRIORITY);
 
 /// A connection, and where its conversation is. Times are nanoseconds since the load was made.
 #[derive(Debug)]
@@ -179,14 +181,14 @@ impl Connection {
         requested.map_err(Broken::Failed)
     }
 
-    /// Receives what there is, or all there will be if the server `is_ending`, up to [`BYTES_AT_ONCE`] and one
-    /// buffer; the rest at the next event. Compares every byte, and records the latency of each line that is
-    /// answered; `now` is asked after each read.
+    /// Receives what there is, up to [`BYTES_AT_ONCE`] and one buffer; the rest at the next event. Only if it
+    /// `reads_on` does it so after a short read: if the server is ending, or has sent urgent data. Compares every byte,
+    /// and records the latency of each line that is answered; `now` is asked after each read.
     pub(super) fn receive(
         &mut self,
         script: &Script,
         buffer: &mut [u8],
-        is_ending: bool,
+        reads_on: bool,
         latency: &mut Histogram,
         registry: &Registry,
         now: impl Fn() -> u64,
@@ -223,7 +225,7 @@ impl Connection {
             let lines = answered - self.answered;
             self.answered = answered;
             record(&mut self.waiting, lines, now(), latency);
-            if length < buffer.len() && !is_ending {
+            if length < buffer.len() && !reads_on {
                 return Ok(()); // the socket is empty; more will be another event
             }
             if self.received >= end {

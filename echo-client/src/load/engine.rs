@@ -163,9 +163,8 @@ impl Load {
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             let Token(index) = event.token();
-            if let Err(broken) =
-                self.process(index, event.is_readable(), event.is_read_closed(), end)
-            {
+            let reads_on = event.is_read_closed() || event.is_priority();
+            if let Err(broken) = self.process(index, event.is_readable(), reads_on, end) {
                 self.handle_broken(index, broken);
             }
         }

@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 use crate::broken_servers::{converse, is_exit, right, serve, serve_by};
 use crate::harness::EchoServer;
 
-fn start(arguments: &[&str]) -> Child {
+pub(crate) fn start(arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_echo-client"))
         .args(arguments)
         .stdin(Stdio::piped())

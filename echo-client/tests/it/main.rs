@@ -17,3 +17,5 @@ mod ends;
 mod load;
 #[cfg(test)]
 mod probe;
+#[cfg(test)]
+mod stopped;

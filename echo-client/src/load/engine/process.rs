@@ -11,7 +11,7 @@ impl Load {
         &mut self,
         index: usize,
         is_readable: bool,
-        is_ending: bool,
+        reads_on: bool,
         end: u64,
     ) -> Result<(), Broken> {
         let Some(connection) = self.connections.get_mut(index) else {
@@ -19,10 +19,10 @@ impl Load {
         };
         let before = connection.answered;
         let now = || nanoseconds(self.origin.elapsed());
-        let received = if is_readable || is_ending {
+        let received = if is_readable || reads_on {
             let (latency, registry) = (&mut self.report.latency, self.poll.registry());
             let (script, buffer) = (&self.script, &mut self.buffer);
-            connection.receive(script, buffer, is_ending, latency, registry, now)
+            connection.receive(script, buffer, reads_on, latency, registry, now)
         } else {
             Ok(())
         };
