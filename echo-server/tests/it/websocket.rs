@@ -135,6 +135,24 @@ fn a_handshake_that_is_invalid_is_refused_and_one_for_another_protocol_is_a_requ
 }
 
 #[test]
+fn a_handshake_with_a_body_is_a_request_whose_body_is_no_frame() {
+    let (_server, address) = start(&[]);
+    let body = frame(0x89, b"");
+    for expectation in ["", "Expect: 100-continue\r\n"] {
+        let headers = format!("Content-Length: {}\r\n{expectation}\r\n", body.len());
+        let question = handshake("13", KEY).replace("\r\n\r\n", &format!("\r\n{headers}"));
+        let mut stream = connect(address);
+        stream.write_all(question.as_bytes()).unwrap();
+        if !expectation.is_empty() {
+            assert_eq!(head(&stream), "HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        stream.write_all(&body).unwrap();
+        let answer = head(&stream);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+}
+
+#[test]
 fn a_drain_closes_between_two_messages_with_a_code_that_says_so() {
     let server = Running::start_with(&["http:127.0.0.1:0"], Duration::from_secs(2));
     let (idle, open) = (switch(server.address), switch(server.address));

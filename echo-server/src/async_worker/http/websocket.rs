@@ -1,7 +1,7 @@
 //! WebSocket over HTTP/1.1: the opening handshake, and the connection after it.
 
 use echo_protocol::websocket::{WebSocket, accept};
-use hyper::body::Bytes;
+use hyper::body::{Body, Bytes};
 use hyper::header::{
     CONNECTION, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
     SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
@@ -24,7 +24,7 @@ pub(super) const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// How a request to upgrade to WebSocket is answered.
 #[derive(Debug)]
 pub(super) enum OpeningHandshake {
-    /// The request asks for no upgrade.
+    /// The request asks for no upgrade, or has a body, which could not be told from frames.
     Absent,
     /// Its version is not supported.
     UnknownVersion,
@@ -35,12 +35,13 @@ pub(super) enum OpeningHandshake {
 }
 
 impl OpeningHandshake {
-    /// Reads the head of a request. A client that offers subprotocols gets the first one, without which
+    /// Reads a request. A client that offers subprotocols gets the first one, without which
     /// browsers would close the connection.
-    pub(super) fn read<B>(request: &Request<B>) -> Self {
+    pub(super) fn read<B: Body>(request: &Request<B>) -> Self {
         let asked = request.headers();
         let is_asked = request.method() == Method::GET
             && request.version() == Version::HTTP_11
+            && request.body().is_end_stream()
             && has_token(asked, &UPGRADE, "websocket")
             && has_token(asked, &CONNECTION, "upgrade");
         if !is_asked {
