@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::time::Duration;
 
 use echo_protocol::Protocol;
-use socket2::{Domain, Socket, TcpKeepalive, Type};
+use socket2::{Domain, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::config::Endpoint;
 
@@ -37,6 +37,10 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Unanswered questions after which a connection is closed: two minutes after its peer was lost. Without
 /// this, a peer that is lost without a FIN would keep its connection forever with the idle timeout off.
 const KEEPALIVE_PROBES: u32 = 4;
+
+/// How long a peer that does not answer is kept, whether it is asked or has an answer to acknowledge. Of the latter the
+/// kernel would otherwise send the answer again for a quarter of an hour.
+const LOST_AFTER: Duration = Duration::from_mins(2);
 
 /// Errors that mean "this machine has no IPv6", by their Linux numbers: EPROTONOSUPPORT,
 /// EAFNOSUPPORT, EADDRNOTAVAIL.
@@ -68,7 +72,9 @@ pub(crate) enum ListeningSocket {
     Datagrams(UdpSocket),
 }
 
-/// Opens `count` sockets for a protocol on one endpoint, and returns the address that they share.
+/// Opens `count` sockets for a protocol on one endpoint, and returns the address that they share. If clients have no
+/// longer than [`LOST_AFTER`] to read, the kernel closes those that acknowledge nothing for that time: it does not
+/// distinguish them from clients that read nothing.
 ///
 /// # Errors
 /// The system's, most often that the address is in use or, below port 1024, not permitted.
@@ -76,13 +82,19 @@ pub(crate) fn open_for(
     protocol: Protocol,
     endpoint: Endpoint,
     count: usize,
+    write_timeout: Option<Duration>,
 ) -> io::Result<(Vec<ListeningSocket>, SocketAddr)> {
     let sockets: Vec<_> = if protocol.is_datagrams() {
         let opened = open_datagrams(endpoint, count)?.into_iter();
         opened.map(ListeningSocket::Datagrams).collect()
     } else {
-        let opened = open(endpoint, count)?.into_iter();
-        opened.map(ListeningSocket::Stream).collect()
+        let opened = open(endpoint, count)?;
+        if write_timeout.is_some_and(|timeout| timeout <= LOST_AFTER) {
+            for socket in &opened {
+                SockRef::from(socket).set_tcp_user_timeout(Some(LOST_AFTER))?;
+            }
+        }
+        opened.into_iter().map(ListeningSocket::Stream).collect()
     };
     let address = match sockets.first() {
         Some(ListeningSocket::Stream(socket)) => socket.local_addr(),
@@ -228,7 +240,28 @@ mod tests {
         let asks = socket.tcp_keepalive_retries().unwrap();
         let interval = socket.tcp_keepalive_interval().unwrap();
         let lost_after = socket.tcp_keepalive_time().unwrap() + interval * asks;
-        assert_eq!(lost_after, Duration::from_mins(2));
+        assert_eq!(lost_after, LOST_AFTER);
+    }
+
+    #[test]
+    fn a_peer_that_is_lost_with_an_answer_in_transit_is_closed_as_soon_unless_it_may_read_later() {
+        let minutes = |minutes| Some(Duration::from_mins(minutes));
+        for (write_timeout, expected) in [
+            (minutes(1), minutes(2)),
+            (minutes(2), minutes(2)),
+            (minutes(3), None),
+            (None, None),
+        ] {
+            let endpoint = "127.0.0.1:0".parse().unwrap();
+            let (sockets, address) = open_for(Protocol::Raw, endpoint, 1, write_timeout).unwrap();
+            let _client = TcpStream::connect(address).unwrap();
+            let ListeningSocket::Stream(socket) = &sockets[0] else {
+                panic!("a socket for datagrams");
+            };
+            let (server, _) = socket.accept().unwrap();
+            let timeout = SockRef::from(&server).tcp_user_timeout().unwrap();
+            assert_eq!(timeout, expected, "{write_timeout:?}");
+        }
     }
 
     #[test]

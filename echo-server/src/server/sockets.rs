@@ -35,8 +35,9 @@ impl Sockets {
                 what: listen.to_string(),
                 source,
             };
-            let (opened, address) =
-                listener::open_for(listen.protocol, listen.endpoint, count).map_err(refused)?;
+            let write_timeout = config.limits.write_timeout;
+            let opened = listener::open_for(listen.protocol, listen.endpoint, count, write_timeout);
+            let (opened, address) = opened.map_err(refused)?;
             listeners.push(BoundListener {
                 protocol: listen.protocol,
                 address,
