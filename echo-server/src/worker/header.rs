@@ -40,3 +40,10 @@ pub(super) fn take(
     });
     client.map(Some).map_err(|_| CloseReason::Completed)
 }
+
+/// Discards what has come of a header that is not taken, so that the connection ends by FIN. The other engine has read as
+/// much of it.
+pub(super) fn discard(stream: &mut TcpStream, buffer: &mut [u8]) {
+    let buffer = buffer.get_mut(..MAX_HEADER_BYTES).unwrap_or_default();
+    drop(stream.read(buffer));
+}

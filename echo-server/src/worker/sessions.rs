@@ -460,6 +460,9 @@ impl Sessions {
         if reason == CloseReason::WriteTimeout {
             set_reset_on_close(session.connection.stream());
         }
+        if session.stage == Stage::AwaitingHeader {
+            header::discard(session.connection.stream(), self.buffers.input());
+        }
         let counters = self.counters(usize::from(session.counters_index));
         if let Some(counters) = counters.filter(|_| session.connection.has_pending_output()) {
             counters.note_stalled(false);

@@ -100,3 +100,32 @@ fn who_sends_half_a_header_is_closed_like_who_sends_nothing() {
     }
     assert_eq!(closed(server.admin, "raw", "first_byte_timeout"), 2);
 }
+
+#[test]
+fn a_connection_that_is_closed_at_its_header_ends_without_a_reset_in_both_engines() {
+    for fault in [None, Some("--fault=delay=0")] {
+        let flags = [
+            REQUIRED,
+            "--first-byte-timeout-seconds=1",
+            "--max-connections-per-client=1",
+        ];
+        let server = Program::start_flags(&flags.into_iter().chain(fault).collect::<Vec<_>>());
+        let raw = server.listener("raw");
+        let mut first = connect(raw);
+        first
+            .write_all(format!("{}hello", header(1)).as_bytes())
+            .unwrap();
+        expect(&first, b"hello");
+        let one_too_many = format!("{}hello", header(1));
+        for start in [
+            "PROXY TCP4 192.0.2.1",
+            "PROXY TCP9\r\n",
+            "hello\n",
+            &one_too_many,
+        ] {
+            let mut stream = connect(raw);
+            stream.write_all(start.as_bytes()).unwrap();
+            assert_eq!(read_to_end(&stream), b"", "{fault:?}: {start:?}");
+        }
+    }
+}
