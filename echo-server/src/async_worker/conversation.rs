@@ -95,8 +95,13 @@ struct Answerer<'a> {
 impl Answerer<'_> {
     /// Answers input, no bytes of which are its end.
     async fn answer(&mut self, input: &[u8], stream: &mut FaultyStream) -> io::Result<()> {
-        let begin = Instant::now();
-        let (mut lines, mut sent) = (0, 0);
+        let mut taken = Taken {
+            counted: self.counted.clone(),
+            client: self.client,
+            begin: Instant::now(),
+            lines: 0,
+            bytes: 0,
+        };
         let mut rest = input;
         while !rest.is_empty() {
             self.output.clear();
@@ -104,21 +109,48 @@ impl Answerer<'_> {
                 self.conversation
                     .answer(rest, &mut self.output, BUFFER_BYTES, self.rules);
             rest = rest.get(answered.consumed..).unwrap_or_default();
-            lines += answered.lines;
             self.output.extend_from_slice(answered.verbatim);
-            sent += count(self.output.len());
             stream.write_all(&self.output).await?;
+            taken.add(answered.lines, &self.output);
         }
         if input.is_empty() {
             self.output.clear();
-            lines += self.conversation.finish(&mut self.output, self.rules);
-            sent += count(self.output.len());
+            let lines = self.conversation.finish(&mut self.output, self.rules);
             stream.write_all(&self.output).await?;
-        }
-        self.counted.note_lines(self.client, lines, sent);
-        if let Some(counters) = self.counted.get() {
-            counters.latency.observe(lines, begin.elapsed());
+            taken.add(lines, &self.output);
         }
         Ok(())
+    }
+}
+
+/// The lines of one read whose answers the system has taken. Counted and logged when it is dropped, so also if a later
+/// answer fails or a timeout ends the connection.
+struct Taken {
+    /// Where they are counted.
+    counted: Counted,
+    /// Their client.
+    client: SocketAddr,
+    /// When they were read.
+    begin: Instant,
+    /// How many there are.
+    lines: u64,
+    /// The bytes of their answers.
+    bytes: u64,
+}
+
+impl Taken {
+    /// Adds lines whose answer ends with this output.
+    fn add(&mut self, lines: u64, output: &[u8]) {
+        self.lines += lines;
+        self.bytes += count(output.len());
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.counted.note_lines(self.client, self.lines, self.bytes);
+        if let Some(counters) = self.counted.get() {
+            counters.latency.observe(self.lines, self.begin.elapsed());
+        }
     }
 }

@@ -140,11 +140,15 @@ impl<S: Read + Write> Connection<S> {
 
     /// Discards what still comes after the end of output, so that unread bytes do not reset the
     /// connection and with it the answer that is still in transit.
-    pub(super) fn read_and_discard(&mut self, buffers: &mut Buffers) -> Next {
+    pub(super) fn read_and_discard(
+        &mut self,
+        buffers: &mut Buffers,
+        traffic: &mut Traffic,
+    ) -> Next {
         for _ in 0..DISCARDS_AT_ONCE {
             match self.stream.read(&mut buffers.input) {
                 Ok(0) => return Next::Close,
-                Ok(_) => {}
+                Ok(length) => traffic.received_bytes += count(length),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Next::Wait,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(_) => return Next::Close,
@@ -177,11 +181,11 @@ impl<S: Read + Write> Connection<S> {
                 Err(error) => return Err(error),
             };
             if length == 0 {
-                self.finish(None, output, rules, traffic)?;
+                self.finish(0, output, rules, traffic)?;
             } else {
                 traffic.received_bytes += count(length);
                 let received = input.get(..length).unwrap_or_default();
-                self.answer(received, None, output, rules, traffic)?;
+                self.answer(received, 0, output, rules, traffic)?;
             }
             if let Some(next) = self.next_without_reading() {
                 return Ok(next);
@@ -211,7 +215,7 @@ impl<S: Read + Write> Connection<S> {
             output,
         } = buffers;
         match self.stream.read(input) {
-            Ok(0) => self.finish(None, output, rules, traffic)?,
+            Ok(0) => self.finish(0, output, rules, traffic)?,
             Ok(length) => {
                 let has_more = length == input.len() || self.is_urgent;
                 let reads = self.last_reads.saturating_add(1);
@@ -221,7 +225,7 @@ impl<S: Read + Write> Connection<S> {
                 if self.last_reads >= LAST_READS {
                     received = self.conversation.up_to_boundary(received);
                 }
-                self.answer(received, None, output, rules, traffic)?;
+                self.answer(received, 0, output, rules, traffic)?;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.is_urgent = false;
@@ -278,19 +282,19 @@ impl<S: Read + Write> Connection<S> {
         let PendingOutput { input, sent } = pending;
         let Buffers { rules, output, .. } = buffers;
         if self.has_ended {
-            self.finish(Some(sent), output, rules, traffic)?;
+            self.finish(sent, output, rules, traffic)?;
         } else {
-            self.answer(&input, Some(sent), output, rules, traffic)?;
+            self.answer(&input, sent, output, rules, traffic)?;
         }
         Ok(next(self))
     }
 
     /// Answers input, a part at a time, until the socket takes no more. `sent` is how much of the
-    /// first part's answer is sent, if it was begun before; its lines are counted then.
+    /// first part's answer is sent already. The lines of a part are counted when the socket has taken its answer.
     fn answer(
         &mut self,
         input: &[u8],
-        mut sent: Option<usize>,
+        mut sent: usize,
         output: &mut Vec<u8>,
         rules: &Rules,
         traffic: &mut Traffic,
@@ -301,11 +305,9 @@ impl<S: Read + Write> Connection<S> {
             output.clear();
             let answered = self.conversation.answer(rest, output, OUTPUT_BYTES, rules);
             let parts = [output.as_slice(), answered.verbatim];
-            if sent.is_none() {
-                traffic.lines += answered.lines;
-            }
-            let sent = sent.take().unwrap_or_default();
-            self.send_or_keep(parts, sent, rest, before, traffic)?;
+            let is_sent = self.send_or_keep(parts, sent, rest, before, traffic)?;
+            traffic.lines += if is_sent { answered.lines } else { 0 };
+            sent = 0;
             rest = rest.get(answered.consumed..).unwrap_or_default();
         }
         Ok(())
@@ -314,7 +316,7 @@ impl<S: Read + Write> Connection<S> {
     /// Answers a last line without a line feed. `sent` is as for [`Self::answer`].
     fn finish(
         &mut self,
-        sent: Option<usize>,
+        sent: usize,
         output: &mut Vec<u8>,
         rules: &Rules,
         traffic: &mut Traffic,
@@ -323,14 +325,13 @@ impl<S: Read + Write> Connection<S> {
         let before = self.conversation;
         output.clear();
         let lines = self.conversation.finish(output, rules);
-        if sent.is_none() {
-            traffic.lines += lines;
-        }
-        let sent = sent.unwrap_or_default();
-        self.send_or_keep([output, &[]], sent, &[], before, traffic)
+        let is_sent = self.send_or_keep([output, &[]], sent, &[], before, traffic)?;
+        traffic.lines += if is_sent { lines } else { 0 };
+        Ok(())
     }
 
-    /// Sends an answer, of which `sent` bytes are sent already, and keeps what the socket does not take.
+    /// Sends an answer, of which `sent` bytes are sent already, and keeps what the socket does not take. Returns whether
+    /// it has taken all.
     #[inline]
     fn send_or_keep(
         &mut self,
@@ -339,13 +340,14 @@ impl<S: Read + Write> Connection<S> {
         input: &[u8],
         before: Conversation,
         traffic: &mut Traffic,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let [first, second] = output;
         let sent = send(&mut self.stream, output, sent, traffic)?;
-        if sent < first.len() + second.len() {
+        let is_sent = sent == first.len() + second.len();
+        if !is_sent {
             self.keep(input, sent, before);
         }
-        Ok(())
+        Ok(is_sent)
     }
 
     /// Restores the state of the protocol `before` the input, and keeps that, of whose answer so much is sent.

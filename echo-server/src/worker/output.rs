@@ -23,7 +23,6 @@ pub(super) fn send(
     mut sent: usize,
     traffic: &mut Traffic,
 ) -> io::Result<usize> {
-    let before = sent;
     while sent < first.len() + second.len() {
         let first_left = first.get(sent..).unwrap_or_default();
         let written = if second.is_empty() {
@@ -36,12 +35,14 @@ pub(super) fn send(
         };
         match written {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(length) => sent += length,
+            Ok(length) => {
+                sent += length;
+                traffic.sent_bytes += count(length);
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    traffic.sent_bytes += count(sent - before);
     Ok(sent)
 }

@@ -345,7 +345,8 @@ impl Sessions {
         let was_sending = session.connection.has_pending_output();
         let mut traffic = Traffic::default();
         let next = if session.stage == Stage::LingeringClose {
-            session.connection.read_and_discard(&mut self.buffers)
+            let buffers = &mut self.buffers;
+            session.connection.read_and_discard(buffers, &mut traffic)
         } else {
             let connection = &mut session.connection;
             if matches!(self.drain, Drain::All) {
@@ -358,8 +359,8 @@ impl Sessions {
         let is_sending = session.connection.has_pending_output();
         let is_changed = is_sending != was_sending;
         let mut waits_anew = is_changed;
-        traffic.add_to(counters); // also without a byte: the line feed of a last line may be pending
-        if traffic.has_moved() {
+        traffic.add_to(counters);
+        if traffic.has_moved() && session.stage != Stage::LingeringClose {
             self.deadlines.note_active(key);
             if session.stage == Stage::AwaitingFirstByte {
                 session.stage = Stage::Active;

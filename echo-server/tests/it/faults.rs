@@ -231,3 +231,26 @@ fn a_connection_that_is_to_be_closed_is_also_when_all_came_at_once() {
         assert!(is_rejected(stream), "{protocol}");
     }
 }
+
+#[test]
+fn lines_that_were_answered_before_a_reset_are_counted() {
+    let server = Program::start_flags(&["--fault=reset=40000"]);
+    let mut stream = connect(server.address);
+    stream.write_all(&b"\n".repeat(5_000)).unwrap(); // whose answers are 90,000 bytes
+    let mut answers = Vec::new();
+    let error = stream.read_to_end(&mut answers).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    wait_until("it is counted", || {
+        closed(server.admin, "line", "fault") == 1
+    });
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let number = |start: &str| {
+        let line = body.lines().find(|line| line.starts_with(start));
+        let number = line.and_then(|line| line.rsplit(' ').next());
+        number.unwrap().parse::<u64>().unwrap()
+    };
+    let lines = number("echo_lines_total{protocol=\"line\"");
+    assert!((1..=40_000 / 18).contains(&lines), "{lines}");
+    let measured = number("echo_line_latency_seconds_count{protocol=\"line\"");
+    assert_eq!(measured, lines);
+}

@@ -224,16 +224,30 @@ fn the_last_line_is_closed_only_after_its_answer_was_taken() {
 #[test]
 fn what_comes_after_the_end_is_thrown_away_until_the_client_closes() {
     let mut fixture = Fixture::new(0, &[b"more\n", b"and more\n"]);
-    assert_eq!(
-        fixture.connection.read_and_discard(&mut fixture.buffers),
-        Next::Wait
-    );
+    let mut traffic = Traffic::default();
+    let mut discard = |fixture: &mut Fixture| {
+        let buffers = &mut fixture.buffers;
+        fixture.connection.read_and_discard(buffers, &mut traffic)
+    };
+    assert_eq!(discard(&mut fixture), Next::Wait);
     fixture.script().pieces.push_back(Vec::new());
-    assert_eq!(
-        fixture.connection.read_and_discard(&mut fixture.buffers),
-        Next::Close
-    );
+    assert_eq!(discard(&mut fixture), Next::Close);
     assert_eq!(fixture.script().taken, b"");
+    assert_eq!(traffic.received_bytes, 14);
+}
+
+#[test]
+fn lines_are_counted_when_the_socket_has_taken_their_answers_also_if_later_ones_fail() {
+    let lines = b"\n".repeat(5_000);
+    let part = OUTPUT_BYTES / answers(&[b""]).len(); // lines whose answers are sent at once
+    let mut fixture = Fixture::new(OUTPUT_BYTES + 100, &[&lines]);
+    assert_eq!(fixture.process(false), Next::Wait);
+    let counted = fixture.counters.lines.get();
+    assert!((1..=count(part)).contains(&counted), "{counted}");
+    fixture.script().is_broken = true;
+    assert_eq!(fixture.process(false), Next::Close);
+    assert_eq!(fixture.counters.lines.get(), counted);
+    assert_eq!(fixture.counters.sent_bytes.get(), count(OUTPUT_BYTES + 100));
 }
 
 #[test]
