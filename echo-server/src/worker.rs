@@ -131,8 +131,10 @@ impl Worker {
             self.meter.begin(now);
             self.sessions.set_now(now);
             for event in &events {
-                self.dispatch(event, now);
+                self.dispatch(event);
             }
+            // In each pass: the event of commands is behind those of all connections, which may be many passes' work.
+            self.handle_commands(now);
             self.acceptor.accept(&mut self.sessions, now);
             self.datagrams.answer(now);
             self.sessions.process_ready();
@@ -167,10 +169,10 @@ impl Worker {
     }
 
     /// Hands an event to the owner of its token.
-    fn dispatch(&mut self, event: &Event, now: Instant) {
+    fn dispatch(&mut self, event: &Event) {
         let Token(token) = event.token();
         if event.token() == COMMANDS {
-            self.handle_commands(now);
+            // It has ended the wait, which is all.
         } else if let Some(key) = token.checked_sub(FIRST_CONNECTION) {
             if event.is_priority() {
                 self.sessions.note_urgent(key);

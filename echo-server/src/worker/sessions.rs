@@ -6,7 +6,7 @@
 
 mod drain;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
@@ -38,6 +38,13 @@ use drain::Drain;
 /// until they come. Growing instead would leave the smaller arrays behind, scattered over the heap.
 const MOST_ROOM: usize = 1 << 16;
 
+/// Bytes that connections move before commands, deadlines and other connections come first: some tens of milliseconds'
+/// work. Ten thousand connections that all have more to do would otherwise keep a worker from its commands for seconds.
+const BYTES_AT_ONCE: u64 = 16 * 1024 * 1024;
+
+/// What a connection that is processed counts at least as, for its system calls.
+const LEAST_BYTES: u64 = 1024;
+
 /// The events of a connection without pending output. Urgent data is one, as a read ends before it.
 const READABLE: Interest = Interest::READABLE.add(Interest::PRIORITY);
 
@@ -47,7 +54,9 @@ pub(super) struct Sessions {
     /// The connections, by the key that their token holds.
     slots: Slab<Session>,
     /// Connections with more to do, which no event will announce.
-    ready_queue: Vec<usize>,
+    ready_queue: VecDeque<usize>,
+    /// Bytes that may still move before the others of the queue come first.
+    bytes_left: u64,
     /// When they have waited for too long.
     deadlines: Deadlines,
     /// What they wait for at most.
@@ -80,7 +89,8 @@ impl Sessions {
         let timeouts = Timeouts::from(&shared.limits);
         Self {
             slots: Slab::with_capacity(room),
-            ready_queue: Vec::new(),
+            ready_queue: VecDeque::new(),
+            bytes_left: BYTES_AT_ONCE,
             deadlines: Deadlines::new(&timeouts, room, begin),
             timeouts,
             registry,
@@ -101,6 +111,7 @@ impl Sessions {
     /// Takes the time for all that is done until the next wait.
     pub(super) fn set_now(&mut self, now: Instant) {
         self.deadlines.set_now(now);
+        self.bytes_left = BYTES_AT_ONCE;
     }
 
     /// Admits a new connection, or closes it if a limit rejects it.
@@ -164,7 +175,7 @@ impl Sessions {
         }
     }
 
-    /// Processes a connection that has an event, unless it is in the ready queue.
+    /// Processes a connection that has an event, unless it is in the ready queue, or has to go there.
     pub(super) fn handle_event(&mut self, key: usize, peer_is_closed: bool) {
         let Some(session) = self.slots.get_mut(key) else {
             return;
@@ -173,21 +184,24 @@ impl Sessions {
             session.connection.note_peer_closed();
         }
         if !session.is_queued {
-            self.process(key);
+            self.process_or_enqueue(key);
         }
     }
 
-    /// Processes each connection of the ready queue once.
+    /// Processes each connection of the ready queue once, or as many as there is time for: the first ones, so that
+    /// each has its turn. They have a time of their own, which events cannot use up.
     pub(super) fn process_ready(&mut self) {
-        let mut queue = std::mem::take(&mut self.ready_queue);
-        for key in queue.drain(..) {
-            if let Some(session) = self.slots.get_mut(key) {
+        self.bytes_left = BYTES_AT_ONCE;
+        for _ in 0..self.ready_queue.len() {
+            if self.bytes_left == 0 {
+                break;
+            }
+            let key = self.ready_queue.pop_front();
+            if let Some((key, session)) = key.and_then(|key| Some((key, self.slots.get_mut(key)?)))
+            {
                 session.is_queued = false;
                 self.process(key);
             }
-        }
-        if self.ready_queue.is_empty() {
-            self.ready_queue = queue; // keeps the memory
         }
     }
 
@@ -283,11 +297,20 @@ impl Sessions {
         }
     }
 
-    /// Processes all connections.
+    /// Processes all connections, now or soon.
     fn process_all(&mut self) {
         let keys: Vec<_> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
+            self.process_or_enqueue(key);
+        }
+    }
+
+    /// Processes a connection, or puts it into the ready queue if others have moved so much that commands come first.
+    fn process_or_enqueue(&mut self, key: usize) {
+        if self.bytes_left > 0 {
             self.process(key);
+        } else {
+            self.enqueue(key);
         }
     }
 
@@ -360,6 +383,8 @@ impl Sessions {
         let is_changed = is_sending != was_sending;
         let mut waits_anew = is_changed;
         traffic.add_to(counters);
+        let cost = LEAST_BYTES + traffic.received_bytes + traffic.sent_bytes;
+        self.bytes_left = self.bytes_left.saturating_sub(cost);
         if traffic.has_moved() && session.stage != Stage::LingeringClose {
             self.deadlines.note_active(key);
             if session.stage == Stage::AwaitingFirstByte {
@@ -427,7 +452,7 @@ impl Sessions {
             && !session.is_queued
         {
             session.is_queued = true;
-            self.ready_queue.push(key);
+            self.ready_queue.push_back(key);
         }
     }
 

@@ -395,3 +395,35 @@ fn a_last_line_is_counted_when_a_full_socket_takes_its_line_feed() {
     }
     assert_eq!(fixture.counters().lines.get(), 1);
 }
+
+#[test]
+fn connections_that_all_have_much_to_do_are_processed_in_portions_and_each_has_its_turn() {
+    const CLIENTS: usize = 400;
+    let line = [vec![b'x'; 29_999], vec![b'\n']].concat();
+    let answer = [Rules::default().prefix(), &line].concat();
+    let mut fixture = Fixture::new();
+    let clients: Vec<_> = (0..CLIENTS).map(|_| fixture.admit(&line)).collect();
+    fixture.pass(0.0);
+    let mut moved_before = 0;
+    let mut portion = |fixture: &Fixture| {
+        let counters = fixture.counters();
+        let moved = counters.received_bytes.get() + counters.sent_bytes.get();
+        let portion = moved - std::mem::replace(&mut moved_before, moved);
+        let most = BYTES_AT_ONCE + count(line.len() + answer.len());
+        assert!(portion <= most, "{portion} bytes at once");
+    };
+    for key in 0..CLIENTS {
+        fixture.sessions.handle_event(key, false);
+    }
+    portion(&fixture);
+    assert!(fixture.sessions.has_ready());
+    while fixture.sessions.has_ready() {
+        fixture.sessions.process_ready();
+        portion(&fixture);
+    }
+    for mut client in clients {
+        let mut found = vec![0; answer.len()];
+        client.read_exact(&mut found).unwrap();
+        assert!(found == answer);
+    }
+}
