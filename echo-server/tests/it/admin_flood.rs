@@ -17,6 +17,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::flood::{PROBE_TIMEOUT, attack_until};
 use crate::harness::{Program, TIMEOUT, connect, exchange, read_to_end, request, wait_until};
+use crate::overload::Sleeper;
 
 /// Clients that attack, one after another.
 const CLIENTS: usize = 10_000;
@@ -70,6 +71,7 @@ fn assert_health_checks_succeed_while_clients_send(input: &[u8]) {
         wait_until("the admin endpoint is full", || {
             connected.load(Ordering::Relaxed) > 600
         });
+        let sleeper = Sleeper::start();
         let probe = |number| {
             let path = if number % 2 == 0 { "/livez" } else { "/readyz" };
             let begin = Instant::now();
@@ -82,9 +84,13 @@ fn assert_health_checks_succeed_while_clients_send(input: &[u8]) {
         let (mut failures, mut number) = (Vec::new(), 0);
         let begin = Instant::now();
         let is_over = |number| number >= PROBES && connected.load(Ordering::Relaxed) >= CLIENTS;
-        while !is_over(number) && begin.elapsed() < 6 * TIMEOUT {
-            failures.extend(probe(number));
-            number += 1;
+        while !is_over(number) && begin.elapsed() < 12 * TIMEOUT {
+            let failure = probe(number);
+            // A machine that lets nobody run in time fails any probe, which is repeated.
+            if failure.is_none() || !sleeper.was_late() {
+                number += 1;
+                failures.extend(failure);
+            }
         }
         done.store(true, Ordering::Relaxed);
         failures

@@ -14,8 +14,12 @@ use socket2::{Domain, Socket, Type};
 
 use crate::admin_flood::attack_alone;
 use crate::harness::{Program, Running, TIMEOUT, exchange, expect, ping, read_to_end, wait_until};
+use crate::overload::Sleeper;
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
+
+/// Clients of a storm that wait for an answer at the same time.
+const AT_ONCE: usize = 100;
 
 /// Waits until new connections are refused.
 fn wait_until_closed(server: &Running) {
@@ -219,18 +223,35 @@ fn a_drain_in_a_storm_of_connections_loses_no_request() {
     ] {
         let mut flags = vec!["--listen", listen, "--drain-seconds=2"];
         flags.extend(fault);
-        let server = Program::start_flags(&flags);
-        let address = server.listener(protocol);
-        server.signal("TERM");
-        storm(address, question, answer);
+        unless_overloaded(|| {
+            let server = Program::start_flags(&flags);
+            let address = server.listener(protocol);
+            server.signal("TERM");
+            let lost = storm(address, question, answer);
+            let failure = || format!("{lost} of {question:?} are lost");
+            (lost >= AT_ONCE / 5).then(failure)
+        });
+    }
+}
+
+/// Makes an attempt, which returns what is wrong, and again if it may be so for want of processor time.
+fn unless_overloaded(attempt: impl Fn() -> Option<String>) {
+    const ATTEMPTS: usize = 5;
+    let sleeper = Sleeper::start();
+    for number in 1..=ATTEMPTS {
+        let Some(failure) = attempt() else {
+            return;
+        };
+        let is_excused = sleeper.was_late() && number < ATTEMPTS;
+        assert!(is_excused, "attempt {number}: {failure}");
     }
 }
 
 /// Connects until nothing listens any more, asks a while later, and takes each answer a good while
-/// later. Only the very last may be lost: those that the kernel queues between the last accept and the close.
-fn storm(address: SocketAddr, question: &str, answer: &str) {
+/// later. Returns how many are lost. Only the very last may be: those that the kernel queues between the last accept and
+/// the close.
+fn storm(address: SocketAddr, question: &str, answer: &str) -> usize {
     const SILENT: usize = 50;
-    const AT_ONCE: usize = 100;
     let ask = |mut stream: TcpStream| {
         drop(stream.write_all(question.as_bytes()));
         stream
@@ -252,8 +273,7 @@ fn storm(address: SocketAddr, question: &str, answer: &str) {
     }
     asked.extend(silent.into_iter().map(ask));
     let answered = asked.into_iter().map(is_answered);
-    let lost = answered.filter(|is_answered| !is_answered).count();
-    assert!(lost < AT_ONCE / 5, "{lost} of {question:?} are lost");
+    answered.filter(|is_answered| !is_answered).count()
 }
 
 #[test]
@@ -261,7 +281,7 @@ fn clients_that_connect_without_end_prolong_no_drain() {
     const DRAIN: Duration = Duration::from_secs(2);
     const THREADS: usize = 4;
     let _attack = attack_alone();
-    for protocol in ["line", "http"] {
+    let drain = |protocol| {
         let drain = format!("--drain-seconds={}", DRAIN.as_secs());
         let mut server = Program::start_flags(&["--listen=http:127.0.0.1:0", &drain]);
         let address = server.listener(protocol);
@@ -275,9 +295,14 @@ fn clients_that_connect_without_end_prolong_no_drain() {
         });
         let begin = Instant::now();
         server.signal("TERM");
-        assert_eq!(server.exit_code(), Some(0), "{protocol}");
+        let code = server.exit_code();
         let lasted = begin.elapsed();
-        assert!(lasted < DRAIN + ONE_SECOND, "{protocol}: {lasted:?}");
+        let is_in_time = code == Some(0) && lasted < DRAIN + ONE_SECOND;
+        let failure = || format!("{protocol}: {code:?} after {lasted:?}");
+        (!is_in_time).then(failure)
+    };
+    for protocol in ["line", "http"] {
+        unless_overloaded(|| drain(protocol));
     }
 }
 

@@ -6,6 +6,8 @@
 mod flood;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod overload;
 
 #[cfg(test)]
 mod abuse;
