@@ -9,14 +9,16 @@ use tracing::warn;
 
 use crate::apiserver::cache::CacheSync;
 use crate::apiserver::leadership::Leadership;
+use crate::apiserver::permissions::Permissions;
 use crate::metrics::Metrics;
 
-/// Whether the operator's caches are filled and follow the API server. Clones share it.
+/// Whether the operator's caches are filled and follow the API server, and whether it has its permissions. Clones share it.
 #[derive(Clone, Default)]
 pub struct Health {
     caches: Arc<OnceLock<Vec<CacheSync>>>,
     fatal: Arc<OnceLock<String>>,
     leadership: Arc<OnceLock<Leadership>>,
+    permissions: Arc<OnceLock<Permissions>>,
 }
 
 impl Health {
@@ -32,20 +34,29 @@ impl Health {
         let _ = self.leadership.set(leadership);
     }
 
+    /// Sets the permissions of which a missing one is reported.
+    pub fn set_permissions(&self, permissions: Permissions) {
+        // There is one controller in a process, so this is called once.
+        let _ = self.permissions.set(permissions);
+    }
+
     /// Sets why the process has to start again. It ends by itself; if that takes too long, the kubelet ends it.
     pub fn set_fatal(&self, why: String) {
         // The first reason stays.
         let _ = self.fatal.set(why);
     }
 
-    /// Returns why the operator is not ready; a missing permission shows here.
-    fn not_ready(&self) -> Option<String> {
+    /// Returns why the operator is not ready.
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        if let Some(missing) = self.permissions.get().and_then(Permissions::not_granted) {
+            return Some(missing);
+        }
         let Some(caches) = self.caches.get() else {
             return Some("the watches have not been started".to_owned());
         };
         let names = |matches: fn(&CacheSync) -> bool| {
             let found = caches.iter().filter(|cache| matches(cache));
-            found.map(|cache| cache.kind).collect::<Vec<_>>().join(", ")
+            found.map(CacheSync::name).collect::<Vec<_>>().join(", ")
         };
         let unlisted = names(|cache| !cache.has_synced());
         if !unlisted.is_empty() {
@@ -56,6 +67,9 @@ impl Health {
             return Some(format!(
                 "the API server does not answer the watch of {stale}"
             ));
+        }
+        if self.permissions.get().is_some_and(|it| !it.are_checked()) {
+            return Some("the permissions are being checked".to_owned());
         }
         self.leadership.get().and_then(Leadership::failure)
     }
@@ -126,10 +140,12 @@ mod tests {
     use crate::apiserver::cache::health::STALE_AFTER;
     use crate::apiserver::cache::list_watch::ListWatchEvent;
     use crate::apiserver::cache::{Requirement, WatchEvent};
+    use crate::apiserver::scope::Scope;
 
     #[tokio::test(start_paused = true)]
     async fn readyz_names_a_kind_that_is_not_listed_or_whose_watch_is_stale() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let (sync, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Required, &Scope::Cluster);
         let health = Health::default();
         assert!(health.not_ready().is_some());
         health.set_caches(vec![sync]);

@@ -7,6 +7,8 @@ pub mod event_writer;
 pub(crate) mod exponential_delays;
 pub mod leadership;
 pub(crate) mod lease;
+pub mod permissions;
 pub mod related;
 pub mod request;
+pub mod scope;
 pub mod status_writer;

@@ -18,7 +18,10 @@ use self::leader_election::LeaderElection;
 use crate::admin::{self, Health};
 use crate::api::v1alpha1::DEFAULT_ECHO_SERVER_IMAGE;
 use crate::api::v1alpha1::crd::custom_resource_definition;
-use crate::apiserver;
+use crate::apiserver::client::connect;
+use crate::apiserver::leadership::Leadership;
+use crate::apiserver::permissions;
+use crate::apiserver::scope::Namespaces;
 use crate::controller::{self, Environment};
 use crate::leader_election::Election;
 use crate::metrics::Metrics;
@@ -61,6 +64,16 @@ struct Run {
     /// The format of log lines.
     #[arg(long, env = "OPERATOR_LOG_FORMAT", value_enum, default_value = "json")]
     log_format: LogFormat,
+    /// A namespace whose EchoClusters are reconciled, those of all namespaces by default. May be repeated, or separated by commas. The
+    /// operator needs a Role in each of these namespaces, and no ClusterRole (config/namespaced).
+    #[arg(
+        long = "watch-namespace",
+        env = "OPERATOR_WATCH_NAMESPACE",
+        value_delimiter = ',',
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    watch_namespaces: Vec<String>,
     #[command(flatten)]
     leader_election: LeaderElection,
 }
@@ -91,8 +104,10 @@ impl Run {
             admin,
             log,
             log_format,
+            watch_namespaces,
             leader_election,
         } = self;
+        let namespaces = Namespaces::of(watch_namespaces);
         telemetry::init(&log, log_format)?;
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
@@ -102,12 +117,18 @@ impl Run {
         let config = configuration().await?;
         let metrics = Metrics::default();
         let (election, leadership) = leader_election.start(&config, metrics.clone())?;
-        let client = apiserver::client::connect(&config, leadership.clone(), metrics.clone())?;
+        let client = connect(&config, leadership.clone(), metrics.clone())?;
+        let reviews = connect(&config, Leadership::unconditional(), metrics.clone())?;
+        let (permissions, check) = permissions::check(reviews, &namespaces);
+        metrics.set_permissions(permissions.clone());
+        let health = Health::default();
+        health.set_permissions(permissions);
         let environment = Environment {
             client,
+            namespaces,
             leadership,
             metrics,
-            health: Health::default(),
+            health,
             clock: Timestamp::now,
         };
         info!(version = env!("CARGO_PKG_VERSION"), %admin, "starting");
@@ -118,22 +139,39 @@ impl Run {
             }
             info!("stopping");
         };
-        serve(environment, election, listener, stop).await
+        serve(environment, election, Box::pin(check), listener, stop).await
     }
 }
 
-/// Runs the controller and the admin endpoint until the controller ends: after `stop`, or with an error, which ends the process.
+/// Runs the controller, `check`, which never ends, and the admin endpoint until the controller ends: after `stop`, or with an error, which
+/// ends the process.
 async fn serve(
     environment: Environment,
     election: Option<Election>,
+    check: impl Future<Output = ()>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let (metrics, health) = (environment.metrics.clone(), environment.health.clone());
     tokio::select! {
         ended = lead(election, Box::pin(controller::run(environment, stop))) => ended,
+        () = check => Err(anyhow!("the check of the permissions has ended unexpectedly")),
         never = admin::serve(listener, metrics, health) => never,
     }
+}
+
+/// Reads the name of a namespace: a DNS label (RFC 1123).
+fn namespace(text: &str) -> Result<String, String> {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let is_name = (1..=63).contains(&text.len())
+        && text.bytes().all(is_allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    let remedy = "use 1 to 63 characters of a-z, 0-9 and '-', beginning and ending with a letter or digit, or leave out the flag for all \
+                  namespaces";
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| remedy.to_owned())
 }
 
 /// Finds the cluster: the pod's own, or that of the kubeconfig.
@@ -171,7 +209,6 @@ impl Crd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::apiserver::leadership::Leadership;
     use crate::scripted::{Answer, scripted};
 
     #[tokio::test(start_paused = true)]
@@ -182,14 +219,44 @@ mod tests {
         });
         let environment = Environment {
             client,
+            namespaces: Namespaces::All,
             metrics: Metrics::default(),
             health: Health::default(),
             clock: || Timestamp::UNIX_EPOCH,
             leadership: Leadership::unconditional(),
         };
         let listener = admin::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let ended = serve(environment, None, listener, std::future::pending()).await;
+        let check = std::future::pending();
+        let ended = serve(environment, None, check, listener, std::future::pending()).await;
         let error = ended.unwrap_err().to_string();
         assert_eq!(error, "a watch has ended unexpectedly");
+    }
+
+    /// Reads the flags of `operator run`. Returns the namespaces, or the error.
+    fn namespaces(flags: &[&str]) -> Result<Namespaces, String> {
+        let cli = Cli::try_parse_from(["operator", "run"].iter().chain(flags));
+        match cli.map_err(|error| error.to_string())?.command {
+            Command::Run(run) => Ok(Namespaces::of(run.watch_namespaces)),
+            Command::Crd(_) => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn the_namespaces_are_a_repeated_flag_or_a_list_and_by_default_all() {
+        assert_eq!(namespaces(&[]), Ok(Namespaces::All));
+        let both = Namespaces::of(vec!["a".to_owned(), "team-b".to_owned()]);
+        let repeated = ["--watch-namespace=team-b", "--watch-namespace", "a"];
+        assert_eq!(namespaces(&repeated), Ok(both.clone()));
+        assert_eq!(namespaces(&["--watch-namespace=a,team-b,a"]), Ok(both));
+    }
+
+    #[test]
+    fn a_namespace_that_cannot_exist_is_rejected_with_the_flag_and_a_remedy() {
+        let long = "a".repeat(64);
+        for name in ["", "Team", "a.b", "a_b", "-a", "a-", "a,", long.as_str()] {
+            let error = namespaces(&[&format!("--watch-namespace={name}")]).unwrap_err();
+            assert!(error.contains("'--watch-namespace <NAMESPACE>'"), "{error}");
+            assert!(error.contains("use 1 to 63 characters"), "{error}");
+        }
     }
 }

@@ -38,6 +38,7 @@ use crate::apiserver::apply::Applier;
 use crate::apiserver::cache::CacheSync;
 use crate::apiserver::event_writer::EventWriter;
 use crate::apiserver::leadership::Leadership;
+use crate::apiserver::scope::{ByScope, Namespaces};
 use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
@@ -63,10 +64,10 @@ const WATCHDOG_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A watch has not been answered for too long, although other watches have.
-    #[error("the API server has not answered the watch of {kind} for {} s, although it answers other watches", age.as_secs())]
+    #[error("the API server has not answered the watch of {watched} for {} s, although it answers other watches", age.as_secs())]
     StaleWatch {
-        /// The plural of the kind.
-        kind: &'static str,
+        /// The plural of the kind, and the namespace if it is of one.
+        watched: String,
         /// Since when.
         age: Duration,
     },
@@ -79,6 +80,8 @@ pub enum Error {
 pub struct Environment {
     /// The client of the API server.
     pub client: Client,
+    /// Whose EchoClusters are reconciled.
+    pub namespaces: Namespaces,
     /// Counts what the controller does.
     pub metrics: Metrics,
     /// Reports the state of the caches.
@@ -171,36 +174,42 @@ struct Tasks {
 fn spawn(environment: Environment) -> Tasks {
     let Environment {
         client,
+        namespaces,
         metrics,
         health,
         clock,
         leadership,
     } = environment;
+    let scopes = namespaces.scopes();
     let (events, publish) = EventWriter::new(client.clone(), metrics.clone());
     let (store, writer) = reflector::store();
     let queue = Queue::new(CONCURRENCY, metrics.workqueue().clone());
     let triggers = Triggers::new(queue.clone(), store.clone());
     let mut watches = JoinSet::new();
-    let caches = watch_all(&client, &triggers, &mut watches);
+    let mut syncs = Vec::new();
     let status_writer = StatusWriter::new(client.clone(), events, metrics.clone());
-    let (clusters, watch) = watch_clusters(&client, writer, triggers, status_writer.clone());
+    let contexts = ByScope::new(&scopes, |scope| {
+        let caches = watch_all(&client, scope, &triggers, &mut watches);
+        syncs.extend(caches.syncs().cloned());
+        Context {
+            applier: Applier::new(client.clone(), caches, metrics.clone()),
+            status_writer: status_writer.clone(),
+            clock,
+        }
+    });
+    let (clusters, watch) =
+        watch_clusters(&client, &scopes, writer, triggers, status_writer.clone());
     watches.spawn(watch.map(|()| "EchoClusters"));
-    let syncs: Vec<CacheSync> = (caches.syncs().into_iter().cloned())
-        .chain([clusters])
-        .collect();
+    syncs.extend(clusters);
     health.set_leadership(leadership.clone());
     metrics.set_leadership(leadership);
     metrics.set_echo_clusters(store.clone());
     metrics.workqueue().set_state(queue.state());
     health.set_caches(syncs.clone());
     metrics.set_caches(syncs.clone());
-    let applier = Applier::new(client, caches, metrics.clone());
     let runner = Arc::new(Runner {
-        context: Context {
-            applier,
-            status_writer,
-            clock,
-        },
+        contexts,
+        status_writer,
         backoff: Backoff::default(),
         queue: queue.clone(),
         stragglers: Stragglers::default(),
@@ -222,17 +231,17 @@ async fn find_stale(syncs: &[CacheSync]) -> Error {
     loop {
         tokio::time::sleep(WATCHDOG_INTERVAL).await;
         let stale = CacheSync::find_stale(syncs);
-        let kind = stale.map(|stale| stale.kind);
+        let watched = stale.map(CacheSync::name);
         // After the process was stopped and continued, all watches look stale until each has received a response.
         if let Some(stale) = stale
-            && kind == suspect
+            && watched == suspect
         {
             return Error::StaleWatch {
-                kind: stale.kind,
+                watched: stale.name(),
                 age: stale.health.age(),
             };
         }
-        suspect = kind;
+        suspect = watched;
     }
 }
 
@@ -292,7 +301,7 @@ fn handle_result(result: ReconcileResult, runner: &Runner) {
         }
         Err(controller::Error::ObjectNotFound(gone)) => {
             runner.backoff.forget(&typed(&gone));
-            runner.context.status_writer.forget(&typed(&gone));
+            runner.status_writer.forget(&typed(&gone));
         }
         Ok(_) | Err(_) => (),
     }

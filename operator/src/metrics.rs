@@ -4,6 +4,7 @@
 mod echo_clusters;
 mod leader_election;
 mod log;
+mod permissions;
 mod process;
 mod reconciles;
 mod rest_client;
@@ -26,6 +27,7 @@ use prometheus_client::registry::Registry;
 use self::echo_clusters::EchoClusters;
 use self::leader_election::MasterStatus;
 use self::log::DroppedLogLines;
+use self::permissions::MissingPermissions;
 use self::process::Process;
 pub use self::reconciles::ReconcileResult;
 use self::reconciles::Reconciles;
@@ -35,6 +37,7 @@ use self::workqueue::Workqueue;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::CacheSync;
 use crate::apiserver::leadership::Leadership;
+use crate::apiserver::permissions::Permissions;
 use crate::apiserver::request::Verb;
 
 /// The value of the labels `controller` and `name`, as controller-runtime forms it: the kind in lower case.
@@ -57,6 +60,7 @@ pub struct Metrics {
     writes: Family<WriteLabels, Counter>,
     dropped_events: Counter,
     watches: Watches,
+    missing_permissions: MissingPermissions,
     echo_clusters: EchoClusters,
 }
 
@@ -90,6 +94,8 @@ impl Default for Metrics {
         own.register_collector(Box::new(DroppedLogLines));
         let watches = Watches::default();
         own.register_collector(Box::new(watches.clone()));
+        let missing_permissions = MissingPermissions::default();
+        own.register_collector(Box::new(missing_permissions.clone()));
         let echo_clusters = EchoClusters::default();
         own.register_collector(Box::new(echo_clusters.clone()));
         Self {
@@ -101,6 +107,7 @@ impl Default for Metrics {
             writes,
             dropped_events,
             watches,
+            missing_permissions,
             echo_clusters,
         }
     }
@@ -144,6 +151,11 @@ impl Metrics {
     /// Sets the caches whose watches are reported.
     pub fn set_caches(&self, caches: Vec<CacheSync>) {
         self.watches.set(caches);
+    }
+
+    /// Sets the permissions of which missing ones are reported.
+    pub fn set_permissions(&self, permissions: Permissions) {
+        self.missing_permissions.set(permissions);
     }
 
     /// Sets the EchoClusters that are counted.

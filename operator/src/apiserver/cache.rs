@@ -23,7 +23,7 @@ use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use tokio::time::Instant;
 
 use self::list_watch::crd_presence::CrdPresence;
@@ -35,12 +35,13 @@ use self::raw::Raw;
 use self::sync::{Availability, SyncWriter};
 pub use self::sync::{CacheSync, Requirement, Unavailable, WatchEnded};
 use crate::api::v1alpha1::{EchoCluster, HEADLESS_SERVICE_SUFFIX};
+use crate::apiserver::scope::Scope;
 use crate::model::build::pod_monitor::PodMonitor;
 use crate::model::children::Child;
 use crate::model::decision::only_update_entries;
 use crate::model::metadata::{INSTANCE_LABEL, Owner};
 
-/// The cached objects of all EchoClusters.
+/// The cached objects of all EchoClusters of a scope.
 #[derive(Clone)]
 pub struct Caches {
     /// All Deployments.
@@ -51,14 +52,14 @@ pub struct Caches {
     pub pod_disruption_budgets: Cache<PodDisruptionBudget>,
     /// All NetworkPolicies.
     pub network_policies: Cache<NetworkPolicy>,
-    /// All HorizontalPodAutoscalers of the cluster, since any of them may scale a Deployment of the operator.
+    /// All HorizontalPodAutoscalers of the scope, since any of them may scale a Deployment of the operator.
     pub horizontal_pod_autoscalers: Cache<HorizontalPodAutoscaler>,
     /// All PodMonitors, if the API server serves them.
     pub pod_monitors: Cache<PodMonitor>,
     /// The failures of the pods.
     pub pods: Pods,
-    /// The state of the watch of the CustomResourceDefinition of PodMonitors.
-    pub pod_monitor_crd: CacheSync,
+    /// The state of the watch of the CustomResourceDefinition of PodMonitors. A namespace has none: a Role cannot permit it.
+    pub pod_monitor_crd: Option<CacheSync>,
 }
 
 /// The cached objects of one kind. Clones share them.
@@ -130,8 +131,8 @@ impl<K: Child> Cache<K> {
 
 impl Caches {
     /// Returns the state of each cache.
-    pub fn syncs(&self) -> [&CacheSync; 8] {
-        [
+    pub fn syncs(&self) -> impl Iterator<Item = &CacheSync> {
+        let of_objects = [
             &self.deployments.sync,
             &self.services.sync,
             &self.pod_disruption_budgets.sync,
@@ -139,8 +140,8 @@ impl Caches {
             &self.horizontal_pod_autoscalers.sync,
             &self.pod_monitors.sync,
             &self.pods.sync,
-            &self.pod_monitor_crd,
-        ]
+        ];
+        of_objects.into_iter().chain(&self.pod_monitor_crd)
     }
 
     /// Finds a HorizontalPodAutoscaler of another owner that scales the Deployment of `owner`.
@@ -160,11 +161,12 @@ pub(crate) fn scaled_deployment(autoscaler: &HorizontalPodAutoscaler) -> Option<
     is_deployment.then(|| (namespace, target.name.clone()))
 }
 
-/// Watches a kind in all namespaces: what `selector` selects. The objects are indexed by what `index_fn` returns for them. A kind that is not
+/// Watches a kind in a scope: what `selector` selects. The objects are indexed by what `index_fn` returns for them. A kind that is not
 /// served is listed again when its `crd` is created. Returns the cache, and the stream of its changes, which must be polled for the cache to
 /// follow.
 pub(crate) fn watch_children<K: Child>(
     client: &Client,
+    scope: &Scope,
     kind: &'static str,
     requirement: Requirement,
     selector: Selector,
@@ -174,11 +176,11 @@ pub(crate) fn watch_children<K: Child>(
     Cache<K>,
     impl Stream<Item = CacheChange<Raw<K>>> + Send + use<K>,
 ) {
-    let (sync, writer) = CacheSync::of::<Raw<K>>(kind, requirement);
+    let (sync, writer) = CacheSync::of::<Raw<K>>(kind, requirement, scope);
     let cache = Cache::new(sync, index_fn);
     let objects = Arc::clone(&cache.objects);
     let source = Source {
-        api: Api::<Raw<K>>::all(client.clone()),
+        api: scope.api::<Raw<K>>(client),
         selector,
         crd,
     };
@@ -261,7 +263,7 @@ impl Caches {
         }
         fn indexed_cache<K: Child>(index_fn: IndexFn<K>) -> Cache<K> {
             Cache::new(
-                CacheSync::of::<K>("Test", Requirement::Required).0,
+                CacheSync::of::<K>("Test", Requirement::Required, &Scope::Cluster).0,
                 index_fn,
             )
         }
@@ -273,7 +275,7 @@ impl Caches {
             horizontal_pod_autoscalers: indexed_cache(Some(scaled_deployment)),
             pod_monitors: cache(),
             pods: Pods::empty(),
-            pod_monitor_crd: CacheSync::of::<PodMonitor>("Test", Requirement::Optional).0,
+            pod_monitor_crd: None,
         }
     }
 }
@@ -320,7 +322,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_kind_that_is_no_longer_served_has_no_cached_objects() {
-        let (sync, writer) = CacheSync::of::<Raw<Service>>("Services", Requirement::Optional);
+        let (sync, writer) =
+            CacheSync::of::<Raw<Service>>("Services", Requirement::Optional, &Scope::Cluster);
         let cache = Cache::new(sync, None);
         process(&writer, &cache.objects, listed(&[service()]));
         assert!(cache.get("default", "hello").is_some());
@@ -333,7 +336,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_own_write_that_the_watch_does_not_deliver_is_forgotten_and_all_is_reconciled() {
-        let (sync, writer) = CacheSync::of::<Raw<Service>>("Services", Requirement::Required);
+        let (sync, writer) =
+            CacheSync::of::<Raw<Service>>("Services", Requirement::Required, &Scope::Cluster);
         let cache = Cache::new(sync, None);
         process(&writer, &cache.objects, listed(&[]));
         let mut written = service();

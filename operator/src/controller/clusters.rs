@@ -5,53 +5,64 @@
 )]
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use futures::StreamExt;
+use futures::stream::{self, StreamExt};
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::Event;
-use kube::{Api, Client, Resource};
+use kube::{Client, Resource};
 
-use super::watches::{Reference, Triggers, reference};
+use super::watches::{Reference, Triggers, contains, reference};
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::list_watch::{Selector, Source, list_watch};
 use crate::apiserver::cache::raw::Raw;
 use crate::apiserver::cache::{CacheSync, Requirement, WatchEvent};
+use crate::apiserver::scope::Scope;
 use crate::apiserver::status_writer::StatusWriter;
 use crate::model::hash::hash;
 
 /// An EchoCluster, or what can be read of one that does not match the types.
 type Guarded = DeserializeGuard<EchoCluster>;
 
-/// Watches the EchoClusters. Returns the state of their store, and the future that keeps both up to date.
+/// Watches the EchoClusters of all scopes. Returns the state of their store, by scope, and the future that keeps both up to date.
 pub(super) fn watch_clusters(
     client: &Client,
+    scopes: &[Scope],
     writer: Writer<Guarded>,
     triggers: Triggers,
     status_writer: StatusWriter,
-) -> (CacheSync, impl Future<Output = ()> + Send + use<>) {
-    let (sync, sync_writer) =
-        CacheSync::of::<Raw<EchoCluster>>("EchoClusters", Requirement::Required);
+) -> (Vec<CacheSync>, impl Future<Output = ()> + Send + use<>) {
     let mut handler = EchoClusterHandler {
         writer,
         seen: HashMap::new(),
         status_writer,
         triggers,
     };
-    let source = Source {
-        api: Api::<Raw<EchoCluster>>::all(client.clone()),
-        selector: Selector::All,
-        crd: None,
-    };
-    let events = list_watch(source, |cluster| guard(&cluster));
+    let watches = scopes.iter().map(|scope| {
+        let kind = "EchoClusters";
+        let (sync, sync_writer) =
+            CacheSync::of::<Raw<EchoCluster>>(kind, Requirement::Required, scope);
+        let source = Source {
+            api: scope.api::<Raw<EchoCluster>>(client),
+            selector: Selector::All,
+            crd: None,
+        };
+        let of_scope = Arc::new((scope.clone(), sync_writer));
+        let events = list_watch(source, |cluster| guard(&cluster));
+        let events = events.map(move |event| (Arc::clone(&of_scope), event));
+        (sync, events.boxed())
+    });
+    let (syncs, events): (Vec<_>, Vec<_>) = watches.unzip();
     let watch = async move {
-        let mut events = std::pin::pin!(events);
-        while let Some(event) = events.next().await {
-            sync_writer.process(event, |event| handler.handle_event(event));
+        let mut events = stream::select_all(events);
+        while let Some((of_scope, event)) = events.next().await {
+            let (scope, sync_writer) = &*of_scope;
+            sync_writer.process(event, |event| handler.handle_event(event, scope));
         }
     };
-    (sync, watch)
+    (syncs, watch)
 }
 
 /// Decodes an EchoCluster, as `DeserializeGuard` does it, which decodes each object twice.
@@ -78,9 +89,9 @@ struct EchoClusterHandler {
 
 impl EchoClusterHandler {
     /// Applies an event to the store, and then enqueues what it affects.
-    fn handle_event(&mut self, event: WatchEvent<Raw<EchoCluster>, Guarded>) {
+    fn handle_event(&mut self, event: WatchEvent<Raw<EchoCluster>, Guarded>, scope: &Scope) {
         match event {
-            WatchEvent::Listed(clusters, _) => self.handle_list(clusters),
+            WatchEvent::Listed(clusters, _) => self.handle_list(clusters, scope),
             WatchEvent::Applied(cluster) => {
                 let cluster = guard(&cluster);
                 let reference = reference(&cluster);
@@ -105,10 +116,16 @@ impl EchoClusterHandler {
         }
     }
 
-    /// Replaces the store. All EchoClusters that exist are enqueued, and those that have vanished, so that they are forgotten.
-    fn handle_list(&mut self, clusters: Vec<Guarded>) {
-        let mut vanished = std::mem::take(&mut self.seen);
+    /// Replaces what the store has of a scope. All EchoClusters that exist there are enqueued, and those that have vanished, so that they
+    /// are forgotten.
+    fn handle_list(&mut self, clusters: Vec<Guarded>, scope: &Scope) {
+        let of_scope = |cluster: &Reference, _: &mut Seen| contains(scope, cluster);
+        let mut vanished: HashMap<_, _> = self.seen.extract_if(of_scope).collect();
         self.writer.apply_watcher_event(&Event::Init);
+        for other in self.triggers.outside_of(scope) {
+            let other = Guarded::clone(&other);
+            self.writer.apply_watcher_event(&Event::InitApply(other));
+        }
         for cluster in clusters {
             let reference = reference(&cluster);
             self.status_writer.record_delivery(&cluster);
@@ -117,7 +134,7 @@ impl EchoClusterHandler {
             self.writer.apply_watcher_event(&Event::InitApply(cluster));
         }
         self.writer.apply_watcher_event(&Event::InitDone);
-        self.triggers.enqueue_all();
+        self.triggers.enqueue_all(scope);
         for reference in vanished.into_keys() {
             self.triggers.enqueue(reference);
         }
@@ -159,10 +176,20 @@ fn input_hash(cluster: &Guarded) -> u64 {
 #[cfg(test)]
 mod tests {
     use kube::ResourceExt;
+    use kube::runtime::reflector;
     use serde_json::json;
 
     use super::*;
+    use crate::apiserver::event_writer::EventWriter;
+    use crate::controller::queue::{Limits, Queue};
     use crate::fixtures::echo_cluster;
+    use crate::metrics::Metrics;
+    use crate::scripted::{Answer, scripted};
+
+    const LIMITS: Limits = Limits {
+        slots: 1,
+        processing: 1,
+    };
 
     fn cluster(message: &str, reason: &str) -> Guarded {
         let condition = json!({"type": "Ready", "status": "False", "reason": reason, "message": message,
@@ -203,5 +230,50 @@ mod tests {
         restarted.annotations_mut().insert("a".into(), "b".into());
         let restarted = input_hash(&DeserializeGuard(Ok(restarted)));
         assert_ne!(restarted, input_hash(&before));
+    }
+
+    /// Lists EchoClusters of a namespace, with these names.
+    fn listed(namespace: &str, names: &[&str]) -> WatchEvent<Raw<EchoCluster>, Guarded> {
+        let clusters = names.iter().map(|name| {
+            let mut cluster = echo_cluster();
+            cluster.metadata.namespace = Some(namespace.to_owned());
+            cluster.metadata.name = Some((*name).to_owned());
+            DeserializeGuard(Ok(cluster))
+        });
+        WatchEvent::Listed(clusters.collect(), "10".to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_list_of_a_namespace_replaces_what_is_known_of_it_alone() {
+        let (client, _) = scripted(|_, _| Answer::Hang);
+        let (store, writer) = reflector::store();
+        let queue = Queue::new(LIMITS, Metrics::default().workqueue().clone());
+        let (events, _) = EventWriter::new(client.clone(), Metrics::default());
+        let mut handler = EchoClusterHandler {
+            writer,
+            seen: HashMap::new(),
+            status_writer: StatusWriter::new(client, events, Metrics::default()),
+            triggers: Triggers::new(queue, store.clone()),
+        };
+        let [a, b] = ["a", "b"].map(|name| Scope::Namespace(name.into()));
+        handler.handle_event(listed("a", &["one", "two"]), &a);
+        handler.handle_event(listed("b", &["one"]), &b);
+        handler.handle_event(listed("a", &["two"]), &a);
+        let clusters = store.state();
+        let mut known: Vec<_> = clusters
+            .iter()
+            .map(|it| reference(it).to_string())
+            .collect();
+        known.sort();
+        assert_eq!(known.len(), 2, "{known:?}");
+        assert!(
+            known[0].contains("one.") && known[0].contains(".b"),
+            "{known:?}"
+        );
+        assert!(
+            known[1].contains("two.") && known[1].contains(".a"),
+            "{known:?}"
+        );
+        assert_eq!(handler.seen.len(), 2);
     }
 }

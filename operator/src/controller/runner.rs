@@ -18,6 +18,8 @@ use super::queue::Queue;
 use super::stragglers::Stragglers;
 use super::watches::Reference;
 use crate::api::v1alpha1::EchoCluster;
+use crate::apiserver::scope::ByScope;
+use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::{Metrics, ReconcileResult};
 use crate::reconcile::{Context, Failure, Outcome, Requeue, reconcile};
 
@@ -33,7 +35,9 @@ const POLL_INTERVAL: Duration = Duration::from_secs(4);
 /// What reconciles are run with.
 pub struct Runner {
     /// What a reconcile works with.
-    pub context: Context,
+    pub contexts: ByScope<Context>,
+    /// Writes the statuses of all scopes.
+    pub status_writer: StatusWriter,
     /// How often each EchoCluster has failed in a row.
     pub backoff: Backoff,
     /// Where a straggler frees its slot, and where the next reconcile is added.
@@ -87,7 +91,14 @@ pub async fn run_reconcile(
     let started = Instant::now();
     let key = ObjectRef::from_obj(&*cluster);
     let is_failing = runner.backoff.is_to_be_reported(&key);
-    let run = Box::pin(async { Ok(reconcile(&cluster, &runner.context, is_failing).await?) });
+    let namespace = key.namespace.as_deref().unwrap_or_default();
+    let context = runner.contexts.of(namespace);
+    let run = Box::pin(async {
+        match context {
+            Some(context) => Ok(reconcile(&cluster, context, is_failing).await?),
+            None => Ok(Outcome::GONE), // no watch has it
+        }
+    });
     let run = with_deadline_and_panic_guard(run);
     let straggles = runner.stragglers.wait(started);
     let run = release_slot_if_straggling(run, straggles, || runner.queue.release_slot(&key));

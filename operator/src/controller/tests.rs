@@ -19,6 +19,7 @@ fn environment(client: Client) -> Environment {
     Environment {
         leadership: Leadership::unconditional(),
         client,
+        namespaces: Namespaces::All,
         metrics: Metrics::default(),
         health: Health::default(),
         clock: || Timestamp::UNIX_EPOCH,
@@ -83,10 +84,7 @@ async fn a_watch_that_is_not_answered_ends_the_process_and_fails_livez_and_no_so
     assert!(
         matches!(
             ended,
-            Err(Error::StaleWatch {
-                kind: "Services",
-                ..
-            })
+            Err(Error::StaleWatch { ref watched, .. }) if watched == "Services"
         ),
         "{ended:?}"
     );
@@ -133,4 +131,36 @@ async fn a_task_that_panics_ends_the_process_with_an_error() {
             "{path}: {ended:?}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_namespace_is_listed_and_watched_on_its_own() {
+    let (client, requests) = scripted(|_, request| match request {
+        _ if request.contains("watch=true") => quiet_watch(),
+        _ if request.contains("/namespaces/b/services") => failure(403, "forbidden"),
+        _ => list(&[]),
+    });
+    let environment = Environment {
+        namespaces: Namespaces::of(vec!["a".to_owned(), "b".to_owned()]),
+        ..environment(client)
+    };
+    let health = environment.health.clone();
+    let run = run(environment, std::future::pending());
+    let ended = tokio::time::timeout(Duration::from_secs(5), run).await;
+    assert!(ended.is_err(), "{ended:?}");
+    let requests = requests.lock().unwrap();
+    let is_outside = |request: &&String| {
+        let is_of = |name: &str| request.contains(&format!("/namespaces/{name}/"));
+        !is_of("a") && !is_of("b")
+    };
+    let outside: Vec<_> = requests.iter().filter(is_outside).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+    for name in ["a", "b"] {
+        let list = format!("/namespaces/{name}/echoclusters?");
+        assert!(requests.iter().any(|it| it.contains(&list)), "{requests:?}");
+    }
+    assert_eq!(
+        health.not_ready().as_deref(),
+        Some("waiting for the first list of Services in namespace \"b\"")
+    );
 }

@@ -4,6 +4,8 @@
     reason = "the watches are where the operator reads from"
 )]
 
+use std::sync::Arc;
+
 use futures::{FutureExt, Stream, StreamExt};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::core::DeserializeGuard;
@@ -18,9 +20,10 @@ use crate::apiserver::cache::list_watch::Selector;
 use crate::apiserver::cache::list_watch::crd_presence::CrdPresence;
 use crate::apiserver::cache::pods::watch_pods;
 use crate::apiserver::cache::{
-    Cache, CacheChange, Caches, Key, Requirement, affected_clusters, scaled_deployment,
+    Cache, CacheChange, CacheSync, Caches, Key, Requirement, affected_clusters, scaled_deployment,
     watch_children,
 };
+use crate::apiserver::scope::Scope;
 use crate::model::build::pod_monitor::POD_MONITOR_CRD;
 use crate::model::children::Child;
 use crate::model::metadata::MANAGED_BY_LABEL;
@@ -57,35 +60,47 @@ impl Triggers {
         self.queue.add(cluster);
     }
 
-    /// Enqueues all EchoClusters.
-    pub(super) fn enqueue_all(&self) {
+    /// Enqueues all EchoClusters of a scope.
+    pub(super) fn enqueue_all(&self, scope: &Scope) {
         let clusters = self.store.state();
         let references = clusters.iter().map(|cluster| reference(cluster));
-        self.queue.add_all(references);
+        self.queue
+            .add_all(references.filter(|reference| contains(scope, reference)));
+    }
+
+    /// Returns all EchoClusters that are not in a scope.
+    pub(super) fn outside_of(&self, scope: &Scope) -> Vec<Arc<DeserializeGuard<EchoCluster>>> {
+        let mut clusters = self.store.state();
+        clusters.retain(|cluster| !contains(scope, &reference(cluster)));
+        clusters
     }
 }
 
-/// Starts the watches of all kinds of children, and of the pods, as tasks.
+/// Whether an EchoCluster is in a scope.
+pub(super) fn contains(scope: &Scope, cluster: &Reference) -> bool {
+    scope.contains(cluster.namespace.as_deref().unwrap_or_default())
+}
+
+/// Starts the watches of all kinds of children, and of the pods, in a scope as tasks.
 pub(super) fn watch_all(
     client: &Client,
+    scope: &Scope,
     triggers: &Triggers,
     tasks: &mut JoinSet<&'static str>,
 ) -> Caches {
     let mut watches = Watches {
         client,
+        scope,
         triggers,
         tasks,
     };
-    let (pods, failing) = watch_pods(client);
+    let (pods, failing) = watch_pods(client, scope);
     watches.spawn(
         "Pods",
         failing.map(|key: Key| CacheChange::Object(key, [None, None])),
         |key| vec![ObjectRef::new(&key.1).within(&key.0)],
     );
-    let (crd, pod_monitor_crd, watch) = watch_crd(client, POD_MONITOR_CRD);
-    watches
-        .tasks
-        .spawn(watch.map(|()| "CustomResourceDefinitions"));
+    let (crd, pod_monitor_crd) = watches.pod_monitor_crd().unzip();
     Caches {
         deployments: watches.children("Deployments", Requirement::Required, None),
         services: watches.children("Services", Requirement::Required, None),
@@ -96,7 +111,7 @@ pub(super) fn watch_all(
         ),
         network_policies: watches.children("NetworkPolicies", Requirement::Required, None),
         horizontal_pod_autoscalers: watches.autoscalers(),
-        pod_monitors: watches.children("PodMonitors", Requirement::Optional, Some(crd)),
+        pod_monitors: watches.children("PodMonitors", Requirement::Optional, crd),
         pods,
         pod_monitor_crd,
     }
@@ -104,6 +119,7 @@ pub(super) fn watch_all(
 
 struct Watches<'a> {
     client: &'a Client,
+    scope: &'a Scope,
     triggers: &'a Triggers,
     tasks: &'a mut JoinSet<&'static str>,
 }
@@ -117,6 +133,7 @@ impl Watches<'_> {
     ) -> Cache<K> {
         let (cache, changes) = watch_children(
             self.client,
+            self.scope,
             kind,
             requirement,
             Selector::Label(MANAGED_BY_LABEL),
@@ -127,6 +144,18 @@ impl Watches<'_> {
         cache
     }
 
+    /// Watches the CustomResourceDefinition of PodMonitors, unless the operator works in single namespaces: a Role cannot permit it. Then
+    /// PodMonitors that are not served are listed again after some time.
+    fn pod_monitor_crd(&mut self) -> Option<(CrdPresence, CacheSync)> {
+        if *self.scope != Scope::Cluster {
+            return None;
+        }
+        let (crd, sync, watch) = watch_crd(self.client, POD_MONITOR_CRD);
+        self.tasks
+            .spawn(watch.map(|()| "CustomResourceDefinitions"));
+        Some((crd, sync))
+    }
+
     /// Watches all HorizontalPodAutoscalers, since one of another owner may scale a Deployment of the operator.
     fn autoscalers(&mut self) -> Cache<HorizontalPodAutoscaler> {
         let kind = "HorizontalPodAutoscalers";
@@ -134,6 +163,7 @@ impl Watches<'_> {
         let selector = Selector::All;
         let (cache, changes) = watch_children(
             self.client,
+            self.scope,
             kind,
             requirement,
             selector,
@@ -150,12 +180,12 @@ impl Watches<'_> {
         changes: impl Stream<Item = CacheChange<K>> + Send + 'static,
         affected: fn(&K) -> Vec<Reference>,
     ) {
-        let triggers = self.triggers.clone();
+        let (triggers, scope) = (self.triggers.clone(), self.scope.clone());
         self.tasks.spawn(async move {
             let mut changes = std::pin::pin!(changes);
             while let Some(change) = changes.next().await {
                 match change {
-                    CacheChange::All => triggers.enqueue_all(),
+                    CacheChange::All => triggers.enqueue_all(&scope),
                     CacheChange::Object(object, indexed_by) => {
                         // The Deployments that an autoscaler has scaled before, and scales now.
                         let scaled = indexed_by.into_iter().flatten();

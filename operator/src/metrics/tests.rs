@@ -2,6 +2,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 
 use super::*;
 use crate::apiserver::cache::Requirement;
+use crate::apiserver::scope::Scope;
 
 /// Asserts that the text has these lines.
 #[track_caller]
@@ -99,7 +100,8 @@ fn the_process_and_its_version_are_reported() {
 
 #[tokio::test(start_paused = true)]
 async fn the_age_of_each_watch_is_in_the_text() {
-    let (sync, _writer) = CacheSync::of::<Deployment>("Deployments", Requirement::Required);
+    let (sync, _writer) =
+        CacheSync::of::<Deployment>("Deployments", Requirement::Required, &Scope::Cluster);
     let metrics = Metrics::default();
     metrics.set_caches(vec![sync]);
     tokio::time::advance(Duration::from_secs(7)).await;
@@ -135,4 +137,24 @@ fn a_follower_has_every_series_of_kubebuilders_dashboards() {
         };
         assert!(text.lines().any(has), "{series}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_that_is_watched_in_several_namespaces_is_as_old_as_the_oldest_watch() {
+    let sync = |name: &str| {
+        let scope = Scope::Namespace(name.into());
+        CacheSync::of::<Deployment>("Deployments", Requirement::Required, &scope)
+    };
+    let (older, _older) = sync("a");
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let (newer, _newer) = sync("b");
+    let metrics = Metrics::default();
+    metrics.set_caches(vec![older, newer]);
+    assert_has(
+        &metrics,
+        &[
+            r#"echo_operator_watch_age_seconds{kind="Deployments"} 3.0"#,
+            r#"echo_operator_watch_failures_total{kind="Deployments"} 0"#,
+        ],
+    );
 }

@@ -1,6 +1,8 @@
 //! The list and watch of each kind.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -26,16 +28,22 @@ impl Watches {
 
 impl Collector for Watches {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        let caches = self.caches.get().map(Vec::as_slice).unwrap_or_default();
+        // A kind that is watched in several namespaces is reported once, as old as the oldest of its watches.
+        let mut kinds = BTreeMap::<_, (Duration, u64)>::new();
+        for cache in self.caches.get().into_iter().flatten() {
+            let (age, failures) = kinds.entry(cache.kind).or_default();
+            *age = cache.health.age().max(*age);
+            *failures += cache.health.failures();
+        }
         let mut ages = encoder.encode_descriptor(
             "watch_age",
             "Time since the API server last answered the list or watch of a kind",
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for cache in caches {
-            let age = ConstGauge::new(cache.health.age().as_secs_f64());
-            age.encode(ages.encode_family(&[("kind", cache.kind)])?)?;
+        for (kind, (age, _)) in &kinds {
+            let age = ConstGauge::new(age.as_secs_f64());
+            age.encode(ages.encode_family(&[("kind", *kind)])?)?;
         }
         let mut failures = encoder.encode_descriptor(
             "watch_failures",
@@ -43,9 +51,9 @@ impl Collector for Watches {
             None,
             MetricType::Counter,
         )?;
-        for cache in caches {
-            let count = ConstCounter::new(cache.health.failures());
-            count.encode(failures.encode_family(&[("kind", cache.kind)])?)?;
+        for (kind, (_, count)) in &kinds {
+            let count = ConstCounter::new(*count);
+            count.encode(failures.encode_family(&[("kind", *kind)])?)?;
         }
         Ok(())
     }

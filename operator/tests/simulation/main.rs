@@ -1,9 +1,9 @@
 //! The whole operator on a simulated API server, in simulated time.
 //!
-//! Each run has one seed. It chooses the actions of users and of another client, and the faults between the operator and the API server:
-//! delayed watch events, lost responses, errors, crashes of the operator. The clock advances only while every task waits, so that an hour
-//! takes milliseconds. After the last fault, the children must become those of a run without faults, and then nothing may be written any
-//! more. [`oracle`] checks each write.
+//! Each run has one seed. It chooses the actions of users and of another client, whether the operator watches all namespaces or two of
+//! them, and the faults between the operator and the API server: delayed watch events, lost responses, errors, crashes of the operator. The
+//! clock advances only while every task waits, so that an hour takes milliseconds. After the last fault, the children must become those of a
+//! run without faults, and then nothing may be written any more. [`oracle`] checks each write.
 //!
 //! | variable | meaning |
 //! |---|---|

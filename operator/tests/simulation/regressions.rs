@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use operator::apiserver::scope::Namespaces;
 use operator::model::metadata::DESIRED_HASH_ANNOTATION;
 use serde_json::{Value, json};
 
@@ -34,7 +35,7 @@ impl Simulation {
         let server = ApiServer::new(Faults::none(), false);
         prepare(&mut server.lock().faults);
         tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
-        tokio::spawn(Supervisor::start(&server).run(0));
+        tokio::spawn(Supervisor::start(&server, Namespaces::All).run(0));
         Self { server }
     }
 

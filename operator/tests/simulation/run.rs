@@ -5,6 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use operator::admin::Health;
 use operator::apiserver::leadership::Leadership;
+use operator::apiserver::scope::Namespaces;
 use operator::controller::{self, Environment};
 use operator::metrics::Metrics;
 use tokio::task::JoinHandle;
@@ -39,15 +40,17 @@ pub(crate) struct Report {
 /// Runs the operator, and restarts it when it crashes.
 pub(crate) struct Supervisor {
     server: ApiServer,
+    namespaces: Namespaces,
     connection: Connection,
     task: JoinHandle<()>,
 }
 
 impl Supervisor {
-    pub(crate) fn start(server: &ApiServer) -> Self {
+    pub(crate) fn start(server: &ApiServer, namespaces: Namespaces) -> Self {
         let connection = server.connect(Actor::Operator);
         let environment = Environment {
             client: connection.client(),
+            namespaces: namespaces.clone(),
             metrics: Metrics::default(),
             health: Health::default(),
             clock: clock::now,
@@ -63,6 +66,7 @@ impl Supervisor {
         };
         Self {
             server: server.clone(),
+            namespaces,
             task: tokio::spawn(run),
             connection,
         }
@@ -86,7 +90,7 @@ impl Supervisor {
             let most = if rng.bool() { 200 } else { 10_000 };
             tokio::time::sleep(Duration::from_millis(rng.u64(1..most))).await;
             let server = self.server.clone();
-            self = Self::start(&server);
+            self = Self::start(&server, self.namespaces);
         }
     }
 }
@@ -142,7 +146,7 @@ async fn act_with_faults(server: &ApiServer, seed: u64) -> usize {
     let mut rng = Rng::with_seed(seed);
     let slowness = Duration::from_secs(rng.u64(0..120));
     tokio::spawn(Controllers::default().run(server.clone(), seed, slowness));
-    tokio::spawn(Supervisor::start(server).run(seed));
+    tokio::spawn(Supervisor::start(server, namespaces(seed)).run(seed));
     let steps = rng.usize(4..16);
     let mut actions = Actions::new(server.clone(), rng.fork());
     for _ in 0..steps {
@@ -153,6 +157,15 @@ async fn act_with_faults(server: &ApiServer, seed: u64) -> usize {
     server.lock().faults.stop();
     server.lock().trace(|| "the faults have stopped".to_owned());
     steps
+}
+
+/// Returns the namespaces that the operator watches: in one run of four, that of the EchoClusters and another one, each on its own.
+fn namespaces(seed: u64) -> Namespaces {
+    Namespaces::of(if seed.is_multiple_of(4) {
+        vec!["default".to_owned(), "other".to_owned()]
+    } else {
+        Vec::new()
+    })
 }
 
 /// Advances the simulated time.

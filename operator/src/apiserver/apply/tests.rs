@@ -9,6 +9,7 @@ use super::*;
 use crate::api::v1alpha1::service::ServiceType;
 use crate::apiserver::cache::list_watch::{self, ListWatchEvent};
 use crate::apiserver::cache::{CacheSync, Caches, Requirement};
+use crate::apiserver::scope::Scope;
 use crate::fixtures::echo_cluster;
 use crate::model::build::build;
 use crate::model::children::{ChangeAction, ProblemKind};
@@ -254,7 +255,8 @@ async fn a_child_of_a_newer_generation_than_the_cached_echo_cluster_is_not_read(
 async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_copy_is_cached() {
     let (mut applier, _) = applier(|_, _| Answer::With(201, live("1", "Update")));
     apply(&applier).await.unwrap();
-    let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+    let (sync, writer) =
+        CacheSync::of::<Service>("Services", Requirement::Optional, &Scope::Cluster);
     let not_found = Status::failure("no", "NotFound").with_code(404);
     let not_found = kube::Error::Api(Box::new(not_found));
     let failed: ListWatchEvent<Service> =
@@ -268,7 +270,8 @@ async fn a_child_of_a_kind_that_is_no_longer_served_is_not_applied_although_its_
 #[tokio::test]
 async fn a_child_of_a_kind_that_could_not_be_listed_is_a_failed_request_and_not_a_missing_kind() {
     let (mut applier, requests) = applier(|_, _| Answer::With(201, live("1", "Update")));
-    let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+    let (sync, writer) =
+        CacheSync::of::<Service>("Services", Requirement::Optional, &Scope::Cluster);
     let failed: ListWatchEvent<Service> = ListWatchEvent::Failed(list_watch::Error::TimedOut);
     writer.process(failed, drop);
     applier.caches.services.sync = sync;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::list_watch::crd_presence::CrdPresence;
 use super::list_watch::{ListWatchEvent, Selector, Source, list_watch};
 use super::{CacheSync, Requirement, WatchEvent};
+use crate::apiserver::scope::Scope;
 
 /// A CustomResourceDefinition without its schema.
 type PartialCrd = PartialObjectMeta<CustomResourceDefinition>;
@@ -31,7 +32,7 @@ pub(crate) fn watch_crd(
     impl Future<Output = ()> + Send + use<>,
 ) {
     let kind = "CustomResourceDefinitions";
-    let (sync, writer) = CacheSync::of::<PartialCrd>(kind, Requirement::Optional);
+    let (sync, writer) = CacheSync::of::<PartialCrd>(kind, Requirement::Optional, &Scope::Cluster);
     let (sender, is_absent) = watch::channel(false);
     let source = Source {
         api: Api::<PartialCrd>::all(client.clone()),

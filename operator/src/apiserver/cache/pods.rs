@@ -10,10 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 
 use super::list_watch::{Selector, Source, list_watch};
 use super::{CacheSync, Key, Requirement, WatchEvent};
+use crate::apiserver::scope::Scope;
 use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_LABEL, Owner, POD_TEMPLATE_HASH_LABEL};
 use crate::model::pod_failure::{EVICTION_WINDOW, PodFailure, PodFailureKind, pod_failure};
 
@@ -73,22 +74,25 @@ impl Pods {
     pub(super) fn empty() -> Self {
         Self {
             failures: Arc::default(),
-            sync: CacheSync::of::<Pod>("Pods", Requirement::Required).0,
+            sync: CacheSync::of::<Pod>("Pods", Requirement::Required, &Scope::Cluster).0,
         }
     }
 }
 
-/// Watches the pods of all EchoClusters. Returns their failures, and the stream of EchoClusters that a change of a failure may affect,
-/// which must be polled.
-pub(crate) fn watch_pods(client: &Client) -> (Pods, impl Stream<Item = Key> + Send + use<>) {
-    let (sync, writer) = CacheSync::of::<Pod>("Pods", Requirement::Required);
+/// Watches the pods of all EchoClusters of a scope. Returns their failures, and the stream of EchoClusters that a change of a failure may
+/// affect, which must be polled.
+pub(crate) fn watch_pods(
+    client: &Client,
+    scope: &Scope,
+) -> (Pods, impl Stream<Item = Key> + Send + use<>) {
+    let (sync, writer) = CacheSync::of::<Pod>("Pods", Requirement::Required, scope);
     let failures = Arc::new(Mutex::new(Failures::default()));
     let pods = Pods {
         failures: Arc::clone(&failures),
         sync,
     };
     let source = Source {
-        api: Api::<Pod>::all(client.clone()),
+        api: scope.api::<Pod>(client),
         selector: Selector::Label(MANAGED_BY_LABEL),
         crd: None,
     };

@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::WatchEvent;
 use super::health::WatchHealth;
 use super::list_watch::{Error, ListWatchEvent};
+use crate::apiserver::scope::Scope;
 
 /// Whether a cache has been filled once. Any number of tasks may wait for that; `Store::wait_until_ready` of kube-runtime
 /// wakes only the last one that has called it.
@@ -16,6 +17,8 @@ use super::list_watch::{Error, ListWatchEvent};
 pub struct CacheSync {
     /// The plural of the kind, for messages.
     pub kind: &'static str,
+    /// The namespace, if only its objects are cached.
+    pub scope: Scope,
     /// Whether the watch is alive.
     pub health: WatchHealth,
     state: watch::Receiver<State>,
@@ -50,24 +53,30 @@ pub enum Unavailable {
 
 /// A watch has ended before its cache was filled, as it does when the operator stops. No retry helps.
 #[derive(Debug, thiserror::Error)]
-#[error("failed to wait for the cache of {kind}: its watch has ended")]
+#[error("failed to wait for the cache of {what}: its watch has ended")]
 pub struct WatchEnded {
-    kind: &'static str,
+    what: String,
 }
 
 impl CacheSync {
-    /// Makes the sync state of the cache of kind `K`, and what keeps it up to date.
-    pub(crate) fn of<K>(kind: &'static str, requirement: Requirement) -> (Self, SyncWriter<K>) {
+    /// Makes the sync state of the cache of kind `K` in a scope, and what keeps it up to date.
+    pub(crate) fn of<K>(
+        kind: &'static str,
+        requirement: Requirement,
+        scope: &Scope,
+    ) -> (Self, SyncWriter<K>) {
         let (sender, state) = watch::channel(State::Pending);
         let health = WatchHealth::new();
         let writer = SyncWriter {
             state: sender,
+            scope: scope.clone(),
             requirement,
             health: health.clone(),
             kind: PhantomData,
         };
         let sync = Self {
             kind,
+            scope: scope.clone(),
             health,
             state,
             requirement,
@@ -84,8 +93,13 @@ impl CacheSync {
         let has_synced = |state: &State| has_synced(state, self.requirement);
         match state.wait_for(has_synced).await {
             Ok(_) => Ok(()),
-            Err(_) => Err(WatchEnded { kind: self.kind }),
+            Err(_) => Err(WatchEnded { what: self.name() }),
         }
+    }
+
+    /// Returns what is cached, as a message names it: `Services in namespace "a"`.
+    pub fn name(&self) -> String {
+        format!("{}{}", self.kind, self.scope)
     }
 
     /// Returns whether the cache is filled, or its kind is optional and unavailable.
@@ -126,6 +140,7 @@ fn has_synced(state: &State, requirement: Requirement) -> bool {
 /// Keeps a [`CacheSync`] up to date.
 pub(crate) struct SyncWriter<K> {
     state: watch::Sender<State>,
+    scope: Scope,
     requirement: Requirement,
     health: WatchHealth,
     kind: PhantomData<fn(K)>,
@@ -178,11 +193,11 @@ impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
         let mut is_new = false;
         self.state.send_if_modified(|state| {
             let before = state.clone();
-            fail::<K>(state, error, is_lost);
+            fail::<K>(state, error, &self.scope, is_lost);
             is_new = is_unavailable(state) && !is_unavailable(&before);
             *state != before
         });
-        log::<K>(self.requirement, is_new, error);
+        self.log(is_new, error);
         if is_new {
             Availability::Lost
         } else {
@@ -195,6 +210,22 @@ impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
         let before = self.state.send_replace(State::Synced);
         is_unavailable(&before)
     }
+
+    fn log(&self, is_new: bool, error: &Error) {
+        let (kind, namespace) = (K::kind(&()), self.scope.namespace());
+        match self.requirement {
+            Requirement::Optional if !error.is_not_served() => {
+                warn!(%kind, namespace, %error, "failed to watch an optional kind, retrying");
+            }
+            Requirement::Optional if is_new => {
+                info!(%kind, namespace, "the API server does not serve this optional kind");
+            }
+            Requirement::Optional => (),
+            Requirement::Required => {
+                warn!(%kind, namespace, %error, "failed to watch a required kind, retrying");
+            }
+        }
+    }
 }
 
 fn is_unavailable(state: &State) -> bool {
@@ -203,35 +234,24 @@ fn is_unavailable(state: &State) -> bool {
 
 /// Sets the state after a failure. A cache that is filled keeps what it has while the watch cannot go on, unless the kind is gone, or
 /// `is_lost`: it is optional, and the API server has answered its requests with errors until the cache was stale.
-fn fail<K: Resource<DynamicType = ()>>(state: &mut State, error: &Error, is_lost: bool) {
+fn fail<K: Resource<DynamicType = ()>>(
+    state: &mut State,
+    error: &Error,
+    scope: &Scope,
+    is_lost: bool,
+) {
     let (api_version, plural) = (K::api_version(&()), K::plural(&()));
     if error.is_not_served() {
         let message = format!("the API server has no resource {plural} in {api_version}");
         *state = State::Unavailable(Unavailable::Rejected(message));
     } else if *state != State::Synced || is_lost {
-        let message = format!("the operator cannot list {api_version} {plural}: {error}");
+        let message = format!("the operator cannot list {api_version} {plural}{scope}: {error}");
         let is_forbidden = error.status().is_some_and(|status| status.code == 403);
         *state = State::Unavailable(if is_forbidden {
             Unavailable::Rejected(message)
         } else {
             Unavailable::Failed(message)
         });
-    }
-}
-
-fn log<K: Resource<DynamicType = ()>>(requirement: Requirement, is_new: bool, error: &Error) {
-    let kind = K::kind(&());
-    match requirement {
-        Requirement::Optional if !error.is_not_served() => {
-            warn!(%kind, %error, "failed to watch an optional kind, retrying");
-        }
-        Requirement::Optional if is_new => {
-            info!(%kind, "the API server does not serve this optional kind");
-        }
-        Requirement::Optional => (),
-        Requirement::Required => {
-            warn!(%kind, %error, "failed to watch a required kind, retrying");
-        }
     }
 }
 
@@ -257,7 +277,8 @@ mod tests {
 
     #[tokio::test]
     async fn every_task_that_waits_is_woken_by_the_first_list() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let (sync, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Required, &Scope::Cluster);
         let waiting = [sync.clone(), sync.clone(), sync.clone()]
             .map(|sync| tokio::spawn(async move { sync.wait().await }));
         tokio::task::yield_now().await;
@@ -270,7 +291,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_list_is_taken_in_before_the_cache_counts_as_filled() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let (sync, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Required, &Scope::Cluster);
         let (_, had_synced) = writer.process(listed(), |_| sync.has_synced());
         assert_eq!((had_synced, sync.has_synced()), (Some(false), true));
     }
@@ -278,10 +300,12 @@ mod tests {
     #[tokio::test]
     async fn a_kind_that_cannot_be_listed_stops_only_what_requires_it() {
         for code in [403, 404, 503] {
-            let (required, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+            let (required, writer) =
+                CacheSync::of::<Service>("Services", Requirement::Required, &Scope::Cluster);
             process(&writer, answered_with(code));
             assert!(!required.has_synced(), "{code}");
-            let (optional, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+            let (optional, writer) =
+                CacheSync::of::<Service>("Services", Requirement::Optional, &Scope::Cluster);
             process(&writer, answered_with(code));
             assert!(
                 optional.has_synced() && optional.unavailable().is_some(),
@@ -297,7 +321,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_unavailable_kind_has_the_text_of_its_last_error() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+        let (sync, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Optional, &Scope::Cluster);
         process(&writer, ListWatchEvent::Failed(Error::TimedOut));
         let Some(Unavailable::Failed(message)) = sync.unavailable() else {
             panic!("{:?}", sync.unavailable());
@@ -315,8 +340,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_kind_is_stale_when_it_is_not_answered_although_another_is() {
-        let (services, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
-        let (pods, other) = CacheSync::of::<Service>("Pods", Requirement::Required);
+        let (services, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Required, &Scope::Cluster);
+        let (pods, other) =
+            CacheSync::of::<Service>("Pods", Requirement::Required, &Scope::Cluster);
         let syncs = [services, pods];
         tokio::time::advance(STALE_AFTER).await;
         let stale = || CacheSync::find_stale(&syncs).map(|sync| sync.kind);
@@ -348,7 +375,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_filled_cache_is_kept_while_its_watch_fails_unless_the_kind_is_gone() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Optional);
+        let (sync, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Optional, &Scope::Cluster);
         process(&writer, listed());
         assert_eq!(
             process(&writer, answered_with(503)),
@@ -366,7 +394,7 @@ mod tests {
             (Requirement::Required, false),
         ];
         for (requirement, is_unavailable) in kinds {
-            let (sync, writer) = CacheSync::of::<Service>("Services", requirement);
+            let (sync, writer) = CacheSync::of::<Service>("Services", requirement, &Scope::Cluster);
             process(&writer, listed());
             process(&writer, answered_with(403));
             assert!(sync.unavailable().is_none());
