@@ -8,6 +8,8 @@ SHELL := /usr/bin/env bash
 export IMAGE_REGISTRY ?= echo-operator.dev
 # The Kubernetes that the local cluster runs, such as 1.33.13. Empty: the newest that is supported.
 export KUBERNETES ?=
+# What of config/ is deployed: default, or namespaced, with Roles instead of a ClusterRole.
+export OVERLAY ?= default
 # The nodes of the local cluster.
 NODES ?= 2
 # The commit whose operator make test-versions updates from: HEAD~1 unless said otherwise.

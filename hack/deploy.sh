@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# Applies or deletes config/default in the cluster of kubectl's current context. Images come from $IMAGE_REGISTRY.
+# Applies or deletes config/default, or config/$OVERLAY, in the cluster of kubectl's current context. Images come from $IMAGE_REGISTRY.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 # Without a kubectl of one's own, that of the local cluster serves.
 command -v kubectl > /dev/null || for bin in target/cluster/*/bin; do PATH=$PWD/$bin:$PATH; done
 command -v kubectl > /dev/null || fail "kubectl is missing: install it, or run make cluster, which builds one"
 
-# Prints the folder to apply: config/default, or one made from it for images of another registry.
+overlay=config/${OVERLAY:-default}
+[ -f "$overlay/kustomization.yaml" ] || fail "OVERLAY is $OVERLAY, and there is no $overlay: say default or namespaced"
+
+# Prints the folder to apply: the overlay, or one made from it for images of another registry.
 manifests() {
   if [ "$IMAGE_REGISTRY" = echo-operator.dev ]; then
-    echo config/default
+    echo "$overlay"
     return
   fi
   mkdir -p target/deploy
   cat > target/deploy/kustomization.yaml << EOF
-resources: [../../config/default]
+resources: [../../$overlay]
 images:
 - name: echo-operator.dev/operator
   newName: $IMAGE_REGISTRY/operator

@@ -43,7 +43,7 @@ fi
 say "Manifests"
 for bin in target/cluster/*/bin; do PATH=$PATH:$PWD/$bin; done
 if command -v kubectl > /dev/null; then
-  kubectl kustomize config/default > /dev/null
+  for overlay in default namespaced namespaced/watched; do kubectl kustomize "config/$overlay" > /dev/null; done
 else
   echo "skipped: there is no kubectl yet (the cluster tests apply the manifests anyway)"
 fi
