@@ -219,7 +219,7 @@ mod tests {
         });
         let environment = Environment {
             client,
-            namespaces: Namespaces::All,
+            namespaces: Namespaces::default(),
             metrics: Metrics::default(),
             health: Health::default(),
             clock: || Timestamp::UNIX_EPOCH,
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn the_namespaces_are_a_repeated_flag_or_a_list_and_by_default_all() {
-        assert_eq!(namespaces(&[]), Ok(Namespaces::All));
+        assert_eq!(namespaces(&[]), Ok(Namespaces::default()));
         let both = Namespaces::of(vec!["a".to_owned(), "team-b".to_owned()]);
         let repeated = ["--watch-namespace=team-b", "--watch-namespace", "a"];
         assert_eq!(namespaces(&repeated), Ok(both.clone()));

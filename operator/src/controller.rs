@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures::future::Shared;
+use futures::future::{Shared, join_all, select_all};
 use futures::{FutureExt, StreamExt};
 use k8s_openapi::jiff::Timestamp;
 use kube::core::{DeserializeGuard, DynamicObject};
@@ -38,7 +38,7 @@ use crate::apiserver::apply::Applier;
 use crate::apiserver::cache::CacheSync;
 use crate::apiserver::event_writer::EventWriter;
 use crate::apiserver::leadership::Leadership;
-use crate::apiserver::scope::{ByScope, Namespaces};
+use crate::apiserver::scope::{ByScope, Namespaces, Scope};
 use crate::apiserver::status_writer::StatusWriter;
 use crate::metrics::Metrics;
 use crate::reconcile::Context;
@@ -106,6 +106,7 @@ pub async fn run(
     let Tasks {
         store,
         queue,
+        scopes,
         syncs,
         runner,
         mut watches,
@@ -113,10 +114,7 @@ pub async fn run(
     } = spawn(environment);
     let has_reconciled = AtomicBool::new(false);
     let reconciles = async {
-        for sync in &syncs {
-            // An error means that the watch has ended, which `watches` reports.
-            let _ = sync.wait().await;
-        }
+        until_filled(&scopes, &syncs).await;
         leadership.acquire().await;
         has_reconciled.store(true, Ordering::Relaxed);
         reconcile_all(store, queue, stop.clone(), runner).await;
@@ -152,6 +150,21 @@ pub async fn run(
     ended
 }
 
+/// Waits until the caches of one scope are filled, and those of the others too or not available: a namespace that lacks a Role does not
+/// delay the others.
+async fn until_filled(scopes: &[Scope], syncs: &[CacheSync]) {
+    let filled = scopes.iter().map(|scope| {
+        Box::pin(async move {
+            for sync in syncs.iter().filter(|sync| sync.scope == *scope) {
+                // An error means that the watch has ended, which `watches` reports.
+                let _ = sync.wait().await;
+            }
+        })
+    });
+    let answered = syncs.iter().map(CacheSync::wait_for_answer);
+    tokio::join!(select_all(filled), join_all(answered));
+}
+
 /// Returns how the process ends when no reconcile runs any more: without a termination signal, that is a failure, so that it starts again.
 fn end_of_reconciles(stop: &Shared<impl Future<Output = ()>>) -> Result<(), Error> {
     stop.peek()
@@ -162,6 +175,7 @@ fn end_of_reconciles(stop: &Shared<impl Future<Output = ()>>) -> Result<(), Erro
 struct Tasks {
     store: Store<DeserializeGuard<EchoCluster>>,
     queue: Queue<Reference>,
+    scopes: Vec<Scope>,
     /// The state of each cache.
     syncs: Vec<CacheSync>,
     runner: Arc<Runner>,
@@ -218,6 +232,7 @@ fn spawn(environment: Environment) -> Tasks {
     Tasks {
         store,
         queue,
+        scopes,
         syncs,
         runner,
         watches,

@@ -72,8 +72,8 @@ pub enum Requeue {
 }
 
 impl Outcome {
-    /// The EchoCluster no longer exists.
-    pub const GONE: Self = Self::resync(None, ReconcileResult::Skipped);
+    /// The EchoCluster no longer exists, or cannot be reconciled before a watch triggers it again.
+    pub const SKIPPED: Self = Self::resync(None, ReconcileResult::Skipped);
 
     const fn resync(requeue_after: Option<Duration>, result: ReconcileResult) -> Self {
         Self {

@@ -14,6 +14,7 @@ pub mod pods;
 pub(crate) mod raw;
 pub mod sync;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::{Stream, StreamExt};
@@ -60,6 +61,8 @@ pub struct Caches {
     pub pods: Pods,
     /// The state of the watch of the CustomResourceDefinition of PodMonitors. A namespace has none: a Role cannot permit it.
     pub pod_monitor_crd: Option<CacheSync>,
+    /// Whether all required kinds have been listed once.
+    pub(crate) have_been_filled: Arc<AtomicBool>,
 }
 
 /// The cached objects of one kind. Clones share them.
@@ -142,6 +145,15 @@ impl Caches {
             &self.pods.sync,
         ];
         of_objects.into_iter().chain(&self.pod_monitor_crd)
+    }
+
+    /// Returns whether all required kinds have been listed once. Nothing is reconciled before.
+    pub(crate) fn have_been_filled(&self) -> bool {
+        let is_filled = || self.syncs().all(CacheSync::has_synced);
+        if !self.have_been_filled.load(Ordering::Relaxed) && is_filled() {
+            self.have_been_filled.store(true, Ordering::Relaxed);
+        }
+        self.have_been_filled.load(Ordering::Relaxed)
     }
 
     /// Finds a HorizontalPodAutoscaler of another owner that scales the Deployment of `owner`.
@@ -276,6 +288,7 @@ impl Caches {
             pod_monitors: cache(),
             pods: Pods::empty(),
             pod_monitor_crd: None,
+            have_been_filled: Arc::default(),
         }
     }
 }

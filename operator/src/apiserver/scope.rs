@@ -12,15 +12,9 @@ use std::sync::Arc;
 use k8s_openapi::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
 
-/// The namespaces whose EchoClusters are reconciled.
+/// The namespaces whose EchoClusters are reconciled: all, unless there are some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Namespaces {
-    /// All.
-    #[default]
-    All,
-    /// These.
-    Only(BTreeSet<String>),
-}
+pub struct Namespaces(BTreeSet<String>);
 
 /// What one list and watch of a kind has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,22 +30,18 @@ pub enum Scope {
 pub struct ByScope<T>(Vec<(Scope, T)>);
 
 impl Namespaces {
-    /// Returns the namespaces of a flag that may be repeated; without it, all.
+    /// Returns these namespaces; all, if there is none.
     pub fn of(names: Vec<String>) -> Self {
-        if names.is_empty() {
-            Self::All
-        } else {
-            Self::Only(names.into_iter().collect())
-        }
+        Self(names.into_iter().collect())
     }
 
-    /// Returns the scopes in which each kind is listed and watched.
+    /// Returns the scopes in which each kind is listed and watched. There is at least one.
     pub fn scopes(&self) -> Vec<Scope> {
-        let scope = |name: &String| Scope::Namespace(name.as_str().into());
-        match self {
-            Self::All => vec![Scope::Cluster],
-            Self::Only(names) => names.iter().map(scope).collect(),
+        if self.0.is_empty() {
+            return vec![Scope::Cluster];
         }
+        let scope = |name: &String| Scope::Namespace(name.as_str().into());
+        self.0.iter().map(scope).collect()
     }
 }
 

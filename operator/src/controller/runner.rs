@@ -95,8 +95,11 @@ pub async fn run_reconcile(
     let context = runner.contexts.of(namespace);
     let run = Box::pin(async {
         match context {
-            Some(context) => Ok(reconcile(&cluster, context, is_failing).await?),
-            None => Ok(Outcome::GONE), // no watch has it
+            Some(context) if context.applier.caches.have_been_filled() => {
+                Ok(reconcile(&cluster, context, is_failing).await?)
+            }
+            // A required kind cannot be listed in its namespace. The first list triggers a reconcile.
+            _ => Ok(Outcome::SKIPPED),
         }
     });
     let run = with_deadline_and_panic_guard(run);
@@ -104,7 +107,7 @@ pub async fn run_reconcile(
     let run = release_slot_if_straggling(run, straggles, || runner.queue.release_slot(&key));
     let result = match run.await {
         Err(Error::Request(failure)) if failure.error.is_echo_cluster_not_found() => {
-            Ok(Outcome::GONE)
+            Ok(Outcome::SKIPPED)
         }
         result => result,
     };

@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ fn environment(client: Client) -> Environment {
     Environment {
         leadership: Leadership::unconditional(),
         client,
-        namespaces: Namespaces::All,
+        namespaces: Namespaces::default(),
         metrics: Metrics::default(),
         health: Health::default(),
         clock: || Timestamp::UNIX_EPOCH,
@@ -163,4 +163,47 @@ async fn each_namespace_is_listed_and_watched_on_its_own() {
         health.not_ready().as_deref(),
         Some("waiting for the first list of Services in namespace \"b\"")
     );
+}
+
+/// An EchoCluster of a namespace.
+fn cluster_of(namespace: &str) -> Value {
+    let mut cluster = echo_cluster();
+    cluster.metadata.namespace = Some(namespace.to_owned());
+    serde_json::to_value(cluster).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_namespace_without_a_permission_delays_no_other_and_is_reconciled_once_it_is_granted() {
+    for kind in ["services", "pods"] {
+        let (is_denied, denials) = (format!("/namespaces/b/{kind}?"), AtomicUsize::new(0));
+        let (client, requests) = scripted_by_body(move |_, request, body| match request {
+            _ if request.contains("watch=true") => quiet_watch(),
+            _ if request.contains(&is_denied) && request.starts_with("GET") => {
+                match denials.fetch_add(1, Ordering::Relaxed) {
+                    0..4 => failure(403, "forbidden"),
+                    _ => list(&[]),
+                }
+            }
+            _ if request.contains("/a/echoclusters?") => list(&[cluster_of("a")]),
+            _ if request.contains("/b/echoclusters?") => list(&[cluster_of("b")]),
+            _ if request.starts_with("GET") => list(&[]),
+            _ if request.contains("/status") => Answer::With(200, cluster_of("a")),
+            _ => Answer::With(201, body.clone()),
+        });
+        let environment = Environment {
+            namespaces: Namespaces::of(vec!["a".to_owned(), "b".to_owned()]),
+            ..environment(client)
+        };
+        let run = run(environment, std::future::pending());
+        let ended = tokio::time::timeout(Duration::from_mins(1), run).await;
+        assert!(ended.is_err(), "{ended:?}");
+        let requests = requests.lock().unwrap();
+        let first = |text: &str| requests.iter().position(|it| it.contains(text)).unwrap();
+        let listed = |it: &String| it.starts_with("GET") && it.contains("/namespaces/b/");
+        let listed = |it: &String| listed(it) && it.contains(kind) && !it.contains("watch=true");
+        let granted = requests.iter().rposition(listed).unwrap();
+        let create = |name: &str| format!("POST /apis/apps/v1/namespaces/{name}/deployments?");
+        assert!(first(&create("a")) < granted, "{kind}: {requests:#?}");
+        assert!(granted < first(&create("b")), "{kind}: {requests:#?}");
+    }
 }

@@ -95,11 +95,9 @@ pub(super) fn watch_all(
         tasks,
     };
     let (pods, failing) = watch_pods(client, scope);
-    watches.spawn(
-        "Pods",
-        failing.map(|key: Key| CacheChange::Object(key, [None, None])),
-        |key| vec![ObjectRef::new(&key.1).within(&key.0)],
-    );
+    watches.spawn("Pods", failing, |key: &Key| {
+        vec![ObjectRef::new(&key.1).within(&key.0)]
+    });
     let (crd, pod_monitor_crd) = watches.pod_monitor_crd().unzip();
     Caches {
         deployments: watches.children("Deployments", Requirement::Required, None),
@@ -114,6 +112,7 @@ pub(super) fn watch_all(
         pod_monitors: watches.children("PodMonitors", Requirement::Optional, crd),
         pods,
         pod_monitor_crd,
+        have_been_filled: Arc::default(),
     }
 }
 

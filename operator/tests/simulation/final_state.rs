@@ -227,7 +227,7 @@ fn expected_state(desired: &Desired) -> Arc<EchoClusterState> {
 async fn run_without_faults(desired: &Desired) -> EchoClusterState {
     let server = ApiServer::new(Faults::none(), false);
     tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
-    tokio::spawn(Supervisor::start(&server, Namespaces::All).run(0));
+    tokio::spawn(Supervisor::start(&server, Namespaces::default()).run(0));
     let name = &desired.name;
     let before = desired.incarnation - 1;
     server

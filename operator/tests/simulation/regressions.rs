@@ -35,7 +35,7 @@ impl Simulation {
         let server = ApiServer::new(Faults::none(), false);
         prepare(&mut server.lock().faults);
         tokio::spawn(Controllers::default().run(server.clone(), 0, Duration::ZERO));
-        tokio::spawn(Supervisor::start(&server, Namespaces::All).run(0));
+        tokio::spawn(Supervisor::start(&server, Namespaces::default()).run(0));
         Self { server }
     }
 

@@ -13,7 +13,8 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Client, ResourceExt};
 
 use super::list_watch::{Selector, Source, list_watch};
-use super::{CacheSync, Key, Requirement, WatchEvent};
+use super::sync::Availability;
+use super::{CacheChange, CacheSync, Key, Requirement, WatchEvent};
 use crate::apiserver::scope::Scope;
 use crate::model::metadata::{INSTANCE_LABEL, MANAGED_BY_LABEL, Owner, POD_TEMPLATE_HASH_LABEL};
 use crate::model::pod_failure::{EVICTION_WINDOW, PodFailure, PodFailureKind, pod_failure};
@@ -84,7 +85,7 @@ impl Pods {
 pub(crate) fn watch_pods(
     client: &Client,
     scope: &Scope,
-) -> (Pods, impl Stream<Item = Key> + Send + use<>) {
+) -> (Pods, impl Stream<Item = CacheChange<Key>> + Send + use<>) {
     let (sync, writer) = CacheSync::of::<Pod>("Pods", Requirement::Required, scope);
     let failures = Arc::new(Mutex::new(Failures::default()));
     let pods = Pods {
@@ -98,11 +99,14 @@ pub(crate) fn watch_pods(
     };
     let events = list_watch(source, |pod| PodState::of(&pod));
     let affected = events.flat_map(move |event| {
-        let (_, affected) = writer.process(event, |event| {
+        let (availability, affected) = writer.process(event, |event| {
             let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
             failures.apply(event)
         });
-        futures::stream::iter(affected.unwrap_or_default())
+        let all = (availability == Availability::Restored).then_some(CacheChange::All);
+        let affected = affected.into_iter().flatten();
+        let affected = affected.map(|cluster| CacheChange::Object(cluster, [None, None]));
+        futures::stream::iter(all.into_iter().chain(affected))
     });
     (pods, affected)
 }

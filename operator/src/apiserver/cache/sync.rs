@@ -97,6 +97,13 @@ impl CacheSync {
         }
     }
 
+    /// Waits until the cache is filled, or its kind has turned out to be unavailable, required or not.
+    pub(crate) async fn wait_for_answer(&self) {
+        let mut state = self.state.clone();
+        // An error means that the watch has ended.
+        let _ = state.wait_for(|state| *state != State::Pending).await;
+    }
+
     /// Returns what is cached, as a message names it: `Services in namespace "a"`.
     pub fn name(&self) -> String {
         format!("{}{}", self.kind, self.scope)

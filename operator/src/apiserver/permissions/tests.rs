@@ -67,7 +67,7 @@ async fn a_permission_that_is_withdrawn_is_found_at_the_next_check_of_all() {
     let denied = Denied::default();
     let now = Arc::clone(&denied);
     let (client, _) = scripted_by_body(move |_, _, body| answer(body, &now));
-    let (permissions, check) = check(client, &Namespaces::All);
+    let (permissions, check) = check(client, &Namespaces::default());
     let mut check = Box::pin(check);
     follow(&mut check, Duration::from_secs(1)).await;
     denied.lock().unwrap().insert("patch echoclusters");
@@ -96,7 +96,7 @@ async fn an_operator_that_lacks_an_optional_permission_is_ready_and_reports_it()
 async fn while_the_reviews_fail_nothing_counts_as_missing_and_few_are_requested() {
     for failure in [|| failure(403, "no"), || Answer::Hang] {
         let (client, requests) = scripted_by_body(move |_, _, _| failure());
-        let (permissions, check) = check(client, &Namespaces::All);
+        let (permissions, check) = check(client, &Namespaces::default());
         follow(&mut Box::pin(check), Duration::from_mins(10)).await;
         assert!(permissions.are_checked() && permissions.missing().is_empty());
         let requests = requests.lock().unwrap().len();
