@@ -74,14 +74,27 @@ impl AuditLog {
 
     /// Reads the operator's writes in the namespace, in order, including failed ones.
     pub(crate) fn writes(&self) -> Vec<Write> {
+        let requests = self.requests(&self.operator, &self.namespace);
+        let writes = requests.iter().filter_map(|request| self.write(request));
+        writes.collect()
+    }
+
+    /// Reads the requests of a user in all namespaces, in order, including failed ones.
+    pub(crate) fn requests_of(&self, user: &str) -> Vec<Value> {
+        self.requests(user, "")
+    }
+
+    /// Reads the requests of a user whose entries contain a text.
+    fn requests(&self, user: &str, text: &str) -> Vec<Value> {
         let mut file = File::open(&self.path).expect("failed to open the audit log");
         file.seek(SeekFrom::Start(self.start)).unwrap();
         let lines = BufReader::new(file)
             .lines()
             .map(|line| line.expect("failed to read the audit log"));
         lines
-            .filter(|line| line.contains(&self.namespace) && line.contains(&self.operator))
-            .filter_map(|line| self.write(&serde_json::from_str(&line).ok()?))
+            .filter(|line| line.contains(user) && line.contains(text))
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .filter(|request: &Value| request["user"]["username"] == user)
             .collect()
     }
 
@@ -95,7 +108,6 @@ impl AuditLog {
         let verb = text("/verb");
         let is_write = ["create", "update", "patch", "delete", "deletecollection"].contains(&verb)
             && text("/stage") == "ResponseComplete"
-            && text("/user/username") == self.operator
             && text("/objectRef/namespace") == self.namespace;
         let resource = match text("/objectRef/subresource") {
             "" => text("/objectRef/resource").to_owned(),
