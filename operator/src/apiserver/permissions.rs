@@ -17,7 +17,7 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::{info, warn};
 
 use self::rules::{Rule, verbs};
@@ -36,9 +36,6 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// The longest wait until then, with jitter, which doubles a wait at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How often all permissions are checked, since one may be withdrawn.
-const INTERVAL: Duration = Duration::from_mins(10);
 
 /// The missing permissions that a message names.
 const NAMED: usize = 3;
@@ -214,27 +211,23 @@ struct Check {
 }
 
 impl Check {
-    /// Checks all permissions now and then, and more often those that are missing or unknown.
+    /// Checks the permissions until all are granted, and then no more: a settled operator sends no request, and a permission
+    /// that is withdrawn later is reported by the request that needs it.
     async fn run(mut self) {
-        loop {
-            let started = Instant::now();
-            let mut delays = ExponentialDelays::with_jitter(FIRST_WAIT, LONGEST_WAIT / 2);
-            self.review(|_| true).await;
-            let is_open = |granted: Option<bool>| granted != Some(true);
-            while self.permissions.iter().any(|(_, it)| is_open(*it))
-                && started.elapsed() < INTERVAL
-            {
-                tokio::time::sleep(delays.next_delay()).await;
-                self.review(is_open).await;
-            }
-            tokio::time::sleep(INTERVAL.saturating_sub(started.elapsed())).await;
+        let mut delays = ExponentialDelays::with_jitter(FIRST_WAIT, LONGEST_WAIT / 2);
+        self.review().await;
+        while self.permissions.iter().any(|(_, it)| *it != Some(true)) {
+            tokio::time::sleep(delays.next_delay()).await;
+            self.review().await;
         }
+        std::future::pending().await
     }
 
-    /// Asks for the permissions that are due. After a request without a useful answer, the rest waits for the next time.
-    async fn review(&mut self, is_due: fn(Option<bool>) -> bool) {
+    /// Asks for the permissions that are not known to be granted. After a request without a useful answer, the rest waits for the next time.
+    async fn review(&mut self) {
         let reviews = &self.reviews;
-        let due = self.permissions.iter_mut().filter(|(_, it)| is_due(*it));
+        let due = self.permissions.iter_mut();
+        let due = due.filter(|(_, granted)| *granted != Some(true));
         let due = due.map(|(permission, granted)| async move {
             *granted = Some(permission.review(reviews).await?);
             Ok::<_, ReviewError>(())

@@ -71,9 +71,11 @@ func (r Requests) Watches() int {
 	return r.count(func(request Request) bool { return request.Verb == "watch" })
 }
 
-// Writes counts what could change something, refused or not.
+// Writes counts what could change something, refused or not. A review of the client's own permissions is created, but not stored.
 func (r Requests) Writes() int {
-	return r.count(func(request Request) bool { return !slices.Contains([]string{"get", "list", "watch"}, request.Verb) })
+	return r.count(func(request Request) bool {
+		return !slices.Contains([]string{"get", "list", "watch"}, request.Verb) && request.Resource != "selfsubjectaccessreviews"
+	})
 }
 
 func (r Requests) count(counts func(Request) bool) int {
