@@ -92,7 +92,7 @@ impl Cli {
     /// Whatever keeps the operator from starting, with its causes; for the user to read.
     pub async fn run(self) -> anyhow::Result<()> {
         match self.command {
-            Command::Run(run) => run.run().await,
+            Command::Run(run) => Box::pin(run.run()).await,
             Command::Crd(crd) => crd.print(),
         }
     }
