@@ -10,6 +10,7 @@ mod reconciles;
 mod rest_client;
 mod watches;
 pub(crate) mod workqueue;
+mod writes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +19,8 @@ use http::{Method, StatusCode};
 use kube::Resource;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
-use prometheus_client::encoding::{EncodeLabelSet, text::encode};
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -34,6 +34,8 @@ use self::reconciles::Reconciles;
 use self::rest_client::RestClient;
 use self::watches::Watches;
 use self::workqueue::Workqueue;
+pub use self::writes::WriteReason;
+use self::writes::Writes;
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::CacheSync;
 use crate::apiserver::leadership::Leadership;
@@ -43,12 +45,6 @@ use crate::apiserver::request::Verb;
 /// The value of the labels `controller` and `name`, as controller-runtime forms it: the kind in lower case.
 const CONTROLLER: &str = "echocluster";
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct WriteLabels {
-    kind: String,
-    verb: Verb,
-}
-
 /// The operator's metrics. Clones share them.
 #[derive(Clone)]
 pub struct Metrics {
@@ -57,7 +53,7 @@ pub struct Metrics {
     workqueue: Workqueue,
     rest_client: RestClient,
     leadership: MasterStatus,
-    writes: Family<WriteLabels, Counter>,
+    writes: Writes,
     dropped_events: Counter,
     watches: Watches,
     missing_permissions: MissingPermissions,
@@ -79,12 +75,7 @@ impl Default for Metrics {
             "The version of the operator",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        let writes = Family::default();
-        own.register(
-            "writes",
-            "Writes to the API server by kind and verb, without events",
-            writes.clone(),
-        );
+        let writes = Writes::register(own);
         let dropped_events = Counter::default();
         own.register(
             "dropped_events",
@@ -125,12 +116,8 @@ impl Metrics {
     }
 
     /// Counts a write to an object of kind `K`.
-    pub fn count_write<K: Resource<DynamicType = ()>>(&self, verb: Verb) {
-        let labels = WriteLabels {
-            kind: K::kind(&()).into_owned(),
-            verb,
-        };
-        self.writes.get_or_create(&labels).inc();
+    pub fn count_write<K: Resource<DynamicType = ()>>(&self, verb: Verb, reason: WriteReason) {
+        self.writes.count::<K>(verb, reason);
     }
 
     /// Counts an event that was dropped by the queue or rate limit.

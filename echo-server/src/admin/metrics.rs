@@ -2,6 +2,7 @@
 //!
 //! Labels are the listener's protocol and port, reasons, and the worker's number: closed sets all.
 
+mod listener;
 mod text;
 
 use std::time::Duration;
@@ -9,35 +10,49 @@ use std::time::Duration;
 use super::health::Health;
 use crate::close_reason::CloseReason;
 use crate::counters::{Counter, Counters, LATENCY_BOUNDS};
+use listener::Listener;
 use text::{Kind, Text, seconds};
 
 /// Finds a number in a thread's set.
 type Pick = fn(&Counters) -> &Counter;
 
-/// The counters' names, what they count, and where they are.
-const TOTALS: [(&str, &str, Pick); 4] = [
+/// Tells whether a listener can have a number other than 0.
+type Has = fn(&Listener) -> bool;
+
+/// The counters' names, what they count, which listeners have them, and where they are.
+const TOTALS: [(&str, &str, Has, Pick); 4] = [
     (
         "echo_connections_accepted",
         "Connections accepted.",
+        Listener::is_stream,
         |set| &set.accepted,
     ),
     (
         "echo_lines",
         "Lines, requests or datagrams answered.",
+        Listener::has_lines,
         |set| &set.lines,
     ),
     (
         "echo_received_bytes",
         "Bytes received from clients.",
+        Listener::is_any,
         |set| &set.received_bytes,
     ),
-    ("echo_sent_bytes", "Bytes sent to clients.", |set| {
-        &set.sent_bytes
-    }),
+    (
+        "echo_sent_bytes",
+        "Bytes sent to clients.",
+        Listener::is_any,
+        |set| &set.sent_bytes,
+    ),
 ];
 
-/// A metric's name, what it counts, and where each of its reasons is.
-type Reasons = (&'static str, &'static str, &'static [(&'static str, Pick)]);
+/// A metric's name, what it counts, and of each of its reasons which listeners have it, and where it is.
+type Reasons = (
+    &'static str,
+    &'static str,
+    &'static [(&'static str, Has, Pick)],
+);
 
 /// What is counted by reason.
 const BY_REASON: [Reasons; 3] = [
@@ -45,26 +60,32 @@ const BY_REASON: [Reasons; 3] = [
         "echo_accept_errors",
         "Failed accepts, by reason.",
         &[
-            ("exhausted", |set| &set.accept_exhausted),
-            ("other", |set| &set.accept_failed),
+            ("exhausted", Listener::is_stream, |set| {
+                &set.accept_exhausted
+            }),
+            ("other", Listener::is_stream, |set| &set.accept_failed),
         ],
     ),
     (
         "echo_connections_rejected",
         "Connections closed at once, by the limit that was reached.",
         &[
-            ("max_connections", |set| &set.rejected),
-            ("max_connections_per_client", |set| &set.rejected_client),
+            ("max_connections", Listener::is_stream, |set| &set.rejected),
+            (
+                "max_connections_per_client",
+                Listener::has_client_limit,
+                |set| &set.rejected_client,
+            ),
         ],
     ),
     (
         "echo_datagrams_dropped",
         "Datagrams without an answer, by reason.",
         &[
-            ("port", |set| &set.dropped_port),
-            ("rate", |set| &set.dropped_rate),
-            ("loop", |set| &set.dropped_loop),
-            ("unsent", |set| &set.dropped_unsent),
+            ("port", Listener::is_datagrams, |set| &set.dropped_port),
+            ("rate", Listener::has_datagram_rate, |set| &set.dropped_rate),
+            ("loop", Listener::is_datagrams, |set| &set.dropped_loop),
+            ("unsent", Listener::is_datagrams, |set| &set.dropped_unsent),
         ],
     ),
 ];
@@ -73,26 +94,17 @@ const BY_REASON: [Reasons; 3] = [
 pub(super) fn render(health: &Health) -> String {
     let mut scrape = Scrape {
         health,
-        listeners: labels(health),
+        listeners: Listener::all(health),
         text: Text::default(),
     };
-    for (name, help, pick) in TOTALS {
-        scrape.text.family(name, Kind::Counter, help);
-        scrape.counter(name, "", |set| pick(set).get());
+    for (name, help, has, pick) in TOTALS {
+        scrape.counters(name, help, &[("", has, pick)]);
     }
     scrape.gauges();
     for (name, help, reasons) in BY_REASON {
-        scrape.text.family(name, Kind::Counter, help);
-        for (reason, pick) in reasons {
-            scrape.counter(name, reason, |set| pick(set).get());
-        }
+        scrape.counters(name, help, reasons);
     }
-    let name = "echo_connections_closed";
-    let help = "Connections ended, by the limit that was reached.";
-    scrape.text.family(name, Kind::Counter, help);
-    for reason in CloseReason::ALL {
-        scrape.counter(name, reason.label(), |set| set.closed_for(reason).get());
-    }
+    scrape.closed();
     scrape.log();
     scrape.threads();
     scrape.latency();
@@ -103,25 +115,55 @@ pub(super) fn render(health: &Health) -> String {
 struct Scrape<'a> {
     /// Where the counters are.
     health: &'a Health,
-    /// The labels, and the listeners that have them: several where they differ only in their address.
-    listeners: Vec<(String, Vec<usize>)>,
+    /// What the counters belong to.
+    listeners: Vec<Listener>,
     /// What is written.
     text: Text,
 }
 
 impl Scrape<'_> {
-    /// Writes a counter of each listener, with a reason unless that is empty.
-    fn counter(&mut self, name: &str, reason: &str, read: impl Fn(&Counters) -> u64) {
-        let name = format!("{name}_total");
-        for (labels, indexes) in &self.listeners {
-            let total = sum(self.health, indexes, &read);
-            if reason.is_empty() {
-                self.text.sample(&name, labels, total);
-            } else {
-                let labels = format!("{labels},reason=\"{reason}\"");
-                self.text.sample(&name, &labels, total);
+    /// Writes a counter of each listener that has it, with a reason unless that is empty.
+    fn counters(&mut self, name: &str, help: &str, reasons: &[(&str, Has, Pick)]) {
+        let mut samples = Vec::new();
+        for (reason, has, pick) in reasons {
+            for listener in self.listeners.iter().filter(|listener| has(listener)) {
+                let total = sum(self.health, &listener.indexes, |set| pick(set).get());
+                samples.push((with_reason(&listener.labels, reason), total));
             }
         }
+        self.family(name, help, samples);
+    }
+
+    /// Writes why connections were closed.
+    fn closed(&mut self) {
+        let mut samples = Vec::new();
+        for reason in CloseReason::ALL {
+            let can_close = |listener: &&Listener| listener.can_close_for(reason);
+            for listener in self.listeners.iter().filter(can_close) {
+                let closed = |set: &Counters| set.closed_for(reason).get();
+                let total = sum(self.health, &listener.indexes, closed);
+                samples.push((with_reason(&listener.labels, reason.label()), total));
+            }
+        }
+        let help = "Connections ended, by the limit that was reached.";
+        self.family("echo_connections_closed", help, samples);
+    }
+
+    /// Writes a family of counters, unless no listener has one.
+    fn family(&mut self, name: &str, help: &str, samples: Vec<(String, u64)>) {
+        if samples.is_empty() {
+            return;
+        }
+        self.text.family(name, Kind::Counter, help);
+        for (labels, total) in samples {
+            self.text.sample(&format!("{name}_total"), &labels, total);
+        }
+    }
+
+    /// Lists the listeners that have connections.
+    fn streams(&self) -> Vec<&Listener> {
+        let listeners = self.listeners.iter();
+        listeners.filter(|listener| listener.is_stream()).collect()
     }
 
     /// Writes what is missing in the log.
@@ -133,24 +175,41 @@ impl Scrape<'_> {
         self.text.sample(&format!("{name}_total"), "", dropped);
     }
 
-    /// Writes how many connections there are.
+    /// Writes how many connections there are, and how many there may be.
     fn gauges(&mut self) {
+        let health = self.health;
+        let counts = self.streams().into_iter().map(|listener| {
+            let indexes = &listener.indexes;
+            // Read first, so that the difference is never negative.
+            let closed = sum(health, indexes, Counters::all_closed);
+            let accepted = sum(health, indexes, |set| set.accepted.get());
+            let stalled = sum(health, indexes, Counters::stalled);
+            (
+                listener.labels.clone(),
+                accepted.saturating_sub(closed),
+                stalled,
+            )
+        });
+        let counts: Vec<_> = counts.collect();
+        if counts.is_empty() {
+            return;
+        }
         let name = "echo_connections_active";
         self.text.family(name, Kind::Gauge, "Connections open now.");
-        for (labels, indexes) in &self.listeners {
-            // Read first, so that the difference is never negative.
-            let closed = sum(self.health, indexes, Counters::all_closed);
-            let accepted = sum(self.health, indexes, |set| set.accepted.get());
-            self.text
-                .sample(name, labels, accepted.saturating_sub(closed));
+        for (labels, active, _) in &counts {
+            self.text.sample(name, labels, active);
         }
         let name = "echo_connections_stalled";
         let help = "Connections not read now, since their clients take no answers.";
         self.text.family(name, Kind::Gauge, help);
-        for (labels, indexes) in &self.listeners {
-            let stalled = sum(self.health, indexes, Counters::stalled);
+        for (labels, _, stalled) in &counts {
             self.text.sample(name, labels, stalled);
         }
+        let name = "echo_connections_limit";
+        let help = "Connections that may be open at once, of all listeners together.";
+        self.text.family(name, Kind::Gauge, help);
+        let limit = health.shared.limits.max_connections;
+        self.text.sample(name, "", limit);
     }
 
     /// Writes how many worker threads there are and where their time goes.
@@ -160,15 +219,7 @@ impl Scrape<'_> {
         let name = "echo_threads";
         self.text.family(name, Kind::Gauge, "Worker threads.");
         self.text.sample(name, "", loads.iter().flatten().count());
-        let help = "Time for which connections were not read, since their clients took no answers, added \
-                    up over the connections.";
-        let name = "echo_backpressure_seconds";
-        self.text.family(name, Kind::Counter, help);
-        for (labels, indexes) in &self.listeners {
-            let stalled = sum(self.health, indexes, |set| set.stalled_nanos.get());
-            let name = "echo_backpressure_seconds_total";
-            self.text.sample(name, labels, seconds(stalled));
-        }
+        self.backpressure();
         let help = "Time in which a worker thread did not wait; its rate is the busy share.";
         self.text
             .family("echo_worker_busy_seconds", Kind::Counter, help);
@@ -182,12 +233,41 @@ impl Scrape<'_> {
         }
     }
 
+    /// Writes for how long connections were not read.
+    fn backpressure(&mut self) {
+        let health = self.health;
+        let times = self.streams().into_iter().map(|listener| {
+            let stalled = sum(health, &listener.indexes, |set| set.stalled_nanos.get());
+            (listener.labels.clone(), seconds(stalled))
+        });
+        let times: Vec<_> = times.collect();
+        if times.is_empty() {
+            return;
+        }
+        let help = "Time for which connections were not read, since their clients took no answers, added \
+                    up over the connections.";
+        let name = "echo_backpressure_seconds";
+        self.text.family(name, Kind::Counter, help);
+        for (labels, stalled) in times {
+            let name = "echo_backpressure_seconds_total";
+            self.text.sample(name, &labels, stalled);
+        }
+    }
+
     /// Writes the histogram of the latency of lines at each listener.
     fn latency(&mut self) {
         let name = "echo_line_latency_seconds";
         let help = "From when a worker learned of a line until all that it learned of with it was answered.";
+        let listeners = self.listeners.iter();
+        let listeners: Vec<_> = listeners.filter(|listener| listener.has_lines()).collect();
+        if listeners.is_empty() {
+            return;
+        }
         self.text.family(name, Kind::Histogram, help);
-        for (labels, indexes) in &self.listeners {
+        for Listener {
+            labels, indexes, ..
+        } in listeners
+        {
             let bounds = LATENCY_BOUNDS.iter().map(Duration::as_nanos);
             let bounds = bounds.map(|bound| seconds(u64::try_from(bound).unwrap_or(u64::MAX)));
             let mut lines = 0;
@@ -214,18 +294,12 @@ impl Scrape<'_> {
     }
 }
 
-/// Lists the labels of the listeners, each once, and which listeners have them.
-fn labels(health: &Health) -> Vec<(String, Vec<usize>)> {
-    let mut all: Vec<(String, Vec<usize>)> = Vec::new();
-    for (index, listener) in health.listeners.iter().enumerate() {
-        let (protocol, port) = (listener.protocol.name(), listener.address.port());
-        let labels = format!("protocol=\"{protocol}\",port=\"{port}\"");
-        match all.iter_mut().find(|(known, _)| *known == labels) {
-            Some((_, indexes)) => indexes.push(index),
-            None => all.push((labels, vec![index])),
-        }
+/// Adds a reason to labels, unless it is empty.
+fn with_reason(labels: &str, reason: &str) -> String {
+    if reason.is_empty() {
+        return labels.to_owned();
     }
-    all
+    format!("{labels},reason=\"{reason}\"")
 }
 
 /// Adds up one number of listeners over them and the threads.

@@ -123,6 +123,7 @@ fn metrics_are_openmetrics_text_with_threads_and_failed_accepts() {
     let port = server.address.port();
     for line in [
         "echo_threads 2".to_owned(),
+        "echo_connections_limit 10000".to_owned(),
         "# TYPE echo_lines counter".to_owned(),
         "# TYPE echo_connections_active gauge".to_owned(),
         format!(
@@ -136,6 +137,36 @@ fn metrics_are_openmetrics_text_with_threads_and_failed_accepts() {
         );
     }
     assert!(body.ends_with("# EOF\n"), "{body}");
+}
+
+#[test]
+fn a_listener_has_no_series_that_can_never_count() {
+    let listeners = ["--listen=raw:127.0.0.1:0", "--listen=udp:127.0.0.1:0"];
+    let flags = [listeners[0], listeners[1], "--idle-timeout-seconds=0"];
+    let server = Program::start_flags(&flags);
+    let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let has = |name: &str, protocol: &str, end: &str| {
+        let start = format!("{name}{{protocol=\"{protocol}\",");
+        let found = |line: &str| line.starts_with(&start) && line.contains(end);
+        body.lines().any(found)
+    };
+    assert!(has("echo_lines_total", "udp", "") && !has("echo_lines_total", "raw", ""));
+    assert!(has("echo_connections_active", "raw", ""));
+    assert!(!has("echo_connections_active", "udp", ""));
+    assert!(has("echo_datagrams_dropped_total", "udp", "rate"));
+    assert!(!has("echo_datagrams_dropped_total", "line", ""));
+    let closed = |reason: &str| has("echo_connections_closed_total", "line", reason);
+    assert!(closed("none") && closed("write_timeout"));
+    for disabled in [
+        "idle_timeout",
+        "first_byte_timeout",
+        "fault",
+        "proxy_header",
+        "max_line_bytes",
+        "max_connections_per_client",
+    ] {
+        assert!(!closed(disabled), "{disabled}");
+    }
 }
 
 #[test]

@@ -23,10 +23,29 @@ fn every_flag_is_documented() {
     }
 }
 
+/// Makes a server export every metric with every reason.
+const EVERYTHING: [&str; 14] = [
+    "--listen",
+    "udp:127.0.0.1:0",
+    "--listen",
+    "http:127.0.0.1:0/proxy=optional",
+    "--max-connections-per-client",
+    "100",
+    "--first-byte-timeout-seconds",
+    "10",
+    "--max-line-bytes",
+    "1000",
+    "--fault",
+    "delay=1",
+    "--fault-seed",
+    "1",
+];
+
 #[test]
-fn every_metric_and_reason_is_documented() {
-    let server = Program::start_flags(&[]);
+fn every_metric_and_reason_is_documented_and_exists() {
+    let server = Program::start_flags(&EVERYTHING);
     let (_, _, body) = request(server.admin, "GET", "/metrics");
+    let mut names = Vec::new();
     let lines = body.lines().filter(|line| !line.starts_with('#'));
     for line in lines {
         let name = line.split(['{', ' ']).next().unwrap_or_default();
@@ -34,9 +53,14 @@ fn every_metric_and_reason_is_documented() {
             .iter()
             .fold(name, |name, end| name.strip_suffix(end).unwrap_or(name));
         assert!(TEXT.contains(&format!("`{name}`")), "{name} is missing");
+        names.push(name);
         if let Some((_, reason)) = line.split_once("reason=\"") {
             let reason = reason.split('"').next().unwrap_or_default();
             assert!(TEXT.contains(&format!("`{reason}`")), "{reason} is missing");
         }
+    }
+    let words = TEXT.split('`').skip(1).step_by(2);
+    for documented in words.filter(|word| word.starts_with("echo_")) {
+        assert!(names.contains(&documented), "{documented} does not exist");
     }
 }

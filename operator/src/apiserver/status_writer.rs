@@ -22,7 +22,7 @@ use crate::api::v1alpha1::conditions::ConditionType;
 use crate::api::v1alpha1::{EchoCluster, EchoClusterStatus};
 use crate::apiserver::event_writer::EventWriter;
 use crate::apiserver::request::{Error, Verb, patch_params, request};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, WriteReason};
 use crate::model::status::events::Event;
 
 /// Writes statuses and queues events. Clones share what is remembered.
@@ -167,7 +167,8 @@ impl StatusUpdate<'_> {
         let (parameters, body) = (patch_params(), Patch::<()>::Json(body));
         let sent = api.patch_status(&name, &parameters, &body);
         let written = request(Verb::Patch, &self.cluster, sent).await?;
-        self.writer.metrics.count_write::<EchoCluster>(Verb::Patch);
+        let metrics = &self.writer.metrics;
+        metrics.count_write::<EchoCluster>(Verb::Patch, WriteReason::Status);
         (self.writer.throttle).record_write(&written, &self.status, complete);
         let events = Event::of_transition(&self.status, &status);
         self.cluster = written;

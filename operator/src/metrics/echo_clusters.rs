@@ -1,14 +1,16 @@
-//! How many EchoClusters there are, by the condition `Ready`.
+//! How many EchoClusters there are, by the condition `Ready`, and since when there are problems.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::api::v1alpha1::conditions::ConditionType;
@@ -54,8 +56,52 @@ impl Collector for EchoClusters {
             let labels = [("status", status), ("reason", reason)];
             ConstGauge::new(count).encode(gauge.encode_family(&labels)?)?;
         }
-        Ok(())
+        encode_problems(&mut encoder, &clusters)
     }
+}
+
+/// Reports since when there is an EchoCluster with each problem. An alert on this does not fire when many EchoClusters have a problem for a
+/// short time each, one after another, as one on their number would.
+fn encode_problems(
+    encoder: &mut DescriptorEncoder<'_>,
+    clusters: &[Arc<DeserializeGuard<EchoCluster>>],
+) -> std::fmt::Result {
+    let mut oldest = BTreeMap::<_, i64>::new();
+    let decoded = clusters
+        .iter()
+        .filter_map(|cluster| cluster.0.as_ref().ok());
+    for cluster in decoded {
+        let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
+        for condition in conditions.filter(|condition| is_problem(condition)) {
+            let labels = (condition.type_.as_str(), condition.reason.as_str());
+            let since = since(cluster, condition);
+            let first = oldest.entry(labels).or_insert(since);
+            *first = since.min(*first);
+        }
+    }
+    let mut gauge = encoder.encode_descriptor(
+        "oldest_problem_timestamp",
+        "Since when the first of the EchoClusters has had a problem: Ready that is not True, or Stalled that is True",
+        Some(&Unit::Seconds),
+        MetricType::Gauge,
+    )?;
+    for ((condition, reason), since) in oldest {
+        let labels = [("condition", condition), ("reason", reason)];
+        ConstGauge::new(since).encode(gauge.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn is_problem(condition: &Condition) -> bool {
+    ConditionType::Ready.is_of(condition) && condition.status != "True"
+        || ConditionType::Stalled.is_of(condition) && condition.status == "True"
+}
+
+/// Returns since when a condition has its status, in seconds since 1970. The conditions of the schema's default have no time of their own.
+fn since(cluster: &EchoCluster, condition: &Condition) -> i64 {
+    let created = cluster.metadata.creation_timestamp.as_ref();
+    let created = created.map_or(0, |time| time.0.as_second());
+    condition.last_transition_time.0.as_second().max(created)
 }
 
 /// Returns the status and the reason of the condition `Ready`.
@@ -68,4 +114,75 @@ fn ready(cluster: &DeserializeGuard<EchoCluster>) -> (&str, &str) {
     let mut conditions = status.into_iter().flat_map(|status| &status.conditions);
     let ready = conditions.find(|condition| ConditionType::Ready.is_of(condition));
     ready.map_or(UNKNOWN, |ready| (&ready.status, &ready.reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
+    use kube::runtime::reflector::store;
+    use kube::runtime::watcher::Event;
+
+    use super::*;
+    use crate::api::v1alpha1::EchoClusterStatus;
+    use crate::fixtures::echo_cluster;
+    use crate::metrics::Metrics;
+
+    fn time(second: i64) -> Time {
+        Time(Timestamp::from_second(second).unwrap())
+    }
+
+    /// An EchoCluster that was created at second 100, with conditions: their type, status, reason and time.
+    fn cluster(name: &str, conditions: &[(&str, &str, &str, i64)]) -> EchoCluster {
+        let mut cluster = echo_cluster();
+        cluster.metadata.name = Some(name.to_owned());
+        cluster.metadata.creation_timestamp = Some(time(100));
+        let conditions = conditions
+            .iter()
+            .map(|(type_, status, reason, second)| Condition {
+                type_: (*type_).to_owned(),
+                status: (*status).to_owned(),
+                reason: (*reason).to_owned(),
+                last_transition_time: time(*second),
+                message: String::new(),
+                observed_generation: None,
+            });
+        cluster.status = Some(EchoClusterStatus {
+            conditions: conditions.collect(),
+            ..EchoClusterStatus::default()
+        });
+        cluster
+    }
+
+    #[test]
+    fn echo_clusters_are_counted_by_ready_and_the_oldest_of_each_problem_has_its_time() {
+        let (reader, mut writer) = store();
+        for cluster in [
+            cluster("a", &[("Ready", "True", "Ready", 900)]),
+            cluster("b", &[("Ready", "False", "CrashLoop", 300)]),
+            cluster(
+                "c",
+                &[
+                    ("Ready", "False", "CrashLoop", 200),
+                    ("Stalled", "True", "CrashLoop", 250),
+                ],
+            ),
+            cluster("d", &[("Ready", "Unknown", "Pending", 0)]),
+        ] {
+            writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(cluster))));
+        }
+        let metrics = Metrics::default();
+        metrics.set_echo_clusters(reader);
+        let text = metrics.text().unwrap();
+        for line in [
+            r#"echo_operator_echoclusters{status="True",reason="Ready"} 1"#,
+            r#"echo_operator_echoclusters{status="False",reason="CrashLoop"} 2"#,
+            r#"echo_operator_oldest_problem_timestamp_seconds{condition="Ready",reason="CrashLoop"} 200"#,
+            r#"echo_operator_oldest_problem_timestamp_seconds{condition="Stalled",reason="CrashLoop"} 250"#,
+            r#"echo_operator_oldest_problem_timestamp_seconds{condition="Ready",reason="Pending"} 100"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
+        }
+        assert!(!text.contains(r#"condition="Ready",reason="Ready""#));
+    }
 }

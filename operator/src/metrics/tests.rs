@@ -3,6 +3,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use super::*;
 use crate::apiserver::cache::Requirement;
 use crate::apiserver::scope::Scope;
+use crate::model::children::ChangeAction;
 
 /// Asserts that the text has these lines.
 #[track_caller]
@@ -45,13 +46,16 @@ fn requests_and_writes_are_counted() {
     let metrics = Metrics::default();
     metrics.count_request(&Method::PATCH, Some(StatusCode::CONFLICT));
     metrics.count_request(&Method::GET, None);
-    metrics.count_write::<Deployment>(Verb::Apply);
+    let repair = ChangeAction::Repaired("spec.replicas was 3".to_owned());
+    metrics.count_write::<Deployment>(Verb::Apply, (&repair).into());
+    metrics.count_write::<EchoCluster>(Verb::Patch, WriteReason::Status);
     assert_has(
         &metrics,
         &[
             r#"rest_client_requests_total{code="409",method="PATCH"} 1"#,
             r#"rest_client_requests_total{code="<error>",method="GET"} 1"#,
-            r#"echo_operator_writes_total{kind="Deployment",verb="Apply"} 1"#,
+            r#"echo_operator_writes_total{kind="Deployment",verb="Apply",reason="Drift"} 1"#,
+            r#"echo_operator_writes_total{kind="EchoCluster",verb="Patch",reason="Status"} 1"#,
         ],
     );
 }
@@ -107,7 +111,10 @@ async fn the_age_of_each_watch_is_in_the_text() {
     tokio::time::advance(Duration::from_secs(7)).await;
     assert_has(
         &metrics,
-        &[r#"echo_operator_watch_age_seconds{kind="Deployments"} 7.0"#],
+        &[
+            r#"echo_operator_watch_age_seconds{kind="Deployments"} 7.0"#,
+            r#"echo_operator_watch_restarts_total{kind="Deployments"} 0"#,
+        ],
     );
 }
 

@@ -19,6 +19,15 @@ pub(super) struct Watches {
     caches: Arc<OnceLock<Vec<CacheSync>>>,
 }
 
+/// The watches of one kind.
+#[derive(Default)]
+struct Kind {
+    /// How long ago the oldest was answered; nothing if none is open, since the kind is not served.
+    age: Option<Duration>,
+    failures: u64,
+    restarts: u64,
+}
+
 impl Watches {
     pub(super) fn set(&self, caches: Vec<CacheSync>) {
         // There is one controller in a process, so this is called once.
@@ -29,11 +38,13 @@ impl Watches {
 impl Collector for Watches {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         // A kind that is watched in several namespaces is reported once, as old as the oldest of its watches.
-        let mut kinds = BTreeMap::<_, (Duration, u64)>::new();
+        let mut kinds = BTreeMap::<_, Kind>::new();
         for cache in self.caches.get().into_iter().flatten() {
-            let (age, failures) = kinds.entry(cache.kind).or_default();
-            *age = cache.health.age().max(*age);
-            *failures += cache.health.failures();
+            let kind = kinds.entry(cache.kind).or_default();
+            let age = cache.is_watched().then(|| cache.health.age());
+            kind.age = age.max(kind.age);
+            kind.failures += cache.health.failures();
+            kind.restarts += cache.health.restarts();
         }
         let mut ages = encoder.encode_descriptor(
             "watch_age",
@@ -41,9 +52,11 @@ impl Collector for Watches {
             Some(&Unit::Seconds),
             MetricType::Gauge,
         )?;
-        for (kind, (age, _)) in &kinds {
-            let age = ConstGauge::new(age.as_secs_f64());
-            age.encode(ages.encode_family(&[("kind", *kind)])?)?;
+        for (name, kind) in &kinds {
+            if let Some(age) = kind.age {
+                let age = ConstGauge::new(age.as_secs_f64());
+                age.encode(ages.encode_family(&[("kind", *name)])?)?;
+            }
         }
         let mut failures = encoder.encode_descriptor(
             "watch_failures",
@@ -51,9 +64,19 @@ impl Collector for Watches {
             None,
             MetricType::Counter,
         )?;
-        for (kind, (_, count)) in &kinds {
-            let count = ConstCounter::new(*count);
-            count.encode(failures.encode_family(&[("kind", *kind)])?)?;
+        for (name, kind) in &kinds {
+            let count = ConstCounter::new(kind.failures);
+            count.encode(failures.encode_family(&[("kind", *name)])?)?;
+        }
+        let mut restarts = encoder.encode_descriptor(
+            "watch_restarts",
+            "Lists of a kind after its first one, since its watch could not go on",
+            None,
+            MetricType::Counter,
+        )?;
+        for (name, kind) in &kinds {
+            let count = ConstCounter::new(kind.restarts);
+            count.encode(restarts.encode_family(&[("kind", *name)])?)?;
         }
         Ok(())
     }

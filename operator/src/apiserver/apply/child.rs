@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::Applier;
 use super::pause::paused;
-use super::write::Written;
+use super::write::{Target, Written};
 use crate::api::v1alpha1::EchoCluster;
 use crate::apiserver::cache::{Cache, Unavailable};
 use crate::apiserver::request::{CHILD_TIMEOUT, Error, Verb, request};
@@ -172,11 +172,16 @@ impl Applier {
                     // Of an EchoCluster that no longer exists, garbage collection deletes each child that is created.
                     self.check_echo_cluster(owner, &child).await?;
                 }
-                (self.create(api, desired).await?, ChangeAction::Created)
+                let action = ChangeAction::Created;
+                let target = Target::new(api, &action);
+                (self.create(&target, desired).await?, action)
             }
             Some(live) => match self.decide(cache, owner, desired, &live).await? {
                 ControlFlow::Break(state) => return Ok(state),
-                ControlFlow::Continue(action) => (self.update(api, desired, &live).await?, action),
+                ControlFlow::Continue(action) => {
+                    let target = Target::new(api, &action);
+                    (self.update(&target, desired, &live).await?, action)
+                }
             },
         };
         Ok(self.record_write(cache, owner, desired, written, action))

@@ -12,6 +12,7 @@ use kube::{Api, ResourceExt};
 use super::Applier;
 use crate::apiserver::cache::Cache;
 use crate::apiserver::request::{Error, Verb, request};
+use crate::metrics::WriteReason;
 use crate::model::children::{
     Change, ChangeAction, Child, ChildProblem, ChildState, ProblemKind, describe,
 };
@@ -90,7 +91,8 @@ impl Applier {
             }
             deleted => deleted?,
         };
-        self.metrics.count_write::<K>(Verb::Delete);
+        let reason = WriteReason::from(&ChangeAction::Deleted);
+        self.metrics.count_write::<K>(Verb::Delete, reason);
         let remaining = deleted.left();
         if let Some(remaining) = remaining.filter(|object| !object.finalizers().is_empty()) {
             return Ok(Deletion::Finalizing(cache.insert(remaining)));

@@ -15,10 +15,25 @@ use serde_json::json;
 
 use super::Applier;
 use crate::apiserver::request::{Error, Verb, patch_params, post_params, request};
-use crate::model::children::{Child, describe};
+use crate::metrics::WriteReason;
+use crate::model::children::{ChangeAction, Child, describe};
 use crate::model::decision::{is_update_entry, leftover_update_entry, update_entry_index};
 use crate::model::drift::first_difference;
 use crate::model::metadata::FIELD_MANAGER;
+
+/// Where a child is written, and why.
+pub(super) struct Target<'a, K> {
+    pub(super) api: &'a Api<K>,
+    pub(super) reason: WriteReason,
+}
+
+impl<'a, K> Target<'a, K> {
+    /// Makes the target of an action.
+    pub(super) fn new(api: &'a Api<K>, action: &ChangeAction) -> Self {
+        let reason = action.into();
+        Self { api, reason }
+    }
+}
 
 /// An object as it was written, and how it differs from what is desired nevertheless.
 pub(super) type Written<K> = (K, Option<String>);
@@ -27,37 +42,39 @@ impl Applier {
     /// Creates a child. An object of that name is a conflict.
     pub(super) async fn create<K: Child>(
         &self,
-        api: &Api<K>,
+        target: &Target<'_, K>,
         desired: &K,
     ) -> Result<Written<K>, Error> {
-        let created = request(Verb::Create, desired, api.create(&post_params(), desired)).await?;
-        self.metrics.count_write::<K>(Verb::Create);
+        let parameters = post_params();
+        let sent = target.api.create(&parameters, desired);
+        let created = request(Verb::Create, desired, sent).await?;
+        self.metrics.count_write::<K>(Verb::Create, target.reason);
         with_difference(desired, created)
     }
 
     /// Applies a child at the version that was compared; if that cannot bring it to its desired state, replaces it.
     pub(super) async fn update<K: Child>(
         &self,
-        api: &Api<K>,
+        target: &Target<'_, K>,
         desired: &K,
         live: &K,
     ) -> Result<Written<K>, Error> {
         let converted = match update_entry_index(live) {
             Some(index) if leftover_update_entry(live).is_none() => {
-                Some(self.convert_ownership(api, live, index).await?)
+                Some(self.convert_ownership(target, live, index).await?)
             }
             _ => None,
         };
         let live = converted.as_ref().unwrap_or(live);
-        match self.server_side_apply(api, desired, live).await {
+        match self.server_side_apply(target, desired, live).await {
             Ok(applied) => match with_difference(desired, applied)? {
                 (applied, None) => {
-                    let applied = self.drop_update_entry(api, applied).await?;
+                    let applied = self.drop_update_entry(target, applied).await?;
                     Ok((applied, None))
                 }
-                (applied, Some(_)) => self.replace(api, desired, applied).await,
+                (applied, Some(_)) => self.replace(target, desired, applied).await,
             },
-            Err(error) if error.is_invalid() => self.replace(api, desired, live.clone()).await,
+            Err(error) if error.is_invalid() => self.replace(target, desired, live.clone()).await,
             Err(error) => Err(error),
         }
     }
@@ -65,7 +82,7 @@ impl Applier {
     /// Applies `desired` by force, at the version of `live`.
     pub(super) async fn server_side_apply<K: Child>(
         &self,
-        api: &Api<K>,
+        target: &Target<'_, K>,
         desired: &K,
         live: &K,
     ) -> Result<K, Error> {
@@ -75,9 +92,9 @@ impl Applier {
         desired.meta_mut().uid.clone_from(&live.meta().uid);
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let (name, body) = (desired.name_any(), Patch::Apply(&desired));
-        let sent = api.patch(&name, &parameters, &body);
+        let sent = target.api.patch(&name, &parameters, &body);
         let written = request(Verb::Apply, &desired, sent).await?;
-        self.metrics.count_write::<K>(Verb::Apply);
+        self.metrics.count_write::<K>(Verb::Apply, target.reason);
         Ok(written)
     }
 
@@ -85,7 +102,7 @@ impl Applier {
     /// such entry; the API server then answers 422, since it carries the patch out before it compares the version.
     async fn convert_ownership<K: Child>(
         &self,
-        api: &Api<K>,
+        target: &Target<'_, K>,
         live: &K,
         index: usize,
     ) -> Result<K, Error> {
@@ -95,7 +112,7 @@ impl Applier {
             { "op": "replace", "path": operation, "value": "Apply" },
         ]);
         let patch = serde_json::from_value(body)?;
-        match self.patch(api, live, &Patch::<K>::Json(patch)).await {
+        match self.patch(target, live, &Patch::<K>::Json(patch)).await {
             Err(error) if error.is_invalid() => Err(Error::Outdated {
                 child: describe(live),
                 message: error.cause().unwrap_or_default(),
@@ -107,7 +124,7 @@ impl Applier {
     /// Removes the entry that an interrupted replacement has left in `managedFields`, if there is one.
     pub(super) async fn drop_update_entry<K: Child>(
         &self,
-        api: &Api<K>,
+        target: &Target<'_, K>,
         live: K,
     ) -> Result<K, Error> {
         if leftover_update_entry(&live).is_none() {
@@ -119,18 +136,19 @@ impl Applier {
             "resourceVersion": live.meta().resource_version,
             "managedFields": kept,
         }});
-        self.patch(api, &live, &Patch::Merge(&body)).await
+        self.patch(target, &live, &Patch::Merge(&body)).await
     }
 
     async fn patch<K: Child, P: Serialize + std::fmt::Debug + Sync>(
         &self,
-        api: &Api<K>,
+        target: &Target<'_, K>,
         live: &K,
         body: &Patch<P>,
     ) -> Result<K, Error> {
         let (name, parameters) = (live.name_any(), patch_params());
-        let written = request(Verb::Patch, live, api.patch(&name, &parameters, body)).await?;
-        self.metrics.count_write::<K>(Verb::Patch);
+        let sent = target.api.patch(&name, &parameters, body);
+        let written = request(Verb::Patch, live, sent).await?;
+        self.metrics.count_write::<K>(Verb::Patch, target.reason);
         Ok(written)
     }
 }

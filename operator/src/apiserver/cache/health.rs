@@ -24,6 +24,7 @@ struct State {
     /// does not help.
     is_answered: bool,
     failures: u64,
+    lists: u64,
 }
 
 impl WatchHealth {
@@ -33,6 +34,7 @@ impl WatchHealth {
             last_response: Instant::now(),
             is_answered: false,
             failures: 0,
+            lists: 0,
         };
         Self {
             state: Arc::new(Mutex::new(state)),
@@ -51,6 +53,10 @@ impl WatchHealth {
         state.failures += 1;
     }
 
+    pub(super) fn record_list(&self) {
+        self.lock().lists += 1;
+    }
+
     /// Returns how long ago the API server last answered the watch.
     pub fn age(&self) -> Duration {
         self.lock().last_response.elapsed()
@@ -59,6 +65,11 @@ impl WatchHealth {
     /// Returns how many lists and watches have failed.
     pub fn failures(&self) -> u64 {
         self.lock().failures
+    }
+
+    /// Returns how often the objects were listed again, since the watch could not go on.
+    pub fn restarts(&self) -> u64 {
+        self.lock().lists.saturating_sub(1)
     }
 
     /// Whether the watch has not been answered for too long.

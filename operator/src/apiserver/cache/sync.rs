@@ -124,8 +124,12 @@ impl CacheSync {
 
     /// Whether the cache has not been updated for too long. That of an optional kind that is unavailable is empty.
     pub fn is_stale(&self) -> bool {
-        self.health.is_stale()
-            && !(self.requirement == Requirement::Optional && self.unavailable().is_some())
+        self.health.is_stale() && self.is_watched()
+    }
+
+    /// Whether the kind is watched. An optional kind that is unavailable is not.
+    pub fn is_watched(&self) -> bool {
+        self.requirement == Requirement::Required || self.unavailable().is_none()
     }
 
     /// Finds a cache whose watch is not answered although that of another kind is, so that only a new connection or a new process can help.
@@ -181,6 +185,9 @@ impl<K: Resource<DynamicType = ()>> SyncWriter<K> {
                 let is_listed = matches!(event, WatchEvent::Listed(..));
                 let change = handle(event);
                 self.health.record_response();
+                if is_listed {
+                    self.health.record_list();
+                }
                 let is_restored = is_listed && self.set_synced();
                 let availability = if is_restored {
                     Availability::Restored
@@ -343,6 +350,17 @@ mod tests {
             panic!("{:?}", sync.unavailable());
         };
         assert!(!message.contains("no answer"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn each_list_after_the_first_one_is_a_restart() {
+        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        for expected in [0, 1, 2] {
+            process(&writer, listed());
+            process(&writer, ListWatchEvent::Progress);
+            process(&writer, answered_with(410));
+            assert_eq!(sync.health.restarts(), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]
