@@ -27,6 +27,7 @@ demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
 	@hack/demo.sh
 
 test: setup ## Run all tests; the last line counts them
+	@hack/prometheus.sh
 	@hack/test.sh unit cluster
 
 test-long: setup ## Run 1,000,000 simulated runs, 10,000 pauses, and 10,000 generated changes on a cluster; takes hours
@@ -36,9 +37,11 @@ test-versions: setup ## Update the operator from a commit to this one and back, 
 	@hack/test-versions.sh
 
 unit-test: ## Run the tests that need no cluster
+	@hack/prometheus.sh
 	@hack/test.sh unit
 
 cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBECONFIG_FOR_TESTS
+	@hack/prometheus.sh
 	@hack/test.sh cluster
 
 bench-echo: ## Compare the echo server with others, and write docs/performance.md (BENCH_SECONDS=40)

@@ -19,13 +19,17 @@ fail() {
 
 # Installs Debian packages, as root or by sudo.
 install_packages() {
-  local as_root=() install=(apt-get install -y --no-install-recommends "$@")
-  [ "$(id -u)" = 0 ] || as_root=(sudo)
+  local install=(apt-get install -y --no-install-recommends "$@")
   command -v apt-get > /dev/null || fail "missing: $*; install the equivalents of these Debian packages"
-  [ ${#as_root[@]} = 0 ] || command -v sudo > /dev/null || fail "missing: $*; run as root: ${install[*]}"
+  [ "$(id -u)" = 0 ] || command -v sudo > /dev/null || fail "missing: $*; run as root: ${install[*]}"
   say "Installing $*"
-  "${as_root[@]}" apt-get update
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}"
+  as_root apt-get update
+  as_root env DEBIAN_FRONTEND=noninteractive "${install[@]}"
+}
+
+# Runs a command as root or by sudo.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
 # Starts the local cluster with $1 nodes, where it does not run yet, and points kubectl at it. More arguments go to it as they are.

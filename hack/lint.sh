@@ -43,7 +43,7 @@ fi
 say "Manifests"
 for bin in target/cluster/*/bin; do PATH=$PATH:$PWD/$bin; done
 if command -v kubectl > /dev/null; then
-  for overlay in default namespaced namespaced/watched; do kubectl kustomize "config/$overlay" > /dev/null; done
+  for overlay in default namespaced namespaced/watched monitoring policies; do kubectl kustomize "config/$overlay" > /dev/null; done
 else
   echo "skipped: there is no kubectl yet (the cluster tests apply the manifests anyway)"
 fi
