@@ -18,7 +18,7 @@ use serde_json::json;
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The interval of polling for what cannot be watched, such as a file.
-const POLL_INTERVAL: Duration = Duration::from_millis(200);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A kind that can be watched.
 pub(crate) trait Watched:
