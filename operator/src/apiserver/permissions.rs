@@ -220,7 +220,7 @@ impl Check {
             tokio::time::sleep(delays.next_delay()).await;
             self.review().await;
         }
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 
     /// Asks for the permissions that are not known to be granted. After a request without a useful answer, the rest waits for the next time.
