@@ -33,7 +33,7 @@ async fn an_operator_with_roles_reconciles_the_namespaces_that_it_watches_and_no
     }
     let untouched = other.api::<EchoCluster>().get("hello").await.unwrap();
     let status = untouched.status.unwrap_or_default();
-    assert_eq!(status.observed_generation, None);
+    assert_eq!(status.observed_generation, Some(0), "the schema's default");
     assert!(other.api::<Deployment>().get("hello").await.is_err());
     drop(operator);
     if let Some(audit) = audit {
