@@ -1,5 +1,5 @@
-//! config/monitoring and its documents, without a cluster: Prometheus's own `promtool` (hack/prometheus.sh) checks and tests the rules, and each
-//! name that they, the dashboards and the documents use exists.
+//! config/monitoring and its documents, without a cluster: Prometheus's own `promtool` (hack/prometheus.sh) checks and tests the rules, and
+//! each name that they, the dashboards and the documents use exists.
 #![cfg_attr(
     test,
     expect(

@@ -10,6 +10,7 @@ use kube::client::Body;
 use operator::admin::Health;
 use operator::apiserver::client::permitted;
 use operator::apiserver::leadership::Leadership;
+use operator::apiserver::scope::Namespaces;
 use operator::controller::{self, Environment};
 use operator::leader_election::{Configuration, Election};
 use operator::metrics::Metrics;
@@ -135,6 +136,7 @@ fn run(
         health: Health::default(),
         clock: clock::now,
         leadership,
+        namespaces: Namespaces::default(),
     };
     let stop = async {
         let _ = stopped.await;

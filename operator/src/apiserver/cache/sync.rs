@@ -354,7 +354,8 @@ mod tests {
 
     #[tokio::test]
     async fn each_list_after_the_first_one_is_a_restart() {
-        let (sync, writer) = CacheSync::of::<Service>("Services", Requirement::Required);
+        let (sync, writer) =
+            CacheSync::of::<Service>("Services", Requirement::Required, &Scope::Cluster);
         for expected in [0, 1, 2] {
             process(&writer, listed());
             process(&writer, ListWatchEvent::Progress);
