@@ -31,11 +31,12 @@ fn two_addresses_may_have_one_port_and_are_counted_together_where_their_protocol
     }
     assert_eq!(exchange(&connect(server.others[1]), b"raw"), b"raw");
     let (_, _, body) = server.admin("GET", "/metrics");
-    for (protocol, lines) in [("line", 2), ("raw", 0)] {
+    for (protocol, connections) in [("line", 2), ("raw", 1)] {
         let labels = format!("{{protocol=\"{protocol}\",port=\"{port}\"}}");
-        let sample = format!("\necho_lines_total{labels} {lines}\n");
+        let name = "echo_connections_accepted_total";
+        let sample = format!("\n{name}{labels} {connections}\n");
         assert_eq!(body.matches(&sample).count(), 1, "{body}");
-        let all = body.matches(&format!("\necho_lines_total{labels}")).count();
+        let all = body.matches(&format!("\n{name}{labels}")).count();
         assert_eq!(all, 1, "{body}");
     }
 }

@@ -139,8 +139,13 @@ fn begin_scrape(admin: SocketAddr) -> TcpStream {
 #[test]
 fn as_many_scrapers_as_there_may_be_that_ask_at_once_and_read_nothing_take_bounded_memory() {
     let _attack = attack_alone();
-    let listeners = ["--listen=raw:127.0.0.1:0"; MAX_LISTENERS - 1]; // and one for lines
-    let server = Program::start_flags(&listeners);
+    let listeners = ["--listen=line:127.0.0.1:0"; MAX_LISTENERS - 1]; // and the one that is always there
+    let limits = [
+        "--first-byte-timeout-seconds=10",
+        "--max-line-bytes=1000",
+        "--max-connections-per-client=1000",
+    ]; // each has series
+    let server = Program::start_flags(&[&listeners[..], &limits].concat());
     let (_, _, text) = request(server.admin, "GET", "/metrics");
     let all = text.len() * MAX_CONNECTIONS / 1024;
     assert!(all > 2 * MOST_KIB, "{all} KiB are too few");
