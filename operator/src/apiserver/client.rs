@@ -101,7 +101,8 @@ impl Drop for Counted {
 /// Sends a request while it is permitted. A write whose answer has not arrived when the leadership ends is cancelled.
 ///
 /// # Errors
-/// [`NotLeader`] for a write of a process that is not the leader; a retry helps only after it has become the leader. Else the error of `sent`.
+/// [`NotLeader`] for a write of a process that is not the leader: a retry helps only after it has become the leader. Otherwise the error of
+/// `sent`.
 pub async fn permitted<T, E: Into<BoxError>>(
     leadership: Leadership,
     method: Method,
