@@ -12,7 +12,7 @@ export KUBERNETES ?=
 export OVERLAY ?= default
 # The nodes of the local cluster.
 NODES ?= 2
-# The commit whose operator make test-versions updates from: HEAD~1 unless said otherwise.
+# The commit whose operator make test-versions updates from: HEAD~1 by default.
 export PREVIOUS ?=
 
 .PHONY: help setup fmt lint verify test test-long test-versions unit-test cluster-test browser-test bench-echo bench-operator bench-handover fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
@@ -27,7 +27,6 @@ demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
 	@hack/demo.sh
 
 test: setup ## Run all tests; the last line counts them
-	@hack/prometheus.sh
 	@hack/test.sh unit cluster
 
 test-long: setup ## Run 1,000,000 simulated runs, 10,000 pauses, and 10,000 generated changes on a cluster; takes hours
@@ -37,11 +36,9 @@ test-versions: setup ## Update the operator from a commit to this one and back, 
 	@hack/test-versions.sh
 
 unit-test: ## Run the tests that need no cluster
-	@hack/prometheus.sh
 	@hack/test.sh unit
 
 cluster-test: ## Run the tests that need a cluster: a local one, or that of KUBECONFIG_FOR_TESTS
-	@hack/prometheus.sh
 	@hack/test.sh cluster
 
 bench-echo: ## Compare the echo server with others, and write docs/performance.md (BENCH_SECONDS=40)

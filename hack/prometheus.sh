@@ -6,7 +6,8 @@ source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 if command -v prometheus > /dev/null && command -v promtool > /dev/null; then exit; fi
 folder=$PWD/target/prometheus
 [ ! -x "$folder/usr/bin/promtool" ] || exit 0
-command -v apt-get > /dev/null || fail "prometheus is missing: put prometheus and promtool on the PATH"
+command -v apt-get > /dev/null ||
+  { echo "skipped: tests with Prometheus, for there is no apt-get (put prometheus and promtool on the PATH)" && exit; }
 
 say "Extracting Debian's package prometheus"
 packages=$(mktemp --directory)

@@ -176,7 +176,7 @@ test_kind_test_without_a_cluster_fails() {
 # Makes `cargo test` print that 3 tests have passed, and $1 write the lines of those that were skipped. `go`, which builds and tests Helm,
 # does nothing.
 stub_cargo() {
-  printf '#!/usr/bin/env bash\n' > hack/deploy.sh
+  printf '#!/usr/bin/env bash\n' | tee hack/deploy.sh > hack/prometheus.sh
   stub go ""
   stub cargo "$1
     echo 'test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out'"
@@ -194,6 +194,32 @@ test_a_run_without_skipped_tests_says_nothing_of_them() {
   stub_cargo ""
   sed -i 's/; 1 ignored/; 0 ignored/' "$folder/bin/cargo"
   [ "$(KUBECONFIG_FOR_TESTS=/dev/null hack/test.sh cluster | tail -n 1)" = "3 passed, 0 failed" ]
+}
+
+test_prometheus_is_put_in_place_before_unit_and_cluster_tests() {
+  stub_cargo ""
+  printf '#!/usr/bin/env bash\n' > hack/scripts_test.sh # which is one of the unit tests
+  printf '#!/usr/bin/env bash\necho prometheus >> "$calls"\n' > hack/prometheus.sh
+  local tier
+  for tier in unit cluster; do
+    : > "$calls"
+    KUBECONFIG_FOR_TESTS=/dev/null hack/test.sh "$tier"
+    [ "$(head -n 1 "$calls")" = prometheus ]
+  done
+}
+
+test_cluster_tests_on_kind_go_on_if_prometheus_cannot_be_downloaded() {
+  stub_cargo ""
+  printf '#!/usr/bin/env bash\nexit 100\n' > hack/prometheus.sh
+  KUBECONFIG_FOR_TESTS=/dev/null hack/test.sh cluster
+  fails_with "0 passed, 1 failed" hack/test.sh cluster
+}
+
+test_without_apt_get_tests_with_prometheus_are_skipped() {
+  local tool
+  mkdir "$folder/tools" # what the script needs, where neither apt-get nor Prometheus is installed
+  for tool in env bash dirname sed; do ln -s "$(command -v "$tool")" "$folder/tools"; done
+  [[ $(PATH=$folder/tools hack/prometheus.sh) = "skipped: tests with Prometheus, "* ]]
 }
 
 test_permissions_are_compared_after_all_other_tests_where_there_is_an_audit_log() {

@@ -40,6 +40,7 @@ tests() {
 }
 
 unit() {
+  hack/prometheus.sh
   say "Unit tests"
   tests cargo test --locked --workspace
   simulate 10000 1000
@@ -88,6 +89,7 @@ push_images() {
 }
 
 cluster() {
+  hack/prometheus.sh || [ -n "${KUBECONFIG_FOR_TESTS:-}" ] # kind is tested without the internet too
   prepare_cluster
   hack/deploy.sh apply
   say "Cluster tests"
