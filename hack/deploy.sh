@@ -7,7 +7,7 @@ command -v kubectl > /dev/null || for bin in target/cluster/*/bin; do PATH=$PWD/
 command -v kubectl > /dev/null || fail "kubectl is missing: install it, or run make cluster, which builds one"
 
 overlay=config/${OVERLAY:-default}
-[ -f "$overlay/kustomization.yaml" ] || fail "OVERLAY is $OVERLAY, and there is no $overlay: say default or namespaced"
+[ -f "$overlay/kustomization.yaml" ] || fail "OVERLAY is $OVERLAY, and there is no $overlay: use default or namespaced"
 
 # Prints the folder to apply: the overlay, or one made from it for images of another registry.
 manifests() {
@@ -48,5 +48,5 @@ case ${1:-} in
     kubectl delete echoclusters --all --all-namespaces --ignore-not-found 2> /dev/null || true
     kubectl delete --ignore-not-found --kustomize "$(manifests)"
     ;;
-  *) fail "say apply or delete" ;;
+  *) fail "use apply or delete" ;;
 esac
