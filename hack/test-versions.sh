@@ -8,7 +8,6 @@ previous=target/previous # a worktree, which keeps what it has built
 previous_registry=previous.echo-operator.dev
 namespace=versions
 echo_clusters=5
-load_seconds=60
 
 # Builds the images of this checkout, and with the previous commit's own scripts those of that commit.
 build() {
@@ -77,18 +76,26 @@ writes_since() {
     sed 's/.*"objectRef":{[^}]*"name":"\([^"]*\)".*/\1/; s/-pods$//' | sort | uniq --count || true
 }
 
+# Sends lines through a Service, over new connections every ten seconds, until the file $1 is gone. Fails if one is not echoed.
+send_lines() {
+  while [ -e "$1" ]; do
+    kubectl --namespace "$namespace" exec deployment/hello-1 -- /echo-client load hello-1 --connections=2 --quiet --seconds=10 || return
+  done
+}
+
 # Runs the command $3 while lines are sent, and checks what it has done to the EchoClusters. $1 describes the update, and $2 is the image of
 # the operators that lead after it.
 update() {
-  local before start load written
+  local before start load written sending=target/test-versions-sending
   say "Update to $1"
   before=$(pods)
   start=$(stat --format %s "$audit_log")
-  kubectl --namespace "$namespace" exec deployment/hello-1 -- \
-    /echo-client load hello-1 --connections=2 --quiet --seconds="$load_seconds" > target/test-versions-load.log 2>&1 &
+  touch "$sending"
+  send_lines "$sending" > target/test-versions-load.log 2>&1 &
   load=$!
   "$3"
   until_led_by "$2"
+  rm "$sending"
   wait "$load" || { cat target/test-versions-load.log >&2 && fail "lines were not echoed during the update to $1"; }
   diff <(echo "$before") <(pods) || fail "pods were replaced or restarted by the update to $1"
   written=$(writes_since "$start")
