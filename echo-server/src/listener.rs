@@ -38,8 +38,8 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// this, a peer that is lost without a FIN would keep its connection forever with the idle timeout off.
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// How long a peer that does not answer is kept, whether it is asked or has an answer to acknowledge. Of the latter the
-/// kernel would otherwise send the answer again for a quarter of an hour.
+/// How long a peer that does not answer is kept, whether it was sent keepalive probes or data. The kernel would otherwise
+/// send the data again for a quarter of an hour.
 const LOST_AFTER: Duration = Duration::from_mins(2);
 
 /// Errors that mean "this machine has no IPv6", by their Linux numbers: EPROTONOSUPPORT,

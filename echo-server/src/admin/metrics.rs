@@ -16,7 +16,7 @@ use text::{Kind, Text, seconds};
 /// Finds a number in a thread's set.
 type Pick = fn(&Counters) -> &Counter;
 
-/// Tells whether a listener can have a number other than 0.
+/// Whether a listener can have a number other than 0.
 type Has = fn(&Listener) -> bool;
 
 /// The counters' names, what they count, which listeners have them, and where they are.
@@ -36,13 +36,13 @@ const TOTALS: [(&str, &str, Has, Pick); 4] = [
     (
         "echo_received_bytes",
         "Bytes received from clients.",
-        Listener::is_any,
+        |_| true,
         |set| &set.received_bytes,
     ),
     (
         "echo_sent_bytes",
         "Bytes sent to clients.",
-        Listener::is_any,
+        |_| true,
         |set| &set.sent_bytes,
     ),
 ];
@@ -257,7 +257,7 @@ impl Scrape<'_> {
     /// Writes the histogram of the latency of lines at each listener.
     fn latency(&mut self) {
         let name = "echo_line_latency_seconds";
-        let help = "From when a worker learned of a line until all that it learned of with it was answered.";
+        let help = "From the event by which a worker received a line until all lines received with it were answered.";
         let listeners = self.listeners.iter();
         let listeners: Vec<_> = listeners.filter(|listener| listener.has_lines()).collect();
         if listeners.is_empty() {

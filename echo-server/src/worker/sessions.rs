@@ -188,8 +188,8 @@ impl Sessions {
         }
     }
 
-    /// Processes each connection of the ready queue once, or as many as there is time for: the first ones, so that
-    /// each has its turn. They have a time of their own, which events cannot use up.
+    /// Processes each connection of the ready queue once, or as many as the budget allows: the first ones, so that
+    /// each has its turn. They have a byte budget of their own, which events do not consume.
     pub(super) fn process_ready(&mut self) {
         self.bytes_left = BYTES_AT_ONCE;
         for _ in 0..self.ready_queue.len() {

@@ -51,11 +51,6 @@ impl Listener {
         all
     }
 
-    /// Whether it has anything.
-    pub(super) fn is_any(&self) -> bool {
-        !self.indexes.is_empty()
-    }
-
     /// Whether it has connections.
     pub(super) fn is_stream(&self) -> bool {
         !self.protocol.is_datagrams()
