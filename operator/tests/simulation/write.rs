@@ -146,6 +146,9 @@ impl Store {
 
     /// Carries out a PUT.
     pub(crate) fn replace(&mut self, call: &Call, body: Value) -> Result<Written, Failure> {
+        if call.kind == Kind::Lease && !self.objects.contains_key(&call.key()) {
+            return self.replace_absent(call, body);
+        }
         let live = self.existing(call)?;
         if text(&body, "resourceVersion").is_none() && !call.kind.allows_unconditional_update() {
             let why = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
@@ -156,6 +159,16 @@ impl Store {
             return Err(Failure::conflict(call.kind, &call.name, why));
         }
         self.update(call, &live, body)
+    }
+
+    /// Carries out a PUT of an object that does not exist, of a kind that is then created. Nothing has the UID of a deleted object.
+    fn replace_absent(&mut self, call: &Call, mut body: Value) -> Result<Written, Failure> {
+        if text(&body, "uid").is_some() {
+            let why = "Precondition failed: UID in precondition";
+            return Err(Failure::conflict(call.kind, &call.name, why));
+        }
+        remove_system_metadata(&mut body);
+        self.create(call, body)
     }
 
     /// Carries out a merge patch.
