@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::Store;
 use prometheus_client::collector::Collector;
@@ -13,7 +14,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
 use crate::api::v1alpha1::EchoCluster;
-use crate::api::v1alpha1::conditions::ConditionType;
+use crate::api::v1alpha1::conditions::{ConditionType, Reason};
 
 /// The status and the reason of an EchoCluster that has no condition `Ready`, or cannot be decoded.
 const UNKNOWN: (&str, &str) = ("Unknown", "");
@@ -67,21 +68,14 @@ fn encode_problems(
     clusters: &[Arc<DeserializeGuard<EchoCluster>>],
 ) -> std::fmt::Result {
     let mut oldest = BTreeMap::<_, i64>::new();
-    let decoded = clusters
-        .iter()
-        .filter_map(|cluster| cluster.0.as_ref().ok());
-    for cluster in decoded {
-        let conditions = cluster.status.iter().flat_map(|status| &status.conditions);
-        for condition in conditions.filter(|condition| is_problem(condition)) {
-            let labels = (condition.type_.as_str(), condition.reason.as_str());
-            let since = since(cluster, condition);
-            let first = oldest.entry(labels).or_insert(since);
-            *first = since.min(*first);
-        }
+    for (condition, reason, since) in clusters.iter().filter_map(|cluster| problem(cluster)) {
+        let labels = (format!("{condition:?}"), reason);
+        let first = oldest.entry(labels).or_insert(since);
+        *first = since.min(*first);
     }
     let mut gauge = encoder.encode_descriptor(
         "oldest_problem_timestamp",
-        "Since when the first of the EchoClusters has had a problem: Ready that is not True, or Stalled that is True",
+        "Since when the first of the EchoClusters has had a problem: Ready that is not True, or else Stalled that is True",
         Some(&Unit::Seconds),
         MetricType::Gauge,
     )?;
@@ -92,16 +86,30 @@ fn encode_problems(
     Ok(())
 }
 
-fn is_problem(condition: &Condition) -> bool {
-    ConditionType::Ready.is_of(condition) && condition.status != "True"
-        || ConditionType::Stalled.is_of(condition) && condition.status == "True"
-}
-
-/// Returns since when a condition has its status, in seconds since 1970. The conditions of the schema's default have no time of their own.
-fn since(cluster: &EchoCluster, condition: &Condition) -> i64 {
-    let created = cluster.metadata.creation_timestamp.as_ref();
+/// Returns the problem of an EchoCluster: its condition and reason, and since when in seconds since 1970. `Stalled` is one only while it is
+/// ready, so that one cause is not reported twice. One that cannot be decoded has no conditions that could be read.
+fn problem(cluster: &DeserializeGuard<EchoCluster>) -> Option<(ConditionType, String, i64)> {
+    let created = cluster.meta().creation_timestamp.as_ref();
     let created = created.map_or(0, |time| time.0.as_second());
-    condition.last_transition_time.0.as_second().max(created)
+    let Ok(cluster) = &cluster.0 else {
+        let reason = format!("{:?}", Reason::InvalidSpec);
+        return Some((ConditionType::Ready, reason, created));
+    };
+    let conditions = cluster.status.as_ref()?.conditions.as_slice();
+    let is_true = |condition: &Condition| condition.status == "True";
+    let ready = ConditionType::Ready.find(conditions);
+    let (type_, condition) = match ready.filter(|ready| !is_true(ready)) {
+        Some(ready) => (ConditionType::Ready, ready),
+        None => (
+            ConditionType::Stalled,
+            ConditionType::Stalled
+                .find(conditions)
+                .filter(|it| is_true(it))?,
+        ),
+    };
+    // The conditions of the schema's default have no time of their own.
+    let since = condition.last_transition_time.0.as_second().max(created);
+    Some((type_, condition.reason.clone(), since))
 }
 
 /// Returns the status and the reason of the condition `Ready`.
@@ -120,6 +128,7 @@ fn ready(cluster: &DeserializeGuard<EchoCluster>) -> (&str, &str) {
 mod tests {
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use k8s_openapi::jiff::Timestamp;
+    use kube::core::error_boundary::InvalidObject;
     use kube::runtime::reflector::store;
     use kube::runtime::watcher::Event;
 
@@ -154,35 +163,56 @@ mod tests {
         cluster
     }
 
-    #[test]
-    fn echo_clusters_are_counted_by_ready_and_the_oldest_of_each_problem_has_its_time() {
+    /// Returns the text of the metrics when there are these EchoClusters.
+    fn text(clusters: impl IntoIterator<Item = DeserializeGuard<EchoCluster>>) -> String {
         let (reader, mut writer) = store();
-        for cluster in [
-            cluster("a", &[("Ready", "True", "Ready", 900)]),
-            cluster("b", &[("Ready", "False", "CrashLoop", 300)]),
-            cluster(
-                "c",
-                &[
-                    ("Ready", "False", "CrashLoop", 200),
-                    ("Stalled", "True", "CrashLoop", 250),
-                ],
-            ),
-            cluster("d", &[("Ready", "Unknown", "Pending", 0)]),
-        ] {
-            writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(cluster))));
+        for cluster in clusters {
+            writer.apply_watcher_event(&Event::Apply(cluster));
         }
         let metrics = Metrics::default();
         metrics.set_echo_clusters(reader);
-        let text = metrics.text().unwrap();
+        metrics.text().unwrap()
+    }
+
+    #[test]
+    fn echo_clusters_are_counted_by_ready_and_the_oldest_of_each_problem_has_its_time() {
+        let clusters = [
+            cluster("a", &[("Ready", "True", "Ready", 900)]),
+            cluster("b", &[("Ready", "False", "CrashLoop", 300)]),
+            cluster("c", &[("Ready", "False", "CrashLoop", 200)]),
+            cluster("d", &[("Ready", "Unknown", "Pending", 0)]),
+        ];
+        let text = text(clusters.map(|cluster| DeserializeGuard(Ok(cluster))));
         for line in [
             r#"echo_operator_echoclusters{status="True",reason="Ready"} 1"#,
             r#"echo_operator_echoclusters{status="False",reason="CrashLoop"} 2"#,
             r#"echo_operator_oldest_problem_timestamp_seconds{condition="Ready",reason="CrashLoop"} 200"#,
-            r#"echo_operator_oldest_problem_timestamp_seconds{condition="Stalled",reason="CrashLoop"} 250"#,
             r#"echo_operator_oldest_problem_timestamp_seconds{condition="Ready",reason="Pending"} 100"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line}:\n{text}");
         }
         assert!(!text.contains(r#"condition="Ready",reason="Ready""#));
+    }
+
+    #[test]
+    fn stalled_is_reported_of_those_alone_that_are_ready() {
+        let stalled = |second| ("Stalled", "True", "CrashLoop", second);
+        let clusters = [
+            cluster("a", &[("Ready", "False", "NotReady", 200), stalled(250)]),
+            cluster("b", &[("Ready", "True", "Ready", 200), stalled(300)]),
+            cluster("c", &[("Ready", "Unknown", "Pending", 200), stalled(220)]),
+        ];
+        let text = text(clusters.map(|cluster| DeserializeGuard(Ok(cluster))));
+        let line = r#"echo_operator_oldest_problem_timestamp_seconds{condition="Stalled",reason="CrashLoop"} 300"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
+    }
+
+    #[test]
+    fn one_that_cannot_be_decoded_has_been_a_problem_since_its_creation() {
+        let metadata = cluster("a", &[]).metadata;
+        let error = "invalid type".to_owned();
+        let text = text([DeserializeGuard(Err(InvalidObject { error, metadata }))]);
+        let line = r#"echo_operator_oldest_problem_timestamp_seconds{condition="Ready",reason="InvalidSpec"} 100"#;
+        assert!(text.lines().any(|found| found == line), "{text}");
     }
 }

@@ -25,7 +25,8 @@ pub enum ReconcileResult {
     Applied,
     /// The spec is invalid, or a child has a problem that the operator cannot solve.
     Blocked,
-    /// Nothing was to be applied: the EchoCluster is paused, is being deleted, or no longer exists.
+    /// Nothing was to be applied: the EchoCluster is paused, is being deleted, no longer exists, or is in a namespace whose objects cannot
+    /// be listed.
     Skipped,
     /// Another client wrote at the same time.
     Conflict,
