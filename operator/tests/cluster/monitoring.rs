@@ -41,7 +41,7 @@ fn address(pod: &Pod, port: u16) -> SocketAddr {
     SocketAddr::new(ip, port)
 }
 
-/// A fault that goes on by itself.
+/// For a fault that needs no repetition.
 async fn lasting() {}
 
 #[tokio::test]

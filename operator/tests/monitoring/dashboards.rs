@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::configuration::{panels, program, promtool};
 use crate::rules::folder;
@@ -52,6 +52,49 @@ fn panels_do_not_overlap_and_fit_the_width() {
             );
         }
     }
+}
+
+/// Returns a test of the only query of a panel: it has this one sample while there are these series.
+fn panel_test(title: &str, series: &[(&str, i64)], sample: (&str, i64)) -> Value {
+    let panels = panels();
+    let panel = panels.iter().find(|panel| panel.json["title"] == title);
+    let expr = panel.unwrap().queries("1m").remove(0);
+    let series = series
+        .iter()
+        .map(|(series, value)| json!({"series": series, "values": value.to_string()}));
+    let samples = json!([{"labels": sample.0, "value": sample.1}]);
+    json!({
+        "input_series": series.collect::<Vec<_>>(),
+        "promql_expr_test": [{"expr": expr, "eval_time": "0m", "exp_samples": samples}],
+    })
+}
+
+#[test]
+fn the_depth_of_the_queue_is_that_of_the_process_that_reconciles() {
+    let Some(program) = program("promtool") else {
+        return;
+    };
+    let depth = |pod: &str| {
+        format!(r#"workqueue_depth{{name="echocluster",namespace="n",pod="{pod}",priority="0"}}"#)
+    };
+    let leads =
+        |pod: &str| format!(r#"leader_election_master_status{{namespace="n",pod="{pod}"}}"#);
+    let (depths, [leader, follower]) = ([depth("a"), depth("b")], [leads("a"), leads("b")]);
+    let elected = [
+        (depths[0].as_str(), 3),
+        (&depths[1], 1000),
+        (&leader, 1),
+        (&follower, 0),
+    ];
+    let (title, sample) = ("Depth of the queue", (r#"{priority="0"}"#, 3));
+    let tests = [
+        panel_test(title, &elected, sample),
+        panel_test(title, &elected[..1], sample), // without an election
+    ];
+    let file = folder("panels").join("panels_test.yaml");
+    fs::write(&file, json!({"tests": tests}).to_string()).unwrap();
+    let arguments = ["test", "rules", file.to_str().unwrap()];
+    promtool(&program, &arguments).unwrap_or_else(|printed| panic!("{printed}"));
 }
 
 #[test]

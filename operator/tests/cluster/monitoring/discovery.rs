@@ -85,16 +85,16 @@ impl Discovery {
 
 /// Returns a target for each port of a pod, with the labels that Prometheus gives it.
 fn targets(pod: &Pod) -> Vec<Value> {
-    let Some(ip) = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.pod_ip.as_ref())
-    else {
+    let Some(status) = &pod.status else {
+        return Vec::new();
+    };
+    let Some(ip) = &status.pod_ip else {
         return Vec::new();
     };
     let mut labels = json!({
         "__meta_kubernetes_namespace": pod.namespace().unwrap(),
         "__meta_kubernetes_pod_name": pod.name_any(),
+        "__meta_kubernetes_pod_phase": status.phase,
     });
     for (key, value) in pod.labels() {
         let key = key.replace(|character: char| !character.is_ascii_alphanumeric(), "_");
