@@ -1,8 +1,12 @@
 //! The runbooks and docs/troubleshooting.md.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
 
-use crate::rules::alerts;
+use serde_json::{Value, json};
+
+use crate::rules::{alerts, folder};
 
 pub(crate) const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 const TROUBLESHOOTING: &str = include_str!("../../../docs/troubleshooting.md");
@@ -53,6 +57,67 @@ fn each_alert_has_a_runbook_and_each_runbook_an_alert() {
         let shows = runbook.contains("\n    kubectl ") || runbook.contains("```promql");
         assert!(shows, "no command in {runbook}");
     }
+}
+
+/// What kubectl prints of an EchoCluster, whose labels have names of fields.
+const PRINTED: &str = r#"apiVersion: v1
+items:
+- apiVersion: echo-operator.dev/v1alpha1
+  kind: EchoCluster
+  metadata:
+    annotations:
+      generation: a
+    creationTimestamp: "2026-01-01T00:00:00Z"
+    generation: 2
+    labels:
+      creationTimestamp: a
+      uid: b
+    name: hello
+    namespace: default
+    ownerReferences:
+    - apiVersion: example.com/v1
+      kind: Application
+      name: app
+      uid: 0a2d7ba9-7a4e-4a66-ba0d-4de47ae0c6a8
+    resourceVersion: "7"
+    uid: 5ad1e0a7-5cd0-4b5f-8f9e-dc4c2dbfb3c3
+  spec:
+    pod:
+      labels:
+        uid: c
+    replicas: 1
+kind: List
+metadata:
+  resourceVersion: ""
+"#;
+
+#[test]
+fn a_backup_keeps_what_users_set_but_no_owner_and_nothing_that_the_api_server_sets() {
+    let backup = "    kubectl get echoclusters --output=yaml | ";
+    let filter = OPERATIONS
+        .lines()
+        .find_map(|line| line.strip_prefix(backup));
+    let folder = folder("backup");
+    fs::write(folder.join("printed.yaml"), PRINTED).unwrap();
+    let run = Command::new("bash")
+        .args(["-c", &format!("cat printed.yaml | {}", filter.unwrap())])
+        .current_dir(&folder)
+        .status();
+    assert!(run.unwrap().success());
+    let saved = fs::read_to_string(folder.join("echoclusters.yaml")).unwrap();
+    let saved: Value = serde_yaml::from_str(&saved).unwrap();
+    let expected = json!({
+        "apiVersion": "echo-operator.dev/v1alpha1",
+        "kind": "EchoCluster",
+        "metadata": {
+            "annotations": {"generation": "a"},
+            "labels": {"creationTimestamp": "a", "uid": "b"},
+            "name": "hello",
+            "namespace": "default",
+        },
+        "spec": {"pod": {"labels": {"uid": "c"}}, "replicas": 1},
+    });
+    assert_eq!(saved["items"], json!([expected]));
 }
 
 #[test]
