@@ -1,7 +1,7 @@
 //! The admin endpoint: `/livez`, `/readyz` and `/metrics`. It never changes anything.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use admin_endpoint::{BACKLOG, HealthAndMetrics, MAX_CONNECTIONS, max_connections};
 use tokio::net::{TcpListener, TcpSocket};
@@ -11,39 +11,36 @@ use crate::apiserver::cache::CacheSync;
 use crate::apiserver::leadership::Leadership;
 use crate::apiserver::permissions::Permissions;
 use crate::metrics::Metrics;
+use crate::set_once::SetOnce;
 
 /// Whether the operator's caches are filled and follow the API server, and whether it has its permissions. Clones share it.
 #[derive(Clone, Default)]
 pub struct Health {
-    caches: Arc<OnceLock<Vec<CacheSync>>>,
-    fatal: Arc<OnceLock<String>>,
-    leadership: Arc<OnceLock<Leadership>>,
-    permissions: Arc<OnceLock<Permissions>>,
+    caches: SetOnce<Vec<CacheSync>>,
+    fatal: SetOnce<String>,
+    leadership: SetOnce<Leadership>,
+    permissions: SetOnce<Permissions>,
 }
 
 impl Health {
     /// Sets the caches that it reports.
     pub fn set_caches(&self, caches: Vec<CacheSync>) {
-        // There is one controller in a process, so this is called once.
-        let _ = self.caches.set(caches);
+        self.caches.set(caches);
     }
 
     /// Sets the leadership whose failures it reports. A follower is ready.
     pub fn set_leadership(&self, leadership: Leadership) {
-        // There is one election in a process, so this is called once.
-        let _ = self.leadership.set(leadership);
+        self.leadership.set(leadership);
     }
 
     /// Sets the permissions of which a missing one is reported.
     pub fn set_permissions(&self, permissions: Permissions) {
-        // There is one controller in a process, so this is called once.
-        let _ = self.permissions.set(permissions);
+        self.permissions.set(permissions);
     }
 
-    /// Sets why the process has to start again. It ends by itself; if that takes too long, the kubelet ends it.
+    /// Sets why the process has to start again; the first reason stays. It ends by itself; if that takes too long, the kubelet ends it.
     pub fn set_fatal(&self, why: String) {
-        // The first reason stays.
-        let _ = self.fatal.set(why);
+        self.fatal.set(why);
     }
 
     /// Returns why the operator is not ready.
@@ -64,9 +61,7 @@ impl Health {
         }
         let stale = names(CacheSync::is_stale);
         if !stale.is_empty() {
-            return Some(format!(
-                "the API server does not answer the watch of {stale}"
-            ));
+            return Some(format!("the watch of {stale} fails or is not answered"));
         }
         if self.permissions.get().is_some_and(|it| !it.are_checked()) {
             return Some("the permissions are being checked".to_owned());
@@ -155,8 +150,8 @@ mod tests {
         writer.process(ListWatchEvent::<Service>::Objects(listed), drop);
         assert_eq!(health.not_ready(), None);
         tokio::time::advance(STALE_AFTER).await;
-        let why = health.not_ready().unwrap();
-        assert!(why.contains("watch of Services"), "{why}");
+        let why = "the watch of Services fails or is not answered";
+        assert_eq!(health.not_ready().as_deref(), Some(why));
         writer.process(ListWatchEvent::<Service>::Progress, drop);
         assert_eq!(health.not_ready(), None);
     }

@@ -23,6 +23,8 @@ pub mod model;
 pub mod reconcile;
 pub mod telemetry;
 
+mod set_once;
+
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]

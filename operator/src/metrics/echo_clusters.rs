@@ -1,7 +1,7 @@
 //! How many EchoClusters there are, by the condition `Ready`, and since when there are problems.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
@@ -15,28 +15,20 @@ use prometheus_client::registry::Unit;
 
 use crate::api::v1alpha1::EchoCluster;
 use crate::api::v1alpha1::conditions::{ConditionType, Reason};
+use crate::set_once::SetOnce;
 
 /// The status and the reason of an EchoCluster that has no condition `Ready`, or cannot be decoded.
 const UNKNOWN: (&str, &str) = ("Unknown", "");
 
 /// Counts the EchoClusters at the time of a scrape. Clones share it.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct EchoClusters {
-    store: Arc<OnceLock<Store<DeserializeGuard<EchoCluster>>>>,
+    store: SetOnce<Store<DeserializeGuard<EchoCluster>>>,
 }
 
 impl EchoClusters {
     pub(super) fn set(&self, store: Store<DeserializeGuard<EchoCluster>>) {
-        // There is one controller in a process, so this is called once.
-        let _ = self.store.set(store);
-    }
-}
-
-impl std::fmt::Debug for EchoClusters {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("EchoClusters")
-            .finish_non_exhaustive()
+        self.store.set(store);
     }
 }
 

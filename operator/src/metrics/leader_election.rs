@@ -1,24 +1,22 @@
 //! Whether this process leads, as client-go reports it.
 
-use std::sync::{Arc, OnceLock};
-
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::apiserver::leadership::Leadership;
+use crate::set_once::SetOnce;
 
 /// Reports whether this process leads at the time of a scrape. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MasterStatus {
-    leadership: Arc<OnceLock<Leadership>>,
+    leadership: SetOnce<Leadership>,
 }
 
 impl MasterStatus {
     pub(super) fn set(&self, leadership: Leadership) {
-        // There is one election in a process, so this is called once.
-        let _ = self.leadership.set(leadership);
+        self.leadership.set(leadership);
     }
 }
 

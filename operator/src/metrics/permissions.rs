@@ -1,24 +1,22 @@
 //! The permissions that the operator lacks.
 
-use std::sync::{Arc, OnceLock};
-
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::apiserver::permissions::Permissions;
+use crate::set_once::SetOnce;
 
 /// Reports the permissions that are missing at the time of a scrape. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct MissingPermissions {
-    permissions: Arc<OnceLock<Permissions>>,
+    permissions: SetOnce<Permissions>,
 }
 
 impl MissingPermissions {
     pub(super) fn set(&self, permissions: Permissions) {
-        // There is one controller in a process, so this is called once.
-        let _ = self.permissions.set(permissions);
+        self.permissions.set(permissions);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The list and watch of each kind.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -12,11 +11,12 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
 use crate::apiserver::cache::CacheSync;
+use crate::set_once::SetOnce;
 
 /// Reports each watch at the time of a scrape. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watches {
-    caches: Arc<OnceLock<Vec<CacheSync>>>,
+    caches: SetOnce<Vec<CacheSync>>,
 }
 
 /// The watches of one kind.
@@ -30,8 +30,7 @@ struct Kind {
 
 impl Watches {
     pub(super) fn set(&self, caches: Vec<CacheSync>) {
-        // There is one controller in a process, so this is called once.
-        let _ = self.caches.set(caches);
+        self.caches.set(caches);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The queue of EchoClusters, with the metrics of client-go's workqueue as controller-runtime reports them.
 
 use std::borrow::Cow;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -13,6 +12,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::CONTROLLER;
+use crate::set_once::SetOnce;
 
 /// The state of the queue at the time of a scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -42,7 +42,7 @@ pub(crate) struct Workqueue {
     retries: Counter,
     queue_duration: Histogram,
     work_duration: Histogram,
-    read: Arc<OnceLock<Read>>,
+    read: SetOnce<Read>,
 }
 
 impl Default for Workqueue {
@@ -53,7 +53,7 @@ impl Default for Workqueue {
             retries: Counter::default(),
             queue_duration: duration(),
             work_duration: duration(),
-            read: Arc::default(),
+            read: SetOnce::default(),
         }
     }
 }
@@ -85,7 +85,7 @@ impl Workqueue {
             "How long in seconds processing an item from workqueue takes",
             this.work_duration.clone(),
         );
-        let read = Arc::clone(&this.read);
+        let read = this.read.clone();
         named.register_collector(Box::new(Gauges {
             read,
             metrics: QUEUE,
@@ -93,21 +93,20 @@ impl Workqueue {
         let label = (Cow::Borrowed("controller"), Cow::Borrowed(CONTROLLER));
         let controller = registry.sub_registry_with_label(label);
         let controller = controller.sub_registry_with_prefix("controller_runtime");
-        let read = Arc::clone(&this.read);
+        let read = this.read.clone();
         controller.register_collector(Box::new(Gauges {
             read,
             metrics: WORKERS,
         }));
         let own = registry.sub_registry_with_prefix("echo_operator");
-        let read = Arc::clone(&this.read);
+        let read = this.read.clone();
         own.register_collector(Box::new(Gauges { read, metrics: OWN }));
         this
     }
 
     /// Sets how the state of the queue is read.
     pub(crate) fn set_state(&self, read: impl Fn() -> QueueState + Send + Sync + 'static) {
-        // There is one queue in a process, so this is called once.
-        let _ = self.read.set(Box::new(read));
+        self.read.set(Box::new(read));
     }
 
     /// Counts a key that was added.
@@ -184,15 +183,10 @@ const OWN: &[Gauge] = &[(
 )];
 
 /// Reports gauges at the time of a scrape.
+#[derive(Debug)]
 struct Gauges {
-    read: Arc<OnceLock<Read>>,
+    read: SetOnce<Read>,
     metrics: &'static [Gauge],
-}
-
-impl std::fmt::Debug for Gauges {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Gauges").finish_non_exhaustive()
-    }
 }
 
 impl Collector for Gauges {
