@@ -89,6 +89,8 @@ struct State<K> {
     processing: HashMap<K, Processing>,
     /// How many of them have a slot.
     taken_slots: usize,
+    /// Since when keys may start: a follower adds all keys, and starts none before it leads.
+    opened: Option<Instant>,
     /// Numbers the additions.
     next_number: u64,
     metrics: Workqueue,
@@ -104,6 +106,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             due_places: HashMap::new(),
             processing: HashMap::new(),
             taken_slots: 0,
+            opened: None,
             next_number: 0,
             metrics,
         };
@@ -170,11 +173,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.shared.wake.notify_one();
     }
 
-    /// Returns the keys in the order in which they have to be processed.
+    /// Returns the keys in the order in which they have to be processed. The time that a key has waited is counted from now on.
     pub(super) fn stream(self) -> impl Stream<Item = K> + Send + 'static
     where
         K: Send + Sync + 'static,
     {
+        self.lock().opened = Some(Instant::now());
         futures::stream::unfold(self, |queue| async {
             let key = queue.get().await;
             Some((key, queue))
@@ -272,7 +276,8 @@ impl<K: Clone + Eq + Hash> State<K> {
         let Some((_, key)) = self.ready.pop_first() else {
             return Err(self.delayed.keys().next().map(|(due, _)| *due));
         };
-        if let Some((_, since)) = self.places.remove(&key) {
+        if let Some((_, added)) = self.places.remove(&key) {
+            let since = self.opened.map_or(added, |opened| added.max(opened));
             self.metrics
                 .observe_wait(now.saturating_duration_since(since));
         }

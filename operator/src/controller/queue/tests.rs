@@ -1,4 +1,7 @@
+use futures::StreamExt;
+
 use super::*;
+use crate::metrics::Metrics;
 
 fn queue(slots: usize) -> Queue<u32> {
     let limits = Limits {
@@ -150,4 +153,28 @@ async fn the_metrics_report_what_waits_and_what_is_processed_and_for_how_long() 
     assert_eq!(state(), expected);
     drop(queue);
     assert_eq!(state(), QueueState::default());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_before_this_process_leads_is_no_time_in_the_queue() {
+    let metrics = Metrics::default();
+    let limits = Limits {
+        slots: 1,
+        processing: 1,
+    };
+    let queue = Queue::new(limits, metrics.workqueue().clone());
+    queue.add_all([1]);
+    tokio::time::advance(Duration::from_hours(1)).await;
+    let mut keys = std::pin::pin!(queue.clone().stream());
+    queue.add_all([2]);
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(keys.next().await, Some(1));
+    queue.done(&1);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    assert_eq!(keys.next().await, Some(2));
+    let text = metrics.text().unwrap();
+    let sum = text
+        .lines()
+        .find(|line| line.starts_with("workqueue_queue_duration_seconds_sum"));
+    assert!(sum.is_some_and(|sum| sum.ends_with(" 7.0")), "{sum:?}");
 }
