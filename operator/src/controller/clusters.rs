@@ -1,13 +1,11 @@
 //! The watch of the EchoClusters themselves.
-#![expect(
-    clippy::disallowed_types,
-    reason = "the watches are where the operator reads from"
-)]
+#![expect(clippy::disallowed_types, reason = "lists and watches")]
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
 use kube::core::DeserializeGuard;
 use kube::core::error_boundary::InvalidObject;
 use kube::runtime::reflector::store::Writer;
@@ -56,13 +54,26 @@ pub(super) fn watch_clusters(
     });
     let (syncs, events): (Vec<_>, Vec<_>) = watches.unzip();
     let watch = async move {
-        let mut events = stream::select_all(events);
+        let mut events = until_one_ends(events);
         while let Some((of_scope, event)) = events.next().await {
             let (scope, sync_writer) = &*of_scope;
             sync_writer.process(event, |event| handler.handle_event(event, scope));
         }
     };
     (syncs, watch)
+}
+
+/// Merges the watches of all scopes, until one of them ends: none may, and a merged stream goes on without those that have.
+fn until_one_ends<T: Send + 'static>(
+    watches: Vec<BoxStream<'static, T>>,
+) -> impl Stream<Item = T> + Send + Unpin {
+    let end = || stream::iter([None]);
+    let watches = watches
+        .into_iter()
+        .map(|watch| watch.map(Some).chain(end()).boxed());
+    stream::select_all(watches)
+        .scan((), |(), event| ready(event))
+        .boxed()
 }
 
 /// Decodes an EchoCluster, as `DeserializeGuard` does it, which decodes each object twice.
@@ -175,8 +186,11 @@ fn input_hash(cluster: &Guarded) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use futures::FutureExt;
     use kube::ResourceExt;
-    use kube::runtime::reflector;
+    use kube::runtime::reflector::{self, ObjectRef};
     use serde_json::json;
 
     use super::*;
@@ -232,6 +246,14 @@ mod tests {
         assert_ne!(restarted, input_hash(&before));
     }
 
+    #[test]
+    fn the_watches_of_all_namespaces_end_with_the_first_that_ends() {
+        let ending = stream::iter([1, 2]).boxed();
+        let watches = vec![stream::pending().boxed(), ending];
+        let events = until_one_ends(watches).collect::<Vec<u32>>();
+        assert_eq!(events.now_or_never(), Some(vec![1, 2]));
+    }
+
     /// Lists EchoClusters of a namespace, with these names.
     fn listed(namespace: &str, names: &[&str]) -> WatchEvent<Raw<EchoCluster>, Guarded> {
         let clusters = names.iter().map(|name| {
@@ -260,20 +282,11 @@ mod tests {
         handler.handle_event(listed("b", &["one"]), &b);
         handler.handle_event(listed("a", &["two"]), &a);
         let clusters = store.state();
-        let mut known: Vec<_> = clusters
-            .iter()
-            .map(|it| reference(it).to_string())
-            .collect();
-        known.sort();
-        assert_eq!(known.len(), 2, "{known:?}");
-        assert!(
-            known[0].contains("one.") && known[0].contains(".b"),
-            "{known:?}"
-        );
-        assert!(
-            known[1].contains("two.") && known[1].contains(".a"),
-            "{known:?}"
-        );
-        assert_eq!(handler.seen.len(), 2);
+        let known = clusters.iter().map(|cluster| reference(cluster));
+        let known: HashSet<_> = known.collect();
+        let expected = [("a", "two"), ("b", "one")];
+        let expected = expected.map(|(namespace, name)| ObjectRef::new(name).within(namespace));
+        assert_eq!(known, HashSet::from(expected));
+        assert_eq!(handler.seen.into_keys().collect::<HashSet<_>>(), known);
     }
 }
