@@ -3,6 +3,7 @@
 
 mod leader_election;
 
+use std::convert::Infallible;
 use std::io::Write;
 use std::net::SocketAddr;
 
@@ -143,19 +144,19 @@ impl Run {
     }
 }
 
-/// Runs the controller, `check`, which never ends, and the admin endpoint until the controller ends: after `stop`, or with an error, which
-/// ends the process.
+/// Runs the controller, the `check` of the permissions and the admin endpoint until the controller ends: after `stop`, or with an error,
+/// which ends the process.
 async fn serve(
     environment: Environment,
     election: Option<Election>,
-    check: impl Future<Output = ()>,
+    check: impl Future<Output = Infallible>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> anyhow::Result<()> {
     let (metrics, health) = (environment.metrics.clone(), environment.health.clone());
     tokio::select! {
         ended = lead(election, Box::pin(controller::run(environment, stop))) => ended,
-        () = check => Err(anyhow!("the check of the permissions has ended unexpectedly")),
+        never = check => match never {},
         never = admin::serve(listener, metrics, health) => never,
     }
 }

@@ -1,12 +1,10 @@
-//! Whether the operator has the permissions that it needs. It asks the API server, and goes on without those that are missing: an
+//! Checks by SelfSubjectAccessReviews whether the operator has the permissions that it needs. It goes on without those that are missing: an
 //! administrator may grant them at any time.
-#![expect(
-    clippy::disallowed_types,
-    reason = "asks the API server what is permitted"
-)]
+#![expect(clippy::disallowed_types, reason = "creates SelfSubjectAccessReviews")]
 
 mod rules;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::time::Duration;
 
@@ -116,7 +114,7 @@ impl Permission {
         }
     }
 
-    /// Asks whether the permission is granted.
+    /// Returns whether the permission is granted.
     async fn review(&self, reviews: &Api<SelfSubjectAccessReview>) -> Result<bool, ReviewError> {
         let (resource, subresource) = match self.rule.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource)),
@@ -162,7 +160,7 @@ fn list(permissions: &[&Permission]) -> String {
     }
 }
 
-/// Why it is not known whether a permission is granted. It is asked for again.
+/// Why it is not known whether a permission is granted. It is checked again.
 #[derive(Debug, thiserror::Error)]
 enum ReviewError {
     #[error("failed to create a SelfSubjectAccessReview: {0}")]
@@ -172,18 +170,20 @@ enum ReviewError {
 }
 
 /// Checks the permissions that the operator needs in its namespaces. Returns those that it lacks, and the future that keeps them up to
-/// date, which never ends. The requests are no writes, since the API server stores nothing: `client` has to send them without leadership.
+/// date. The requests are no writes, since the API server stores nothing: `client` has to send them without leadership.
 pub fn check(
     client: Client,
     namespaces: &Namespaces,
-) -> (Permissions, impl Future<Output = ()> + use<>) {
+) -> (Permissions, impl Future<Output = Infallible> + use<>) {
     let (sender, state) = watch::channel(State::default());
     let check = Check {
         reviews: Api::all(client),
         permissions: needed(namespaces)
             .into_iter()
-            .map(|it| (it, None))
+            .map(Checked::unknown)
             .collect(),
+        passes: 0,
+        last_error: None,
         state: sender,
     };
     (Permissions { state }, check.run())
@@ -205,48 +205,77 @@ fn needed(namespaces: &Namespaces) -> Vec<Permission> {
 
 struct Check {
     reviews: Api<SelfSubjectAccessReview>,
-    /// Whether each permission is granted, as far as is known.
-    permissions: Vec<(Permission, Option<bool>)>,
+    permissions: Vec<Checked>,
+    /// How often what is not granted was checked.
+    passes: u64,
+    /// What the last failure of a review was, so that the same one is logged once.
+    last_error: Option<String>,
     state: watch::Sender<State>,
+}
+
+/// What is known of a permission.
+struct Checked {
+    permission: Permission,
+    /// Whether it is granted, as far as is known.
+    is_granted: Option<bool>,
+    /// The last pass in which its review has failed.
+    failed_in: u64,
 }
 
 impl Check {
     /// Checks the permissions until all are granted, and then no more: a settled operator sends no request, and a permission
     /// that is withdrawn later is reported by the request that needs it.
-    async fn run(mut self) {
+    async fn run(mut self) -> Infallible {
         let mut delays = ExponentialDelays::with_jitter(FIRST_WAIT, LONGEST_WAIT / 2);
         self.review().await;
-        while self.permissions.iter().any(|(_, it)| *it != Some(true)) {
+        while self.permissions.iter().any(Checked::is_due) {
             tokio::time::sleep(delays.next_delay()).await;
             self.review().await;
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     }
 
-    /// Asks for the permissions that are not known to be granted. After a request without a useful answer, the rest waits for the next time.
+    /// Checks the permissions that are not known to be granted. After a request without a useful answer, the rest waits for the next time,
+    /// which begins with it: a review that always fails keeps no other from being checked.
     async fn review(&mut self) {
-        let reviews = &self.reviews;
-        let due = self.permissions.iter_mut();
-        let due = due.filter(|(_, granted)| *granted != Some(true));
-        let due = due.map(|(permission, granted)| async move {
-            *granted = Some(permission.review(reviews).await?);
-            Ok::<_, ReviewError>(())
-        });
+        self.passes += 1;
+        let (reviews, pass) = (&self.reviews, self.passes);
+        let mut due: Vec<_> = self
+            .permissions
+            .iter_mut()
+            .filter(|it| it.is_due())
+            .collect();
+        due.sort_by_key(|it| (it.failed_in, it.is_granted.is_some()));
+        let due = due.into_iter().map(|it| it.review(reviews, pass));
         let mut due = futures::stream::iter(due).buffer_unordered(CONCURRENCY);
+        let mut failed = None;
         while let Some(reviewed) = due.next().await {
             if let Err(error) = reviewed {
-                warn!(%error, "failed to check the permissions, retrying");
+                failed = Some(error.to_string());
                 break;
             }
         }
         drop(due);
+        self.log_failure(failed);
         self.report();
+    }
+
+    /// Logs why a review has failed, if that has changed. Returns whether it has.
+    fn log_failure(&mut self, failed: Option<String>) -> bool {
+        let is_new = failed != self.last_error;
+        self.last_error = failed;
+        match &self.last_error {
+            Some(error) if is_new => warn!(%error, "failed to check the permissions, retrying"),
+            Some(_) | None => (),
+        }
+        is_new
     }
 
     /// Reports what is missing, and logs it if that has changed.
     fn report(&self) {
-        let missing = self.permissions.iter().filter(|(_, it)| *it == Some(false));
-        let missing: Vec<_> = missing.map(|(permission, _)| permission.clone()).collect();
+        let missing = self.permissions.iter();
+        let missing = missing.filter(|it| it.is_granted == Some(false));
+        let missing: Vec<_> = missing.map(|it| it.permission.clone()).collect();
         let names = list(&missing.iter().collect::<Vec<_>>());
         let before = self.state.send_replace(State {
             are_checked: true,
@@ -262,6 +291,38 @@ impl Check {
                 );
             }
             None => info!("all permissions are granted"),
+        }
+    }
+}
+
+impl Checked {
+    fn unknown(permission: Permission) -> Self {
+        Self {
+            permission,
+            is_granted: None,
+            failed_in: 0,
+        }
+    }
+
+    /// Whether it is not known to be granted.
+    fn is_due(&self) -> bool {
+        self.is_granted != Some(true)
+    }
+
+    async fn review(
+        &mut self,
+        reviews: &Api<SelfSubjectAccessReview>,
+        pass: u64,
+    ) -> Result<(), ReviewError> {
+        match self.permission.review(reviews).await {
+            Ok(is_granted) => {
+                self.is_granted = Some(is_granted);
+                Ok(())
+            }
+            Err(error) => {
+                self.failed_in = pass;
+                Err(error)
+            }
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the operator has to be permitted: each verb that its requests use. `config/rbac/cluster_role.yaml` grants the same, with reasons.
+//! The permissions that the operator requires: each verb that its requests use. `config/rbac/cluster_role.yaml` grants the same, with
+//! reasons.
 
 use crate::apiserver::cache::Requirement;
 use crate::model::build::pod_monitor::POD_MONITOR_CRD;
@@ -18,7 +19,7 @@ pub(super) struct Rule {
 
 const CHILDREN: &[&str] = &["list", "watch", "get", "create", "patch", "update"];
 
-const OPTIONAL_CHILDREN: &[&str] = &[
+const DELETABLE_CHILDREN: &[&str] = &[
     "list", "watch", "get", "create", "patch", "update", "delete",
 ];
 
@@ -29,14 +30,18 @@ static RULES: [Rule; 13] = [
         &["list", "watch", "get"],
     ),
     required("echo-operator.dev", "echoclusters/status", &["patch"]),
-    // Only some clusters ask for it.
+    // Only some clusters require it.
     optional("echo-operator.dev", "echoclusters/finalizers", &["update"]),
     required("apps", "deployments", CHILDREN),
     required("", "services", CHILDREN),
-    required("policy", "poddisruptionbudgets", OPTIONAL_CHILDREN),
-    required("networking.k8s.io", "networkpolicies", OPTIONAL_CHILDREN),
-    optional("autoscaling", "horizontalpodautoscalers", OPTIONAL_CHILDREN),
-    optional("monitoring.coreos.com", "podmonitors", OPTIONAL_CHILDREN),
+    required("policy", "poddisruptionbudgets", DELETABLE_CHILDREN),
+    required("networking.k8s.io", "networkpolicies", DELETABLE_CHILDREN),
+    optional(
+        "autoscaling",
+        "horizontalpodautoscalers",
+        DELETABLE_CHILDREN,
+    ),
+    optional("monitoring.coreos.com", "podmonitors", DELETABLE_CHILDREN),
     Rule {
         name: Some(POD_MONITOR_CRD),
         ..optional(

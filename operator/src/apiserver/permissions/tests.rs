@@ -15,18 +15,23 @@ fn text<'a>(body: &'a Value, field: &str) -> &'a str {
     attributes[field].as_str().unwrap_or_default()
 }
 
+/// Returns what a review is about, as `list services`.
+fn name(body: &Value) -> String {
+    format!("{} {}", text(body, "verb"), text(body, "resource"))
+}
+
 /// Answers a review.
 fn answer(body: &Value, denied: &Denied) -> Answer {
-    let asked = format!("{} {}", text(body, "verb"), text(body, "resource"));
-    let is_denied = denied.lock().unwrap().contains(asked.as_str());
+    let name = name(body);
+    let is_denied = denied.lock().unwrap().contains(name.as_str());
     let mut answer = body.clone();
     answer["status"] = json!({ "allowed": !is_denied });
     Answer::With(201, answer)
 }
 
 /// Follows the check for some time.
-async fn follow(check: &mut (impl Future<Output = ()> + Unpin), time: Duration) {
-    assert!(timeout(time, check).await.is_err(), "it never ends");
+async fn follow(check: &mut (impl Future<Output = Infallible> + Unpin), time: Duration) {
+    assert!(timeout(time, check).await.is_err());
 }
 
 fn in_namespace(name: &str) -> Namespaces {
@@ -63,7 +68,7 @@ async fn a_missing_permission_is_named_until_it_is_granted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn permissions_that_are_granted_are_not_asked_for_again() {
+async fn permissions_that_are_granted_are_not_checked_again() {
     let (client, requests) = scripted_by_body(|_, _, body| answer(body, &Denied::default()));
     let (permissions, check) = check(client, &Namespaces::default());
     let mut check = Box::pin(check);
@@ -98,6 +103,51 @@ async fn while_the_reviews_fail_nothing_counts_as_missing_and_few_are_requested(
         let requests = requests.lock().unwrap().len();
         assert!(requests < 100 * CONCURRENCY, "{requests}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_review_that_always_fails_keeps_no_other_permission_from_being_checked() {
+    for failing in ["list echoclusters", "list deployments", "patch events"] {
+        let denied = Denied::default();
+        denied
+            .lock()
+            .unwrap()
+            .extend(["get echoclusters", "list services"]);
+        let now = Arc::clone(&denied);
+        let (client, _) = scripted_by_body(move |_, _, body| match name(body) {
+            name if name == failing => failure(403, "no"),
+            _ => answer(body, &now),
+        });
+        let (permissions, check) = check(client, &in_namespace("a"));
+        let mut check = Box::pin(check);
+        follow(&mut check, Duration::from_secs(10)).await;
+        assert_eq!(permissions.missing().len(), 2, "{failing}");
+        denied.lock().unwrap().clear();
+        follow(&mut check, Duration::from_mins(2)).await;
+        assert!(permissions.missing().is_empty(), "{failing}");
+    }
+}
+
+#[tokio::test]
+async fn a_failure_is_logged_when_it_changes() {
+    let (client, _) = scripted_by_body(|_, _, _| Answer::Hang);
+    let mut check = Check {
+        reviews: Api::all(client),
+        permissions: Vec::new(),
+        passes: 0,
+        last_error: None,
+        state: watch::channel(State::default()).0,
+    };
+    let failures = [
+        Some("no"),
+        Some("no"),
+        Some("other"),
+        None,
+        None,
+        Some("other"),
+    ];
+    let is_new = failures.map(|failure| check.log_failure(failure.map(str::to_owned)));
+    assert_eq!(is_new, [true, false, true, true, false, true]);
 }
 
 #[tokio::test(start_paused = true)]
