@@ -1,8 +1,5 @@
 //! The cached objects: one watch for each kind, so that a reconcile of an EchoCluster whose children are as desired sends no request.
-#![expect(
-    clippy::disallowed_types,
-    reason = "the watches are where the operator reads from"
-)]
+#![expect(clippy::disallowed_types, reason = "lists and watches")]
 
 pub(crate) mod crd;
 pub mod health;

@@ -1,9 +1,6 @@
 //! Where the operator reads and writes: in all namespaces, or in each of some. A Role permits no list of all namespaces, so that each of
 //! them has lists and watches of its own.
-#![expect(
-    clippy::disallowed_types,
-    reason = "says where the operator reads from"
-)]
+#![expect(clippy::disallowed_types, reason = "lists and watches")]
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +13,7 @@ use kube::{Api, Client, Resource};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Namespaces(BTreeSet<String>);
 
-/// What one list and watch of a kind has.
+/// What one list and watch covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The objects of all namespaces.
@@ -111,11 +108,14 @@ mod tests {
 
     #[test]
     fn a_namespace_that_is_not_watched_has_no_value() {
-        let scopes = Namespaces::of(vec!["a".to_owned()]).scopes();
-        let values = ByScope::new(&scopes, ToString::to_string);
-        assert_eq!(values.of("a").unwrap(), " in namespace \"a\"");
-        assert_eq!(values.of("b"), None);
-        let all = ByScope::new(&[Scope::Cluster], ToString::to_string);
-        assert_eq!(all.of("b").unwrap(), "");
+        let scope = Scope::Namespace("a".into());
+        let one = ByScope::new(std::slice::from_ref(&scope), Scope::clone);
+        let all = ByScope::new(&[Scope::Cluster], Scope::clone);
+        let of = |namespace| (one.of(namespace), all.of(namespace));
+        let expected = [
+            (Some(&scope), Some(&Scope::Cluster)),
+            (None, Some(&Scope::Cluster)),
+        ];
+        assert_eq!(["a", "b"].map(of), expected);
     }
 }

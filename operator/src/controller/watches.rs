@@ -1,8 +1,5 @@
 //! The watches of all kinds, and which EchoClusters a change affects.
-#![expect(
-    clippy::disallowed_types,
-    reason = "the watches are where the operator reads from"
-)]
+#![expect(clippy::disallowed_types, reason = "lists and watches")]
 
 use std::sync::Arc;
 

@@ -1,9 +1,6 @@
 //! The watch of the CustomResourceDefinition of an optional kind: a kind that the API server does not serve is listed when it is installed,
 //! and not again and again until then.
-#![expect(
-    clippy::disallowed_types,
-    reason = "the watches are where the operator reads from"
-)]
+#![expect(clippy::disallowed_types, reason = "lists and watches")]
 
 use std::convert::identity;
 

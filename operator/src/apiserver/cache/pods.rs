@@ -1,8 +1,5 @@
 //! The failures of the pods of each EchoCluster. The pods themselves are not cached.
-#![expect(
-    clippy::disallowed_types,
-    reason = "the watches are where the operator reads from"
-)]
+#![expect(clippy::disallowed_types, reason = "lists and watches")]
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
