@@ -142,6 +142,17 @@ mod tests {
         );
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_reconcile_that_sends_no_request_does_not_lower_the_mean() {
+        let stragglers = Stragglers::default();
+        stragglers.observe_success(Duration::from_millis(300));
+        for _ in 0..100 {
+            stragglers.observe_success(Duration::ZERO);
+        }
+        let mean = stragglers.state.lock().unwrap().mean;
+        assert_eq!(mean, Duration::from_millis(300));
+    }
+
     /// An API server that carries out one request at a time, also those that its client has given up.
     struct Serial {
         lock: Arc<AsyncMutex<()>>,
