@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `ECHO_OPERATOR_SIMULATIONS` | how many seeds are run; without it, 300 |
 //! | `ECHO_OPERATOR_PAUSES` | how often operators with a leader election are paused; without it, 100 |
-//! | `ECHO_OPERATOR_SEED` | the first seed; without it, 1 |
+//! | `ECHO_OPERATOR_SEED` | the first seed, without it 1; of the runs with pauses, the only one |
 //! | `ECHO_OPERATOR_FAULTS_LEFT_OUT` | faults that are not injected, such as `hanging,expired`; [`faults`] has their names |
 //!
 //! The simulated API server behaves as a real one where the operator depends on it: `tests/conformance` has requests to which both must
@@ -65,6 +65,7 @@ mod clock;
 mod controllers;
 mod final_state;
 mod oracle;
+mod panics;
 mod process;
 mod run;
 

@@ -16,6 +16,7 @@ use crate::controllers::Controllers;
 use crate::faults::Faults;
 use crate::final_state::final_state;
 use crate::oracle::holder;
+use crate::panics;
 use crate::process::{Process, run_until, timings};
 use crate::run::runtime;
 use crate::server::ApiServer;
@@ -157,7 +158,7 @@ impl Simulation {
         self.starts.push(self.now + pause);
     }
 
-    /// Runs something that reads the time.
+    /// Enters the runtime of the cluster, whose clock the store uses.
     fn inside(&self, act: impl FnOnce()) {
         let _inside = self.cluster.enter();
         act();
@@ -174,6 +175,13 @@ impl Simulation {
         violations.truncate(5);
         violations
     }
+}
+
+/// Runs one seed. Returns the violations; each panic is one, too.
+fn check(seed: u64, counts: &mut Counts) -> Vec<String> {
+    let (violations, mut panics) = panics::collect(|| run(seed, counts));
+    panics.extend(violations.unwrap_or_default());
+    panics
 }
 
 /// Runs one seed. Returns the violations.
@@ -211,16 +219,18 @@ fn run(seed: u64, counts: &mut Counts) -> Vec<String> {
 #[test]
 fn only_the_holder_of_the_lease_writes_whichever_process_is_paused_killed_or_stopped() {
     let count = env::var("ECHO_OPERATOR_PAUSES").map_or(PAUSES, |count| count.parse().unwrap());
-    let first = env::var("ECHO_OPERATOR_SEED").map_or(1, |seed| seed.parse().unwrap());
+    let only: Option<u64> = env::var("ECHO_OPERATOR_SEED")
+        .ok()
+        .map(|seed| seed.parse().unwrap());
     let started = RealInstant::now();
     let mut counts = Counts::default();
     let mut failed = Vec::new();
-    for seed in first.. {
-        let violations = run(seed, &mut counts);
+    for seed in only.unwrap_or(1).. {
+        let violations = check(seed, &mut counts);
         if !violations.is_empty() {
             failed.push((seed, violations));
         }
-        if counts.pauses >= count || failed.len() > 5 {
+        if counts.pauses >= count || failed.len() > 5 || only.is_some() {
             break;
         }
     }

@@ -110,7 +110,7 @@ fn advance_to(runtime: &Runtime, time: Instant) {
     });
 }
 
-/// Returns what a process does.
+/// Returns the future of a process: its election, and the controller while it leads.
 fn run(
     service: Service,
     timings: Timings,

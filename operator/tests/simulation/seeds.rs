@@ -1,12 +1,12 @@
 //! Many runs, a seed each, on several threads.
 
 use std::env;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
+use crate::panics;
 use crate::run::run;
 
 /// How many seeds are run, unless the environment sets the number.
@@ -15,15 +15,14 @@ const SIMULATIONS: u64 = 300;
 /// At most this many failing seeds are printed: many seeds usually fail for the same reason.
 const MAX_PRINTED: usize = 10;
 
-/// Runs one seed, and returns the violations. A panic is one, too.
+/// Runs one seed, and returns the violations. Each panic is one, too.
 fn check(seed: u64, writes: &AtomicUsize) -> Vec<String> {
-    match catch_unwind(AssertUnwindSafe(|| run(seed, false))) {
-        Ok(report) => {
-            writes.fetch_add(report.writes, Ordering::Relaxed);
-            report.violations
-        }
-        Err(_) => vec!["a panic".to_owned()],
+    let (report, mut violations) = panics::collect(|| run(seed, false));
+    if let Some(report) = report {
+        writes.fetch_add(report.writes, Ordering::Relaxed);
+        violations.extend(report.violations);
     }
+    violations
 }
 
 fn number(name: &str) -> Option<u64> {
