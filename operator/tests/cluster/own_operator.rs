@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -63,7 +64,12 @@ impl<'a> Account<'a> {
     pub(crate) async fn start(&self, watched: &[&Namespace]) -> OwnOperator {
         let name = format!("kubeconfig-{}", self.namespace.name);
         let kubeconfig = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        fs::write(&kubeconfig, self.kubeconfig().await).unwrap();
+        drop(fs::remove_file(&kubeconfig)); // of a run that was killed
+        let config = self.kubeconfig().await;
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(0o600);
+        let mut file = options.open(&kubeconfig).unwrap();
+        file.write_all(config.as_bytes()).unwrap();
         let admin = free_address();
         let child = Command::new(env!("CARGO_BIN_EXE_operator"))
             .args(["run", "--admin", &admin.to_string()])
@@ -72,11 +78,15 @@ impl<'a> Account<'a> {
                     .iter()
                     .map(|it| format!("--watch-namespace={}", it.name)),
             )
-            .env("KUBECONFIG", kubeconfig)
+            .env("KUBECONFIG", &kubeconfig)
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        OwnOperator { child, admin }
+        OwnOperator {
+            child,
+            admin,
+            kubeconfig,
+        }
     }
 
     /// Returns the kubeconfig of the tests, with the credentials of the account.
@@ -121,6 +131,8 @@ fn free_address() -> SocketAddr {
 pub(crate) struct OwnOperator {
     child: Child,
     admin: SocketAddr,
+    /// Has a valid token, so it is deleted with the operator.
+    kubeconfig: PathBuf,
 }
 
 impl OwnOperator {
@@ -166,5 +178,6 @@ impl Drop for OwnOperator {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        drop(fs::remove_file(&self.kubeconfig));
     }
 }
