@@ -40,6 +40,10 @@ const FIRST_WAIT: Duration = Duration::from_millis(800);
 /// The longest wait between two attempts, with jitter, which doubles a wait at most.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
+/// The longest wait while the API server is not reachable or cannot answer, so that changes are noticed within seconds of its return. That
+/// of client-go, [`LONGEST_WAIT`], is for programs on every node; of an operator there are two, with ten kinds each.
+const LONGEST_OUTAGE_WAIT: Duration = Duration::from_secs(3);
+
 /// After a watch that has lasted for so long, the next failure waits for [`FIRST_WAIT`] again.
 const STABLE_AFTER: Duration = Duration::from_secs(30);
 
@@ -106,6 +110,15 @@ impl Error {
             }
             Self::EndedEarly | Self::NoBookmark | Self::NoResourceVersion => true,
             Self::TimedOut | Self::NotEnded => false,
+        }
+    }
+
+    /// Whether the API server is not reachable, or cannot answer at present, so that it may be back at any time. One that is overloaded
+    /// (429) is not: it has answered, and is sent fewer requests.
+    fn is_outage(&self) -> bool {
+        match self.status() {
+            Some(status) => status.code >= 500,
+            None => !self.is_answer(),
         }
     }
 
@@ -375,9 +388,11 @@ where
     fn fail(&mut self, error: Error, resource_version: Option<String>) -> ListWatchEvent<K, L> {
         let crd = self.source.crd.as_ref();
         let crd = crd.filter(|crd| error.is_not_served() && crd.is_absent());
+        let delay = self.delays.next_delay();
         self.wait = Some(match crd {
             Some(crd) => Wait::Crd(crd.clone()),
-            None => Wait::For(self.delays.next_delay()),
+            None if error.is_outage() => Wait::For(delay.min(LONGEST_OUTAGE_WAIT)),
+            None => Wait::For(delay),
         });
         self.phase = match resource_version {
             Some(resource_version) if !error.needs_list() => Phase::Start(resource_version),

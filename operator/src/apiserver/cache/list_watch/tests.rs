@@ -95,6 +95,19 @@ async fn a_list_that_fails_is_requested_with_exponential_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_an_api_server_cannot_answer_is_requested_every_three_seconds_at_least() {
+    for code in [500, 503, 504] {
+        let started = Instant::now();
+        follow(1, move |count, _| match count {
+            0..20 => failure(code, "etcd is away"),
+            _ => list(&[], ""),
+        })
+        .await;
+        assert!(started.elapsed() <= 20 * LONGEST_OUTAGE_WAIT);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_that_the_api_server_does_not_start_is_preceded_by_a_new_list() {
     for code in [400, 403, 404, 410, 504] {
         let (_, requests) = follow(2, move |count, request| match count {
