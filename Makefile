@@ -15,7 +15,7 @@ NODES ?= 2
 # The commit whose operator make test-versions updates from: HEAD~1 by default.
 export PREVIOUS ?=
 
-.PHONY: help setup fmt lint verify test test-long test-versions unit-test cluster-test browser-test bench-echo bench-operator bench-handover fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
+.PHONY: help setup fmt lint verify test test-faults test-pauses test-long test-versions unit-test cluster-test browser-test bench-echo bench-operator bench-handover fuzz crds images push demo cluster cluster-down deploy undeploy kind-up kind-test kind-down clean
 
 help: ## List the verbs
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
@@ -28,6 +28,12 @@ demo: setup ## Show it all on a cluster of its own: install, echo, repair, scale
 
 test: setup ## Run all tests; the last line counts them
 	@hack/test.sh unit cluster
+
+test-faults: setup ## Crash the operator before and after every write, and make requests fail, on a control plane of its own
+	@hack/test.sh every-fault
+
+test-pauses: setup ## Pause a leader past its Lease 200 times, on a control plane of its own (ECHO_OPERATOR_TEST_PAUSES=200)
+	@hack/test.sh pauses
 
 test-long: setup ## Run 1,000,000 simulated runs, 10,000 pauses, and 10,000 generated changes on a cluster; takes hours
 	@hack/test.sh long

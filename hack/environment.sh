@@ -42,17 +42,22 @@ use_local_cluster() {
 
 # Starts a local cluster without nodes, which is removed when the script ends.
 start_control_plane() {
-  say "A control plane without nodes"
-  start_own_cluster 0
+  trap remove_own_cluster EXIT
+  new_control_plane
 }
 
-# Starts a local cluster with $1 nodes, which is removed when the script ends. It is a new one, since a used one is larger.
-start_own_cluster() {
+# Starts a local cluster without nodes.
+new_control_plane() {
+  say "A control plane without nodes"
+  new_cluster 0
+}
+
+# Starts a local cluster with $1 nodes. It is a new one, since a used one is larger.
+new_cluster() {
   remove_own_cluster
   if [ -e /run/echo-cluster/owner ]; then
     fail "the local cluster of another checkout is up: take it down first (hack/cluster/cluster down)"
   fi
-  trap remove_own_cluster EXIT
   use_local_cluster "$@"
 }
 

@@ -6,6 +6,7 @@ say "Rust: format, lints, documents"
 cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets -- --deny warnings
 cargo clippy --locked --package operator --test cluster -- --deny warnings # no part of "all targets", since `cargo test` alone leaves it out
+cargo clippy --locked --package operator --test faults -- --deny warnings # likewise
 long=$(grep --recursive --line-number --extended-regexp --include='*.rs' '^ *//[/!]? [^|].{138}' echo-client echo-protocol echo-server operator |
   grep --extended-regexp '^[^:]*:[0-9]+:.{141}' || true)
 [ -z "$long" ] || fail "comments with lines of more than 140 characters: $long"

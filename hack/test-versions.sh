@@ -105,7 +105,8 @@ update() {
 
 build
 say "A local cluster of two nodes"
-start_own_cluster 2
+trap remove_own_cluster EXIT
+new_cluster 2
 audit_log=$(hack/cluster/cluster audit-log)
 load_images
 hack/cluster/cluster load "$previous/target/images/operator.tar" "$previous/target/images/echo-server.tar"

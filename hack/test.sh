@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs the tests named, `unit`, `cluster` and `long`, and ends with one line that counts them: `12 passed, 0 failed`. Tests that could
-# not run on the current cluster are counted as skipped, and listed with the reason before that line.
+# Runs the tests named, `unit`, `cluster`, `faults`, `every-fault`, `pauses` and `long`, and ends with one line that counts them:
+# `12 passed, 0 failed`. Tests that could not run on the current cluster are counted as skipped, and listed with the reason before that line.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 results=target/test-results.log
@@ -104,6 +104,39 @@ cluster() {
   fi
 }
 
+# Runs the tests of crashes and of an outage, with as many faults as fit into the time of `make test`, of every kind of write at least.
+faults() {
+  if [ -n "${KUBECONFIG_FOR_TESTS:-}" ]; then
+    echo "no fault tests: they disturb the control plane, and KUBECONFIG_FOR_TESTS is not theirs"
+    return
+  fi
+  say "Some faults"
+  ECHO_OPERATOR_TEST_SEED=${ECHO_OPERATOR_TEST_SEED:-1} ECHO_OPERATOR_TEST_POINTS=${ECHO_OPERATOR_TEST_POINTS:-150} \
+    fault_tests proxy:: a_crash changes_while
+}
+
+# Runs all fault tests but the pauses.
+every-fault() {
+  say "All faults"
+  fault_tests --skip pauses::
+}
+
+# Pauses leaders, 200 times or as ECHO_OPERATOR_TEST_PAUSES says.
+pauses() {
+  say "Pauses of leaders"
+  fault_tests pauses::
+}
+
+# Runs fault tests, one at a time, on a control plane of their own. Each has many operators.
+fault_tests() {
+  new_control_plane
+  kubectl apply --server-side --filename crds/echoclusters.yaml
+  kubectl wait --for=condition=Established --timeout=30s --filename crds/echoclusters.yaml
+  ECHO_OPERATOR_TEST_CLUSTER=$PWD/hack/cluster/cluster \
+    tests cargo test --locked --package operator --test faults -- --test-threads=1 --nocapture "$@"
+  remove_own_cluster
+}
+
 # The seed is printed; ECHO_OPERATOR_TEST_SEED repeats a run.
 long() {
   simulate 1000000 10000
@@ -115,7 +148,7 @@ long() {
 
 for kind in "${@:-unit}"; do
   case $kind in
-    unit | cluster | long) "$kind" ;;
-    *) fail "there are unit, cluster and long tests, not $kind" ;;
+    unit | cluster | faults | every-fault | pauses | long) "$kind" ;;
+    *) fail "there are unit, cluster, faults, every-fault, pauses and long tests, not $kind" ;;
   esac
 done
