@@ -127,6 +127,15 @@ impl Error {
         matches!(self, Self::TimedOut { .. } | Self::ChildTimedOut { .. })
     }
 
+    /// Whether there was no answer since the connection was refused or has ended. A request that has no answer in time is another thing: a
+    /// webhook for its object may hang.
+    pub fn is_unreachable(&self) -> bool {
+        let is_connection = |error: &kube::Error| {
+            matches!(error, kube::Error::Service(_) | kube::Error::HyperError(_))
+        };
+        matches!(self, Self::Request { source, .. } if is_connection(source))
+    }
+
     /// Returns the error as a condition reports it.
     pub fn report(&self) -> FailedRequest {
         FailedRequest {

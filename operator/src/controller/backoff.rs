@@ -13,6 +13,12 @@ const FIRST: Duration = Duration::from_millis(100);
 /// The longest wait, before jitter, which may double it.
 const LONGEST: Duration = Duration::from_mins(1);
 
+/// The longest wait while the API server is not reachable, so that changes are carried out within seconds of its return.
+const LONGEST_UNREACHABLE: Duration = Duration::from_secs(3);
+
+/// How many failing EchoClusters are tried again in that time at most: with more, the longest wait is longer.
+const MOST_UNREACHABLE: u32 = 150;
+
 /// The number of failures in a row after which the next one is reported. The fourth attempt comes about a second after the first.
 const FAILURES_BEFORE_REPORT: u32 = 3;
 
@@ -34,6 +40,15 @@ impl Backoff {
     /// Returns how long to wait after a reconcile that has failed.
     pub fn after_failure(&self, cluster: &Reference) -> Duration {
         self.next(cluster, |count| count + 1)
+    }
+
+    /// Returns how long to wait after a reconcile that has failed since the API server is not reachable.
+    pub fn after_unreachable(&self, cluster: &Reference) -> Duration {
+        let wait = self.after_failure(cluster);
+        let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let failing = u32::try_from(failing.len()).unwrap_or(u32::MAX);
+        let longest = LONGEST_UNREACHABLE * failing.div_ceil(MOST_UNREACHABLE);
+        wait.min(longest)
     }
 
     /// Returns how long to wait after a reconcile that has not failed, but has found a child that is rejected or reverted.
@@ -107,6 +122,24 @@ mod tests {
         backoff.forget(&hello);
         assert!(!backoff.is_to_be_reported(&hello));
         assert!(backoff.after_failure(&hello) <= 2 * FIRST);
+    }
+
+    #[test]
+    fn waits_for_an_api_server_that_is_not_reachable_are_short_unless_many_wait() {
+        let backoff = Backoff::default();
+        let longest_of = |names: std::ops::Range<usize>| {
+            let waits = names.map(|name| {
+                let cluster = cluster(&name.to_string(), "1");
+                (0..20)
+                    .map(|_| backoff.after_unreachable(&cluster))
+                    .max()
+                    .unwrap()
+            });
+            waits.max().unwrap()
+        };
+        assert_eq!(longest_of(0..150), LONGEST_UNREACHABLE);
+        assert_eq!(longest_of(150..300), 2 * LONGEST_UNREACHABLE);
+        assert!(longest_of(300..10_000) <= 2 * LONGEST);
     }
 
     #[test]

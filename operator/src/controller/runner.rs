@@ -71,6 +71,11 @@ impl Error {
         }
     }
 
+    /// Whether the API server is not reachable.
+    fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Request(failure) if failure.error.is_unreachable())
+    }
+
     /// Returns the wait before the next attempt, of a reconcile that would wait for `backoff` otherwise.
     fn wait(&self, backoff: Duration) -> Duration {
         match self {
@@ -175,7 +180,12 @@ pub fn error_policy(
     runner: Arc<Runner>,
 ) -> Action {
     let key = ObjectRef::from_obj(&*cluster);
-    let wait = error.wait(runner.backoff.after_failure(&key));
+    let backoff = if error.is_unreachable() {
+        runner.backoff.after_unreachable(&key)
+    } else {
+        runner.backoff.after_failure(&key)
+    };
+    let wait = error.wait(backoff);
     runner.queue.add_rate_limited(&key, wait);
     Action::await_change()
 }
