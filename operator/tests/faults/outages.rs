@@ -20,8 +20,8 @@ use crate::workload::Workload;
 /// How long it is away.
 const AWAY: Duration = Duration::from_secs(30);
 
-/// How long the operator may take from its return until all is as declared: an EchoCluster whose writes have failed meanwhile is tried again
-/// by its own backoff, which has grown to less than a minute by then. Most take seconds, which is printed.
+/// How long the operator may take from its return until all is as declared. It takes seconds, which are printed; a backoff that has grown
+/// for 30 s, which follows answers such as 500, takes less than a minute.
 const RECOVERY: Duration = Duration::from_mins(1);
 
 /// Operators side by side.
