@@ -150,7 +150,7 @@ impl fmt::Display for Permission {
     }
 }
 
-/// Returns the first permissions in words, and how many more there are.
+/// Names the first permissions, and counts the others.
 fn list(permissions: &[&Permission]) -> String {
     let named = permissions.iter().take(NAMED).map(ToString::to_string);
     let named = named.collect::<Vec<_>>().join(", ");

@@ -1,13 +1,13 @@
 //! What the tests learn from the environment.
 
 use std::env;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use crate::skip::skip;
 
 /// Returns the configuration of the administrator of the API server.
 pub(crate) async fn configuration() -> Config {
@@ -49,19 +49,10 @@ pub(crate) fn program() -> PathBuf {
 }
 
 /// Returns the program that stops and starts components of the control plane. Without one, the test is reported as skipped.
-pub(crate) fn cluster_program(test: &str) -> Option<PathBuf> {
+pub(crate) fn cluster_program() -> Option<PathBuf> {
     let program = env::var_os("ECHO_OPERATOR_TEST_CLUSTER");
     if program.is_none() {
-        skip(test, "ECHO_OPERATOR_TEST_CLUSTER is not set");
+        skip("ECHO_OPERATOR_TEST_CLUSTER is not set");
     }
     program.map(PathBuf::from)
-}
-
-fn skip(test: &str, reason: &str) {
-    let line = format!("skipped: {test}: {reason}");
-    println!("{line}");
-    if let Some(path) = env::var_os("ECHO_OPERATOR_TEST_SKIPPED") {
-        let mut file = OpenOptions::new().append(true).open(path).unwrap();
-        writeln!(file, "{line}").unwrap();
-    }
 }

@@ -63,6 +63,8 @@ mod samples;
 #[path = "../cluster/schema.rs"]
 #[allow(dead_code, reason = "the cluster tests use the rest")]
 mod schema;
+#[path = "../cluster/skip.rs"]
+mod skip;
 #[path = "../cluster/wait.rs"]
 #[allow(dead_code, reason = "the cluster tests use the rest")]
 mod wait;

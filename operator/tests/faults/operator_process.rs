@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 
 use crate::environment;
+use crate::wait;
 
 /// An operator. Clones are the same one.
 #[derive(Clone)]
@@ -77,6 +78,17 @@ impl Operator {
         let mut state = self.state();
         let child = state.child.as_mut();
         child.is_some_and(|child| child.try_wait().unwrap().is_none())
+    }
+
+    /// Waits until the process has ended.
+    pub(crate) async fn until_ended(&self, what: &str) {
+        let ended = async || {
+            if self.is_running() {
+                return Err("it runs".to_owned());
+            }
+            Ok(())
+        };
+        wait::until_ok(what, ended).await;
     }
 
     /// How often the process was started.

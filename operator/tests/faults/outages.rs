@@ -83,7 +83,7 @@ async fn assert_recovered(recover: &impl AsyncFn(&Site) -> Duration) {
 
 /// Changes EchoClusters, and stops a component of the control plane at once.
 async fn stop_for_a_while(component: &str) {
-    let Some(program) = cluster_program(&format!("outages::{component}")) else {
+    let Some(program) = cluster_program() else {
         return;
     };
     let (config, client) = (

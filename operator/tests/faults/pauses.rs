@@ -118,13 +118,8 @@ async fn pause_once(namespace: &Namespace, candidates: &[Candidate]) -> (Vec<Ent
     sleep(Duration::from_millis(fastrand::u64(..1000))).await;
     let paused = leader.proxy.record().len();
     leader.operator.signal("CONT");
-    let ended = async || {
-        let is_running = leader.operator.is_running();
-        (!is_running)
-            .then_some(())
-            .ok_or_else(|| "it runs".to_owned())
-    };
-    wait::until_ok("a process that has lost the Lease ends", ended).await;
+    let what = "a process that has lost the Lease ends";
+    leader.operator.until_ended(what).await;
     let after = effective_writes(&leader.proxy, paused);
     leader.restart().await;
     (before, after)

@@ -180,13 +180,9 @@ impl<'a> Run<'a> {
     /// Starts the operator again after the proxy has killed it.
     async fn restart_operator(&self) {
         let operator = &self.site.operator;
-        let killed = async || {
-            let is_running = operator.is_running();
-            (!is_running)
-                .then_some(())
-                .ok_or_else(|| "it runs".to_owned())
-        };
-        wait::until_ok(&format!("{}: killed", self.what), killed).await;
+        operator
+            .until_ended(&format!("{}: killed", self.what))
+            .await;
         operator.start();
     }
 

@@ -70,7 +70,7 @@ impl Oracle {
         }
         let holder = holder(store);
         if holder != Some(identity) {
-            let holder = holder.unwrap_or("nobody").to_owned();
+            let holder = holder.unwrap_or("no process").to_owned();
             self.violate(
                 change,
                 &format!("written by {identity} while {holder} holds the Lease"),

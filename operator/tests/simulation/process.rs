@@ -1,8 +1,6 @@
 //! An operator with a leader election, as a process: it has a runtime of its own, which can be paused, while its requests that were sent are
 //! carried out by the API server's.
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::Request;
@@ -124,11 +122,21 @@ fn run(
         timings,
         clock: clock::now,
     };
-    let election = Election::new(client(service.clone()), configuration, writer);
+    let sender = service.clone();
+    let unconditional = tower::service_fn(move |request| sender.clone().send(request));
+    let election = Election::new(
+        kube::Client::new(unconditional, "default"),
+        configuration,
+        writer,
+    );
     let permission = leadership.clone();
     let guarded = tower::service_fn(move |request: Request<Body>| {
         let method = request.method().clone();
-        permitted(permission.clone(), method, service.clone().send(request))
+        permitted(
+            permission.clone(),
+            method,
+            service.clone().send_as_leader(request),
+        )
     });
     let environment = Environment {
         client: kube::Client::new(guarded, "default"),
@@ -149,10 +157,6 @@ fn run(
     }
 }
 
-fn client(service: Service) -> kube::Client {
-    kube::Client::new(service, "default")
-}
-
 /// Sends the requests of a process.
 #[derive(Clone)]
 struct Service {
@@ -164,37 +168,27 @@ struct Service {
 impl Service {
     /// Sends a request. It is carried out even if the process is paused or killed afterwards.
     async fn send(self, request: Request<Body>) -> Result<HttpResponse, BoxError> {
-        let is_of_election = request.uri().path().contains("/leases");
-        if !request.method().is_safe() && !is_of_election {
+        self.cluster.spawn(self.connection.serve(request)).await?
+    }
+
+    /// Sends a request of the controller, of which only the holder of the Lease may send a write.
+    async fn send_as_leader(self, request: Request<Body>) -> Result<HttpResponse, BoxError> {
+        if !request.method().is_safe() {
             self.check_sent(&request);
         }
-        self.cluster.spawn(self.connection.serve(request)).await?
+        self.send(request).await
     }
 
     /// Checks that a process that sends a write holds the Lease.
     fn check_sent(&self, request: &Request<Body>) {
         let mut state = self.connection.server.lock();
-        let holder = holder(&state.store).unwrap_or("nobody").to_owned();
+        let holder = holder(&state.store).unwrap_or("no process").to_owned();
         if holder != self.identity {
             let (method, path, identity) = (request.method(), request.uri().path(), &self.identity);
             let violation =
                 format!("{identity} sent {method} {path} while {holder} held the Lease");
             state.oracle.violations.push(violation);
         }
-    }
-}
-
-impl tower::Service<Request<Body>> for Service {
-    type Response = HttpResponse;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        Box::pin(self.clone().send(request))
     }
 }
 

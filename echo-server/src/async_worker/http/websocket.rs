@@ -24,7 +24,7 @@ pub(super) const VERSION: HeaderValue = HeaderValue::from_static("13");
 /// How a request to upgrade to WebSocket is answered.
 #[derive(Debug)]
 pub(super) enum OpeningHandshake {
-    /// The request asks for no upgrade, or has a body, which could not be told from frames.
+    /// The request asks for no upgrade, or has a body, which cannot be distinguished from frames.
     Absent,
     /// Its version is not supported.
     UnknownVersion,
