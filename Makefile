@@ -30,7 +30,7 @@ test: setup ## Run all tests; the last line counts them
 	@hack/test.sh unit cluster
 
 test-faults: setup ## Crash the operator before and after every write, and make requests fail, on a control plane of its own
-	@hack/test.sh every-fault
+	@hack/test.sh faults
 
 test-pauses: setup ## Pause a leader past its Lease 200 times, on a control plane of its own (ECHO_OPERATOR_TEST_PAUSES=200)
 	@hack/test.sh pauses

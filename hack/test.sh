@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests named, `unit`, `cluster`, `faults`, `every-fault`, `pauses` and `long`, and ends with one line that counts them:
+# Runs the tests named, `unit`, `cluster`, `faults`, `pauses` and `long`, and ends with one line that counts them:
 # `12 passed, 0 failed`. Tests that could not run on the current cluster are counted as skipped, and listed with the reason before that line.
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -104,20 +104,9 @@ cluster() {
   fi
 }
 
-# Runs the tests of crashes and of an outage, with as many faults as fit into the time of `make test`, of every kind of write at least.
-faults() {
-  if [ -n "${KUBECONFIG_FOR_TESTS:-}" ]; then
-    echo "no fault tests: they disturb the control plane, and KUBECONFIG_FOR_TESTS is not theirs"
-    return
-  fi
-  say "Some faults"
-  ECHO_OPERATOR_TEST_SEED=${ECHO_OPERATOR_TEST_SEED:-1} ECHO_OPERATOR_TEST_POINTS=${ECHO_OPERATOR_TEST_POINTS:-150} \
-    fault_tests proxy:: a_crash changes_while
-}
-
 # Runs all fault tests but the pauses.
-every-fault() {
-  say "All faults"
+faults() {
+  say "Faults"
   fault_tests --skip pauses::
 }
 
@@ -148,7 +137,7 @@ long() {
 
 for kind in "${@:-unit}"; do
   case $kind in
-    unit | cluster | faults | every-fault | pauses | long) "$kind" ;;
-    *) fail "there are unit, cluster, faults, every-fault, pauses and long tests, not $kind" ;;
+    unit | cluster | faults | pauses | long) "$kind" ;;
+    *) fail "there are unit, cluster, faults, pauses and long tests, not $kind" ;;
   esac
 done

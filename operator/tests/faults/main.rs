@@ -4,7 +4,7 @@
 //! kills the operator before or after a write is committed. Operators run side by side, each in a namespace of its own.
 //!
 //! The final objects and the status have to be those of a run without faults, with as many writes. `make test-faults` and
-//! `make test-pauses` run all of them on a control plane without nodes, `make test` a part. They need:
+//! `make test-pauses` run them on a control plane without nodes. They need:
 //!
 //! | variable | meaning |
 //! |---|---|
