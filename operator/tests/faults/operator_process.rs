@@ -24,11 +24,16 @@ struct State {
 }
 
 impl Operator {
-    /// Prepares an operator, which is not started yet.
-    pub(crate) fn new(name: &str, flags: &[&str]) -> Self {
+    /// Prepares an operator of the EchoClusters of one namespace, which is not started yet.
+    pub(crate) fn new(name: &str, namespace: &str, flags: &[&str]) -> Self {
+        let watched = ["--watch-namespace", namespace];
         let state = State {
             name: name.to_owned(),
-            flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            flags: watched
+                .iter()
+                .chain(flags)
+                .map(|flag| (*flag).to_owned())
+                .collect(),
             kubeconfig: folder().join(format!("{name}.kubeconfig")),
             child: None,
             starts: 0,

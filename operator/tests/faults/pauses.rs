@@ -173,8 +173,12 @@ impl Candidate {
             "--leader-elect-renew-deadline-seconds=4",
             "--leader-elect-retry-period-seconds=1",
         ];
-        let operator = Operator::new(&format!("{}-{name}", namespace.name), &flags);
-        let (proxy, address) = Proxy::start(config, &namespace.name, operator.clone()).await;
+        let operator = Operator::new(
+            &format!("{}-{name}", namespace.name),
+            &namespace.name,
+            &flags,
+        );
+        let (proxy, address) = Proxy::start(config, operator.clone()).await;
         operator.configure(&address, &json!({}));
         let candidate = Self {
             name: name.to_owned(),

@@ -45,8 +45,6 @@ pub(crate) struct Proxy(Arc<State>);
 
 struct State {
     upstream: Client,
-    /// Lists and watches of all namespaces become those of this one, so that operators run side by side.
-    namespace: String,
     operator: Operator,
     rules: Mutex<Rules>,
     record: Record,
@@ -56,15 +54,10 @@ struct State {
 
 impl Proxy {
     /// Starts a proxy before `operator`, and returns its address.
-    pub(crate) async fn start(
-        upstream: &Config,
-        namespace: &str,
-        operator: Operator,
-    ) -> (Self, String) {
+    pub(crate) async fn start(upstream: &Config, operator: Operator) -> (Self, String) {
         let upstream = connect(upstream, Leadership::unconditional(), Metrics::default());
         let proxy = Self(Arc::new(State {
             upstream: upstream.expect("failed to make a client of the API server"),
-            namespace: namespace.to_owned(),
             operator,
             rules: Mutex::default(),
             record: Record::default(),
@@ -158,7 +151,6 @@ impl Proxy {
     /// Sends a request to the API server.
     async fn forward(&self, request: Request<Bytes>, number: usize) -> Result<Response<Body>, Cut> {
         let (mut parts, body) = request.into_parts();
-        parts.uri = call::scoped(&parts, &self.0.namespace);
         for header in [HOST, CONNECTION, TRANSFER_ENCODING] {
             parts.headers.remove(header);
         }

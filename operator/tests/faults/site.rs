@@ -33,8 +33,8 @@ impl Site {
     /// Starts all but the operator.
     pub(crate) async fn prepare(config: &Config, client: &Client, name: &str) -> Self {
         let namespace = Namespace::create(client.clone(), name).await;
-        let operator = Operator::new(&namespace.name, &[]);
-        let (proxy, address) = Proxy::start(config, &namespace.name, operator.clone()).await;
+        let operator = Operator::new(&namespace.name, &namespace.name, &[]);
+        let (proxy, address) = Proxy::start(config, operator.clone()).await;
         operator.configure(&address, &json!({}));
         Self {
             namespace,

@@ -1,7 +1,7 @@
 //! What a request does, read from its path.
 
+use hyper::Method;
 use hyper::http::request::Parts;
-use hyper::{Method, Uri};
 use serde_json::Value;
 
 /// What is done.
@@ -78,9 +78,6 @@ impl Call {
 
 /// The parts of a path of the API.
 struct Path<'a> {
-    /// `/api/v1` or `/apis/GROUP/VERSION`.
-    prefix: &'a str,
-    namespace: &'a str,
     resource: &'a str,
     name: &'a str,
     subresource: &'a str,
@@ -90,40 +87,18 @@ impl<'a> Path<'a> {
     fn of(path: &'a str) -> Self {
         let depth = if path.starts_with("/api/") { 2 } else { 3 };
         let end = path.match_indices('/').nth(depth);
-        let (prefix, rest) = path.split_at(end.map_or(path.len(), |(end, _)| end));
-        let mut segments = rest.split('/').skip(1);
+        let (_, rest) = path.split_at(end.map_or(path.len(), |(end, _)| end));
+        let mut segments = rest.split('/').skip(1).peekable();
+        if segments.next_if_eq(&"namespaces").is_some() {
+            segments.next(); // its name
+        }
         let mut next = || segments.next().unwrap_or_default();
-        let first = next();
-        let (namespace, resource) = if first == "namespaces" {
-            (next(), next())
-        } else {
-            ("", first)
-        };
         Self {
-            prefix,
-            namespace,
-            resource,
+            resource: next(),
             name: next(),
             subresource: next(),
         }
     }
-}
-
-/// Returns the path and the query of a request. Lists and watches of all namespaces become those of one.
-pub(super) fn scoped(parts: &Parts, namespace: &str) -> Uri {
-    let path = Path::of(parts.uri.path());
-    let is_of_all = parts.method == Method::GET
-        && path.namespace.is_empty()
-        && path.name.is_empty()
-        && path.resource != "customresourcedefinitions";
-    let query = parts.uri.query().unwrap_or_default();
-    let path = if is_of_all {
-        let (prefix, resource) = (path.prefix, path.resource);
-        format!("{prefix}/namespaces/{namespace}/{resource}")
-    } else {
-        parts.uri.path().to_owned()
-    };
-    format!("{path}?{query}").parse().unwrap()
 }
 
 #[cfg(test)]
@@ -161,20 +136,5 @@ mod tests {
             of(Method::GET, "/apis/apps/v1/deployments", ""),
             "List deployments "
         );
-    }
-
-    #[test]
-    fn lists_of_all_namespaces_become_those_of_one() {
-        let scoped = |uri| scoped(&parts(Method::GET, uri), "n").to_string();
-        assert_eq!(
-            scoped("/api/v1/pods?limit=1"),
-            "/api/v1/namespaces/n/pods?limit=1"
-        );
-        assert_eq!(
-            scoped("/apis/apps/v1/deployments?a=b"),
-            "/apis/apps/v1/namespaces/n/deployments?a=b"
-        );
-        let one = "/apis/apps/v1/namespaces/m/deployments/d?";
-        assert_eq!(scoped(one), one);
     }
 }
